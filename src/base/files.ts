@@ -1,0 +1,80 @@
+/**
+ * Files that are either there completely or not at all.
+ *
+ * A file becomes visible by `rename` after its bytes are on disk (`durable`), and the rename itself is made durable by an fsync of
+ * the folder. Temporary names start with `.tmp-`: whatever carries one at start-up is garbage and may be removed.
+ * An fsync that fails is a failure of the write and is never retried, because the kernel drops the dirty pages it could not write.
+ */
+import { randomBytes } from 'node:crypto';
+import { constants, copyFile, link, open, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+
+/** What names of unfinished files and folders start with. */
+export const TEMPORARY_PREFIX = '.tmp-';
+
+/** A fresh temporary name in the folder of `path`, so that a rename to `path` stays on one file system. */
+export function temporaryPath(path: string): string {
+  return join(dirname(path), `${TEMPORARY_PREFIX}${basename(path)}-${randomBytes(6).toString('hex')}`);
+}
+
+/** How `writeFileAtomic` writes: permission bits (default 0600) and whether the result must survive power loss (default false). */
+export interface AtomicWriteOptions {
+  mode?: number;
+  durable?: boolean;
+}
+
+/** Replaces `path` with `data` in one step; on failure the old file, if any, is untouched and no temporary file remains. */
+export async function writeFileAtomic(
+  path: string,
+  data: string | Uint8Array,
+  { mode = 0o600, durable = false }: AtomicWriteOptions = {},
+): Promise<void> {
+  const temporary = temporaryPath(path);
+  try {
+    const file = await open(temporary, 'wx', mode);
+    try {
+      await file.writeFile(data);
+      if (durable) await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  if (durable) await fsyncPath(dirname(path));
+}
+
+/** Waits until the file or folder at `path` is on disk. */
+export async function fsyncPath(path: string): Promise<void> {
+  const handle = await open(path, constants.O_RDONLY);
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+const LINK_IMPOSSIBLE = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP']);
+
+/**
+ * Makes `destination` hold the bytes of `source`: a hard link where possible, else a copy; fails if `destination` exists.
+ * Not handled: a copy of a sparse file is not sparse.
+ */
+export async function linkOrCopy(source: string, destination: string): Promise<'linked' | 'copied'> {
+  try {
+    await link(source, destination);
+    return 'linked';
+  } catch (error) {
+    if (!LINK_IMPOSSIBLE.has(errorCode(error) ?? '')) throw error;
+  }
+  await copyFile(source, destination, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
+  return 'copied';
+}
+
+/** The `code` of a Node system error (`ENOENT`, …), undefined for anything else. */
+export function errorCode(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !('code' in error)) return undefined;
+  return typeof error.code === 'string' ? error.code : undefined;
+}

@@ -1,0 +1,16 @@
+/** Small parts without any domain word in them. */
+export { Deferred } from './deferred.js';
+export {
+  errorCode,
+  fsyncPath,
+  linkOrCopy,
+  temporaryPath,
+  TEMPORARY_PREFIX,
+  writeFileAtomic,
+} from './files.js';
+export type { AtomicWriteOptions } from './files.js';
+export { lockFile, LockHeld } from './lock-file.js';
+export type { FileLock } from './lock-file.js';
+export { ResourceStack } from './resource-stack.js';
+export type { Undo } from './resource-stack.js';
+export { abortReason, DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';
