@@ -1,0 +1,104 @@
+/**
+ * Branch and fork on the wire.
+ *
+ * The older boolean forms `diff: true` and `live: true` are turned into `mode` here, so that nothing behind
+ * this file knows them.
+ */
+
+import { z } from 'zod';
+import { ignoredSchema, millisecondsSchema, tagSchema } from './fields.js';
+import { sandboxSchema } from './sandbox.js';
+import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshot.js';
+
+/** What to wait for: `true` until `ready`, `'durable'` until it would survive power loss, `false` for the pause only. */
+export const branchWaitSchema = z.union(
+  [z.boolean(), z.literal('durable')],
+  'must be true, false or "durable"',
+);
+export type BranchWait = z.infer<typeof branchWaitSchema>;
+
+interface ModeFields {
+  mode?: BranchMode | undefined;
+  diff?: boolean | undefined;
+  live?: boolean | undefined;
+}
+
+const modeFields = {
+  mode: branchModeSchema.optional().describe('default `live`'),
+  diff: z.boolean().optional().describe('older form of `mode: "diff"`'),
+  live: z.boolean().optional().describe('older form of `mode: "live"`'),
+};
+
+export const branchRequestSchema = z
+  .object({
+    tag: tagSchema.optional().describe('name of the new snapshot; made up when absent'),
+    ...modeFields,
+    wait: branchWaitSchema.default(true).describe('`true`: until ready, `"durable"`, or `false` (live only)'),
+    parent_tag: tagSchema.optional().describe("only with diff: must equal the source's `snapshot_tag`"),
+    measure_diff: ignoredSchema,
+  })
+  .superRefine((request, context) => {
+    refuseTwoModes(request, context);
+    const mode = effectiveMode(request);
+    if (request.wait === false && mode !== 'live') {
+      context.addIssue({ code: 'custom', path: ['wait'], message: `cannot be false with mode "${mode}"` });
+    }
+    if (request.parent_tag !== undefined && mode !== 'diff') {
+      context.addIssue({ code: 'custom', path: ['parent_tag'], message: `needs mode "diff", not "${mode}"` });
+    }
+  })
+  .transform(({ tag, wait, parent_tag, ...modes }) => ({
+    ...(tag === undefined ? {} : { tag }),
+    ...(parent_tag === undefined ? {} : { parent_tag }),
+    mode: effectiveMode(modes),
+    wait,
+  }));
+/** Capture a running sandbox, which keeps running. */
+export type BranchRequest = z.output<typeof branchRequestSchema>;
+export type BranchRequestInput = z.input<typeof branchRequestSchema>;
+
+export const forkRequestSchema = z
+  .object({
+    count: z.int().min(1).max(100).default(1).describe('how many children'),
+    tag: tagSchema.optional().describe('name of the snapshot between; made up when absent'),
+    ...modeFields,
+  })
+  .superRefine(refuseTwoModes)
+  .transform(({ count, tag, ...modes }) => ({
+    count,
+    ...(tag === undefined ? {} : { tag }),
+    mode: effectiveMode(modes),
+  }));
+/** Branch a sandbox and start `count` children from the capture. */
+export type ForkRequest = z.output<typeof forkRequestSchema>;
+export type ForkRequestInput = z.input<typeof forkRequestSchema>;
+
+export const forkChildSchema = z.union([
+  z.object({ sandbox: sandboxSchema }),
+  z.object({ error: z.string().describe('why this child did not start'), code: z.string() }),
+]);
+export type ForkChild = z.infer<typeof forkChildSchema>;
+
+export const forkResultSchema = z.object({
+  snapshot: snapshotSchema,
+  pause_ms: millisecondsSchema.describe("the source's pause window"),
+  children: z.array(forkChildSchema).describe('one entry for each child asked for'),
+});
+export type ForkResult = z.infer<typeof forkResultSchema>;
+
+function effectiveMode({ mode, diff }: ModeFields): BranchMode {
+  if (mode !== undefined) return mode;
+  return diff === true ? 'diff' : 'live';
+}
+
+function refuseTwoModes(request: ModeFields, context: z.core.$RefinementCtx): void {
+  const given = [request.mode !== undefined, request.diff === true, request.live === true];
+  if (given.filter(Boolean).length > 1) {
+    context.addIssue({
+      code: 'custom',
+      input: request,
+      path: ['mode'],
+      message: 'must be given once: as "mode", or as one of "diff" and "live"',
+    });
+  }
+}

@@ -1,0 +1,279 @@
+/**
+ * The error catalogue: every way a call can fail, in one table.
+ *
+ * A row is `code -> {status, retryable, message(args)}`. `BoughError` is the one class over it, so an unknown
+ * code or a missing argument does not compile. What crosses the wire is `{error, code, details?}`: `error` is
+ * always a sentence, `details` are the row's arguments with snake_case names, for programs.
+ *
+ * Invariant: a message says what was attempted and what was found, and never repeats its cause.
+ * Not handled: E2B's error shape (`{code, message}`), which its own adapter makes from the same errors.
+ */
+
+interface CatalogueRow {
+  /** HTTP status the code is answered with, unless the route says otherwise (`statusFor` in routes.ts). */
+  readonly status: number;
+  /** True when the same request may succeed later without anyone changing it. */
+  readonly retryable: boolean;
+  readonly message: (args: never) => string;
+}
+
+export const errorCatalogue = {
+  invalid_request: {
+    status: 400,
+    retryable: false,
+    message: (a: { field: string; problem: string }) => `Invalid request: "${a.field}" ${a.problem}`,
+  },
+  malformed_json: {
+    status: 400,
+    retryable: false,
+    message: () => 'Cannot read the request body: it is not valid JSON',
+  },
+  malformed_http: {
+    status: 400,
+    retryable: false,
+    message: (a: { problem: string }) => `Cannot read the request: ${a.problem}`,
+  },
+  unauthorized: {
+    status: 401,
+    retryable: false,
+    message: () => 'Missing or wrong token: send "Authorization: Bearer <token>"',
+  },
+  host_not_allowed: {
+    status: 403,
+    retryable: false,
+    message: () =>
+      'The Host header does not name this machine: use localhost, 127.0.0.1 or [::1], or listen on another address',
+  },
+  route_not_found: {
+    status: 404,
+    retryable: false,
+    message: (a: { method: string; path: string }) => `No route ${a.method} ${a.path}`,
+  },
+  method_not_allowed: {
+    status: 405,
+    retryable: false,
+    message: (a: { method: string; path: string; allowed: readonly string[] }) =>
+      `${a.path} does not accept ${a.method}; it accepts ${a.allowed.join(', ')}`,
+  },
+  request_timeout: {
+    status: 408,
+    retryable: true,
+    message: () => 'The request did not arrive in time',
+  },
+  payload_too_large: {
+    status: 413,
+    retryable: false,
+    message: (a: { limitBytes: number }) => `The request body is larger than ${a.limitBytes} bytes`,
+  },
+  unsupported_media_type: {
+    status: 415,
+    retryable: false,
+    message: (a: { contentType: string }) =>
+      `Cannot read a body of type "${a.contentType}": send application/json`,
+  },
+  headers_too_large: {
+    status: 431,
+    retryable: false,
+    message: () => 'The request headers are too large',
+  },
+
+  snapshot_not_found: {
+    status: 404,
+    retryable: false,
+    message: (a: { tag: string }) => `No snapshot is named "${a.tag}"`,
+  },
+  sandbox_not_found: {
+    status: 404,
+    retryable: false,
+    message: (a: { id: string }) => `No sandbox has the id "${a.id}"`,
+  },
+  image_not_found: {
+    status: 404,
+    retryable: false,
+    message: (a: { image: string }) => `No image named "${a.image}" has been built on this host`,
+  },
+
+  tag_exists: {
+    status: 409,
+    retryable: false,
+    message: (a: { tag: string }) => `A snapshot named "${a.tag}" exists already`,
+  },
+  branch_in_progress: {
+    status: 409,
+    retryable: true,
+    message: (a: { id: string }) => `Sandbox "${a.id}" is being branched by another request`,
+  },
+  snapshot_in_use: {
+    status: 409,
+    retryable: false,
+    message: (a: { tag: string; snapshots: readonly string[]; sandboxes: readonly string[] }) =>
+      `Cannot delete snapshot "${a.tag}": ${holders(a.snapshots, a.sandboxes)}`,
+  },
+  snapshot_not_usable: {
+    status: 409,
+    retryable: false,
+    message: (a: { tag: string; missing: string }) => `Cannot use snapshot "${a.tag}": ${a.missing}`,
+  },
+  snapshot_incompatible: {
+    status: 409,
+    retryable: false,
+    message: (a: { tag: string; field: string; wanted: string; found: string }) =>
+      `Cannot restore snapshot "${a.tag}" on this host: its ${a.field} is ${a.wanted}, this host has ${a.found}`,
+  },
+  sandbox_not_running: {
+    status: 409,
+    retryable: false,
+    message: (a: { id: string; state: string }) => `Sandbox "${a.id}" is ${a.state}, not running`,
+  },
+
+  mode_unsupported: {
+    status: 400,
+    retryable: false,
+    message: (a: { mode: string; reason: string }) => `Cannot branch in mode "${a.mode}": ${a.reason}`,
+  },
+  too_many_branches: {
+    status: 503,
+    retryable: true,
+    message: (a: { limit: number }) => `Too many branches at once: the limit is ${a.limit}`,
+  },
+  no_space: {
+    status: 507,
+    retryable: false,
+    message: (a: { store: 'hot' | 'durable'; neededBytes: number; availableBytes: number }) =>
+      `The ${a.store} store cannot hold it: ${a.neededBytes} bytes needed, ${a.availableBytes} available`,
+  },
+  no_memory: {
+    status: 507,
+    retryable: false,
+    message: (a: { neededBytes: number; availableBytes: number }) =>
+      `Not enough memory on this host: ${a.neededBytes} bytes needed, ${a.availableBytes} available`,
+  },
+
+  agent_unreachable: {
+    status: 502,
+    retryable: true,
+    message: (a: { id: string; problem: string }) =>
+      `Cannot reach the agent in sandbox "${a.id}": ${a.problem}`,
+  },
+  agent_protocol: {
+    status: 502,
+    retryable: false,
+    message: (a: { id: string; problem: string }) =>
+      `The agent in sandbox "${a.id}" broke its protocol: ${a.problem}`,
+  },
+  agent_deadline: {
+    status: 504,
+    retryable: false,
+    message: (a: { id: string; timeoutMs: number }) =>
+      `Sandbox "${a.id}" did not finish within ${a.timeoutMs} ms`,
+  },
+
+  source_died: {
+    status: 500,
+    retryable: false,
+    message: (a: { id: string; reason: string }) =>
+      `Sandbox "${a.id}" ended while it was being branched: ${a.reason}`,
+  },
+  integrity_error: {
+    status: 500,
+    retryable: false,
+    message: (a: { object: string; problem: string }) => `${a.object} is damaged: ${a.problem}`,
+  },
+  boot_failed: {
+    status: 500,
+    retryable: false,
+    message: (a: { problem: string }) => `The guest did not boot: ${a.problem}`,
+  },
+  vmm_failed: {
+    status: 500,
+    retryable: false,
+    message: (a: { operation: string; problem: string }) => `QEMU failed to ${a.operation}: ${a.problem}`,
+  },
+  shutting_down: {
+    status: 503,
+    retryable: true,
+    message: () => 'The daemon is shutting down',
+  },
+  internal: {
+    status: 500,
+    retryable: false,
+    message: (a: { requestId: string }) =>
+      `Unexpected failure; the daemon's log explains request ${a.requestId}`,
+  },
+} as const satisfies Record<string, CatalogueRow>;
+
+export type ErrorCode = keyof typeof errorCatalogue;
+
+/** The arguments a code's message is made of; `void` for a code that takes none. */
+export type ErrorArgs<C extends ErrorCode> =
+  Parameters<(typeof errorCatalogue)[C]['message']> extends [infer A] ? A : undefined;
+
+/** The body of every failed call. */
+export interface WireError {
+  readonly error: string;
+  readonly code: ErrorCode;
+  readonly details?: Readonly<Record<string, unknown>>;
+}
+
+type ConstructorRest<C extends ErrorCode> =
+  ErrorArgs<C> extends undefined
+    ? [args?: undefined, options?: ErrorOptions]
+    : [args: ErrorArgs<C>, options?: ErrorOptions];
+
+/**
+ * A failure from the catalogue, the only error that crosses the wire.
+ * `new BoughError('no_space', {store: 'hot', neededBytes, availableBytes}, {cause})`.
+ */
+export class BoughError<C extends ErrorCode = ErrorCode> extends Error {
+  override readonly name = 'BoughError';
+  readonly code: C;
+  readonly status: number;
+  readonly retryable: boolean;
+  /** The row's arguments under their wire names (snake_case); undefined for a code that takes none. */
+  readonly details: Readonly<Record<string, unknown>> | undefined;
+
+  constructor(code: C, ...[args, options]: ConstructorRest<C>) {
+    const row: CatalogueRow = errorCatalogue[code];
+    super(row.message(args as never), options);
+    this.code = code;
+    this.status = row.status;
+    this.retryable = row.retryable;
+    this.details = snakeCaseKeys(args as object | undefined);
+  }
+
+  /** The body to answer with. The cause stays here: it may name files and addresses of the host. */
+  toWire(): WireError {
+    return {
+      error: this.message,
+      code: this.code,
+      ...(this.details === undefined ? {} : { details: this.details }),
+    };
+  }
+}
+
+/** True for a `BoughError`, and with `code` for one of that code. */
+export function isBoughError<C extends ErrorCode>(error: unknown, code?: C): error is BoughError<C> {
+  return error instanceof BoughError && (code === undefined || error.code === code);
+}
+
+/** True when `code` is in the catalogue: for answers read from the wire. */
+export function isErrorCode(code: unknown): code is ErrorCode {
+  return typeof code === 'string' && Object.hasOwn(errorCatalogue, code);
+}
+
+function holders(snapshots: readonly string[], sandboxes: readonly string[]): string {
+  const named = [...snapshots.map((tag) => `snapshot "${tag}"`), ...sandboxes.map((id) => `sandbox "${id}"`)];
+  const shown = named.slice(0, 5).join(', ');
+  const rest = named.length > 5 ? ` and ${named.length - 5} more` : '';
+  return `held by ${shown}${rest}`;
+}
+
+function snakeCaseKeys(args: object | undefined): Record<string, unknown> | undefined {
+  if (args === undefined) return undefined;
+  return Object.fromEntries(
+    Object.entries(args).map(([key, value]) => [
+      key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`),
+      value,
+    ]),
+  );
+}

@@ -1,0 +1,45 @@
+/** Fields that several schemas share: names, paths, counts. One validator each, for the API, the CLI and the store. */
+
+import { z } from 'zod';
+
+/** A snapshot's name. Never a path: no dots, no slashes. */
+export const tagSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, "_" or "-"')
+  .describe('snapshot name, `^[A-Za-z0-9_-]{1,64}$`');
+
+/** A sandbox's id: opaque, unguessable, lower-case letters and digits. */
+export const sandboxIdSchema = z
+  .string()
+  .regex(/^[a-z0-9]{1,64}$/, 'must be lower-case letters and digits')
+  .describe('sandbox id, opaque');
+
+/** The name of a built image. */
+export const imageNameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be an image name: letters, digits, ".", "_" or "-"')
+  .describe("a built image's name");
+
+/** Text that can reach a system call: no NUL. */
+export const plainTextSchema = z.string().refine((text) => !text.includes('\0'), 'must not contain NUL');
+
+/** An absolute path on the host. */
+export const absolutePathSchema = plainTextSchema
+  .max(4095)
+  .refine((path) => path.startsWith('/'), 'must be an absolute path')
+  .describe('absolute path on the host');
+
+/** Seconds since 1970, whole. */
+export const unixSecondsSchema = z.int().describe('seconds since 1970');
+
+/** A count of bytes. */
+export const bytesSchema = z.int().min(0).describe('bytes');
+
+/** Milliseconds, with decimals. */
+export const millisecondsSchema = z.number().min(0).describe('milliseconds, may have decimals');
+
+/** How long a call into the guest may take. */
+export const timeoutSecsSchema = z.number().positive().max(3600).describe('seconds, at most 3600');
+
+/** Accepted for clients of the API's first form, and without effect. */
+export const ignoredSchema = z.unknown().optional().describe('accepted, without effect');

@@ -1,0 +1,9 @@
+/** Everything that crosses the wire: schemas, types, the error catalogue, the route table. */
+
+export * from './branch.js';
+export * from './daemon.js';
+export * from './errors.js';
+export * from './fields.js';
+export * from './routes.js';
+export * from './sandbox.js';
+export * from './snapshot.js';

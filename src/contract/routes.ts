@@ -1,0 +1,333 @@
+/**
+ * The route table: the one description of the native API from which the server registers its routes, the SDK
+ * takes its types and docs/api.md is generated.
+ *
+ * Paths use `:name` for parameters. `replies` maps each success status to its body; `null` is no body and
+ * `'text'` is plain text. `errors` lists what the route itself can fail with; what any route can fail with is
+ * in `commonErrors`.
+ */
+
+import { z } from 'zod';
+import { branchRequestSchema, forkRequestSchema, forkResultSchema } from './branch.js';
+import { healthSchema, versionSchema } from './daemon.js';
+import type { ErrorCode } from './errors.js';
+import { tagSchema } from './fields.js';
+import {
+  evalRequestSchema,
+  evalResultSchema,
+  execRequestSchema,
+  execResultSchema,
+  pingResultSchema,
+  sandboxSchema,
+  spawnRequestSchema,
+} from './sandbox.js';
+import {
+  compactRequestSchema,
+  createSnapshotRequestSchema,
+  deleteSnapshotQuerySchema,
+  snapshotInfoSchema,
+  snapshotSchema,
+} from './snapshot.js';
+
+export type HttpMethod = 'GET' | 'POST' | 'DELETE';
+
+export interface RouteDefinition {
+  readonly method: HttpMethod;
+  readonly path: string;
+  readonly summary: string;
+  readonly resource: 'daemon' | 'snapshots' | 'sandboxes';
+  /** True for a route that needs no token. */
+  readonly open?: boolean;
+  readonly params?: z.ZodType;
+  readonly query?: z.ZodType;
+  /** A route without one ignores any body. An absent body is validated as `{}`. */
+  readonly body?: z.ZodType;
+  readonly replies: Readonly<Record<number, z.ZodType | 'text' | null>>;
+  readonly errors: readonly ErrorCode[];
+  /** Codes that this route answers with another status than the catalogue's. */
+  readonly statusFor?: Partial<Record<ErrorCode, number>>;
+}
+
+/** What any route but an open one can fail with. */
+export const commonErrors = [
+  'malformed_json',
+  'malformed_http',
+  'unauthorized',
+  'host_not_allowed',
+  'route_not_found',
+  'method_not_allowed',
+  'request_timeout',
+  'payload_too_large',
+  'unsupported_media_type',
+  'headers_too_large',
+  'shutting_down',
+  'internal',
+] as const satisfies readonly ErrorCode[];
+
+const byTag = z.object({ tag: tagSchema });
+// Any text that is not a known id is simply not found.
+const byId = z.object({ id: z.string() });
+
+const restoreErrors = [
+  'snapshot_not_usable',
+  'snapshot_incompatible',
+  'integrity_error',
+  'no_memory',
+  'vmm_failed',
+] as const satisfies readonly ErrorCode[];
+
+const branchErrors = [
+  'invalid_request',
+  'mode_unsupported',
+  'sandbox_not_found',
+  'sandbox_not_running',
+  'tag_exists',
+  'branch_in_progress',
+  'too_many_branches',
+  'no_space',
+  'source_died',
+  'vmm_failed',
+] as const satisfies readonly ErrorCode[];
+
+export const routes = {
+  healthz: {
+    method: 'GET',
+    path: '/healthz',
+    summary: 'Is the daemon up? Needs no token.',
+    resource: 'daemon',
+    open: true,
+    replies: { 200: healthSchema },
+    errors: [],
+  },
+  version: {
+    method: 'GET',
+    path: '/version',
+    summary: "The daemon's version and its API's.",
+    resource: 'daemon',
+    replies: { 200: versionSchema },
+    errors: [],
+  },
+  metrics: {
+    method: 'GET',
+    path: '/metrics',
+    summary: 'Counters, gauges and histograms as Prometheus text.',
+    resource: 'daemon',
+    replies: { 200: 'text' },
+    errors: [],
+  },
+
+  listSnapshots: {
+    method: 'GET',
+    path: '/v1/snapshots',
+    summary: 'Every snapshot, each tag once; one that is being written is listed as `writing`.',
+    resource: 'snapshots',
+    replies: { 200: z.array(snapshotSchema) },
+    errors: [],
+  },
+  createSnapshot: {
+    method: 'POST',
+    path: '/v1/snapshots',
+    summary: 'Boot an image, or a kernel and a root filesystem, and capture it when its agent answers.',
+    resource: 'snapshots',
+    body: createSnapshotRequestSchema,
+    replies: { 201: snapshotSchema },
+    errors: [
+      'invalid_request',
+      'tag_exists',
+      'image_not_found',
+      'no_space',
+      'no_memory',
+      'boot_failed',
+      'vmm_failed',
+    ],
+    statusFor: { tag_exists: 400 },
+  },
+  getSnapshot: {
+    method: 'GET',
+    path: '/v1/snapshots/:tag',
+    summary: 'One snapshot.',
+    resource: 'snapshots',
+    params: byTag,
+    replies: { 200: snapshotSchema },
+    errors: ['invalid_request', 'snapshot_not_found'],
+  },
+  snapshotInfo: {
+    method: 'GET',
+    path: '/v1/snapshots/:tag/info',
+    summary: 'One snapshot with its sizes and lineage.',
+    resource: 'snapshots',
+    params: byTag,
+    replies: { 200: snapshotInfoSchema },
+    errors: ['invalid_request', 'snapshot_not_found'],
+  },
+  deleteSnapshot: {
+    method: 'DELETE',
+    path: '/v1/snapshots/:tag',
+    summary: 'Delete a snapshot. Running sandboxes are never harmed by it.',
+    resource: 'snapshots',
+    params: byTag,
+    query: deleteSnapshotQuerySchema,
+    replies: { 204: null },
+    errors: ['invalid_request', 'snapshot_not_found', 'snapshot_in_use'],
+  },
+  compactSnapshot: {
+    method: 'POST',
+    path: '/v1/snapshots/:tag/compact',
+    summary: 'Fold a snapshot and its ancestors into a new one without parents.',
+    resource: 'snapshots',
+    params: byTag,
+    body: compactRequestSchema,
+    replies: { 200: snapshotSchema },
+    errors: [
+      'invalid_request',
+      'snapshot_not_found',
+      'tag_exists',
+      'snapshot_not_usable',
+      'integrity_error',
+      'no_space',
+    ],
+  },
+
+  listSandboxes: {
+    method: 'GET',
+    path: '/v1/sandboxes',
+    summary: 'Every sandbox.',
+    resource: 'sandboxes',
+    replies: { 200: z.array(sandboxSchema) },
+    errors: [],
+  },
+  spawn: {
+    method: 'POST',
+    path: '/v1/sandboxes',
+    summary: 'Start sandboxes from a snapshot: all of them or none. The answer is an array for `n` = 1 too.',
+    resource: 'sandboxes',
+    body: spawnRequestSchema,
+    replies: { 201: z.array(sandboxSchema) },
+    errors: ['invalid_request', 'snapshot_not_found', 'no_space', 'agent_unreachable', ...restoreErrors],
+  },
+  getSandbox: {
+    method: 'GET',
+    path: '/v1/sandboxes/:id',
+    summary: 'One sandbox.',
+    resource: 'sandboxes',
+    params: byId,
+    replies: { 200: sandboxSchema },
+    errors: ['sandbox_not_found'],
+  },
+  removeSandbox: {
+    method: 'DELETE',
+    path: '/v1/sandboxes/:id',
+    summary: 'End a sandbox. When the answer arrives its process is gone.',
+    resource: 'sandboxes',
+    params: byId,
+    replies: { 204: null },
+    errors: ['sandbox_not_found'],
+  },
+  exec: {
+    method: 'POST',
+    path: '/v1/sandboxes/:id/exec',
+    summary: 'Run a program in the guest and wait for it.',
+    resource: 'sandboxes',
+    params: byId,
+    body: execRequestSchema,
+    replies: { 200: execResultSchema },
+    errors: [
+      'invalid_request',
+      'sandbox_not_found',
+      'sandbox_not_running',
+      'agent_unreachable',
+      'agent_protocol',
+      'agent_deadline',
+    ],
+  },
+  evaluate: {
+    method: 'POST',
+    path: '/v1/sandboxes/:id/eval',
+    summary: "Evaluate an expression in the image's warm interpreter.",
+    resource: 'sandboxes',
+    params: byId,
+    body: evalRequestSchema,
+    replies: { 200: evalResultSchema },
+    errors: [
+      'invalid_request',
+      'sandbox_not_found',
+      'sandbox_not_running',
+      'agent_unreachable',
+      'agent_protocol',
+      'agent_deadline',
+    ],
+  },
+  ping: {
+    method: 'POST',
+    path: '/v1/sandboxes/:id/ping',
+    summary: 'Does the agent in the guest answer?',
+    resource: 'sandboxes',
+    params: byId,
+    replies: { 200: pingResultSchema },
+    errors: [
+      'sandbox_not_found',
+      'sandbox_not_running',
+      'agent_unreachable',
+      'agent_protocol',
+      'agent_deadline',
+    ],
+  },
+  branch: {
+    method: 'POST',
+    path: '/v1/sandboxes/:id/branch',
+    summary:
+      'Capture a running sandbox, which keeps running. 201 with the snapshot; 202 with `status: "writing"` for `wait: false`.',
+    resource: 'sandboxes',
+    params: byId,
+    body: branchRequestSchema,
+    replies: { 201: snapshotSchema, 202: snapshotSchema },
+    errors: branchErrors,
+  },
+  fork: {
+    method: 'POST',
+    path: '/v1/sandboxes/:id/fork',
+    summary:
+      'Branch a sandbox and start children from the capture. A child that fails does not fail the call.',
+    resource: 'sandboxes',
+    params: byId,
+    body: forkRequestSchema,
+    replies: { 201: forkResultSchema },
+    errors: branchErrors,
+  },
+} as const satisfies Record<string, RouteDefinition>;
+
+export type Routes = typeof routes;
+export type RouteName = keyof Routes;
+
+type Definition<N extends RouteName> = Routes[N];
+
+/** A route's path parameters. */
+export type RouteParams<N extends RouteName> =
+  Definition<N> extends { params: z.ZodType<infer P> } ? P : undefined;
+
+/** A route's query as handlers get it. */
+export type RouteQuery<N extends RouteName> =
+  Definition<N> extends { query: z.ZodType<infer Q> } ? Q : undefined;
+
+/** A route's body as handlers get it: defaults filled in, older forms translated. */
+export type RouteBody<N extends RouteName> =
+  Definition<N> extends { body: z.ZodType<infer B> } ? B : undefined;
+
+/** A route's body as clients may send it. */
+export type RouteBodyInput<N extends RouteName> =
+  Definition<N> extends { body: infer B extends z.ZodType } ? z.input<B> : undefined;
+
+type ReplyBody<R> = R extends z.ZodType ? z.output<R> : R extends 'text' ? string : undefined;
+
+/** A route's answer; `undefined` for 204. */
+export type RouteReply<N extends RouteName> = ReplyBody<
+  Definition<N>['replies'][keyof Definition<N>['replies']]
+>;
+
+/** The HTTP status of a code when `route` fails with it. */
+export function statusOf(
+  error: { code: ErrorCode; status: number },
+  route: RouteDefinition | undefined,
+): number {
+  return route?.statusFor?.[error.code] ?? error.status;
+}

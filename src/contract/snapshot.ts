@@ -1,0 +1,115 @@
+/** Snapshots on the wire. Fields may be added, never renamed, retyped or dropped. */
+
+import { z } from 'zod';
+import {
+  absolutePathSchema,
+  bytesSchema,
+  imageNameSchema,
+  millisecondsSchema,
+  plainTextSchema,
+  tagSchema,
+  unixSecondsSchema,
+} from './fields.js';
+
+/** How a branch captures memory: `live` copies while the guest runs, `diff` and `full` inside the pause. */
+export const branchModeSchema = z.enum(['full', 'diff', 'live']);
+export type BranchMode = z.infer<typeof branchModeSchema>;
+
+/** `writing` until it can be used, `ready` when children can start from it, `failed` after anything else. */
+export const snapshotStatusSchema = z.enum(['writing', 'ready', 'failed']);
+export type SnapshotStatus = z.infer<typeof snapshotStatusSchema>;
+
+export const snapshotSchema = z.object({
+  tag: z.string().describe('name'),
+  dir: z.string().describe('absolute path of its folder'),
+  created_at_unix: unixSecondsSchema,
+  status: snapshotStatusSchema,
+  bootable: z.boolean().describe('whether a sandbox can start from it'),
+  branched_from: z.string().optional().describe('id of the sandbox it was branched from'),
+  mode: branchModeSchema.optional().describe('how the branch captured memory'),
+  pause_ms: millisecondsSchema
+    .optional()
+    .describe('pause window of the branch: vCPUs stopped to vCPUs running'),
+  warning: z.string().optional().describe('why it failed or cannot be started'),
+  durable: z.boolean().optional().describe('whether it would survive power loss'),
+  parent_tag: z.string().optional().describe('snapshot whose layers it builds on'),
+  memory_physical_bytes: bytesSchema.optional().describe('bytes its own memory layer occupies'),
+  captured_bytes: bytesSchema.optional().describe('bytes of guest memory the branch copied'),
+});
+/** A captured instant of a guest. */
+export type Snapshot = z.infer<typeof snapshotSchema>;
+
+export const snapshotInfoSchema = snapshotSchema.extend({
+  memory_logical_bytes: bytesSchema.describe("the guest's RAM size"),
+  memory_physical_bytes: bytesSchema.describe('bytes its own memory layer occupies'),
+  vmstate_bytes: bytesSchema.describe('size of the device state'),
+  chain_depth: z.int().min(0).describe('number of ancestors'),
+  ancestors: z.array(z.string()).describe('tags it builds on, root first'),
+  dependents: z.array(z.string()).describe('tags that build on it directly'),
+});
+/** A snapshot with its sizes and lineage. */
+export type SnapshotInfo = z.infer<typeof snapshotInfoSchema>;
+
+export const createSnapshotRequestSchema = z
+  .object({
+    tag: tagSchema,
+    image: imageNameSchema.optional(),
+    kernel: absolutePathSchema.optional(),
+    rootfs: absolutePathSchema.optional(),
+    initrd: absolutePathSchema.optional(),
+    kernel_cmdline: plainTextSchema.max(2048).optional().describe("appended to the kernel's command line"),
+    memory_mib: z
+      .int()
+      .min(32)
+      .max(1_048_576)
+      .optional()
+      .describe("RAM in MiB; the image's default otherwise"),
+    vcpus: z.int().min(1).max(64).optional().describe("virtual CPUs; the image's default otherwise"),
+    boot_wait_secs: z
+      .number()
+      .min(0)
+      .max(60)
+      .optional()
+      .describe('seconds to let the guest run after its agent answered, before the capture'),
+  })
+  .superRefine((request, context) => {
+    const refuse = (field: string, message: string) =>
+      context.addIssue({ code: 'custom', path: [field], message });
+    if (request.image !== undefined) {
+      for (const field of ['kernel', 'rootfs', 'initrd'] as const) {
+        if (request[field] !== undefined) refuse(field, 'cannot be combined with "image"');
+      }
+    } else if (request.kernel === undefined && request.rootfs === undefined) {
+      refuse('image', 'is required, or "kernel" and "rootfs"');
+    } else if (request.kernel === undefined) {
+      refuse('kernel', 'is required beside "rootfs"');
+    } else if (request.rootfs === undefined) {
+      refuse('rootfs', 'is required beside "kernel"');
+    }
+  });
+/** Boot an image and capture it once it is ready. */
+export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequestSchema>;
+
+export const compactRequestSchema = z.object({
+  to: tagSchema.describe('name of the new, parentless snapshot'),
+});
+/** Fold a snapshot and its ancestors into a new one without parents. */
+export type CompactRequest = z.infer<typeof compactRequestSchema>;
+
+const flagSchema = z
+  .enum(['', 'true', '1', 'false', '0'])
+  .optional()
+  .transform((text) => text === '' || text === 'true' || text === '1');
+
+export const deleteSnapshotQuerySchema = z
+  .object({
+    cascade: flagSchema.describe('delete the snapshots that build on it too'),
+    force: flagSchema.describe('delete it even when others build on it'),
+  })
+  .superRefine((query, context) => {
+    if (query.cascade && query.force) {
+      context.addIssue({ code: 'custom', path: ['force'], message: 'cannot be combined with "cascade"' });
+    }
+  });
+/** What to do when other snapshots build on the deleted one; at most one is true. */
+export type DeleteSnapshotOptions = z.output<typeof deleteSnapshotQuerySchema>;

@@ -1,0 +1,74 @@
+/**
+ * The domain as the outside sees it: everything an HTTP handler can ask for, in wire types.
+ *
+ * Every method throws `BoughError` from the catalogue and nothing else on purpose; anything else is a defect
+ * and answered as `internal`. Requests are validated before they arrive here; what needs knowledge of state
+ * (a tag that exists, a parent that does not match) is checked here.
+ */
+
+import type {
+  BranchRequest,
+  CompactRequest,
+  CreateSnapshotRequest,
+  DeleteSnapshotOptions,
+  EvalRequest,
+  EvalResult,
+  ExecRequest,
+  ExecResult,
+  ForkRequest,
+  ForkResult,
+  PingResult,
+  Sandbox,
+  SandboxState,
+  Snapshot,
+  SnapshotInfo,
+  SnapshotStatus,
+  SpawnRequest,
+} from '../contract/index.js';
+
+/** The outcome of a branch. */
+export interface BranchOutcome {
+  readonly snapshot: Snapshot;
+  /** True when the snapshot is still being written (`wait: false`): answered with 202 instead of 201. */
+  readonly accepted: boolean;
+}
+
+/** What can be counted at this moment; read whenever someone asks for the metrics. */
+export interface HostGauges {
+  readonly sandboxes: Readonly<Partial<Record<SandboxState, number>>>;
+  readonly snapshots: Readonly<Partial<Record<SnapshotStatus, number>>>;
+  readonly branchesInFlight: number;
+  /** Bytes of memory layers in the hot store. */
+  readonly hotBytes: number;
+  /** Bytes of snapshots in the durable store. */
+  readonly durableBytes: number;
+}
+
+export interface Host {
+  /** Every snapshot, each tag once, those in `writing` included. */
+  listSnapshots(): Promise<Snapshot[]>;
+  getSnapshot(tag: string): Promise<Snapshot>;
+  snapshotInfo(tag: string): Promise<SnapshotInfo>;
+  /** Boots and captures. Aborting `signal` ends the boot and leaves nothing behind. */
+  createSnapshot(request: CreateSnapshotRequest, signal?: AbortSignal): Promise<Snapshot>;
+  deleteSnapshot(tag: string, options: DeleteSnapshotOptions): Promise<void>;
+  compactSnapshot(tag: string, request: CompactRequest): Promise<Snapshot>;
+
+  listSandboxes(): Promise<Sandbox[]>;
+  getSandbox(id: string): Promise<Sandbox>;
+  /** Starts `request.n` sandboxes, all or none. */
+  spawn(request: SpawnRequest): Promise<Sandbox[]>;
+  /** Resolves when the sandbox's process is gone. */
+  removeSandbox(id: string): Promise<void>;
+  exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult>;
+  evaluate(id: string, request: EvalRequest, signal?: AbortSignal): Promise<EvalResult>;
+  ping(id: string): Promise<PingResult>;
+
+  /** On any failure the source runs and nothing of the snapshot is left. */
+  branch(id: string, request: BranchRequest): Promise<BranchOutcome>;
+  fork(id: string, request: ForkRequest): Promise<ForkResult>;
+
+  gauges(): HostGauges;
+  /** Finishes or aborts what is in flight and lets go of the state directory. Sandboxes keep running. */
+  close(): Promise<void>;
+}
