@@ -1,0 +1,14 @@
+/** Snapshots: their format, their two tiers, their lifecycle. Start reading in store.ts. */
+export * from './errors.js';
+export { MANIFEST_VERSION, MAX_CHAIN_DEPTH, OBJECT_ID_PATTERN, TAG_PATTERN } from './manifest.js';
+export type {
+  AgentAccess,
+  ImageIdentity,
+  MachineIdentity,
+  Manifest,
+  ManifestDisk,
+  ManifestLayer,
+  SnapshotMode,
+} from './manifest.js';
+export type * from './types.js';
+export type { DeleteOptions, Draft, Lease, LinkedSnapshot, Store, StoreLog, StoreOptions } from './store.js';

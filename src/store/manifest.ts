@@ -1,0 +1,154 @@
+/**
+ * `manifest.json`, version 1: everything there is to know about a snapshot besides its bytes.
+ *
+ * Invariant: a manifest that parses is internally consistent (unique ids, ordered runs inside the RAM, own layer on top), and
+ * `manifest.sha256` beside it covers every byte of it. What the format means is in docs/snapshot-format.md.
+ */
+import { z } from 'zod';
+
+/** The version this program writes, and the highest it reads. */
+export const MANIFEST_VERSION = 1;
+
+/** No snapshot has more memory layers or disk files than this; fold them (`compact`) before. */
+export const MAX_CHAIN_DEPTH = 64;
+
+/** What tags look like, everywhere. */
+export const TAG_PATTERN = /^[A-Za-z0-9_-]{1,64}$/;
+
+/** What ids of snapshots, layers and disks look like; they are file names. */
+export const OBJECT_ID_PATTERN = /^[a-z0-9][a-z0-9._-]{0,127}$/;
+
+const tag = z.string().regex(TAG_PATTERN);
+const objectId = z.string().regex(OBJECT_ID_PATTERN);
+const bytes = z.number().int().nonnegative().max(Number.MAX_SAFE_INTEGER);
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+export const snapshotModeSchema = z.enum(['full', 'diff', 'live']);
+/** How the memory was captured. */
+export type SnapshotMode = z.infer<typeof snapshotModeSchema>;
+
+export const machineIdentitySchema = z.strictObject({
+  qemuVersion: z.string().min(1),
+  /** Versioned, such as `pc-i440fx-7.2`. */
+  machineType: z.string().min(1),
+  accel: z.enum(['kvm', 'tcg']),
+  cpuModel: z.string().min(1),
+  vcpus: z.number().int().positive(),
+  memoryMiB: z.number().int().positive(),
+  /** Version of the list of devices a VM is built with. */
+  deviceLayout: z.number().int().positive(),
+});
+/** What a VMM must match exactly to load the device state. */
+export type MachineIdentity = z.infer<typeof machineIdentitySchema>;
+
+export const imageIdentitySchema = z.strictObject({ name: z.string().min(1), digest: z.string().min(1) });
+/** The image the first ancestor was booted from. */
+export type ImageIdentity = z.infer<typeof imageIdentitySchema>;
+
+export const agentAccessSchema = z.strictObject({
+  secret: z.string().min(1),
+  guestPort: z.number().int().min(1).max(65535),
+});
+/** How to reach the agent which sleeps in the memory: a child must know the source's secret to get its own. */
+export type AgentAccess = z.infer<typeof agentAccessSchema>;
+
+const runSchema = z.tuple([bytes, bytes.positive()]).readonly();
+
+const layerSchema = z
+  .strictObject({
+    id: objectId,
+    /** `memory.bin` for the snapshot's own, `layers/<id>.bin` for an ancestor's. */
+    file: z.string(),
+    logicalBytes: bytes.positive(),
+    runs: z.array(runSchema).readonly(),
+    /** Sum of the runs' lengths. */
+    physicalBytes: bytes,
+    /** Present in every durable manifest. */
+    sha256: sha256.optional(),
+  })
+  .superRefine((layer, context) => {
+    let end = 0;
+    let sum = 0;
+    for (const [offsetBytes, lengthBytes] of layer.runs) {
+      if (offsetBytes < end)
+        context.addIssue({ code: 'custom', message: `run at ${offsetBytes} is out of order` });
+      end = offsetBytes + lengthBytes;
+      sum += lengthBytes;
+    }
+    if (end > layer.logicalBytes) context.addIssue({ code: 'custom', message: 'a run ends behind the RAM' });
+    if (sum !== layer.physicalBytes)
+      context.addIssue({ code: 'custom', message: 'physicalBytes is not the sum of the runs' });
+  });
+/** One memory layer as a manifest lists it. */
+export type ManifestLayer = z.infer<typeof layerSchema>;
+
+const diskSchema = z.strictObject({
+  id: objectId,
+  /** `disk/<id>.<format>`. */
+  file: z.string(),
+  format: z.enum(['raw', 'qcow2']),
+  bytes,
+  sha256: sha256.optional(),
+});
+/** One file of the disk chain as a manifest lists it. */
+export type ManifestDisk = z.infer<typeof diskSchema>;
+
+/** File name of an ancestor's layer inside a snapshot folder. */
+export const layerFile = (id: string): string => `layers/${id}.bin`;
+/** File name of a disk inside a snapshot folder. */
+export const diskFile = (id: string, format: string): string => `disk/${id}.${format}`;
+/** The snapshot's own layer. */
+export const MEMORY_FILE = 'memory.bin';
+/** The device state. */
+export const VMSTATE_FILE = 'vmstate.bin';
+
+export const manifestSchema = z
+  .strictObject({
+    version: z.literal(MANIFEST_VERSION),
+    id: objectId,
+    tag,
+    createdAtUnix: z.number().int().nonnegative(),
+    mode: snapshotModeSchema,
+    branchedFrom: z.string().min(1).optional(),
+    /** Every ancestor there was, root first, the parent last; an id says that a tag was not taken over by another snapshot. */
+    ancestors: z.array(z.strictObject({ tag, id: objectId })).max(4096),
+    pauseMs: z.number().nonnegative().optional(),
+    capturedBytes: bytes.optional(),
+    bootable: z.boolean(),
+    warning: z.string().optional(),
+    machine: machineIdentitySchema,
+    image: imageIdentitySchema,
+    agent: agentAccessSchema,
+    /** Bottom first; the last is the snapshot's own. */
+    layers: z.array(layerSchema).min(1).max(MAX_CHAIN_DEPTH),
+    /** Bottom first; the last is the top of the chain. Empty for a VM without a disk. */
+    disks: z.array(diskSchema).max(MAX_CHAIN_DEPTH),
+    vmstate: z.strictObject({ file: z.literal(VMSTATE_FILE), bytes, sha256: sha256.optional() }),
+  })
+  .superRefine((manifest, context) => {
+    const fail = (message: string): void => context.addIssue({ code: 'custom', message });
+    const unique = (what: string, ids: string[]): void => {
+      if (new Set(ids).size !== ids.length) fail(`duplicate ${what} id`);
+    };
+    unique(
+      'layer',
+      manifest.layers.map((layer) => layer.id),
+    );
+    unique(
+      'disk',
+      manifest.disks.map((disk) => disk.id),
+    );
+    unique('ancestor', [manifest.id, ...manifest.ancestors.map((ancestor) => ancestor.id)]);
+    const own = manifest.layers.at(-1);
+    for (const layer of manifest.layers) {
+      const expected = layer === own ? MEMORY_FILE : layerFile(layer.id);
+      if (layer.file !== expected) fail(`layer ${layer.id} is in ${layer.file}, not ${expected}`);
+      if (layer.logicalBytes !== own?.logicalBytes) fail(`layer ${layer.id} is of another RAM size`);
+    }
+    for (const disk of manifest.disks) {
+      const expected = diskFile(disk.id, disk.format);
+      if (disk.file !== expected) fail(`disk ${disk.id} is in ${disk.file}, not ${expected}`);
+    }
+  });
+/** A whole manifest. */
+export type Manifest = z.infer<typeof manifestSchema>;

@@ -1,0 +1,128 @@
+/**
+ * The store: snapshots in two tiers of one layout, `hotDir` in memory and `stateDir` on disk, one folder per snapshot.
+ *
+ * (interface; the implementation follows in the next commits)
+ */
+import type { Manifest } from './manifest.js';
+import type {
+  Ancestry,
+  CaptureFacts,
+  DiskRef,
+  DraftRequest,
+  LayerRef,
+  PublishFields,
+  SnapshotInfo,
+  SnapshotView,
+  TierSpace,
+} from './types.js';
+
+/** Something worth a log line: `event` is a stable name, the rest are facts. */
+export type StoreLog = (
+  level: 'info' | 'warn',
+  event: string,
+  facts: Readonly<Record<string, unknown>>,
+) => void;
+
+/** Where the store lives and how much memory it may keep. */
+export interface StoreOptions {
+  readonly stateDir: string;
+  readonly hotDir: string;
+  /** What `evict()` aims for: bytes of snapshot memory kept hot. Default: half of the hot file system. */
+  readonly hotBudgetBytes?: number;
+  readonly log?: StoreLog;
+}
+
+/** How to delete: exactly one of the flags, or none. */
+export interface DeleteOptions {
+  /** Also delete everything that has the snapshot as an ancestor. Running sandboxes still refuse it. */
+  readonly cascade?: boolean;
+  /** Delete just this one whatever needs it; children keep working, their files are links of their own. */
+  readonly force?: boolean;
+  /** Names what runs from a tag, such as `sandbox sb1`. */
+  readonly sandboxesOf?: (tag: string) => readonly string[];
+}
+
+/**
+ * A snapshot being captured: its tag is taken and listed as `writing`; every file goes into a staging folder.
+ * Ends with exactly one of `publish`, `abandon` and `fail`.
+ */
+export interface Draft {
+  readonly id: string;
+  readonly tag: string;
+  /** Where the capture writes the own memory layer (sparse) and the device state: hot tier, the files do not exist yet. */
+  readonly memoryPath: string;
+  readonly vmstatePath: string;
+  /** Where the capture writes the disk's tail, if there is one: hot tier, qcow2, the file does not exist yet. */
+  readonly tail: DiskRef;
+  /** Hard-links what the snapshot stands on, bottom first; may be called once, before the pause. Throws IntegrityError-free I/O errors. */
+  addAncestry(ancestry: Ancestry): Promise<void>;
+  /** Adds one more frozen overlay on top of the disk chain (a switch that had to happen inside the pause). */
+  addDisk(disk: DiskRef): Promise<void>;
+  /** Makes `pauseMs` visible while the snapshot is still `writing`. */
+  note(facts: CaptureFacts): void;
+  /** The caller has told someone the name (202): from now on a crash of the daemon leaves a `failed` entry instead of nothing. */
+  announce(): Promise<void>;
+  /** Seals the files and lists the snapshot as `ready`; persisting starts in the background. On failure: as `abandon`, and throws. */
+  publish(fields: PublishFields): Promise<SnapshotView>;
+  /** Removes everything; the tag is free again. Idempotent, does nothing after `publish`. */
+  abandon(): Promise<void>;
+  /** As `abandon`, but leaves a `failed` entry with `reason` until it is deleted or its tag is used again. */
+  fail(reason: string): Promise<void>;
+}
+
+/** A sandbox's own links to everything a snapshot consists of: independent of the snapshot from then on. */
+export interface LinkedSnapshot extends Ancestry {
+  /** Hot tier, inside the snapshot: valid while the lease is held. */
+  readonly vmstatePath: string;
+}
+
+/** A promise that the snapshot stays as it is: not deleted, not evicted. Hold it while a child starts, no longer. */
+export interface Lease {
+  readonly manifest: Manifest;
+  /** Bottom first, hot paths inside the snapshot's folder. */
+  readonly layers: readonly LayerRef[];
+  readonly vmstatePath: string;
+  /**
+   * Hard-links layers into `hotDir/layers` and disks into `stateDir/disk` (a tail that is not durable yet: `hotDir/disk`), both
+   * created if needed. What it returns may outlive the lease, goes into the sandbox's record, and is what `addAncestry` takes.
+   */
+  linkInto(hotDir: string, stateDir: string): Promise<LinkedSnapshot>;
+  /** Idempotent. */
+  release(): void;
+  [Symbol.dispose](): void;
+}
+
+/** See the file's header. One instance per state dir; `openStore` makes it. */
+export interface Store {
+  readonly stateDir: string;
+  readonly hotDir: string;
+  /** Every tag once, by creation. */
+  list(): SnapshotView[];
+  /** Throws SnapshotNotFound. */
+  get(tag: string): SnapshotView;
+  /** Throws SnapshotNotFound, SnapshotUnusable (writing or failed). */
+  info(tag: string): Promise<SnapshotInfo>;
+  /** Reserves the tag and room. Throws TagExists, NoSpace, TypeError for a malformed tag. */
+  draft(request: DraftRequest): Promise<Draft>;
+  /** Resolves when the snapshot is `ready`; throws SnapshotNotFound, SnapshotUnusable (failed), or the signal's reason. */
+  ready(tag: string, signal?: AbortSignal): Promise<SnapshotView>;
+  /** Resolves when the snapshot would survive power loss; throws as `ready`, or why persisting failed (NoSpace, …). */
+  durable(tag: string, signal?: AbortSignal): Promise<SnapshotView>;
+  /**
+   * Waits for a snapshot in `writing`, loads its layers into the hot tier if they are not there, checks what was not checked before.
+   * `holder` names the user for SnapshotInUse. Throws SnapshotNotFound, SnapshotUnusable, IntegrityError (then quarantined), NoSpace.
+   */
+  acquire(tag: string, holder: string, signal?: AbortSignal): Promise<Lease>;
+  /** Throws SnapshotNotFound, SnapshotInUse (also while it is written or leased), TypeError for both flags. */
+  delete(tag: string, options?: DeleteOptions): Promise<void>;
+  /** Folds `tag` into a new snapshot `to` without ancestors: one memory layer, at most one disk file over the base. */
+  compact(tag: string, to: string, signal?: AbortSignal): Promise<SnapshotView>;
+  /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */
+  evict(targetBytes?: number): Promise<string[]>;
+  /** Room in the hot tier. */
+  hotSpace(): Promise<TierSpace>;
+  /** Room in the durable tier. */
+  durableSpace(): Promise<TierSpace>;
+  /** Stops persisting (resumed at the next start), releases the lock. Idempotent. */
+  close(): Promise<void>;
+}
