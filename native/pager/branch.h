@@ -1,0 +1,65 @@
+/*
+ * branch.h - one branch, from the first scan to the last byte of the layer.
+ *
+ *   live   prepare -> pre-copy (guest running) -> before -> PAUSE WINDOW -> unstage / sweep -> runs
+ *   diff   prepare ->                             before -> PAUSE WINDOW (copies all private pages, fsync) -> runs
+ *   full   prepare ->                             before -> PAUSE WINDOW (copies all pages, fsync)         -> runs
+ *
+ * A layer holds every private page: all that differs from the layers the VM was started from. In live mode the
+ * pre-copy writes them while the guest runs; what the guest writes meanwhile (the residue) is copied inside the
+ * pause into memory faulted in before, or, when that would take too long, protected there and swept afterwards.
+ *
+ * Invariant: whatever fails, the guest runs on; the files named in the request are then the caller's to remove.
+ */
+#ifndef BOUGH_BRANCH_H
+#define BOUGH_BRANCH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ram.h"
+#include "tracker.h"
+
+enum branch_mode { BRANCH_LIVE, BRANCH_DIFF, BRANCH_FULL };
+
+struct branch_request {
+	enum branch_mode mode;
+	enum tracking tracking; /* for live: what to use, at most what kernel_probe() found */
+	const char *qmp_path;
+	const char *layer;
+	const char *state;
+	const char *before;  /* or NULL: see protocol.h */
+	const char *overlay; /* or NULL: no disk */
+	const char *tail;
+	const char *durable; /* or NULL */
+	uint64_t deadline_ms;
+};
+
+/* Microseconds unless the name says otherwise. */
+struct branch_report {
+	uint64_t pause_us; /* command sent to reply read: an upper bound of the time the vCPUs stand still */
+	uint64_t stop_us;  /* command sent to vCPUs stopped and block layer drained */
+	uint64_t scan_us;
+	uint64_t copy_us; /* residue copied or armed */
+	uint64_t tail_us;
+	uint64_t state_us; /* device state saved and VM resumed */
+	uint64_t precopy_us;
+	uint64_t sweep_us;
+	size_t precopied_pages;
+	size_t residue_pages;
+	size_t armed_pages;
+	size_t fault_count;
+	uint64_t tail_bytes;
+	uint64_t captured_bytes;
+	unsigned passes;
+	bool switched;         /* `before` took effect */
+	const char *operation; /* what was being done, for the error */
+	char *runs;            /* see layer_runs(); the caller frees it */
+};
+
+/* Runs the branch; calls running() as soon as the guest runs again after a window that succeeded. */
+int branch_run(struct ram *ram, struct tracker *tracker, const struct branch_request *request,
+	       struct branch_report *report, void (*running)(void *arg, const struct branch_report *report), void *arg);
+
+#endif

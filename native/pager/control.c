@@ -1,0 +1,287 @@
+#define _GNU_SOURCE
+#include "control.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "branch.h"
+#include "protocol.h"
+
+#define MAX_FIELDS 4200 /* a map request names one layer per field */
+
+struct request {
+	char *fields[MAX_FIELDS];
+	size_t count;
+};
+
+/* The one guest of this process. Only the control thread touches it. */
+static struct {
+	struct ram ram;
+	struct tracker tracker;
+	char *qmp_path;
+	int listen_fd;
+	int connection_fd;
+} pager = {.connection_fd = -1};
+
+static void answer(const char *line, size_t length)
+{
+	while (length > 0) {
+		ssize_t sent = send(pager.connection_fd, line, length, MSG_NOSIGNAL);
+		if (sent < 0 && errno == EINTR)
+			continue;
+		if (sent <= 0)
+			return; /* the daemon is gone; the next read says so */
+		line += sent;
+		length -= (size_t)sent;
+	}
+}
+
+__attribute__((format(printf, 1, 2))) static void answerf(const char *format, ...)
+{
+	char *line;
+	va_list args;
+	int length;
+
+	va_start(args, format);
+	length = vasprintf(&line, format, args);
+	va_end(args);
+	if (length < 0) {
+		static const char no_memory[] = "error\terrno=12\toperation=answer\n";
+		answer(no_memory, sizeof(no_memory) - 1);
+		return;
+	}
+	answer(line, (size_t)length);
+	free(line);
+}
+
+static void answer_error(int error, const char *operation, bool switched)
+{
+	answerf("error\terrno=%d\toperation=%s%s\n", -error, operation, switched ? "\tswitched=1" : "");
+}
+
+static const char *find_field(const struct request *request, const char *key)
+{
+	size_t length = strlen(key);
+
+	for (size_t i = 1; i < request->count; i++)
+		if (strncmp(request->fields[i], key, length) == 0 && request->fields[i][length] == '=')
+			return request->fields[i] + length + 1;
+	return NULL;
+}
+
+static const char *tracking_name(enum tracking kind)
+{
+	static const char *const names[] = {[TRACKING_NONE] = "none", [TRACKING_SYNC] = "sync", [TRACKING_ASYNC] = "async"};
+	return names[kind];
+}
+
+static void handle_hello(const struct request *request)
+{
+	(void)request;
+	answerf("ok\tversion=%d\tpage_bytes=%lu\ttracking=%s\n", PAGER_PROTOCOL_VERSION, PAGE_BYTES,
+		tracking_name(kernel_probe()));
+}
+
+static void handle_map(const struct request *request)
+{
+	const char *marker = find_field(request, "marker");
+	int error = marker ? ram_map(&pager.ram, marker) : -EINVAL;
+
+	if (error) {
+		answer_error(error, "map RAM", false);
+		return;
+	}
+	for (size_t i = 1; i < request->count; i++) {
+		if (strncmp(request->fields[i], "layer=", 6) != 0)
+			continue;
+		error = ram_map_layer(&pager.ram, request->fields[i] + 6);
+		if (error) {
+			answer_error(error, "map a layer", false);
+			return;
+		}
+	}
+	answerf("ok\tram_bytes=%zu\tmapped_runs=%zu\n", pager.ram.bytes, pager.ram.layer_run_count);
+}
+
+static void answer_running(void *arg, const struct branch_report *report)
+{
+	(void)arg;
+	answerf("running\tpause_us=%" PRIu64 "\tstop_us=%" PRIu64 "\tscan_us=%" PRIu64 "\tcopy_us=%" PRIu64
+		"\ttail_us=%" PRIu64 "\tstate_us=%" PRIu64 "\tprecopy_us=%" PRIu64
+		"\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\ttail_bytes=%" PRIu64
+		"\tswitched=%d\n",
+		report->pause_us, report->stop_us, report->scan_us, report->copy_us, report->tail_us, report->state_us,
+		report->precopy_us, report->precopied_pages, report->passes, report->residue_pages, report->armed_pages,
+		report->tail_bytes, report->switched);
+}
+
+/* Fills mode and tracking. False when a word is not one of them. */
+static bool read_mode(const struct request *request, struct branch_request *branch)
+{
+	const char *mode = find_field(request, "mode");
+	const char *tracking = find_field(request, "tracking");
+
+	if (!mode)
+		return false;
+	if (strcmp(mode, "live") == 0)
+		branch->mode = BRANCH_LIVE;
+	else if (strcmp(mode, "diff") == 0)
+		branch->mode = BRANCH_DIFF;
+	else if (strcmp(mode, "full") == 0)
+		branch->mode = BRANCH_FULL;
+	else
+		return false;
+	branch->tracking = kernel_probe();
+	if (!tracking || strcmp(tracking, "async") == 0)
+		return true;
+	if (strcmp(tracking, "sync") != 0)
+		return false;
+	if (branch->tracking == TRACKING_ASYNC)
+		branch->tracking = TRACKING_SYNC;
+	return true;
+}
+
+static void handle_branch(const struct request *request)
+{
+	const char *deadline = find_field(request, "deadline_ms");
+	struct branch_request branch = {
+		.qmp_path = pager.qmp_path,
+		.layer = find_field(request, "layer"),
+		.state = find_field(request, "state"),
+		.before = find_field(request, "before"),
+		.overlay = find_field(request, "overlay"),
+		.tail = find_field(request, "tail"),
+		.durable = find_field(request, "durable"),
+		.deadline_ms = deadline ? strtoull(deadline, NULL, 10) : 0,
+	};
+	struct branch_report report;
+	int error;
+
+	if (!read_mode(request, &branch) || !branch.layer || !branch.state || !branch.deadline_ms || !branch.qmp_path ||
+	    (branch.overlay && !branch.tail) || strpbrk(branch.state, "\"\\")) {
+		answer_error(-EINVAL, "read the request", false);
+		return;
+	}
+	if (!pager.ram.base) {
+		answer_error(-ENXIO, "find RAM, which is not mapped", false);
+		return;
+	}
+	if (branch.mode == BRANCH_LIVE && branch.tracking == TRACKING_NONE) {
+		answer_error(-EOPNOTSUPP, "track writes", false);
+		return;
+	}
+	error = branch_run(&pager.ram, &pager.tracker, &branch, &report, answer_running, NULL);
+	if (error)
+		answer_error(error, report.operation, report.switched);
+	else
+		answerf("ok\tcaptured_bytes=%" PRIu64 "\tsweep_us=%" PRIu64 "\tfaults=%zu\truns=%s\n",
+			report.captured_bytes, report.sweep_us, report.fault_count, report.runs);
+	free(report.runs);
+}
+
+static void handle(char *line)
+{
+	static const struct {
+		const char *name;
+		void (*run)(const struct request *request);
+	} commands[] = {{"hello", handle_hello}, {"map", handle_map}, {"branch", handle_branch}};
+	static struct request request; /* too large for a stack; one thread */
+
+	request.count = 0;
+	for (char *field = line; field && request.count < MAX_FIELDS;)
+		request.fields[request.count++] = strsep(&field, "\t");
+	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+		if (strcmp(request.fields[0], commands[i].name) == 0) {
+			commands[i].run(&request);
+			return;
+		}
+	}
+	answer_error(-ENOSYS, "read the request", false);
+}
+
+/* Serves the connection until its other end closes it or sends a line that is too long. */
+static void serve_connection(char *buffer)
+{
+	size_t length = 0;
+
+	for (;;) {
+		ssize_t got = recv(pager.connection_fd, buffer + length, PAGER_LINE_MAX - length, 0);
+		char *end;
+
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return;
+		length += (size_t)got;
+		while ((end = memchr(buffer, '\n', length))) {
+			*end = '\0';
+			handle(buffer);
+			length -= (size_t)(end + 1 - buffer);
+			memmove(buffer, end + 1, length);
+		}
+		if (length == PAGER_LINE_MAX)
+			return;
+	}
+}
+
+static void *serve(void *arg)
+{
+	static char buffer[PAGER_LINE_MAX];
+
+	(void)arg;
+	for (;;) {
+		pager.connection_fd = accept4(pager.listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		if (pager.connection_fd < 0) {
+			if (errno == EINVAL || errno == EBADF)
+				return NULL;
+			sleep(1); /* no descriptors left, say: QEMU has the same trouble, and it may pass */
+			continue;
+		}
+		serve_connection(buffer);
+		close(pager.connection_fd);
+	}
+}
+
+int control_start(const char *socket_path, const char *qmp_path)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	sigset_t all, before;
+	pthread_t thread;
+	int error;
+
+	if (strlen(socket_path) >= sizeof(address.sun_path))
+		return -ENAMETOOLONG;
+	strcpy(address.sun_path, socket_path);
+	pager.qmp_path = strdup(qmp_path);
+	if (!pager.qmp_path)
+		return -ENOMEM;
+	pager.listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (pager.listen_fd < 0)
+		return -errno;
+	if (bind(pager.listen_fd, (struct sockaddr *)&address, sizeof(address)) < 0 || listen(pager.listen_fd, 4) < 0) {
+		error = -errno;
+		close(pager.listen_fd);
+		return error;
+	}
+	/* QEMU's signals are for QEMU's threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = -pthread_create(&thread, NULL, serve, NULL);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (error) {
+		close(pager.listen_fd);
+		return error;
+	}
+	pthread_setname_np(thread, "bough-pager");
+	pthread_detach(thread);
+	return 0;
+}

@@ -1,0 +1,62 @@
+/*
+ * kernel.h - one wrapper per system call the pager needs, with constants of its own.
+ *
+ * Distribution headers lag the kernel that runs (Debian 12 has 6.1 headers; PAGEMAP_SCAN is Linux 6.7), so the
+ * numbers stand here and kernel_probe() finds out at run time what works. Sources: Linux
+ * Documentation/admin-guide/mm/userfaultfd.rst and pagemap.rst, include/uapi/linux/{fs,userfaultfd}.h.
+ *
+ * Every function returns 0 (or a count) and -errno on failure.
+ */
+#ifndef BOUGH_KERNEL_H
+#define BOUGH_KERNEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define PAGE_BYTES 4096ul
+
+/* A run of pages: host addresses, end exclusive. The layout is the kernel's struct page_region. */
+struct page_run {
+	uint64_t start;
+	uint64_t end;
+	uint64_t categories;
+};
+
+enum tracking {
+	TRACKING_NONE,  /* no userfaultfd write-protection: only diff and full work */
+	TRACKING_SYNC,  /* Linux 5.19: each first write to a protected page waits for us */
+	TRACKING_ASYNC, /* Linux 6.7: the kernel notes the write and lets it pass */
+};
+
+/* The best tracking this kernel and these privileges allow. */
+enum tracking kernel_probe(void);
+
+/* Opens a userfaultfd for the given tracking. */
+int uffd_open(enum tracking kind, int *fd);
+int uffd_register_wp(int fd, void *start, size_t bytes);
+int uffd_unregister(int fd, void *start, size_t bytes);
+/* Protects a range, or lifts the protection and wakes whoever waits for it. */
+int uffd_writeprotect(int fd, void *start, size_t bytes, bool protect);
+/* Takes up to max addresses of write faults off fd; returns how many, 0 when there are none now. */
+int uffd_read_faults(int fd, uint64_t *addresses, int max);
+
+/* Which pages a scan reports. Private: written since they were mapped, so not a layer's and not the zero page. */
+enum scan_filter { SCAN_PRIVATE, SCAN_PRIVATE_WRITTEN };
+
+/*
+ * Reports the runs of matching pages in [start, end) to each(); with protect, protects them in the same step, so
+ * that no write falls between. Needs asynchronous tracking on the range for SCAN_PRIVATE_WRITTEN and for protect.
+ * buffer holds room for buffer_runs runs. A non-zero return of each() ends the scan and is returned.
+ */
+int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, bool protect,
+		 struct page_run *buffer, size_t buffer_runs, int (*each)(void *arg, const struct page_run *run),
+		 void *arg);
+
+/* The same for SCAN_PRIVATE on kernels without PAGEMAP_SCAN, by reading the whole of /proc/self/pagemap. */
+int pagemap_read_private(int pagemap_fd, uint64_t start, uint64_t end,
+			 int (*each)(void *arg, const struct page_run *run), void *arg);
+
+bool kernel_has_pagemap_scan(void);
+
+#endif

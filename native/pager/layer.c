@@ -1,0 +1,122 @@
+#define _GNU_SOURCE
+#include "layer.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+int layer_create(const char *path, size_t ram_bytes, int *fd)
+{
+	int opened = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+
+	if (opened < 0)
+		return -errno;
+	if (ftruncate(opened, (off_t)ram_bytes) < 0) {
+		int error = -errno;
+		close(opened);
+		return error;
+	}
+	*fd = opened;
+	return 0;
+}
+
+int layer_write(int fd, const void *from, size_t bytes, uint64_t offset)
+{
+	const char *at = from;
+
+	while (bytes > 0) {
+		ssize_t written = pwrite(fd, at, bytes, (off_t)offset);
+		if (written < 0 && errno == EINTR)
+			continue;
+		if (written <= 0)
+			return written < 0 ? -errno : -EIO;
+		at += written;
+		offset += (uint64_t)written;
+		bytes -= (size_t)written;
+	}
+	return 0;
+}
+
+int layer_each_run(int fd, int (*each)(void *arg, uint64_t start, uint64_t end), void *arg)
+{
+	off_t at = 0;
+
+	for (;;) {
+		off_t data = lseek(fd, at, SEEK_DATA);
+		if (data < 0)
+			return errno == ENXIO ? 0 : -errno; /* ENXIO: no data from here to the end */
+		at = lseek(fd, data, SEEK_HOLE);
+		if (at < 0)
+			return -errno;
+		int error = each(arg, (uint64_t)data, (uint64_t)at);
+		if (error)
+			return error;
+	}
+}
+
+struct copy {
+	int from_fd;
+	int to_fd;
+};
+
+static int copy_run(void *arg, uint64_t start, uint64_t end)
+{
+	const struct copy *copy = arg;
+	char block[65536];
+
+	while (start < end) {
+		size_t want = (size_t)(end - start) < sizeof(block) ? (size_t)(end - start) : sizeof(block);
+		ssize_t got = pread(copy->from_fd, block, want, (off_t)start);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? -errno : -EIO;
+		int error = layer_write(copy->to_fd, block, (size_t)got, start);
+		if (error)
+			return error;
+		start += (uint64_t)got;
+	}
+	return 0;
+}
+
+int layer_copy(int from_fd, int to_fd)
+{
+	struct copy copy = {.from_fd = from_fd, .to_fd = to_fd};
+	return layer_each_run(from_fd, copy_run, &copy);
+}
+
+struct listing {
+	FILE *text;
+	uint64_t data_bytes;
+};
+
+static int list_run(void *arg, uint64_t start, uint64_t end)
+{
+	struct listing *listing = arg;
+
+	fprintf(listing->text, "%s%" PRIx64 ":%" PRIx64, listing->data_bytes ? "," : "", start,
+		end - start);
+	listing->data_bytes += end - start;
+	return 0;
+}
+
+int layer_runs(int fd, char **text, uint64_t *data_bytes)
+{
+	struct listing listing = {.data_bytes = 0};
+	size_t length;
+	int error;
+
+	listing.text = open_memstream(text, &length);
+	if (!listing.text)
+		return -errno;
+	error = layer_each_run(fd, list_run, &listing);
+	if (fclose(listing.text) != 0 && !error)
+		error = -ENOMEM;
+	if (error)
+		free(*text);
+	*data_bytes = listing.data_bytes;
+	return error;
+}

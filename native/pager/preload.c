@@ -1,0 +1,55 @@
+/*
+ * preload.c - how the pager gets into the VMM: LD_PRELOAD, a constructor, and open() interposed.
+ *
+ * The library is a guest in someone's process: it never exits, aborts or prints. If it cannot start, QEMU runs as
+ * if it were not there, and the daemon notices that nobody listens.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "control.h"
+#include "protocol.h"
+#include "window.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/*
+ * QEMU opens the device state file through open64() (open() in builds without large-file names): safe to interpose
+ * because it adds one check of a path and then makes the very system call libc's function makes.
+ */
+EXPORT int open64(const char *path, int flags, ...)
+{
+	mode_t mode = 0;
+	int error;
+
+	if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE) {
+		va_list args;
+		va_start(args, flags);
+		mode = va_arg(args, mode_t);
+		va_end(args);
+	}
+	error = window_on_open(path);
+	if (error) {
+		errno = -error;
+		return -1;
+	}
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode);
+}
+
+EXPORT int open(const char *path, int flags, ...) __attribute__((alias("open64")));
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *socket_path = getenv(PAGER_ENV_SOCKET);
+	const char *qmp_path = getenv(PAGER_ENV_QMP);
+
+	/* Programs QEMU might start are not VMMs. */
+	unsetenv("LD_PRELOAD");
+	if (socket_path && qmp_path)
+		control_start(socket_path, qmp_path);
+}

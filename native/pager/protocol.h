@@ -1,0 +1,40 @@
+/*
+ * protocol.h - what crosses the control socket between the daemon and the pager.
+ *
+ * One request at a time, one line each way (a branch answers with two). A line is fields separated by tabs: the
+ * first names the command or the outcome, the others are key=value. No field may hold a tab or a newline.
+ *
+ *   request                               answer
+ *   hello                                 ok version= page_bytes= tracking=async|sync|none
+ *   map marker= [layer=]...               ok ram_bytes= mapped_runs=
+ *       The mapping of the marker file becomes anonymous memory, and the data of each layer, bottom first, is
+ *       mapped copy-on-write over it. Once per VMM, before its vCPUs first run.
+ *   branch mode=live|diff|full layer= state= deadline_ms= [before=] [overlay= tail=] [durable=] [tracking=]
+ *       before:  a QMP command run just before the pause window, guest running (the disk switch)
+ *       overlay: the file of the VM's topmost disk overlay; its bytes at the pause are written to tail
+ *       durable: a second copy of the layer, fsynced inside the pause window (diff and full)
+ *       tracking: async (default where the kernel can) or sync, for tests and old kernels
+ *                                         running pause_us= stop_us= scan_us= copy_us= residue_pages= armed_pages= ...
+ *                                         ok captured_pages= passes= sweep_us= faults= runs=offset:length,...
+ *
+ *   any request may end in                error errno= operation= [switched=1]
+ *
+ * "running" is sent as soon as the guest runs again; what follows it is the outcome of the whole branch. A branch
+ * that fails leaves the guest running; its files are the daemon's to remove. switched=1 says that `before` took
+ * effect although the branch failed.
+ *
+ * The twin of this file is src/pager/protocol.ts.
+ */
+#ifndef BOUGH_PROTOCOL_H
+#define BOUGH_PROTOCOL_H
+
+#define PAGER_PROTOCOL_VERSION 1
+
+/* Environment of the VMM: where the pager listens, and the QMP socket that is its own. */
+#define PAGER_ENV_SOCKET "BOUGH_PAGER_SOCKET"
+#define PAGER_ENV_QMP "BOUGH_PAGER_QMP"
+
+/* The longest request: mode, paths (PATH_MAX each) and one QMP command. */
+#define PAGER_LINE_MAX (256 * 1024)
+
+#endif

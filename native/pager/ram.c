@@ -1,0 +1,121 @@
+#define _GNU_SOURCE
+#include "ram.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "layer.h"
+
+static int find_mapping(const char *marker, uint8_t **base, size_t *bytes)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	char *line = NULL;
+	size_t capacity = 0;
+	int error = -ENOENT;
+
+	if (!maps)
+		return -errno;
+	while (getline(&line, &capacity, maps) > 0) {
+		unsigned long start, end;
+		int path_at = 0;
+
+		line[strcspn(line, "\n")] = '\0';
+		if (sscanf(line, "%lx-%lx %*s %*s %*s %*s %n", &start, &end, &path_at) < 2 || !path_at)
+			continue;
+		if (strcmp(line + path_at, marker) != 0)
+			continue;
+		if (error == 0) {
+			error = -EBUSY;
+			break;
+		}
+		*base = (uint8_t *)start; /* the kernel's own word for where the mapping is */
+		*bytes = end - start;
+		error = 0;
+	}
+	free(line);
+	fclose(maps);
+	return error;
+}
+
+int ram_map(struct ram *ram, const char *marker)
+{
+	uint8_t *base = NULL;
+	size_t bytes = 0;
+	int error;
+
+	if (ram->base)
+		return -EALREADY;
+	error = find_mapping(marker, &base, &bytes);
+	if (error)
+		return error;
+	ram->pagemap_fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	if (ram->pagemap_fd < 0)
+		return -errno;
+	/* MAP_FIXED over a mapping QEMU owns: same range, same protection, and its vCPUs have not run yet. */
+	if (mmap(base, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) ==
+	    MAP_FAILED) {
+		error = -errno;
+		close(ram->pagemap_fd);
+		return error;
+	}
+	/* Huge pages would make one written byte cost 2 MiB of layer; a core dump would hold the guest's secrets. */
+	madvise(base, bytes, MADV_NOHUGEPAGE);
+	madvise(base, bytes, MADV_DONTDUMP);
+	madvise(base, bytes, MADV_DONTFORK);
+	ram->base = base;
+	ram->bytes = bytes;
+	return 0;
+}
+
+static int remember_run(struct ram *ram, uint64_t start, uint64_t end)
+{
+	struct page_run *grown = realloc(ram->layer_runs, (ram->layer_run_count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	ram->layer_runs = grown;
+	ram->layer_runs[ram->layer_run_count++] = (struct page_run){.start = start, .end = end};
+	return 0;
+}
+
+struct layer_mapping {
+	struct ram *ram;
+	int fd;
+};
+
+static int map_run(void *arg, uint64_t start, uint64_t end)
+{
+	const struct layer_mapping *layer = arg;
+	uint8_t *address = layer->ram->base + start;
+
+	if (mmap(address, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, layer->fd,
+		 (off_t)start) == MAP_FAILED)
+		return -errno;
+	madvise(address, end - start, MADV_DONTDUMP);
+	madvise(address, end - start, MADV_DONTFORK);
+	return remember_run(layer->ram, start, end);
+}
+
+int ram_map_layer(struct ram *ram, const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	struct stat info;
+	int error;
+
+	if (fd < 0)
+		return -errno;
+	if (fstat(fd, &info) < 0)
+		error = -errno;
+	else if ((size_t)info.st_size != ram->bytes)
+		error = -EINVAL;
+	else
+		error = layer_each_run(fd, map_run, &(struct layer_mapping){.ram = ram, .fd = fd});
+	close(fd);
+	return error;
+}

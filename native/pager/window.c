@@ -1,0 +1,97 @@
+#define _GNU_SOURCE
+#include "window.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+enum { IDLE, ARMED, INSIDE, LEFT };
+
+/* One window at a time in a process; the lock is held only to look at or change these three. */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct window *current;
+static int phase = IDLE;
+static int body_error;
+
+bool window_expired(const struct window *window)
+{
+	return monotonic_ns() >= window->deadline_ns;
+}
+
+int window_on_open(const char *path)
+{
+	struct window *window;
+	int error;
+
+	/* Every open() of the process comes by: look without the lock first. A window is armed before QEMU is told the
+	 * path, so the one open that matters always sees it. */
+	if (__atomic_load_n(&phase, __ATOMIC_ACQUIRE) != ARMED)
+		return 0;
+	pthread_mutex_lock(&lock);
+	window = phase == ARMED && strcmp(path, current->state_path) == 0 ? current : NULL;
+	if (window)
+		__atomic_store_n(&phase, INSIDE, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+	if (!window)
+		return 0;
+
+	window->entered_ns = monotonic_ns();
+	error = window->body(window->arg);
+	window->left_ns = monotonic_ns();
+
+	pthread_mutex_lock(&lock);
+	body_error = error;
+	__atomic_store_n(&phase, LEFT, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+	return error;
+}
+
+static void set_phase(struct window *window, int next)
+{
+	pthread_mutex_lock(&lock);
+	current = window;
+	body_error = 0;
+	__atomic_store_n(&phase, next, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+}
+
+/* Ends the window: phase becomes idle, and what it was is returned. */
+static int end_window(int *error)
+{
+	int was;
+
+	pthread_mutex_lock(&lock);
+	was = phase;
+	*error = body_error;
+	if (was != INSIDE)
+		__atomic_store_n(&phase, IDLE, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&lock);
+	return was;
+}
+
+int window_run(struct window *window, struct qmp *qmp)
+{
+	char members[8192];
+	int inside_error;
+	int error;
+
+	/* The path is the daemon's and holds nothing JSON would have to escape: control.c refuses others. */
+	snprintf(members, sizeof(members),
+		 "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"%s\", \"live\": false}",
+		 window->state_path);
+	set_phase(window, ARMED);
+	window->sent_ns = monotonic_ns();
+	error = qmp_execute(qmp, members, window->deadline_ns);
+	window->replied_ns = monotonic_ns();
+	while (end_window(&inside_error) == INSIDE) {
+		/* The body uses the caller's memory; it sees window_expired() and leaves. */
+		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+	}
+	if (inside_error)
+		return inside_error;
+	if (!error && !window->entered_ns)
+		return -ENOTCONN;
+	return error;
+}

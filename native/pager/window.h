@@ -1,0 +1,44 @@
+/*
+ * window.h - the pause window: the time in which the source's vCPUs stand still.
+ *
+ * QEMU's xen-save-devices-state stops a running VM, opens a file, saves the devices into it and runs the VM again,
+ * all in one command and whatever fails in between. window_run() sends it, and the interposed open() of that one
+ * file (preload.c) runs the body: QEMU's main thread, vCPUs stopped, block layer drained and flushed.
+ *
+ *      idle --window_run()--> armed --open()--> inside --body returns--> idle
+ *                               '--deadline--> idle: a late open() of the file fails, and QEMU runs the VM again
+ *
+ * Invariant: no path leaves the VM stopped. The body's error becomes the open's error, on which QEMU resumes; a
+ * body that outlives the deadline is told so by window_expired() and must return.
+ */
+#ifndef BOUGH_WINDOW_H
+#define BOUGH_WINDOW_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "qmp.h"
+
+struct window {
+	const char *state_path; /* the device state file QEMU is to write */
+	uint64_t deadline_ns;
+	int (*body)(void *arg);
+	void *arg;
+	/* Results, CLOCK_MONOTONIC: command sent, body entered and left, reply read. The guest stops after the first
+	 * and runs before the last, so their difference bounds the pause from above. */
+	uint64_t sent_ns;
+	uint64_t entered_ns;
+	uint64_t left_ns;
+	uint64_t replied_ns;
+};
+
+/* Runs the window. The body's error, or why QEMU could not run it: -ENOTCONN when it never opened the file. */
+int window_run(struct window *window, struct qmp *qmp);
+
+/* True when the deadline of the window that runs has passed. */
+bool window_expired(const struct window *window);
+
+/* Called on every open() of the process: 0, or the errno (negative) this open must fail with. */
+int window_on_open(const char *path);
+
+#endif
