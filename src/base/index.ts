@@ -11,6 +11,7 @@ export {
 export type { AtomicWriteOptions } from './files.js';
 export { lockFile, LockHeld } from './lock-file.js';
 export type { FileLock } from './lock-file.js';
+export { BoundedLines } from './lines.js';
 export { ResourceStack } from './resource-stack.js';
 export type { Undo } from './resource-stack.js';
 export { abortReason, DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';

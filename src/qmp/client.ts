@@ -12,10 +12,10 @@
  */
 import { EventEmitter } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
-import { abortReason, Deferred } from '../base/index.js';
+import { abortReason, BoundedLines, Deferred } from '../base/index.js';
 import type { QmpCommands } from './commands.js';
 import { QmpCommandError, QmpDisconnected, QmpProtocolError, QmpTimeout } from './errors.js';
-import { BoundedLines } from './lines.js';
+
 import { parseMessage, type QmpEvent, type QmpMessage } from './messages.js';
 
 const MAX_LINE_BYTES = 1024 * 1024;

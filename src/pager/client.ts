@@ -1,0 +1,246 @@
+/**
+ * The control connection to the pager inside one VMM.
+ *
+ * The pager answers one request at a time, so requests queue here. Nothing is retried: when the connection ends,
+ * the request under way and every later one fail with PagerDisconnected. A branch goes on inside the VMM even if
+ * this client closes; its outcome is then lost, and the caller removes its files.
+ */
+import { createConnection, type Socket } from 'node:net';
+import { BoundedLines, Deferred } from '../base/index.js';
+import { PagerDisconnected, PagerError } from './errors.js';
+import { formatRequest, parseAnswer, parseRuns, type PagerMessage, type PagerRun } from './protocol.js';
+
+/** A layer with a run on every page of 4 GiB still fits. */
+const MAX_LINE_BYTES = 32 * 1024 * 1024;
+
+/** How writes can be tracked in that VMM: `none` means that live branches are impossible. */
+export type PagerTracking = 'async' | 'sync' | 'none';
+
+/** What `map` found and did. */
+export interface PagerMapping {
+  readonly ramBytes: number;
+  readonly mappedRuns: number;
+}
+
+/** What to capture and where to; see native/pager/protocol.h. */
+export interface PagerBranchRequest {
+  readonly mode: 'live' | 'diff' | 'full';
+  readonly layerPath: string;
+  readonly statePath: string;
+  readonly deadlineMs: number;
+  /** The disk: the file of the topmost overlay, and where its bytes at the pause go. */
+  readonly disk?: { readonly overlayPath: string; readonly tailPath: string };
+  /** A QMP command to run just before the pause. */
+  readonly before?: { readonly execute: string; readonly arguments: object };
+  /** A second copy of the layer, fsynced inside the pause (`diff` and `full`). */
+  readonly durableLayerPath?: string;
+  /** For tests: the tracking of older kernels. */
+  readonly tracking?: 'async' | 'sync';
+}
+
+/** The pause window, in microseconds and pages. `pauseUs` bounds the time the vCPUs stood still from above. */
+export interface PagerPause {
+  readonly pauseUs: number;
+  readonly stopUs: number;
+  readonly scanUs: number;
+  readonly copyUs: number;
+  readonly tailUs: number;
+  readonly stateUs: number;
+  readonly precopyUs: number;
+  readonly precopiedPages: number;
+  readonly passes: number;
+  readonly residuePages: number;
+  /** Pages protected in the pause and saved after it; 0 when the residue was copied. */
+  readonly armedPages: number;
+  readonly tailBytes: number;
+}
+
+/** A finished capture. */
+export interface PagerCapture {
+  readonly capturedBytes: number;
+  readonly sweepUs: number;
+  readonly faults: number;
+  readonly runs: readonly PagerRun[];
+}
+
+/** A branch under way: the source runs again once `running` resolves; both reject with the branch's failure. */
+export interface PagerBranch {
+  readonly running: Promise<PagerPause>;
+  readonly done: Promise<PagerCapture>;
+}
+
+interface Exchange {
+  readonly line: string;
+  readonly intermediate?: Deferred<PagerMessage>;
+  readonly answer: Deferred<PagerMessage>;
+}
+
+export class PagerClient {
+  readonly #socket: Socket;
+  readonly #lines = new BoundedLines(MAX_LINE_BYTES);
+  readonly #queue: Exchange[] = [];
+  readonly #gone = new Deferred<undefined>();
+  #failure: PagerDisconnected | undefined;
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on('data', (chunk: Buffer) => this.#receive(chunk));
+    socket.on('error', (cause) => this.#end(`Pager connection failed: ${cause.message}`, cause));
+    socket.on('close', () => {
+      this.#end('The pager closed its connection');
+      this.#gone.resolve(undefined);
+    });
+  }
+
+  /** Rejects with PagerDisconnected when nobody listens. */
+  static async connect(socketPath: string): Promise<PagerClient> {
+    const socket = createConnection(socketPath);
+    const connected = new Deferred<undefined>();
+    socket.once('connect', () => connected.resolve(undefined));
+    socket.once('error', (cause) =>
+      connected.reject(new PagerDisconnected(`No pager at ${socketPath}: ${cause.message}`, { cause })),
+    );
+    await connected.promise;
+    return new PagerClient(socket);
+  }
+
+  async hello(): Promise<{ version: number; pageBytes: number; tracking: PagerTracking }> {
+    const answer = await this.#request(formatRequest('hello', []));
+    const tracking = answer.fields.get('tracking');
+    return {
+      version: number(answer, 'version'),
+      pageBytes: number(answer, 'page_bytes'),
+      tracking: tracking === 'async' || tracking === 'sync' ? tracking : 'none',
+    };
+  }
+
+  /** Lays the layers, bottom first, under the guest's RAM. Once per VMM, before its vCPUs run. */
+  async map(markerPath: string, layerPaths: readonly string[]): Promise<PagerMapping> {
+    const layers = layerPaths.map((path) => ['layer', path] as const);
+    const answer = await this.#request(formatRequest('map', [['marker', markerPath], ...layers]));
+    return { ramBytes: number(answer, 'ram_bytes'), mappedRuns: number(answer, 'mapped_runs') };
+  }
+
+  /** Captures the VM; whatever fails, it runs on. Throws a TypeError for a path no request can hold. */
+  branch(request: PagerBranchRequest): PagerBranch {
+    const running = new Deferred<PagerMessage>();
+    const exchange: Exchange = {
+      line: formatRequest('branch', [
+        ['mode', request.mode],
+        ['layer', request.layerPath],
+        ['state', request.statePath],
+        ['deadline_ms', request.deadlineMs],
+        ['overlay', request.disk?.overlayPath],
+        ['tail', request.disk?.tailPath],
+        ['before', request.before && qmpMembers(request.before)],
+        ['durable', request.durableLayerPath],
+        ['tracking', request.tracking],
+      ]),
+      intermediate: running,
+      answer: new Deferred(),
+    };
+    // Both fail together; whoever waits for one of them only is not to be told of the other as unhandled.
+    exchange.answer.promise.catch(running.reject);
+    const done = exchange.answer.promise.then(readCapture);
+    done.catch(() => undefined);
+    const paused = running.promise.then(readPause);
+    paused.catch(() => undefined);
+    this.#send(exchange);
+    return { running: paused, done };
+  }
+
+  /** Idempotent. A request under way fails here and goes on in the VMM. */
+  async close(): Promise<void> {
+    this.#end('The pager client was closed');
+    await this.#gone.promise;
+  }
+
+  #request(line: string): Promise<PagerMessage> {
+    const answer = new Deferred<PagerMessage>();
+    this.#send({ line, answer });
+    return answer.promise;
+  }
+
+  #send(exchange: Exchange): void {
+    if (this.#failure !== undefined) {
+      exchange.answer.reject(this.#failure);
+      return;
+    }
+    this.#queue.push(exchange);
+    if (this.#queue.length === 1) this.#socket.write(exchange.line);
+  }
+
+  #receive(chunk: Buffer): void {
+    try {
+      for (const line of this.#lines.push(chunk)) this.#dispatch(parseAnswer(line));
+    } catch (cause) {
+      this.#end('The pager broke its protocol', cause);
+    }
+  }
+
+  #dispatch(message: PagerMessage): void {
+    const current = this.#queue[0];
+    if (current === undefined) throw new Error(`Answer without a request: ${message.word}`);
+    if (message.word === 'running') {
+      current.intermediate?.resolve(message);
+      return;
+    }
+    this.#queue.shift();
+    if (this.#queue[0] !== undefined) this.#socket.write(this.#queue[0].line);
+    if (message.word === 'ok') {
+      current.answer.resolve(message);
+      return;
+    }
+    current.answer.reject(
+      new PagerError(
+        message.fields.get('operation') ?? 'understand itself',
+        number(message, 'errno'),
+        message.fields.get('switched') === '1',
+      ),
+    );
+  }
+
+  #end(reason: string, cause?: unknown): void {
+    if (this.#failure !== undefined) return;
+    this.#failure = new PagerDisconnected(reason, cause === undefined ? undefined : { cause });
+    this.#socket.destroy();
+    for (const exchange of this.#queue.splice(0)) exchange.answer.reject(this.#failure);
+  }
+}
+
+/** A QMP command as the pager takes it: the members of its object, to which it adds an id. */
+function qmpMembers(command: { readonly execute: string; readonly arguments: object }): string {
+  return JSON.stringify(command).slice(1, -1);
+}
+
+function number(message: PagerMessage, key: string): number {
+  const value = Number(message.fields.get(key));
+  if (!Number.isSafeInteger(value)) throw new Error(`The pager's "${message.word}" has no number "${key}"`);
+  return value;
+}
+
+function readPause(message: PagerMessage): PagerPause {
+  return {
+    pauseUs: number(message, 'pause_us'),
+    stopUs: number(message, 'stop_us'),
+    scanUs: number(message, 'scan_us'),
+    copyUs: number(message, 'copy_us'),
+    tailUs: number(message, 'tail_us'),
+    stateUs: number(message, 'state_us'),
+    precopyUs: number(message, 'precopy_us'),
+    precopiedPages: number(message, 'precopied_pages'),
+    passes: number(message, 'passes'),
+    residuePages: number(message, 'residue_pages'),
+    armedPages: number(message, 'armed_pages'),
+    tailBytes: number(message, 'tail_bytes'),
+  };
+}
+
+function readCapture(message: PagerMessage): PagerCapture {
+  return {
+    capturedBytes: number(message, 'captured_bytes'),
+    sweepUs: number(message, 'sweep_us'),
+    faults: number(message, 'faults'),
+    runs: parseRuns(message.fields.get('runs') ?? ''),
+  };
+}

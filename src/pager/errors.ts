@@ -1,0 +1,25 @@
+import { getSystemErrorMap } from 'node:util';
+
+/** The pager could not do something: `operation` says what, `errno` is Linux's number and `errnoName` its name. */
+export class PagerError extends Error {
+  override readonly name = 'PagerError';
+  readonly operation: string;
+  readonly errno: number;
+  readonly errnoName: string;
+  /** The branch failed after the disk was switched to the prepared overlay. */
+  readonly switched: boolean;
+
+  constructor(operation: string, errno: number, switched: boolean) {
+    const [errnoName, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error'];
+    super(`The pager could not ${operation}: ${text} (${errnoName})`);
+    this.operation = operation;
+    this.errno = errno;
+    this.errnoName = errnoName;
+    this.switched = switched;
+  }
+}
+
+/** The connection ended: the VMM is gone, or it has no pager. */
+export class PagerDisconnected extends Error {
+  override readonly name = 'PagerDisconnected';
+}

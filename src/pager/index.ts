@@ -1,0 +1,13 @@
+/** The client of the C library in each VMM. Start reading in native/pager/protocol.h. */
+export { PagerClient } from './client.js';
+export type {
+  PagerBranch,
+  PagerBranchRequest,
+  PagerCapture,
+  PagerMapping,
+  PagerPause,
+  PagerTracking,
+} from './client.js';
+export { PagerDisconnected, PagerError } from './errors.js';
+export { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION } from './protocol.js';
+export type { PagerRun } from './protocol.js';
