@@ -1,0 +1,98 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { qemuArgv, type MachineSpec } from './machine.js';
+
+const unbooted: MachineSpec = {
+  name: 'sb1',
+  machineType: 'pc-i440fx-7.2',
+  accelerator: 'tcg',
+  cpuModel: 'max',
+  vcpus: 1,
+  memoryMiB: 1536,
+  memoryMarkerPath: '/hot/sb1/ram',
+  disk: [
+    { path: '/image/root.ext4', format: 'raw', readOnly: true },
+    { path: '/hot/a,b.qcow2', format: 'qcow2', readOnly: false },
+  ],
+  network: { agentPort: 5000 },
+  console: { filePath: '/hot/sb1/console.log' },
+  qmpSocketPath: '/hot/sb1/qmp',
+  pagerQmpSocketPath: '/hot/sb1/pager-qmp',
+  incoming: false,
+  seccomp: true,
+};
+const boot = { kernelPath: '/image/vmlinuz', initrdPath: '/image/initrd', cmdline: 'console=ttyS0 quiet' };
+const spec: MachineSpec = { ...unbooted, boot };
+
+function valuesOf(argv: string[], option: string): string[] {
+  return argv.filter((_arg, index) => argv[index - 1] === option);
+}
+
+function blockNodes(of: MachineSpec): Record<string, unknown>[] {
+  return valuesOf(qemuArgv(of), '-blockdev').map((json) => JSON.parse(json) as Record<string, unknown>);
+}
+
+describe('qemuArgv()', () => {
+  it('starts stopped, without defaults, under the seccomp filter', () => {
+    const argv = qemuArgv(spec);
+    for (const flag of ['-S', '-nodefaults', '-no-user-config', '-no-reboot'])
+      assert(argv.includes(flag), flag);
+    assert.match(valuesOf(argv, '-sandbox')[0] ?? '', /^on,.*spawn=deny/);
+    assert.deepEqual(valuesOf(argv, '-name'), ['guest=sb1,debug-threads=on']);
+  });
+
+  it('places guest RAM in a private mapping of the marker file and caps the translation buffer', () => {
+    const argv = qemuArgv(spec);
+    assert.deepEqual(valuesOf(argv, '-object'), [
+      'memory-backend-file,id=mem,size=1536M,mem-path=/hot/sb1/ram,share=off',
+    ]);
+    assert.deepEqual(valuesOf(argv, '-accel'), ['tcg,tb-size=64']);
+    assert.match(valuesOf(argv, '-M')[0] ?? '', /memory-backend=mem,suppress-vmdesc=on,mem-merge=off/);
+  });
+
+  it('names driver and backing of every disk node and believes no image', () => {
+    const nodes = blockNodes(spec);
+    assert.deepEqual(
+      nodes.map((node) => [node['node-name'], node['driver'], node['read-only'], node['backing']]),
+      [
+        ['disk0-file', 'file', true, undefined],
+        ['disk0', 'raw', true, undefined],
+        ['disk1-file', 'file', false, undefined],
+        ['disk1', 'qcow2', false, 'disk0'],
+      ],
+    );
+    for (const node of nodes) {
+      assert.equal(node['auto-read-only'], false);
+      assert.deepEqual(node['cache'], { 'no-flush': true });
+    }
+    const lonely = blockNodes({ ...spec, disk: [{ path: '/x', format: 'qcow2', readOnly: false }] });
+    assert.equal(lonely[1]?.['backing'], null);
+  });
+
+  it('refuses a writable layer below the top and a raw layer above the bottom', () => {
+    const [base, top] = spec.disk;
+    assert(base !== undefined && top !== undefined);
+    assert.throws(() => qemuArgv({ ...spec, disk: [{ ...base, readOnly: false }, top] }), TypeError);
+    assert.throws(() => qemuArgv({ ...spec, disk: [base, { ...top, format: 'raw' }] }), TypeError);
+  });
+
+  it('gives a child the same devices as its source', () => {
+    const child: MachineSpec = { ...unbooted, name: 'sb2', console: 'ringbuf', incoming: true };
+    assert.deepEqual(valuesOf(qemuArgv(child), '-device'), valuesOf(qemuArgv(spec), '-device'));
+    assert.deepEqual(valuesOf(qemuArgv(child), '-incoming'), ['defer']);
+    assert.deepEqual(valuesOf(qemuArgv(child), '-global'), ['migration.send-configuration=off']);
+    assert.deepEqual(valuesOf(qemuArgv(child), '-kernel'), []);
+  });
+
+  it('forwards one port of the loopback address to the agent and lets the guest reach nothing', () => {
+    const [network] = valuesOf(qemuArgv(spec), '-netdev');
+    assert.equal(network, 'user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:5000');
+  });
+
+  it('doubles commas in paths and refuses names and socket paths that QEMU would misread', () => {
+    const argv = qemuArgv({ ...spec, memoryMarkerPath: '/a,b' });
+    assert.match(valuesOf(argv, '-object')[0] ?? '', /mem-path=\/a,,b,/);
+    assert.throws(() => qemuArgv({ ...spec, name: 'a,process=b' }), TypeError);
+    assert.throws(() => qemuArgv({ ...spec, qmpSocketPath: `/${'x'.repeat(107)}` }), TypeError);
+  });
+});

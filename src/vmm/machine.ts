@@ -1,0 +1,136 @@
+/**
+ * From a machine's description to QEMU's arguments; pure, so the whole device layout is held by a plain test.
+ *
+ * The idea: the guest-visible machine depends on `MachineSpec` only, device by device with fixed PCI slots, and never on QEMU's
+ * defaults. A child that is to load a snapshot's device state therefore gets the same layout, whatever else differs (console
+ * backend, host port, number of disk layers, direct kernel boot).
+ *
+ * Invariant: the VM starts stopped (`-S`), so that guest RAM can be mapped before the first instruction.
+ * Not handled: below 3 GiB and above are the same here; what that means for RAM offsets is the pager's business.
+ */
+import { diskArguments, type DiskLayer } from './disk-graph.js';
+
+export type Accelerator = 'kvm' | 'tcg';
+
+/** One VM. Sizes in MiB, paths absolute. */
+export interface MachineSpec {
+  /** Sandbox id; appears as `guest=<name>` in the process's arguments, which is how an adopted process is recognised. */
+  readonly name: string;
+  /** Versioned, such as `pc-i440fx-7.2`. */
+  readonly machineType: string;
+  readonly accelerator: Accelerator;
+  readonly cpuModel: string;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  /** Sparse file whose name marks guest RAM in /proc/<pid>/maps; without it RAM is anonymous and cannot be layered. */
+  readonly memoryMarkerPath?: string;
+  /** Size of TCG's translation buffer (QEMU's own default is up to 1 GiB); 64 if absent. */
+  readonly translationBufferMiB?: number;
+  /** Direct kernel boot; a child that loads a device state needs none. */
+  readonly boot?: { readonly kernelPath: string; readonly initrdPath?: string; readonly cmdline: string };
+  /** Bottom first; the last one is the guest's disk, all below it are read-only. Empty: no disk. */
+  readonly disk: readonly DiskLayer[];
+  /** User network reaching nothing but this: 127.0.0.1:hostPort (0 or absent: the kernel picks) to the guest's agentPort. */
+  readonly network?: { readonly agentPort: number; readonly hostPort?: number };
+  /** Serial console: appended to a file, or the last 64 KiB kept in memory (`ringbuf-read`, device `console`). */
+  readonly console: { readonly filePath: string } | 'ringbuf';
+  readonly qmpSocketPath: string;
+  /** The pager's own QMP socket. */
+  readonly pagerQmpSocketPath?: string;
+  /** Wait for a device state instead of booting. */
+  readonly incoming: boolean;
+  /** Put QEMU under its seccomp filter; false only where QEMU was built without. */
+  readonly seccomp: boolean;
+}
+
+/** QEMU's seccomp filter as used for every VM. */
+export const SANDBOX_FILTER = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
+const DEFAULT_TRANSLATION_BUFFER_MIB = 64;
+const CONSOLE_RING_BYTES = 64 * 1024;
+/** Linux's limit on the path of a Unix socket, without the closing NUL. */
+const MAX_SOCKET_PATH_BYTES = 107;
+
+/** QEMU's arguments for `spec`; throws a TypeError for a spec that no QEMU could run. */
+export function qemuArgv(spec: MachineSpec): string[] {
+  checkSpec(spec);
+  return [
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-S'],
+    ...['-name', `guest=${spec.name},debug-threads=on`],
+    ...(spec.seccomp ? ['-sandbox', SANDBOX_FILTER] : []),
+    ...coreArguments(spec),
+    ...bootArguments(spec),
+    ...diskArguments(spec.disk),
+    ...networkArguments(spec),
+    ...consoleArguments(spec),
+    ...['-qmp', socketBackend(spec.qmpSocketPath)],
+    ...(spec.pagerQmpSocketPath === undefined ? [] : ['-qmp', socketBackend(spec.pagerQmpSocketPath)]),
+    ...(spec.incoming ? ['-incoming', 'defer', '-global', 'migration.send-configuration=off'] : []),
+  ];
+}
+
+function coreArguments(spec: MachineSpec): string[] {
+  const bufferMiB = spec.translationBufferMiB ?? DEFAULT_TRANSLATION_BUFFER_MIB;
+  const machine = [
+    spec.machineType,
+    'memory-backend=mem',
+    ...['suppress-vmdesc=on', 'mem-merge=off', 'dump-guest-core=off', 'usb=off', 'vmport=off'],
+  ];
+  const ram =
+    spec.memoryMarkerPath === undefined
+      ? `memory-backend-ram,id=mem,size=${spec.memoryMiB}M`
+      : `memory-backend-file,id=mem,size=${spec.memoryMiB}M,mem-path=${escaped(spec.memoryMarkerPath)},share=off`;
+  return [
+    ...['-M', machine.join(',')],
+    ...['-accel', spec.accelerator === 'tcg' ? `tcg,tb-size=${bufferMiB}` : 'kvm'],
+    ...['-cpu', spec.cpuModel],
+    ...['-smp', String(spec.vcpus)],
+    ...['-m', String(spec.memoryMiB)],
+    ...['-object', ram],
+  ];
+}
+
+function bootArguments({ boot }: MachineSpec): string[] {
+  if (boot === undefined) return [];
+  const initrd = boot.initrdPath === undefined ? [] : ['-initrd', boot.initrdPath];
+  return ['-kernel', boot.kernelPath, ...initrd, '-append', boot.cmdline];
+}
+
+function networkArguments({ network }: MachineSpec): string[] {
+  if (network === undefined) return [];
+  const forward = `hostfwd=tcp:127.0.0.1:${network.hostPort ?? 0}-:${network.agentPort}`;
+  return [
+    ...['-netdev', `user,id=net0,restrict=on,${forward}`],
+    ...['-device', 'virtio-net-pci,id=eth0,netdev=net0,addr=0x4,disable-modern=on,romfile='],
+  ];
+}
+
+function consoleArguments({ console }: MachineSpec): string[] {
+  const backend =
+    console === 'ringbuf'
+      ? `ringbuf,id=console,size=${CONSOLE_RING_BYTES}`
+      : `file,id=console,path=${escaped(console.filePath)},append=on`;
+  return ['-chardev', backend, '-device', 'isa-serial,id=serial0,chardev=console,index=0'];
+}
+
+function socketBackend(path: string): string {
+  return `unix:${escaped(path)},server=on,wait=off`;
+}
+
+/** A comma ends a value in QEMU's option syntax unless it is doubled. */
+function escaped(path: string): string {
+  return path.replaceAll(',', ',,');
+}
+
+function checkSpec(spec: MachineSpec): void {
+  if (!/^[A-Za-z0-9._-]+$/.test(spec.name))
+    throw new TypeError(`Not a VM name: ${JSON.stringify(spec.name)}`);
+  if (!Number.isInteger(spec.vcpus) || spec.vcpus < 1) throw new TypeError(`Not a vCPU count: ${spec.vcpus}`);
+  if (!Number.isInteger(spec.memoryMiB) || spec.memoryMiB < 1) {
+    throw new TypeError(`Not a memory size in MiB: ${spec.memoryMiB}`);
+  }
+  for (const path of [spec.qmpSocketPath, spec.pagerQmpSocketPath ?? '']) {
+    if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
+      throw new TypeError(`Socket path is longer than ${MAX_SOCKET_PATH_BYTES} bytes: ${path}`);
+    }
+  }
+}
