@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { ConfigError, loadConfig } from './config.js';
+
+describe('the configuration', () => {
+  it('has defaults', () => {
+    const config = loadConfig({}, {});
+    assert.deepEqual(config.listen, { host: '127.0.0.1', port: 8889, isLoopback: true });
+    assert.match(config.hotDir, /^\/dev\/shm\/bough-[0-9a-f]{8}$/);
+    assert.equal(config.tokenFile, undefined);
+    assert.equal(config.maxConcurrentBranches, 4);
+  });
+
+  it('derives the hot directory from the state directory', () => {
+    const one = loadConfig({ stateDir: '/a' }, {}).hotDir;
+    assert.equal(one, loadConfig({ stateDir: '/a' }, {}).hotDir);
+    assert.notEqual(one, loadConfig({ stateDir: '/b' }, {}).hotDir);
+  });
+
+  it('takes a flag before a variable before the default', () => {
+    const env = { BOUGH_LOG_LEVEL: 'warn', BOUGH_STATE_DIR: '' };
+    assert.equal(loadConfig({}, env).logLevel, 'warn');
+    assert.equal(loadConfig({ logLevel: 'debug' }, env).logLevel, 'debug');
+  });
+
+  it('knows loopback from the rest', () => {
+    const isLoopback = (listen: string) => loadConfig({ listen }, {}).listen.isLoopback;
+    for (const listen of ['localhost:1', '127.0.0.2:1', '[::1]:1']) assert.ok(isLoopback(listen), listen);
+    for (const listen of ['0.0.0.0:1', '[::]:1', '10.0.0.1:1', 'localhost.example:1']) {
+      assert.ok(!isLoopback(listen), listen);
+    }
+  });
+
+  const wrong: [string, Parameters<typeof loadConfig>, RegExp][] = [
+    ['an address without port', [{ listen: 'localhost' }, {}], /^--listen must be host:port/],
+    ['a port too large', [{ listen: 'localhost:70000' }, {}], /^--listen /],
+    [
+      'a relative directory',
+      [{}, { BOUGH_STATE_DIR: 'x' }],
+      /^BOUGH_STATE_DIR must be an absolute path, not "x"$/,
+    ],
+    ['a hot directory too long', [{ hotDir: `/${'x'.repeat(80)}` }, {}], /^--hot-dir must be at most/],
+    ['an unknown log level', [{ logLevel: 'loud' }, {}], /^--log-level must be one of/],
+    ['a limit of zero', [{ maxConcurrentBranches: '0' }, {}], /^--max-concurrent-branches /],
+    ['a limit that is no number', [{ maxConcurrentBranches: 'x' }, {}], /must be a whole number/],
+  ];
+  for (const [what, args, message] of wrong) {
+    it(`refuses ${what}, naming where it was given`, () => {
+      assert.throws(
+        () => loadConfig(...args),
+        (error) => error instanceof ConfigError && message.test(error.message),
+      );
+    });
+  }
+});

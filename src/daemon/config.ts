@@ -1,0 +1,177 @@
+/**
+ * The daemon's configuration: one table of settings, each with a flag and an environment variable. This is the
+ * only place of the daemon that reads either.
+ *
+ * Invariant: a `Config` that exists is valid; what is wrong is named by its flag in a `ConfigError`.
+ * Not handled: the token itself (token.ts) and whether the directories can be used (the store finds out).
+ */
+
+import { createHash } from 'node:crypto';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import { z } from 'zod';
+
+/** A setting as the command line shows it. */
+export interface Setting {
+  readonly flag: string;
+  readonly env: string;
+  readonly placeholder: string;
+  readonly summary: string;
+}
+
+export interface Config {
+  readonly listen: ListenAddress;
+  /** Durable snapshots and sandbox records. */
+  readonly stateDir: string;
+  /** On tmpfs: layers in memory and all Unix sockets. */
+  readonly hotDir: string;
+  /** Built images. */
+  readonly cacheDir: string;
+  readonly tokenFile: string | undefined;
+  readonly logLevel: LogLevel;
+  readonly maxConcurrentBranches: number;
+}
+
+export interface ListenAddress {
+  readonly host: string;
+  /** 0 asks the kernel for a free one. */
+  readonly port: number;
+  readonly isLoopback: boolean;
+}
+
+/** The configuration is wrong; the message names the flag and what was found. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+export const settings = {
+  listen: {
+    flag: '--listen',
+    env: 'BOUGH_LISTEN',
+    placeholder: 'host:port',
+    summary: 'address to listen on (default 127.0.0.1:8889); any but loopback needs a token',
+  },
+  stateDir: {
+    flag: '--state-dir',
+    env: 'BOUGH_STATE_DIR',
+    placeholder: 'dir',
+    summary: 'durable snapshots (default /var/lib/bough for root, else ~/.local/state/bough)',
+  },
+  hotDir: {
+    flag: '--hot-dir',
+    env: 'BOUGH_HOT_DIR',
+    placeholder: 'dir',
+    summary: 'memory layers, on tmpfs (default /dev/shm/bough-<hash of the state dir>)',
+  },
+  cacheDir: {
+    flag: '--cache-dir',
+    env: 'BOUGH_CACHE_DIR',
+    placeholder: 'dir',
+    summary: 'built images (default /var/cache/bough for root, else ~/.cache/bough)',
+  },
+  tokenFile: {
+    flag: '--token-file',
+    env: 'BOUGH_TOKEN_FILE',
+    placeholder: 'file',
+    summary: 'file with the token clients must send; mode 0600, at least 32 characters',
+  },
+  logLevel: {
+    flag: '--log-level',
+    env: 'BOUGH_LOG_LEVEL',
+    placeholder: 'level',
+    summary: 'fatal, error, warn, info, debug, trace or silent (default info)',
+  },
+  maxConcurrentBranches: {
+    flag: '--max-concurrent-branches',
+    env: 'BOUGH_MAX_CONCURRENT_BRANCHES',
+    placeholder: 'n',
+    summary: 'branches in flight at once before 503 (default 4)',
+  },
+} as const satisfies Record<string, Setting>;
+
+export type SettingName = keyof typeof settings;
+
+const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
+export type LogLevel = (typeof logLevels)[number];
+
+// A socket's path must stay under 108 bytes, and sockets live some levels below the hot directory.
+const maxHotDirLength = 60;
+
+const directory = z
+  .string()
+  .refine(isAbsolute, 'must be an absolute path')
+  .refine((path) => !path.includes('\0'), 'must not contain NUL');
+
+const schemas = {
+  listen: z.string().transform(parseListenAddress),
+  stateDir: directory,
+  hotDir: directory.max(maxHotDirLength, `must be at most ${maxHotDirLength} characters: sockets live in it`),
+  cacheDir: directory,
+  tokenFile: directory.optional(),
+  logLevel: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
+  maxConcurrentBranches: z
+    .string()
+    .regex(/^\d{1,4}$/, 'must be a whole number from 1 to 1000')
+    .transform(Number)
+    .pipe(z.int().min(1).max(1000, 'must be a whole number from 1 to 1000')),
+} as const satisfies Record<SettingName, z.ZodType>;
+
+/**
+ * Settles the configuration: a flag wins over its environment variable, that over the default. An empty
+ * variable counts as absent. Throws `ConfigError`.
+ */
+export function loadConfig(
+  flags: Partial<Record<SettingName, string>>,
+  env: Readonly<Record<string, string | undefined>>,
+): Config {
+  const read = (name: SettingName) => {
+    const fromEnv = env[settings[name].env];
+    return flags[name] ?? (fromEnv === '' ? undefined : fromEnv);
+  };
+
+  const settle = <N extends SettingName>(name: N, fallback?: string): z.output<(typeof schemas)[N]> => {
+    const fromFlag = flags[name] !== undefined;
+    const text = read(name) ?? fallback;
+    const result = schemas[name].safeParse(text);
+    if (result.success) return result.data as z.output<(typeof schemas)[N]>;
+    const source = fromFlag ? settings[name].flag : settings[name].env;
+    throw new ConfigError(
+      `${source} ${result.error.issues[0]?.message ?? 'is invalid'}, not ${JSON.stringify(text)}`,
+    );
+  };
+
+  const stateDir = settle('stateDir', defaultDirectory('/var/lib/bough', '.local/state/bough'));
+  return {
+    listen: settle('listen', '127.0.0.1:8889'),
+    stateDir,
+    hotDir: settle('hotDir', defaultHotDir(stateDir)),
+    cacheDir: settle('cacheDir', defaultDirectory('/var/cache/bough', '.cache/bough')),
+    tokenFile: settle('tokenFile'),
+    logLevel: settle('logLevel', 'info'),
+    maxConcurrentBranches: settle('maxConcurrentBranches', '4'),
+  };
+}
+
+function defaultDirectory(forRoot: string, belowHome: string): string {
+  return process.getuid?.() === 0 ? forRoot : join(homedir(), belowHome);
+}
+
+function defaultHotDir(stateDir: string): string {
+  const hash = createHash('sha256').update(stateDir).digest('hex').slice(0, 8);
+  return `/dev/shm/bough-${hash}`;
+}
+
+function parseListenAddress(text: string, context: z.RefinementCtx): ListenAddress {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65535) {
+    context.addIssue({ code: 'custom', message: 'must be host:port or [IPv6]:port' });
+    return z.NEVER;
+  }
+  return { host, port, isLoopback: isLoopback(host) };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host);
+}

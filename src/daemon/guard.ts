@@ -1,0 +1,31 @@
+/**
+ * Who may call: the Host header and the token, checked before the body is read and before anything is validated.
+ *
+ * On loopback a browser can be tricked (DNS rebinding) into calling the daemon under another name; its Host
+ * header gives that away.
+ */
+
+import type { IncomingHttpHeaders } from 'node:http';
+import { BoughError } from '../contract/index.js';
+import type { ListenAddress } from './config.js';
+import type { TokenCheck } from './token.js';
+
+const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
+
+/** Throws `host_not_allowed`, or `malformed_http` when there is no Host header. */
+export function checkHostHeader(headers: IncomingHttpHeaders, listen: ListenAddress): void {
+  const host = headers.host;
+  if (host === undefined || host === '')
+    throw new BoughError('malformed_http', { problem: 'it has no Host header' });
+  if (!listen.isLoopback) return;
+  const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
+  if (!loopbackNames.has(name) && name !== listen.host) throw new BoughError('host_not_allowed');
+}
+
+/** Throws `unauthorized` unless the request carries the token. */
+export function checkBearer(headers: IncomingHttpHeaders, isToken: TokenCheck): void {
+  const match = /^Bearer +([\x21-\x7e]+) *$/i.exec(headers.authorization ?? '');
+  // An absent token is checked like a wrong one, so that both take the same time.
+  const isRight = isToken(match?.[1] ?? '');
+  if (match === null || !isRight) throw new BoughError('unauthorized');
+}

@@ -1,0 +1,24 @@
+/** Handlers: branch and fork. A client that leaves does not end them: the source's pause is paid for already. */
+
+import type { Host } from '../../sandbox/host.js';
+import type { Handlers } from '../calls.js';
+import type { Metrics } from '../metrics.js';
+import { knownForm } from './sandboxes.js';
+
+export function branchHandlers(host: Host, metrics: Metrics): Pick<Handlers, 'branch' | 'fork'> {
+  return {
+    async branch({ params, body, answerWith }) {
+      const startMs = performance.now();
+      const { snapshot, accepted } = await host.branch(knownForm(params), body);
+      metrics.observeBranch(snapshot.mode ?? body.mode, snapshot.pause_ms, performance.now() - startMs);
+      if (accepted) answerWith(202);
+      return snapshot;
+    },
+    async fork({ params, body }) {
+      const startMs = performance.now();
+      const result = await host.fork(knownForm(params), body);
+      metrics.observeBranch(result.snapshot.mode ?? body.mode, result.pause_ms, performance.now() - startMs);
+      return result;
+    },
+  };
+}

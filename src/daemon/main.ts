@@ -1,0 +1,53 @@
+/**
+ * A daemon from start to end: configuration, host, server, and the signals that stop it.
+ *
+ * SIGTERM and SIGINT stop politely; a second one exits at once. Sandboxes are processes of their own and keep
+ * running either way. Anything unexpected is logged and ends the process: a supervisor starts it again and it
+ * adopts what runs.
+ */
+
+import { pino } from 'pino';
+import { loadConfig, type SettingName } from './config.js';
+import { openHost } from './open-host.js';
+import { requiredTokenCheck, serve } from './serve.js';
+
+/** Resolves when the daemon was told to stop and has. Throws `ConfigError` when it may not start. */
+export async function runDaemon(
+  flags: Partial<Record<SettingName, string>>,
+  env: Readonly<Record<string, string | undefined>>,
+): Promise<void> {
+  process.umask(0o077);
+  const config = loadConfig(flags, env);
+  // Before anything is locked, adopted or written.
+  await requiredTokenCheck(config);
+  const log = pino({ level: config.logLevel, name: 'bough' }, pino.destination(2));
+  process.once('uncaughtException', (error) => {
+    log.fatal({ err: error }, 'unexpected failure, exiting');
+    process.exit(1);
+  });
+
+  const host = await openHost(config, log);
+  try {
+    const daemon = await serve(config, host, { log });
+    const signal = await stopSignal();
+    log.info({ signal }, 'stopping');
+    await daemon.close();
+  } finally {
+    await host.close();
+  }
+  log.info('stopped');
+}
+
+/** Resolves with the first signal to stop; from then on another one exits at once. */
+async function stopSignal(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    let isStopping = false;
+    const onSignal = (signal: NodeJS.Signals) => {
+      if (isStopping) process.exit(1);
+      isStopping = true;
+      resolve(signal);
+    };
+    process.on('SIGTERM', onSignal);
+    process.on('SIGINT', onSignal);
+  });
+}

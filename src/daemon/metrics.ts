@@ -1,0 +1,113 @@
+/** What the daemon counts, as Prometheus text. One registry a server, so that tests do not share counts. */
+
+import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
+import type { BranchMode } from '../contract/index.js';
+import type { HostGauges } from '../sandbox/host.js';
+
+const pauseBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
+const requestBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
+
+export class Metrics {
+  readonly #registry = new Registry();
+  readonly #requests: Histogram<'method' | 'route' | 'status'>;
+  readonly #failures: Counter<'code'>;
+  readonly #pause: Histogram<'mode'>;
+  readonly #roundTrip: Histogram<'mode'>;
+
+  /** `readGauges` is asked each time someone reads the metrics. */
+  constructor(readGauges: () => HostGauges) {
+    const registers = [this.#registry];
+    collectDefaultMetrics({ register: this.#registry, prefix: 'bough_' });
+    this.#requests = new Histogram({
+      name: 'bough_http_request_duration_seconds',
+      help: 'Time from a request to its answer',
+      labelNames: ['method', 'route', 'status'],
+      buckets: requestBuckets,
+      registers,
+    });
+    this.#failures = new Counter({
+      name: 'bough_failures_total',
+      help: 'Failed calls by error code',
+      labelNames: ['code'],
+      registers,
+    });
+    this.#pause = new Histogram({
+      name: 'bough_branch_pause_seconds',
+      help: 'Pause window of branches: vCPUs stopped to vCPUs running',
+      labelNames: ['mode'],
+      buckets: pauseBuckets,
+      registers,
+    });
+    this.#roundTrip = new Histogram({
+      name: 'bough_branch_duration_seconds',
+      help: 'Time from a branch request to its answer',
+      labelNames: ['mode'],
+      buckets: requestBuckets,
+      registers,
+    });
+    registerHostGauges(this.#registry, readGauges);
+  }
+
+  observeRequest(method: string, route: string, status: number, durationMs: number): void {
+    this.#requests.observe({ method, route, status: String(status) }, durationMs / 1000);
+  }
+
+  countFailure(code: string): void {
+    this.#failures.inc({ code });
+  }
+
+  /** `pauseMs` is what the pager measured, absent when unknown; `roundTripMs` what the caller waited. */
+  observeBranch(mode: BranchMode, pauseMs: number | undefined, roundTripMs: number): void {
+    if (pauseMs !== undefined) this.#pause.observe({ mode }, pauseMs / 1000);
+    this.#roundTrip.observe({ mode }, roundTripMs / 1000);
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType;
+  }
+
+  /** All of it in Prometheus' text format. */
+  async text(): Promise<string> {
+    return this.#registry.metrics();
+  }
+}
+
+function registerHostGauges(registry: Registry, readGauges: () => HostGauges): void {
+  const registers = [registry];
+  new Gauge({
+    name: 'bough_sandboxes',
+    help: 'Sandboxes by state',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [state, count] of Object.entries(readGauges().sandboxes)) this.set({ state }, count);
+    },
+  });
+  new Gauge({
+    name: 'bough_snapshots',
+    help: 'Snapshots by status',
+    labelNames: ['status'],
+    registers,
+    collect() {
+      this.reset();
+      for (const [status, count] of Object.entries(readGauges().snapshots)) this.set({ status }, count);
+    },
+  });
+  const single = (name: string, help: string, read: (gauges: HostGauges) => number) =>
+    new Gauge({
+      name,
+      help,
+      registers,
+      collect() {
+        this.set(read(readGauges()));
+      },
+    });
+  single('bough_branches_in_flight', 'Branches that are being taken', (gauges) => gauges.branchesInFlight);
+  single('bough_hot_store_bytes', 'Bytes of memory layers in the hot store', (gauges) => gauges.hotBytes);
+  single(
+    'bough_durable_store_bytes',
+    'Bytes of snapshots in the durable store',
+    (gauges) => gauges.durableBytes,
+  );
+}

@@ -1,0 +1,85 @@
+/**
+ * From a configuration and a host to a listening daemon, and back.
+ *
+ * Stopping: new requests are refused with 503, running ones finish within a deadline or are aborted, then the
+ * port is closed. Sandboxes are not touched.
+ */
+
+import type { FastifyBaseLogger } from 'fastify';
+import { pino } from 'pino';
+import type { Host } from '../sandbox/host.js';
+import { ConfigError, type Config } from './config.js';
+import { buildServer, type Server } from './server.js';
+import { loadTokenCheck, type TokenCheck } from './token.js';
+
+const defaultDrainMs = 10_000;
+const flushMs = 1_000;
+
+export interface Daemon {
+  /** Base URL it answers at, e.g. `http://127.0.0.1:8889`. */
+  readonly address: string;
+  readonly server: Server;
+  /** Idempotent; resolves when the port is closed. */
+  close(): Promise<void>;
+}
+
+export interface ServeOptions {
+  readonly log?: FastifyBaseLogger;
+  /** How long running requests may take to finish once the daemon stops. */
+  readonly drainMs?: number;
+}
+
+/**
+ * Checks that the daemon may listen where it is told to, and starts to. Throws `ConfigError` when it may not:
+ * a lax token file, no token on an address others can reach, an address in use.
+ */
+export async function serve(config: Config, host: Host, options: ServeOptions = {}): Promise<Daemon> {
+  const log = options.log ?? pino({ level: config.logLevel }, pino.destination(2));
+  const isToken = await requiredTokenCheck(config);
+  const server = buildServer({ host, listen: config.listen, isToken, log });
+  const address = await listen(server, config);
+  log.info({ address, token: isToken !== undefined }, 'listening');
+
+  let closed: Promise<void> | undefined;
+  return {
+    address,
+    server,
+    close: () => (closed ??= stop(server, options.drainMs ?? defaultDrainMs)),
+  };
+}
+
+/** The check for the configured token; undefined when there is none and none is needed. */
+export async function requiredTokenCheck({ tokenFile, listen }: Config): Promise<TokenCheck | undefined> {
+  if (tokenFile !== undefined) return loadTokenCheck(tokenFile);
+  if (listen.isLoopback) return undefined;
+  throw new ConfigError(
+    `Refusing to listen on ${listen.host} without a token: others can reach that address. Give --token-file, or listen on 127.0.0.1`,
+  );
+}
+
+async function listen({ app }: Server, { listen: { host, port } }: Config): Promise<string> {
+  try {
+    return await app.listen({ host, port });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code;
+    const problem =
+      code === 'EADDRINUSE'
+        ? 'another process (another bough, perhaps) listens there'
+        : code === 'EACCES'
+          ? 'this user may not use that port'
+          : code === 'EADDRNOTAVAIL' || code === 'ENOTFOUND'
+            ? 'this machine has no such address'
+            : undefined;
+    if (problem === undefined) throw error;
+    throw new ConfigError(`Cannot listen on ${host}:${port}: ${problem}`, { cause: error });
+  }
+}
+
+async function stop({ app, calls, refuseNewRequests }: Server, drainMs: number): Promise<void> {
+  refuseNewRequests();
+  await calls.drain(drainMs);
+  // What is still open after the last answers had time to leave is idle or half a request.
+  const timer = setTimeout(() => app.server.closeAllConnections(), flushMs);
+  await app.close();
+  clearTimeout(timer);
+}
