@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { chooseAccelerator, type ChooseAcceleratorOptions } from './accelerator.js';
+
+describe('chooseAccelerator()', () => {
+  let dir = '';
+  let options: ChooseAcceleratorOptions;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'bough-accelerator-'));
+    const qemuPath = join(dir, 'qemu');
+    await writeFile(qemuPath, `#!/bin/sh\necho run >> ${dir}/runs\necho "no guest here" >&2\nexit 3\n`);
+    await chmod(qemuPath, 0o755);
+    const kvmPath = join(dir, 'kvm');
+    await writeFile(kvmPath, '');
+    const qemu = { qemuPath, version: '7.2.0', machineType: 'pc-i440fx-7.2', seccomp: true };
+    options = { qemu, kernelPath: '/kernel', cacheDir: dir, kvmPath, deadlineMs: 2_000 };
+  });
+  after(() => rm(dir, { recursive: true }));
+
+  const runCount = async (): Promise<number> =>
+    (await readFile(join(dir, 'runs'), 'utf8')).split('\n').length - 1;
+
+  it('gives TCG at once, and the reason, where KVM does not open', async () => {
+    const choice = await chooseAccelerator({ ...options, kvmPath: join(dir, 'absent') });
+    assert.equal(choice.accelerator, 'tcg');
+    assert.match(choice.reason, /absent cannot be used: ENOENT/);
+  });
+
+  it('gives TCG where KVM opens and runs no guest, and remembers that for this boot and QEMU', async () => {
+    const choice = await chooseAccelerator(options);
+    assert.equal(choice.accelerator, 'tcg');
+    assert.match(choice.reason, /opens but runs no guest: .*status 3: no guest here/);
+    assert.equal((await chooseAccelerator(options)).cached, true);
+    assert.equal(await runCount(), 1);
+    await chooseAccelerator({ ...options, qemu: { ...options.qemu, version: '8.0.0' } });
+    await chooseAccelerator({ ...options, fresh: true });
+    assert.equal(await runCount(), 3);
+  });
+});
