@@ -2,6 +2,7 @@
 
 export * from './branch.js';
 export * from './daemon.js';
+export * from './endpoints.js';
 export * from './errors.js';
 export * from './fields.js';
 export * from './routes.js';

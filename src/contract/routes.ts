@@ -2,7 +2,7 @@
  * The route table: the one description of the native API from which the server registers its routes, the SDK
  * takes its types and docs/api.md is generated.
  *
- * Paths use `:name` for parameters. `replies` maps each success status to its body; `null` is no body and
+ * Methods and paths are in endpoints.ts. `replies` maps each success status to its body; `null` is no body and
  * `'text'` is plain text. `errors` lists what the route itself can fail with; what any route can fail with is
  * in `commonErrors`.
  */
@@ -10,6 +10,7 @@
 import { z } from 'zod';
 import { branchRequestSchema, forkRequestSchema, forkResultSchema } from './branch.js';
 import { healthSchema, versionSchema } from './daemon.js';
+import { endpoints, type Endpoint } from './endpoints.js';
 import type { ErrorCode } from './errors.js';
 import { tagSchema } from './fields.js';
 import {
@@ -29,11 +30,7 @@ import {
   snapshotSchema,
 } from './snapshot.js';
 
-export type HttpMethod = 'GET' | 'POST' | 'DELETE';
-
-export interface RouteDefinition {
-  readonly method: HttpMethod;
-  readonly path: string;
+export interface RouteDefinition extends Endpoint {
   readonly summary: string;
   readonly resource: 'daemon' | 'snapshots' | 'sandboxes';
   /** True for a route that needs no token. */
@@ -91,8 +88,7 @@ const branchErrors = [
 
 export const routes = {
   healthz: {
-    method: 'GET',
-    path: '/healthz',
+    ...endpoints.healthz,
     summary: 'Is the daemon up? Needs no token.',
     resource: 'daemon',
     open: true,
@@ -100,16 +96,14 @@ export const routes = {
     errors: [],
   },
   version: {
-    method: 'GET',
-    path: '/version',
+    ...endpoints.version,
     summary: "The daemon's version and its API's.",
     resource: 'daemon',
     replies: { 200: versionSchema },
     errors: [],
   },
   metrics: {
-    method: 'GET',
-    path: '/metrics',
+    ...endpoints.metrics,
     summary: 'Counters, gauges and histograms as Prometheus text.',
     resource: 'daemon',
     replies: { 200: 'text' },
@@ -117,16 +111,14 @@ export const routes = {
   },
 
   listSnapshots: {
-    method: 'GET',
-    path: '/v1/snapshots',
+    ...endpoints.listSnapshots,
     summary: 'Every snapshot, each tag once; one that is being written is listed as `writing`.',
     resource: 'snapshots',
     replies: { 200: z.array(snapshotSchema) },
     errors: [],
   },
   createSnapshot: {
-    method: 'POST',
-    path: '/v1/snapshots',
+    ...endpoints.createSnapshot,
     summary: 'Boot an image, or a kernel and a root filesystem, and capture it when its agent answers.',
     resource: 'snapshots',
     body: createSnapshotRequestSchema,
@@ -143,8 +135,7 @@ export const routes = {
     statusFor: { tag_exists: 400 },
   },
   getSnapshot: {
-    method: 'GET',
-    path: '/v1/snapshots/:tag',
+    ...endpoints.getSnapshot,
     summary: 'One snapshot.',
     resource: 'snapshots',
     params: byTag,
@@ -152,8 +143,7 @@ export const routes = {
     errors: ['invalid_request', 'snapshot_not_found'],
   },
   snapshotInfo: {
-    method: 'GET',
-    path: '/v1/snapshots/:tag/info',
+    ...endpoints.snapshotInfo,
     summary: 'One snapshot with its sizes and lineage.',
     resource: 'snapshots',
     params: byTag,
@@ -161,8 +151,7 @@ export const routes = {
     errors: ['invalid_request', 'snapshot_not_found'],
   },
   deleteSnapshot: {
-    method: 'DELETE',
-    path: '/v1/snapshots/:tag',
+    ...endpoints.deleteSnapshot,
     summary: 'Delete a snapshot. Running sandboxes are never harmed by it.',
     resource: 'snapshots',
     params: byTag,
@@ -171,8 +160,7 @@ export const routes = {
     errors: ['invalid_request', 'snapshot_not_found', 'snapshot_in_use'],
   },
   compactSnapshot: {
-    method: 'POST',
-    path: '/v1/snapshots/:tag/compact',
+    ...endpoints.compactSnapshot,
     summary: 'Fold a snapshot and its ancestors into a new one without parents.',
     resource: 'snapshots',
     params: byTag,
@@ -189,16 +177,14 @@ export const routes = {
   },
 
   listSandboxes: {
-    method: 'GET',
-    path: '/v1/sandboxes',
+    ...endpoints.listSandboxes,
     summary: 'Every sandbox.',
     resource: 'sandboxes',
     replies: { 200: z.array(sandboxSchema) },
     errors: [],
   },
   spawn: {
-    method: 'POST',
-    path: '/v1/sandboxes',
+    ...endpoints.spawn,
     summary: 'Start sandboxes from a snapshot: all of them or none. The answer is an array for `n` = 1 too.',
     resource: 'sandboxes',
     body: spawnRequestSchema,
@@ -206,8 +192,7 @@ export const routes = {
     errors: ['invalid_request', 'snapshot_not_found', 'no_space', 'agent_unreachable', ...restoreErrors],
   },
   getSandbox: {
-    method: 'GET',
-    path: '/v1/sandboxes/:id',
+    ...endpoints.getSandbox,
     summary: 'One sandbox.',
     resource: 'sandboxes',
     params: byId,
@@ -215,8 +200,7 @@ export const routes = {
     errors: ['sandbox_not_found'],
   },
   removeSandbox: {
-    method: 'DELETE',
-    path: '/v1/sandboxes/:id',
+    ...endpoints.removeSandbox,
     summary: 'End a sandbox. When the answer arrives its process is gone.',
     resource: 'sandboxes',
     params: byId,
@@ -224,8 +208,7 @@ export const routes = {
     errors: ['sandbox_not_found'],
   },
   exec: {
-    method: 'POST',
-    path: '/v1/sandboxes/:id/exec',
+    ...endpoints.exec,
     summary: 'Run a program in the guest and wait for it.',
     resource: 'sandboxes',
     params: byId,
@@ -241,8 +224,7 @@ export const routes = {
     ],
   },
   evaluate: {
-    method: 'POST',
-    path: '/v1/sandboxes/:id/eval',
+    ...endpoints.evaluate,
     summary: "Evaluate an expression in the image's warm interpreter.",
     resource: 'sandboxes',
     params: byId,
@@ -258,8 +240,7 @@ export const routes = {
     ],
   },
   ping: {
-    method: 'POST',
-    path: '/v1/sandboxes/:id/ping',
+    ...endpoints.ping,
     summary: 'Does the agent in the guest answer?',
     resource: 'sandboxes',
     params: byId,
@@ -273,8 +254,7 @@ export const routes = {
     ],
   },
   branch: {
-    method: 'POST',
-    path: '/v1/sandboxes/:id/branch',
+    ...endpoints.branch,
     summary:
       'Capture a running sandbox, which keeps running. 201 with the snapshot; 202 with `status: "writing"` for `wait: false`.',
     resource: 'sandboxes',
@@ -284,8 +264,7 @@ export const routes = {
     errors: branchErrors,
   },
   fork: {
-    method: 'POST',
-    path: '/v1/sandboxes/:id/fork',
+    ...endpoints.fork,
     summary:
       'Branch a sandbox and start children from the capture. A child that fails does not fail the call.',
     resource: 'sandboxes',

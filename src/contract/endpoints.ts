@@ -1,0 +1,34 @@
+/**
+ * Where each call goes: method and path, `:name` marks a parameter. Apart from the schemas, so that a client in
+ * a browser can have this table without a validation library.
+ */
+
+export type HttpMethod = 'GET' | 'POST' | 'DELETE';
+
+export interface Endpoint {
+  readonly method: HttpMethod;
+  readonly path: string;
+}
+
+export const endpoints = {
+  healthz: { method: 'GET', path: '/healthz' },
+  version: { method: 'GET', path: '/version' },
+  metrics: { method: 'GET', path: '/metrics' },
+  listSnapshots: { method: 'GET', path: '/v1/snapshots' },
+  createSnapshot: { method: 'POST', path: '/v1/snapshots' },
+  getSnapshot: { method: 'GET', path: '/v1/snapshots/:tag' },
+  snapshotInfo: { method: 'GET', path: '/v1/snapshots/:tag/info' },
+  deleteSnapshot: { method: 'DELETE', path: '/v1/snapshots/:tag' },
+  compactSnapshot: { method: 'POST', path: '/v1/snapshots/:tag/compact' },
+  listSandboxes: { method: 'GET', path: '/v1/sandboxes' },
+  spawn: { method: 'POST', path: '/v1/sandboxes' },
+  getSandbox: { method: 'GET', path: '/v1/sandboxes/:id' },
+  removeSandbox: { method: 'DELETE', path: '/v1/sandboxes/:id' },
+  exec: { method: 'POST', path: '/v1/sandboxes/:id/exec' },
+  evaluate: { method: 'POST', path: '/v1/sandboxes/:id/eval' },
+  ping: { method: 'POST', path: '/v1/sandboxes/:id/ping' },
+  branch: { method: 'POST', path: '/v1/sandboxes/:id/branch' },
+  fork: { method: 'POST', path: '/v1/sandboxes/:id/fork' },
+} as const satisfies Record<string, Endpoint>;
+
+export type EndpointName = keyof typeof endpoints;

@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict';
+import { createServer, type AddressInfo, type Server as TcpServer } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { endpoints } from '../../src/contract/index.js';
+import { loadConfig } from '../../src/daemon/config.js';
+import { serve, type Daemon } from '../../src/daemon/serve.js';
+import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/client.js';
+import { silent } from '../daemon/support.js';
+import { fakeHost } from '../support/fake-host.js';
+
+describe('the SDK against a daemon', () => {
+  let daemon: Daemon;
+  let bough: Bough;
+
+  before(async () => {
+    const config = loadConfig({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, {});
+    const exec = () => new Promise<never>(() => undefined);
+    daemon = await serve(config, fakeHost({ exec }), { log: silent, drainMs: 20 });
+    bough = new Bough({ url: `${daemon.address}/` });
+  });
+  after(async () => daemon.close());
+
+  it('reaches every endpoint', async () => {
+    const called = new Set<string>();
+    const spy: typeof fetch = (input, init) => {
+      const path = new URL(input).pathname.replace(/\/s1(?=\/|$)/, '/:id').replace(/\/t1(?=\/|$)/, '/:tag');
+      called.add(`${init?.method ?? 'GET'} ${path}`);
+      return Promise.resolve(new Response(null, { status: 204 }));
+    };
+    const client = new Bough({ url: 'http://localhost', fetch: spy });
+    const { snapshots, sandboxes } = client;
+    await Promise.all([client.healthz(), client.version(), client.metrics()]);
+    await Promise.all([snapshots.list(), snapshots.get('t1'), snapshots.info('t1'), snapshots.delete('t1')]);
+    await Promise.all([snapshots.create({ tag: 't1', image: 'i' }), snapshots.compact('t1', 't2')]);
+    await Promise.all([sandboxes.list(), sandboxes.get('s1'), sandboxes.delete('s1'), sandboxes.ping('s1')]);
+    await Promise.all([sandboxes.spawn({ snapshot_tag: 't1' }), sandboxes.exec('s1', { args: ['a'] })]);
+    await Promise.all([sandboxes.eval('s1', { code: '1' }), sandboxes.branch('s1'), sandboxes.fork('s1')]);
+    const all = Object.values(endpoints).map(({ method, path }) => `${method} ${path}`);
+    assert.deepEqual([...called].sort(), all.sort());
+  });
+
+  it('spawns, branches, forks and deletes', async () => {
+    assert.deepEqual(await bough.healthz(), { ok: true });
+    const [sandbox] = await bough.sandboxes.spawn({ snapshot_tag: 'base' });
+    assert.ok(sandbox);
+    assert.deepEqual(await bough.sandboxes.eval(sandbox.id, { code: '2' }), {
+      result: '2',
+      error: null,
+      exit_code: 0,
+    });
+    const snapshot = await bough.sandboxes.branch(sandbox.id, { tag: 'one', wait: false });
+    assert.equal(snapshot.status, 'writing');
+    const fork = await bough.sandboxes.fork(sandbox.id, { count: 2, tag: 'two' });
+    assert.equal(fork.children.length, 2);
+    await bough.sandboxes.delete(sandbox.id);
+    await bough.snapshots.delete('one', { force: true });
+    assert.ok((await bough.snapshots.list()).every(({ tag }) => tag !== 'one'));
+  });
+
+  it('turns a failure into an error with status, code and details', async () => {
+    const error = await bough.snapshots.get('absent').catch((reason: unknown) => reason);
+    assert.ok(error instanceof BoughApiError);
+    assert.deepEqual(
+      [error.status, error.code, error.details],
+      [404, 'snapshot_not_found', { tag: 'absent' }],
+    );
+    assert.match(error.requestId ?? '', /^[0-9a-f]{16}$/);
+  });
+
+  it('stops waiting when its signal fires', async () => {
+    const signal = AbortSignal.timeout(20);
+    await assert.rejects(bough.sandboxes.exec('a', { args: ['x'] }, { signal }), { name: 'TimeoutError' });
+  });
+
+  it('never lets a name reach another route', async () => {
+    for (const id of ['', '.', '..', 'a/b', 'a?b', 'a#b', '%2e%2e']) {
+      await assert.rejects(bough.sandboxes.get(id), TypeError, id);
+    }
+  });
+});
+
+describe('the SDK without a daemon', () => {
+  it('says that nothing listens', async () => {
+    const server: TcpServer = createServer().listen(0, '127.0.0.1');
+    await new Promise((resolve) => server.once('listening', resolve));
+    const { port } = server.address() as AddressInfo;
+    await new Promise((resolve) => server.close(resolve));
+    const url = `http://127.0.0.1:${port}`;
+    await assert.rejects(new Bough({ url }).healthz(), (error) => {
+      assert.ok(error instanceof BoughUnreachable);
+      assert.equal(error.message, `No answer from ${url}: nothing listens there`);
+      return true;
+    });
+  });
+
+  it('says that something else answers', async () => {
+    const other: typeof fetch = () => Promise.resolve(new Response('<html>', { status: 502 }));
+    await assert.rejects(new Bough({ url: 'http://localhost', fetch: other }).version(), {
+      name: 'BoughApiError',
+      code: 'unexpected_answer',
+      status: 502,
+    });
+  });
+
+  it("explains the transport's own limit", async () => {
+    const slow: typeof fetch = () =>
+      Promise.reject(new TypeError('fetch failed', { cause: { code: 'UND_ERR_HEADERS_TIMEOUT' } }));
+    await assert.rejects(new Bough({ url: 'http://localhost', fetch: slow }).version(), /300 seconds/);
+  });
+});
