@@ -7,7 +7,7 @@
  *
  * Not handled: a KVM that works for some kernels only; the image that was asked for first decides.
  */
-import { access, constants, mkdtemp, readFile, rm } from 'node:fs/promises';
+import { access, constants, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { monotonicMs, sleep, writeFileAtomic } from '../base/index.js';
@@ -55,6 +55,7 @@ export async function chooseAccelerator(options: ChooseAcceleratorOptions): Prom
     if (known !== undefined) return known;
   }
   const choice = await runGuestUnderKvm(options);
+  await mkdir(options.cacheDir, { recursive: true });
   await writeFileAtomic(cachePath, `${JSON.stringify({ key, ...choice }, undefined, 2)}\n`, { mode: 0o644 });
   return choice;
 }

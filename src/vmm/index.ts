@@ -1,8 +1,11 @@
 /** One QEMU process: from its description to its end, and what this host's QEMU can do. */
 export { chooseAccelerator, GUEST_SIGN_OF_LIFE } from './accelerator.js';
 export type { AcceleratorChoice, ChooseAcceleratorOptions } from './accelerator.js';
+export type { Check } from './check.js';
 export { diskNodeName } from './disk-graph.js';
 export type { DiskLayer } from './disk-graph.js';
+export { runDoctor } from './doctor.js';
+export type { DoctorOptions } from './doctor.js';
 export { hostForwardPort } from './host-forward.js';
 export { DeviceStateRejected, loadDeviceState } from './incoming.js';
 export { qemuArgv } from './machine.js';
