@@ -35,7 +35,7 @@ export class SnapshotUnusable extends Error {
   }
 }
 
-/** Something still needs the snapshot; `holders` names each of them, such as `snapshot "b"` or `sandbox sb1`. */
+/** Something still needs the snapshot; `holders` names each of them, such as `snapshot b` or `sandbox sb1`. */
 export class SnapshotInUse extends Error {
   override readonly name = 'SnapshotInUse';
   readonly tag: string;
@@ -47,14 +47,14 @@ export class SnapshotInUse extends Error {
   }
 }
 
-/** A tier cannot hold what was asked for; `neededBytes` is undefined when the kernel said so in the middle of a write. */
+/** A tier cannot hold what was asked for; `neededBytes` is 0 when the kernel said so in the middle of a write. */
 export class NoSpace extends Error {
   override readonly name = 'NoSpace';
   readonly store: Tier;
-  readonly neededBytes: number | undefined;
+  readonly neededBytes: number;
   readonly availableBytes: number;
-  constructor(store: Tier, neededBytes: number | undefined, availableBytes: number, options?: ErrorOptions) {
-    const needed = neededBytes === undefined ? '' : `${neededBytes} bytes are needed, `;
+  constructor(store: Tier, neededBytes: number, availableBytes: number, options?: ErrorOptions) {
+    const needed = neededBytes === 0 ? '' : `${neededBytes} bytes are needed, `;
     super(`The ${store} store is full: ${needed}${availableBytes} bytes are available`, options);
     this.store = store;
     this.neededBytes = neededBytes;
@@ -67,13 +67,14 @@ export class IntegrityError extends Error {
   override readonly name = 'IntegrityError';
   readonly tag: string;
   readonly object: string;
-  readonly found: string;
+  /** A clause about the object, such as `does not match its digest`. */
+  readonly problem: string;
   quarantinedTo: string | undefined;
-  constructor(tag: string, object: string, found: string) {
-    super(`Snapshot "${tag}" is damaged: ${object} ${found}`);
+  constructor(tag: string, object: string, problem: string) {
+    super(`Snapshot "${tag}" is damaged: ${object} ${problem}`);
     this.tag = tag;
     this.object = object;
-    this.found = found;
+    this.problem = problem;
   }
 }
 
@@ -95,6 +96,16 @@ export class StoreTooNew extends Error {
     super(
       `Cannot open ${path}: it is of format version ${version}, this program knows up to ${supported}; use the newer program`,
     );
+    this.path = path;
+  }
+}
+
+/** Another process has the store open; this one changed nothing. */
+export class StoreLocked extends Error {
+  override readonly name = 'StoreLocked';
+  readonly path: string;
+  constructor(path: string, holder: string, options?: ErrorOptions) {
+    super(`Cannot use ${path}: another daemon (process ${holder}) is using it`, options);
     this.path = path;
   }
 }

@@ -1,7 +1,15 @@
 /**
- * The store: snapshots in two tiers of one layout, `hotDir` in memory and `stateDir` on disk, one folder per snapshot.
+ * The store's contract: snapshots in two tiers of one layout, `hotDir` in memory and `stateDir` on disk, one folder a snapshot.
  *
- * (interface; the implementation follows in the next commits)
+ * The idea: the file system is the database, and a snapshot's folder is complete in itself because everything it shares with others
+ * is a hard link. So the file system counts the users of a layer, and deleting one snapshot can never orphan another.
+ *
+ *     stateDir/snapshots/<tag>/   manifest.json  manifest.sha256  vmstate.bin  memory.bin  layers/<id>.bin  disk/<id>.<raw|qcow2>
+ *     hotDir/snapshots/<tag>/     the same without disk/, apart from a tail that is not durable yet
+ *
+ * Life of a snapshot: draft → `ready` (complete in the hot tier) → durable (would survive power loss) → perhaps evicted from the hot
+ * tier, and loaded again when it is used. Implemented by `SnapshotStore`; read catalog.ts for the states, docs/snapshot-format.md for
+ * the files.
  */
 import type { Manifest } from './manifest.js';
 import type {
@@ -54,7 +62,7 @@ export interface Draft {
   readonly vmstatePath: string;
   /** Where the capture writes the disk's tail, if there is one: hot tier, qcow2, the file does not exist yet. */
   readonly tail: DiskRef;
-  /** Hard-links what the snapshot stands on, bottom first; may be called once, before the pause. Throws IntegrityError-free I/O errors. */
+  /** Hard-links what the snapshot stands on, bottom first; before the pause. Throws NoSpace or the I/O error. */
   addAncestry(ancestry: Ancestry): Promise<void>;
   /** Adds one more frozen overlay on top of the disk chain (a switch that had to happen inside the pause). */
   addDisk(disk: DiskRef): Promise<void>;
@@ -92,7 +100,7 @@ export interface Lease {
   [Symbol.dispose](): void;
 }
 
-/** See the file's header. One instance per state dir; `openStore` makes it. */
+/** See the file's header. One instance a state dir, made by `openStore`. */
 export interface Store {
   readonly stateDir: string;
   readonly hotDir: string;
@@ -110,15 +118,19 @@ export interface Store {
   durable(tag: string, signal?: AbortSignal): Promise<SnapshotView>;
   /**
    * Waits for a snapshot in `writing`, loads its layers into the hot tier if they are not there, checks what was not checked before.
-   * `holder` names the user for SnapshotInUse. Throws SnapshotNotFound, SnapshotUnusable, IntegrityError (then quarantined), NoSpace.
+   * `holder` names the user for SnapshotInUse, such as `sandbox sb1`. Throws SnapshotNotFound, SnapshotUnusable, IntegrityError (then quarantined), NoSpace.
    */
   acquire(tag: string, holder: string, signal?: AbortSignal): Promise<Lease>;
   /** Throws SnapshotNotFound, SnapshotInUse (also while it is written or leased), TypeError for both flags. */
   delete(tag: string, options?: DeleteOptions): Promise<void>;
-  /** Folds `tag` into a new snapshot `to` without ancestors: one memory layer, at most one disk file over the base. */
+  /** Folds `tag` into a new snapshot `to` without ancestors: one memory layer, and one disk file if the chain had more than two. */
   compact(tag: string, to: string, signal?: AbortSignal): Promise<SnapshotView>;
   /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */
   evict(targetBytes?: number): Promise<string[]>;
+  /** Memory that the layers of all hot snapshots take, shared ones counted once. */
+  hotLayerBytes(): Promise<number>;
+  /** Disk space that all durable snapshots take, shared files counted once. */
+  durableBytes(): Promise<number>;
   /** Room in the hot tier. */
   hotSpace(): Promise<TierSpace>;
   /** Room in the durable tier. */

@@ -18,7 +18,7 @@ export interface LayerRef {
   /** Size of the guest's RAM, which is the file's logical size. */
   readonly logicalBytes: number;
   /** `layerDigest` of the runs, once something has computed it. */
-  readonly sha256?: string;
+  readonly sha256?: string | undefined;
 }
 
 /** Format of one file of a disk chain, always stated, never probed. */
@@ -30,7 +30,7 @@ export interface DiskRef {
   readonly path: string;
   readonly format: DiskFormat;
   /** sha256 of the whole file, once something has computed it. */
-  readonly sha256?: string;
+  readonly sha256?: string | undefined;
 }
 
 /** A stack of memory layers and a disk chain, each bottom first. */

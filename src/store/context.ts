@@ -1,0 +1,105 @@
+/** What every part of one store shares, and where an entry's files are right now. */
+import { lstat, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { LimitFunction } from 'p-limit';
+import { errorCode, linkOrCopy } from '../base/index.js';
+import type { Catalog, Entry, StoredEntry } from './catalog.js';
+import type { TierFolder } from './folders.js';
+import type { Space } from './space.js';
+import type { StoreLog } from './store.js';
+import type { VerifiedFiles } from './verified.js';
+
+/** Work nobody waits for until the store is closed; it must handle its own errors. */
+export class BackgroundWork {
+  readonly #running = new Set<Promise<unknown>>();
+
+  add(work: Promise<unknown>): void {
+    this.#running.add(work);
+    work.catch(() => undefined).finally(() => this.#running.delete(work));
+  }
+
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#running);
+  }
+}
+
+/** One open store's parts. */
+export interface StoreContext {
+  readonly hot: TierFolder;
+  readonly durable: TierFolder;
+  readonly hotSpace: Space;
+  readonly durableSpace: Space;
+  readonly catalog: Catalog;
+  readonly verified: VerifiedFiles;
+  readonly log: StoreLog;
+  readonly hotBudgetBytes: number;
+  /** Aborted by `close()`. */
+  readonly closing: AbortSignal;
+  /** One snapshot at a time goes to disk: the next one finds its ancestors there and links them. */
+  readonly persistQueue: LimitFunction;
+  /** Background work that `close()` waits for. */
+  readonly running: BackgroundWork;
+}
+
+/** A snapshot's folder in the hot tier. */
+export const hotFolder = (context: StoreContext, entry: StoredEntry): string =>
+  context.hot.snapshot(entry.tag);
+
+/** Where a snapshot keeps its files in the durable tier: its final folder, or until it is durable its `.ready-` folder. */
+export function durableFolder(context: StoreContext, entry: StoredEntry): string {
+  return entry.durable ? context.durable.snapshot(entry.tag) : context.durable.ready(entry.id);
+}
+
+/** The folder a listing names. */
+export function listedFolder(context: StoreContext, entry: Entry): string {
+  const tier = entry.kind === 'stored' && !entry.durable ? context.hot : context.durable;
+  return tier.snapshot(entry.tag);
+}
+
+/**
+ * Hard-links one of a snapshot's disk files to `destinationOf` its tier; returns where it went.
+ * Persisting may move the file from one folder to the next while this looks for it, hence the second round.
+ */
+export async function linkDisk(
+  context: StoreContext,
+  entry: StoredEntry,
+  file: string,
+  destinationOf: (tier: 'hot' | 'durable') => string,
+): Promise<string> {
+  for (let round = 0; round < 2; round += 1) {
+    for (const folder of [context.durable.snapshot(entry.tag), context.durable.ready(entry.id)]) {
+      const destination = destinationOf('durable');
+      if (await linkIfPresent(join(folder, file), destination)) return destination;
+    }
+    const destination = destinationOf('hot');
+    if (await linkIfPresent(join(hotFolder(context, entry), file), destination)) return destination;
+  }
+  throw new Error(`${file} of snapshot "${entry.tag}" is in neither tier`);
+}
+
+/** Hard-links a file; false if the source does not exist. An existing destination counts as done: objects are immutable. */
+export async function linkIfPresent(source: string, destination: string): Promise<boolean> {
+  try {
+    await linkOrCopy(source, destination);
+    return true;
+  } catch (error) {
+    const code = errorCode(error);
+    if (code === 'EEXIST') return true;
+    if (code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/** Removes a file or a whole folder, whether it exists or not. */
+export const removeAll = (path: string): Promise<void> => rm(path, { recursive: true, force: true });
+
+/** True if there is anything at `path`; throws for any other answer than "no such file". */
+export async function fileExists(path: string): Promise<boolean> {
+  try {
+    await lstat(path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,367 @@
+/**
+ * A snapshot while it is captured, up to the rename that makes it `ready`.
+ *
+ * Invariant: whatever ends a draft, its tag is settled exactly once, and after anything but `publish` no file of it remains.
+ */
+import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Deferred, errorCode, unixSeconds } from '../base/index.js';
+import { StoredEntry, type WritingEntry } from './catalog.js';
+import { linkIfPresent, listedFolder, removeAll, type StoreContext } from './context.js';
+import { copyLayer, copyWholeFile, fileDigest } from './copy.js';
+import { TagExists } from './errors.js';
+import { removeFailed, STOPPED_REASON, writeFailed } from './failed.js';
+import { newObjectId } from './folders.js';
+import { writeManifest } from './manifest-file.js';
+import {
+  diskFile,
+  layerFile,
+  MANIFEST_VERSION,
+  manifestSchema,
+  MAX_CHAIN_DEPTH,
+  MEMORY_FILE,
+  TAG_PATTERN,
+  VMSTATE_FILE,
+  type Manifest,
+  type ManifestDisk,
+  type ManifestLayer,
+} from './manifest.js';
+import type { Reservation } from './space.js';
+import type { Draft } from './store.js';
+import type {
+  Ancestry,
+  CaptureFacts,
+  DiskRef,
+  DraftRequest,
+  LayerRef,
+  PublishFields,
+  Run,
+  SnapshotView,
+} from './types.js';
+
+/** Called with each snapshot that has just become `ready`. */
+export type OnReady = (entry: StoredEntry) => void;
+
+/** See `Store.draft`. */
+export async function startDraft(
+  context: StoreContext,
+  request: DraftRequest,
+  onReady: OnReady,
+): Promise<DraftFolder> {
+  const { tag } = request;
+  if (!TAG_PATTERN.test(tag)) throw new TypeError(`Not a tag: ${JSON.stringify(tag)}`);
+  if (context.catalog.isTaken(tag)) throw new TagExists(tag);
+  const previous = context.catalog.find(tag);
+  const entry: WritingEntry = {
+    kind: 'writing',
+    id: newObjectId(),
+    tag,
+    request,
+    createdAtUnix: unixSeconds(),
+    ancestors: context.catalog.ancestryBelow(request.parentTag),
+    facts: {},
+    settled: new Deferred(),
+  };
+  context.catalog.put(entry);
+  const draft = new DraftFolder(context, entry, onReady);
+  try {
+    await draft.open();
+  } catch (error) {
+    await draft.abandon();
+    if (previous !== undefined) context.catalog.put(previous);
+    throw error;
+  }
+  return draft;
+}
+
+/** A draft and its two staging folders. */
+export class DraftFolder implements Draft {
+  readonly id: string;
+  readonly tag: string;
+  readonly memoryPath: string;
+  readonly vmstatePath: string;
+  readonly tail: DiskRef;
+  /** Staging folder in the durable tier. */
+  readonly durableStaging: string;
+  readonly #context: StoreContext;
+  readonly #entry: WritingEntry;
+  readonly #onReady: OnReady;
+  readonly #hotStaging: string;
+  readonly #layers: ManifestLayer[] = [];
+  readonly #disks: ManifestDisk[] = [];
+  #hotReservation: Reservation | undefined;
+  #durableReservation: Reservation | undefined;
+  #announced = false;
+  #ended: Promise<void> | undefined;
+
+  constructor(context: StoreContext, entry: WritingEntry, onReady: OnReady) {
+    this.#context = context;
+    this.#entry = entry;
+    this.#onReady = onReady;
+    this.id = entry.id;
+    this.tag = entry.tag;
+    this.#hotStaging = context.hot.writing(entry.id);
+    this.durableStaging = context.durable.writing(entry.id);
+    this.memoryPath = join(this.#hotStaging, MEMORY_FILE);
+    this.vmstatePath = join(this.#hotStaging, VMSTATE_FILE);
+    this.tail = { id: entry.id, format: 'qcow2', path: join(this.#hotStaging, diskFile(entry.id, 'qcow2')) };
+  }
+
+  /** Reserves room and makes the folders. */
+  async open(): Promise<void> {
+    const { hotSpace, durableSpace } = this.#context;
+    const { reserveHotBytes = 0, reserveDurableBytes = 0 } = this.#entry.request;
+    this.#hotReservation = await hotSpace.reserve(reserveHotBytes, () => allocatedBytes(this.memoryPath));
+    this.#durableReservation = await durableSpace.reserve(reserveDurableBytes);
+    await this.#inTier('hot', async () => {
+      for (const folder of ['', 'layers', 'disk'])
+        await mkdir(join(this.#hotStaging, folder), { mode: 0o700 });
+    });
+    await this.#inTier('durable', async () => {
+      for (const folder of ['', 'disk']) await mkdir(join(this.durableStaging, folder), { mode: 0o700 });
+    });
+  }
+
+  async addAncestry({ layers, disks }: Ancestry): Promise<void> {
+    if (layers.length >= MAX_CHAIN_DEPTH || disks.length >= MAX_CHAIN_DEPTH) {
+      throw new RangeError(`A snapshot cannot stand on ${MAX_CHAIN_DEPTH} layers; compact it first`);
+    }
+    for (const layer of layers) await this.#addLayer(layer);
+    for (const disk of disks) await this.addDisk(disk);
+  }
+
+  async #addLayer({ id, path, runs, logicalBytes, sha256 }: LayerRef): Promise<void> {
+    const file = layerFile(id);
+    const destination = join(this.#hotStaging, file);
+    await this.#inTier('hot', async () => {
+      try {
+        await link(path, destination);
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT' || errorCode(error) === 'EEXIST') throw error;
+        await copyLayer(path, { runs, logicalBytes }, { path: destination });
+      }
+    });
+    this.#layers.push(
+      manifestLayer(id, file, logicalBytes, runs, sha256 ?? this.#knownDigest(`layer ${id}`)),
+    );
+  }
+
+  async addDisk({ id, path, format, sha256 }: DiskRef): Promise<void> {
+    const file = diskFile(id, format);
+    const known = this.#knownDigest(`disk ${id}`);
+    const linked = await this.#inTier('durable', () => this.#linkDurableDisk(id, file, sha256));
+    if (linked === undefined) {
+      const tier = path.startsWith(`${this.#context.hot.path}/`) ? 'hot' : 'durable';
+      const destination = join(tier === 'hot' ? this.#hotStaging : this.durableStaging, file);
+      const copied = await this.#inTier(tier, () => linkOrCopySparse(path, destination));
+      await this.#pushDisk({ id, file, format }, destination, sha256 ?? known ?? copied);
+    } else {
+      await this.#pushDisk({ id, file, format }, linked, sha256 ?? known);
+    }
+  }
+
+  /** A disk file that the caller has written into `durableStaging` itself. */
+  async addWrittenDisk(id: string, format: 'raw' | 'qcow2'): Promise<void> {
+    const file = diskFile(id, format);
+    await this.#pushDisk({ id, file, format }, join(this.durableStaging, file), undefined);
+  }
+
+  /** Folders for links that are needed only while the draft is written. */
+  get scratch(): { readonly hot: string; readonly durable: string } {
+    return { hot: join(this.#hotStaging, 'scratch'), durable: join(this.durableStaging, 'scratch') };
+  }
+
+  async removeScratch(): Promise<void> {
+    for (const folder of Object.values(this.scratch)) await removeAll(folder);
+  }
+
+  note(facts: CaptureFacts): void {
+    Object.assign(this.#entry.facts, facts);
+  }
+
+  async announce(): Promise<void> {
+    this.#announced = true;
+    await writeFailed(this.#context.durable.failed, { ...this.#identity(), reason: STOPPED_REASON });
+  }
+
+  async publish(fields: PublishFields): Promise<SnapshotView> {
+    if (this.#ended !== undefined) throw new TypeError(`The draft of "${this.tag}" has ended already`);
+    try {
+      const manifest = await this.#seal(fields);
+      await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
+      await rename(this.durableStaging, this.#context.durable.ready(this.id));
+      await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
+      return this.#succeed(manifest);
+    } catch (error) {
+      await this.abandon();
+      throw error;
+    }
+  }
+
+  abandon(): Promise<void> {
+    this.#ended ??= this.#end(undefined);
+    return this.#ended;
+  }
+
+  fail(reason: string): Promise<void> {
+    this.#ended ??= this.#end(reason);
+    return this.#ended;
+  }
+
+  /** Checks what the capture wrote, makes it read-only, and returns the manifest. */
+  async #seal(fields: PublishFields): Promise<Manifest> {
+    const { memory, hasTail } = fields;
+    const memoryBytes = (await stat(this.memoryPath)).size;
+    if (memoryBytes !== memory.logicalBytes) {
+      throw new Error(`${MEMORY_FILE} has ${memoryBytes} bytes, the guest's RAM ${memory.logicalBytes}`);
+    }
+    const vmstateBytes = (await stat(this.vmstatePath)).size;
+    if (vmstateBytes === 0) throw new Error(`${VMSTATE_FILE} is empty`);
+    await chmod(this.memoryPath, 0o400);
+    await chmod(this.vmstatePath, 0o400);
+    if (hasTail) {
+      const { id, format, path } = this.tail;
+      await this.#pushDisk({ id, format, file: diskFile(id, format) }, path, undefined);
+    } else {
+      await rm(this.tail.path, { force: true });
+    }
+    const facts = { ...this.#entry.facts, ...pick(fields, ['pauseMs', 'capturedBytes', 'warning']) };
+    return manifestSchema.parse({
+      version: MANIFEST_VERSION,
+      id: this.id,
+      tag: this.tag,
+      createdAtUnix: this.#entry.createdAtUnix,
+      mode: this.#entry.request.mode,
+      ...pick(this.#entry.request, ['branchedFrom']),
+      ...facts,
+      ancestors: [...this.#entry.ancestors],
+      bootable: fields.bootable ?? true,
+      machine: fields.machine,
+      image: fields.image,
+      agent: fields.agent,
+      layers: [
+        ...this.#layers,
+        manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined),
+      ],
+      disks: this.#disks,
+      vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256: await fileDigest(this.vmstatePath) },
+    } satisfies Manifest);
+  }
+
+  #succeed(manifest: Manifest): SnapshotView {
+    const { catalog } = this.#context;
+    const stored = new StoredEntry(manifest, { hot: true, durable: false });
+    stored.durableReservation = this.#durableReservation;
+    this.#hotReservation?.release();
+    this.#ended = Promise.resolve();
+    catalog.put(stored);
+    this.#entry.settled.resolve();
+    // Also when nothing was announced: the tag may have replaced an entry that had failed.
+    removeFailed(this.#context.durable.failed, this.tag).catch((error: unknown) =>
+      this.#context.log('warn', 'failed-entry-not-removed', { tag: this.tag, error }),
+    );
+    this.#onReady(stored);
+    return catalog.view(stored, (entry) => listedFolder(this.#context, entry));
+  }
+
+  async #end(reason: string | undefined): Promise<void> {
+    const { catalog, durable } = this.#context;
+    try {
+      // A publish that failed half way may have renamed the durable half already.
+      for (const folder of [this.#hotStaging, this.durableStaging, durable.ready(this.id)])
+        await removeAll(folder);
+      if (reason !== undefined) await writeFailed(durable.failed, { ...this.#identity(), reason });
+      else if (this.#announced) await removeFailed(durable.failed, this.tag);
+    } finally {
+      this.#hotReservation?.release();
+      this.#durableReservation?.release();
+      if (reason === undefined) catalog.remove(this.tag);
+      else catalog.put({ kind: 'failed', ...this.#identity(), reason });
+      this.#entry.settled.resolve();
+    }
+  }
+
+  #identity(): { id: string; tag: string; createdAtUnix: number; branchedFrom?: string } {
+    const { id, tag, createdAtUnix, request } = this.#entry;
+    return { id, tag, createdAtUnix, ...pick(request, ['branchedFrom']) };
+  }
+
+  async #pushDisk(
+    { id, file, format }: Pick<ManifestDisk, 'id' | 'file' | 'format'>,
+    path: string,
+    sha256: string | undefined,
+  ): Promise<void> {
+    const bytes = (await stat(path)).size;
+    this.#disks.push({ id, file, format, bytes, ...(sha256 === undefined ? {} : { sha256 }) });
+  }
+
+  /** Links a disk file from a snapshot that has it on disk already; undefined if there is none. */
+  async #linkDurableDisk(id: string, file: string, sha256: string | undefined): Promise<string | undefined> {
+    const destination = join(this.durableStaging, file);
+    for (const holder of this.#context.catalog.holdersOf(`disk ${id}`)) {
+      const disk = holder.manifest.disks.find((candidate) => candidate.id === id);
+      if (!holder.durable || disk?.file !== file || (sha256 !== undefined && disk.sha256 !== sha256))
+        continue;
+      if (await linkIfPresent(join(this.#context.durable.snapshot(holder.tag), file), destination))
+        return destination;
+    }
+    return undefined;
+  }
+
+  #knownDigest(object: string): string | undefined {
+    const [kind, id] = object.split(' ');
+    for (const { manifest } of this.#context.catalog.holdersOf(object)) {
+      const found = (kind === 'layer' ? manifest.layers : manifest.disks).find(
+        (candidate) => candidate.id === id,
+      );
+      if (found?.sha256 !== undefined) return found.sha256;
+    }
+    return undefined;
+  }
+
+  async #inTier<T>(tier: 'hot' | 'durable', write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      throw await (tier === 'hot' ? this.#context.hotSpace : this.#context.durableSpace).explain(error);
+    }
+  }
+}
+
+function manifestLayer(
+  id: string,
+  file: string,
+  logicalBytes: number,
+  runs: readonly Run[],
+  sha256: string | undefined,
+): ManifestLayer {
+  const physicalBytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
+  const layer = { id, file, logicalBytes, runs: runs.map(([o, l]) => [o, l] as const), physicalBytes };
+  return sha256 === undefined ? layer : { ...layer, sha256 };
+}
+
+/** Returns the digest if it had to copy. */
+async function linkOrCopySparse(source: string, destination: string): Promise<string | undefined> {
+  try {
+    await link(source, destination);
+    return undefined;
+  } catch (error) {
+    if (!['EXDEV', 'EPERM', 'EMLINK', 'EOPNOTSUPP'].includes(errorCode(error) ?? '')) throw error;
+    return copyWholeFile(source, { path: destination });
+  }
+}
+
+async function allocatedBytes(path: string): Promise<number> {
+  try {
+    return (await stat(path)).blocks * 512;
+  } catch {
+    return 0;
+  }
+}
+
+/** The given keys of an object which have a value. */
+function pick<T extends object, K extends keyof T>(object: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(
+    keys.filter((key) => object[key] !== undefined).map((key) => [key, object[key]]),
+  ) as Pick<T, K>;
+}

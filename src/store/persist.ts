@@ -1,0 +1,151 @@
+/**
+ * From `ready` to `durable`: a snapshot's files go to disk, and the folder becomes visible by one rename after all of them did.
+ *
+ * The idea: an object that another durable snapshot has is linked, anything else is copied from the hot tier. The `.ready-<id>`
+ * folder, which holds the disk files since `publish`, is completed and renamed. An attempt starts from scratch: files of an attempt
+ * that was cut short are removed first, because nothing says how much of them is true.
+ *
+ * Not handled: a second try in the same process after a failure; the next start of the daemon makes one.
+ */
+import { mkdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fsyncPath } from '../base/index.js';
+import type { StoredEntry } from './catalog.js';
+import { fileExists, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
+import { copyLayer, copyWholeFile, fileDigest } from './copy.js';
+import { IntegrityError } from './errors.js';
+import { MANIFEST_CHECKSUM_FILE, MANIFEST_FILE, writeManifest } from './manifest-file.js';
+import {
+  MEMORY_FILE,
+  VMSTATE_FILE,
+  type Manifest,
+  type ManifestDisk,
+  type ManifestLayer,
+} from './manifest.js';
+
+/** Persists in the background; `entry.persisted` tells how it went. */
+export function schedulePersist(context: StoreContext, entry: StoredEntry): void {
+  const signal = AbortSignal.any([context.closing, entry.persistAbort.signal]);
+  let started = false;
+  const settle = async (error: unknown): Promise<void> => {
+    const reason = await context.durableSpace.explain(error);
+    entry.persistError = reason instanceof Error ? reason : new Error('Persisting failed', { cause: reason });
+    entry.persisted.reject(entry.persistError);
+    entry.durableReservation?.release();
+  };
+  // Whoever deletes a snapshot that is still queued must not wait for those before it.
+  signal.addEventListener('abort', () => void (started || settle(signal.reason)), { once: true });
+  const run = async (): Promise<void> => {
+    if (signal.aborted) return;
+    started = true;
+    try {
+      await persist(context, entry, signal);
+      entry.persisted.resolve();
+      entry.durableReservation?.release();
+    } catch (error) {
+      if (!signal.aborted) {
+        context.log('warn', 'persist-failed', { tag: entry.tag, error });
+        await removeCopies(context.durable.ready(entry.id)).catch(() => undefined);
+      }
+      await settle(error);
+    }
+  };
+  context.running.add(context.persistQueue(run));
+}
+
+async function persist(context: StoreContext, entry: StoredEntry, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const staging = context.durable.ready(entry.id);
+  await removeCopies(staging);
+  await mkdir(join(staging, 'layers'), { mode: 0o700 });
+  const layers: ManifestLayer[] = [];
+  for (const layer of entry.manifest.layers) layers.push(await persistLayer(context, entry, layer, signal));
+  const disks: ManifestDisk[] = [];
+  for (const disk of entry.manifest.disks) disks.push(await persistDisk(context, entry, disk, signal));
+  const vmstate = await persistVmstate(context, entry, signal);
+  const manifest: Manifest = { ...entry.manifest, layers, disks, vmstate };
+  await writeManifest(staging, manifest, true);
+  for (const folder of ['layers', 'disk', '']) await fsyncPath(join(staging, folder));
+  signal.throwIfAborted();
+  await rename(staging, context.durable.snapshot(entry.tag));
+  await fsyncPath(context.durable.snapshots);
+  entry.manifest = manifest;
+  entry.durable = true;
+  // Disk files are read from the durable tier from now on; whoever uses the hot tail has a link of its own.
+  await removeAll(join(hotFolder(context, entry), 'disk'));
+  context.log('info', 'snapshot-durable', { tag: entry.tag });
+}
+
+async function persistLayer(
+  context: StoreContext,
+  entry: StoredEntry,
+  layer: ManifestLayer,
+  signal: AbortSignal,
+): Promise<ManifestLayer> {
+  const destination = join(context.durable.ready(entry.id), layer.file);
+  for (const holder of context.catalog.holdersOf(`layer ${layer.id}`)) {
+    const held = holder.manifest.layers.find((candidate) => candidate.id === layer.id);
+    if (!holder.durable || held?.sha256 === undefined) continue;
+    if (await linkIfPresent(join(context.durable.snapshot(holder.tag), held.file), destination)) {
+      return { ...layer, sha256: held.sha256 };
+    }
+  }
+  const source = join(hotFolder(context, entry), layer.file);
+  const sha256 = await copyLayer(source, layer, { path: destination, durable: true, mode: 0o400 }, signal);
+  if (layer.sha256 !== undefined && layer.sha256 !== sha256) {
+    throw new IntegrityError(entry.tag, layer.file, 'does not match its digest');
+  }
+  await context.verified.remember(source, sha256);
+  return { ...layer, sha256 };
+}
+
+async function persistDisk(
+  context: StoreContext,
+  entry: StoredEntry,
+  disk: ManifestDisk,
+  signal: AbortSignal,
+): Promise<ManifestDisk> {
+  const destination = join(context.durable.ready(entry.id), disk.file);
+  const hotSource = join(hotFolder(context, entry), disk.file);
+  if (!(await fileExists(hotSource))) {
+    const sha256 =
+      disk.sha256 ?? (await context.verified.digestOf(destination, () => fileDigest(destination, signal)));
+    await fsyncPath(destination);
+    return { ...disk, sha256 };
+  }
+  await rm(destination, { force: true });
+  for (const holder of context.catalog.holdersOf(`disk ${disk.id}`)) {
+    const held = holder.manifest.disks.find((candidate) => candidate.id === disk.id);
+    if (!holder.durable || held?.sha256 === undefined) continue;
+    if (await linkIfPresent(join(context.durable.snapshot(holder.tag), held.file), destination)) {
+      return { ...disk, sha256: held.sha256 };
+    }
+  }
+  const sha256 = await copyWholeFile(hotSource, { path: destination, durable: true }, signal);
+  await context.verified.remember(destination, sha256);
+  return { ...disk, sha256 };
+}
+
+async function persistVmstate(
+  context: StoreContext,
+  entry: StoredEntry,
+  signal: AbortSignal,
+): Promise<Manifest['vmstate']> {
+  const { vmstate } = entry.manifest;
+  const destination = {
+    path: join(context.durable.ready(entry.id), VMSTATE_FILE),
+    durable: true,
+    mode: 0o400,
+  };
+  const sha256 = await copyWholeFile(join(hotFolder(context, entry), VMSTATE_FILE), destination, signal);
+  if (sha256 !== vmstate.sha256)
+    throw new IntegrityError(entry.tag, VMSTATE_FILE, 'does not match its digest');
+  return { ...vmstate, sha256 };
+}
+
+/** Removes everything of an earlier attempt; the disk files, which were there before any attempt, stay. */
+async function removeCopies(staging: string): Promise<void> {
+  for (const name of [MEMORY_FILE, VMSTATE_FILE, MANIFEST_FILE, MANIFEST_CHECKSUM_FILE, 'layers']) {
+    await removeAll(join(staging, name));
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * Deleting and quarantining.
+ *
+ * A snapshot disappears by renames, first from the hot tier and then from the durable one, and is unlinked afterwards; a crash in
+ * between leaves either the whole durable snapshot or garbage with a temporary name. Objects that others use are their links too.
+ */
+import { rename } from 'node:fs/promises';
+import { errorCode, fsyncPath } from '../base/index.js';
+import type { StoredEntry, WritingEntry } from './catalog.js';
+import { removeAll, type StoreContext } from './context.js';
+import { SnapshotInUse, SnapshotNotFound, type IntegrityError } from './errors.js';
+import { removeFailed } from './failed.js';
+import type { DeleteOptions } from './store.js';
+
+/** See `Store.delete`. */
+export async function deleteSnapshot(
+  context: StoreContext,
+  tag: string,
+  options: DeleteOptions,
+): Promise<void> {
+  const { cascade = false, force = false, sandboxesOf = () => [] } = options;
+  if (cascade && force) throw new TypeError('cascade and force exclude each other');
+  const entry = context.catalog.get(tag);
+  if (entry.kind === 'failed') {
+    context.catalog.remove(tag);
+    await removeFailed(context.durable.failed, tag);
+    return;
+  }
+  const dependents = context.catalog.dependentsOf(entry.id);
+  const victims = cascade ? [entry, ...dependents] : [entry];
+  const holders = victims.flatMap((victim) => busyHolders(victim));
+  if (!force) holders.push(...victims.flatMap((victim) => sandboxesOf(victim.tag)));
+  if (!force && !cascade) holders.push(...dependents.map((dependent) => `snapshot ${dependent.tag}`));
+  if (holders.length > 0) throw new SnapshotInUse(tag, [...new Set(holders)]);
+
+  // Deepest first: a crash half way must not leave a child without the parent it was refused for.
+  const stored = victims.filter((victim): victim is StoredEntry => victim.kind === 'stored');
+  stored.sort((a, b) => b.ancestors.length - a.ancestors.length);
+  for (const victim of stored) victim.deleting = true;
+  try {
+    for (const victim of stored) await removeStored(context, victim);
+  } catch (error) {
+    for (const victim of stored) victim.deleting = false;
+    throw error;
+  }
+}
+
+function busyHolders(entry: StoredEntry | WritingEntry): string[] {
+  if (entry.kind === 'writing') return [`snapshot ${entry.tag} (being written)`];
+  return [...entry.leases].map((lease) => lease.holder);
+}
+
+async function removeStored(context: StoreContext, entry: StoredEntry): Promise<void> {
+  await stopPersisting(entry);
+  const { hot, durable } = context;
+  const doomed = { hot: hot.deleted(entry.id), durable: durable.deleted(entry.id) };
+  await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomed.hot));
+  entry.hot = false;
+  await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
+  await fsyncPath(durable.snapshots);
+  context.catalog.remove(entry.tag);
+  for (const path of [doomed.hot, doomed.durable, durable.ready(entry.id)]) {
+    await removeAll(path).catch((error: unknown) => context.log('warn', 'unlink-failed', { path, error }));
+  }
+  context.log('info', 'snapshot-deleted', { tag: entry.tag });
+}
+
+/** Moves a damaged snapshot out of the way, keeping its durable files for inspection, and notes where they are in `damage`. */
+export async function quarantineStored(
+  context: StoreContext,
+  entry: StoredEntry,
+  damage: IntegrityError,
+): Promise<void> {
+  if (entry.deleting) return;
+  entry.deleting = true;
+  await stopPersisting(entry);
+  const { hot, durable } = context;
+  const kept = durable.quarantined(`${entry.tag}-${entry.id}`);
+  const source = entry.durable ? durable.snapshot(entry.tag) : durable.ready(entry.id);
+  if (await renameIfPresent(source, kept)) damage.quarantinedTo = kept;
+  const doomedHot = hot.deleted(entry.id);
+  await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomedHot));
+  await removeAll(doomedHot);
+  context.catalog.remove(entry.tag);
+  context.log('warn', 'snapshot-quarantined', {
+    tag: entry.tag,
+    object: damage.object,
+    to: damage.quarantinedTo,
+  });
+}
+
+async function stopPersisting(entry: StoredEntry): Promise<void> {
+  entry.persistAbort.abort(new SnapshotNotFound(entry.tag));
+  await entry.persisted.promise.catch(() => undefined);
+}
+
+/** False if there was nothing at `source`. */
+export async function renameIfPresent(source: string, destination: string): Promise<boolean> {
+  try {
+    await rename(source, destination);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

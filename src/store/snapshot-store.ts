@@ -1,0 +1,221 @@
+/**
+ * One open store: the parts of this folder behind the `Store` interface.
+ *
+ * Invariant: between `openStore` and `close` this process holds the locks of both tiers, so nobody else renames anything in them.
+ */
+import pLimit from 'p-limit';
+import { abortReason, LockHeld, lockFile, monotonicMs, ResourceStack } from '../base/index.js';
+import { Catalog, StoredEntry } from './catalog.js';
+import { compactSnapshot } from './compact.js';
+import { BackgroundWork, listedFolder, type StoreContext } from './context.js';
+import { startDraft } from './draft.js';
+import { IntegrityError, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
+import { evict } from './evict.js';
+import { prepareSubfolders, prepareTierFolder, type TierFolder } from './folders.js';
+import { HotLoader } from './hot-load.js';
+import { SnapshotLease } from './lease.js';
+import { schedulePersist } from './persist.js';
+import { recover } from './recover.js';
+import { deleteSnapshot, quarantineStored } from './remove.js';
+import { Space } from './space.js';
+import type { DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
+import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
+import { durableBytes, hotLayerBytes } from './usage.js';
+import { VerifiedFiles } from './verified.js';
+
+/**
+ * Opens the store, creating its folders if needed, and resumes what a crash interrupted.
+ * Throws BadStoreFolder, StoreLocked, StoreTooNew; in each case nothing but an empty folder and a lock file was created.
+ */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  await using undo = new ResourceStack();
+  const durable = await prepareTierFolder(options.stateDir);
+  const hot = await prepareTierFolder(options.hotDir);
+  for (const tier of [durable, hot]) undo.use(await lock(tier));
+  await prepareSubfolders(durable, true);
+  await prepareSubfolders(hot, false);
+  const closing = new AbortController();
+  const hotSpace = new Space('hot', hot.path);
+  const { freeBytes } = await hotSpace.measure();
+  const context: StoreContext = {
+    hot,
+    durable,
+    hotSpace,
+    durableSpace: new Space('durable', durable.path),
+    catalog: new Catalog(),
+    verified: new VerifiedFiles(),
+    log: options.log ?? (() => undefined),
+    hotBudgetBytes: options.hotBudgetBytes ?? Math.floor(freeBytes / 2),
+    closing: closing.signal,
+    persistQueue: pLimit(1),
+    running: new BackgroundWork(),
+  };
+  const unfinished = await recover(context);
+  undo.defer(() => context.running.idle());
+  undo.defer(() => closing.abort(new Error('The store is closing')));
+  for (const entry of unfinished) schedulePersist(context, entry);
+  return new SnapshotStore(context, undo.move());
+}
+
+async function lock(tier: TierFolder): Promise<{ close(): Promise<void> }> {
+  try {
+    return await lockFile(tier.lock);
+  } catch (error) {
+    if (error instanceof LockHeld) throw new StoreLocked(tier.path, error.holder, { cause: error });
+    throw error;
+  }
+}
+
+class SnapshotStore implements Store {
+  readonly #context: StoreContext;
+  readonly #resources: ResourceStack;
+  readonly #loader: HotLoader;
+
+  constructor(context: StoreContext, resources: ResourceStack) {
+    this.#context = context;
+    this.#resources = resources;
+    this.#loader = new HotLoader(context, async (neededBytes) => {
+      await evict(context, Math.max(0, (await hotLayerBytes(context)) - neededBytes));
+    });
+  }
+
+  get stateDir(): string {
+    return this.#context.durable.path;
+  }
+  get hotDir(): string {
+    return this.#context.hot.path;
+  }
+
+  list(): SnapshotView[] {
+    return [...this.#context.catalog.entries()].map((entry) => this.#view(entry.tag));
+  }
+
+  get(tag: string): SnapshotView {
+    return this.#view(tag);
+  }
+
+  async info(tag: string): Promise<SnapshotInfo> {
+    const { catalog } = this.#context;
+    const entry = catalog.get(tag);
+    if (entry.kind !== 'stored') throw unusable(tag, entry);
+    const { layers, vmstate } = entry.manifest;
+    const own = layers.at(-1);
+    return Promise.resolve({
+      ...this.#view(tag),
+      memoryLogicalBytes: own?.logicalBytes ?? 0,
+      memoryPhysicalBytes: own?.physicalBytes ?? 0,
+      vmstateBytes: vmstate.bytes,
+      chainDepth: layers.length,
+      ancestors: catalog.livingAncestors(entry).map((ancestor) => ancestor.tag),
+      dependents: catalog.dependentsOf(entry.id).map((dependent) => dependent.tag),
+    });
+  }
+
+  draft(request: DraftRequest): Promise<Draft> {
+    return startDraft(this.#context, request, this.#onReady);
+  }
+
+  async ready(tag: string, signal?: AbortSignal): Promise<SnapshotView> {
+    await this.#settled(tag, signal);
+    return this.#view(tag);
+  }
+
+  async durable(tag: string, signal?: AbortSignal): Promise<SnapshotView> {
+    const entry = await this.#settled(tag, signal);
+    await orAborted(entry.persisted.promise, signal);
+    return this.#view(tag);
+  }
+
+  async acquire(tag: string, holder: string, signal?: AbortSignal): Promise<Lease> {
+    const entry = await this.#settled(tag, signal);
+    const { bootable, warning } = entry.manifest;
+    if (!bootable) throw new SnapshotUnusable(tag, warning ?? 'it was captured as not bootable');
+    const lease = new SnapshotLease(this.#context, entry, holder);
+    try {
+      await orAborted(this.#loader.ensureUsable(entry), signal);
+    } catch (error) {
+      lease.release();
+      if (error instanceof IntegrityError) await quarantineStored(this.#context, entry, error);
+      throw error;
+    }
+    entry.lastUsedMs = monotonicMs();
+    return lease;
+  }
+
+  delete(tag: string, options: DeleteOptions = {}): Promise<void> {
+    return deleteSnapshot(this.#context, tag, options);
+  }
+
+  async compact(tag: string, to: string, signal?: AbortSignal): Promise<SnapshotView> {
+    if (this.#context.catalog.isTaken(to)) throw new TagExists(to);
+    using lease = await this.acquire(tag, `snapshot ${to} (being compacted)`, signal);
+    return await compactSnapshot(this.#context, lease, to, this.#onReady, signal);
+  }
+
+  evict(targetBytes = this.#context.hotBudgetBytes): Promise<string[]> {
+    return evict(this.#context, targetBytes);
+  }
+
+  hotLayerBytes(): Promise<number> {
+    return hotLayerBytes(this.#context);
+  }
+
+  durableBytes(): Promise<number> {
+    return durableBytes(this.#context);
+  }
+
+  hotSpace(): Promise<TierSpace> {
+    return this.#context.hotSpace.measure();
+  }
+
+  durableSpace(): Promise<TierSpace> {
+    return this.#context.durableSpace.measure();
+  }
+
+  close(): Promise<void> {
+    return this.#resources.close();
+  }
+
+  readonly #onReady = (entry: StoredEntry): void => {
+    entry.lastUsedMs = monotonicMs();
+    schedulePersist(this.#context, entry);
+  };
+
+  #view(tag: string): SnapshotView {
+    const { catalog } = this.#context;
+    return catalog.view(catalog.get(tag), (entry) => listedFolder(this.#context, entry));
+  }
+
+  /** The entry of a tag once it is no longer being written. */
+  async #settled(tag: string, signal: AbortSignal | undefined): Promise<StoredEntry> {
+    for (;;) {
+      const entry = this.#context.catalog.get(tag);
+      if (entry.kind === 'stored') return entry;
+      if (entry.kind === 'failed') throw unusable(tag, entry);
+      await orAborted(entry.settled.promise, signal);
+    }
+  }
+}
+
+function unusable(
+  tag: string,
+  entry: { kind: 'writing' } | { kind: 'failed'; reason: string },
+): SnapshotUnusable {
+  return new SnapshotUnusable(tag, entry.kind === 'writing' ? 'it is being written' : entry.reason);
+}
+
+/** Settles as `work` does, unless the caller gives up first; the work goes on then. */
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return work;
+  let onAbort: (() => void) | undefined;
+  const aborted = new Promise<never>((_resolve, reject) => {
+    onAbort = () => reject(abortReason(signal));
+    if (signal.aborted) onAbort();
+    else signal.addEventListener('abort', onAbort, { once: true });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
+  }
+}
