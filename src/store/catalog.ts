@@ -51,6 +51,8 @@ export class StoredEntry {
   deleting = false;
   /** Settled when persisting ended; rejections are always handled. */
   persisted = new Deferred<void>();
+  /** True once persisting has left the queue. */
+  persisting = false;
   persistError: Error | undefined;
   persistAbort = new AbortController();
   durableReservation: Reservation | undefined;

@@ -79,7 +79,8 @@ export class HotLoader {
   ): Promise<void> {
     const path = join(folder, file);
     const found = await namingDamage(entry, file, async () => {
-      if (sha256 === undefined) return void (await stat(path));
+      await stat(path);
+      if (sha256 === undefined) return undefined;
       return this.#context.verified.digestOf(path, () => digest(path));
     });
     if (found !== undefined && found !== sha256) throw mismatch(entry, file);

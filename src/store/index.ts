@@ -3,7 +3,15 @@ export { openStore } from './snapshot-store.js';
 export { chainNode } from './compact.js';
 export { union, visibleRuns } from './fold.js';
 export * from './errors.js';
-export { MANIFEST_VERSION, MAX_CHAIN_DEPTH, OBJECT_ID_PATTERN, TAG_PATTERN } from './manifest.js';
+export {
+  agentAccessSchema,
+  imageIdentitySchema,
+  machineIdentitySchema,
+  MANIFEST_VERSION,
+  MAX_CHAIN_DEPTH,
+  OBJECT_ID_PATTERN,
+  TAG_PATTERN,
+} from './manifest.js';
 export type {
   AgentAccess,
   ImageIdentity,

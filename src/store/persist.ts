@@ -26,7 +26,6 @@ import {
 /** Persists in the background; `entry.persisted` tells how it went. */
 export function schedulePersist(context: StoreContext, entry: StoredEntry): void {
   const signal = AbortSignal.any([context.closing, entry.persistAbort.signal]);
-  let started = false;
   const settle = async (error: unknown): Promise<void> => {
     const reason = await context.durableSpace.explain(error);
     entry.persistError = reason instanceof Error ? reason : new Error('Persisting failed', { cause: reason });
@@ -34,10 +33,10 @@ export function schedulePersist(context: StoreContext, entry: StoredEntry): void
     entry.durableReservation?.release();
   };
   // Whoever deletes a snapshot that is still queued must not wait for those before it.
-  signal.addEventListener('abort', () => void (started || settle(signal.reason)), { once: true });
+  signal.addEventListener('abort', () => void (entry.persisting || settle(signal.reason)), { once: true });
   const run = async (): Promise<void> => {
     if (signal.aborted) return;
-    started = true;
+    entry.persisting = true;
     try {
       await persist(context, entry, signal);
       entry.persisted.resolve();
