@@ -84,7 +84,7 @@ async function writeDisks(draft: DraftFolder, lease: Lease, signal: AbortSignal 
       ...(signal === undefined ? {} : { cancelSignal: signal }),
       stdin: 'ignore',
     });
-    await draft.addWrittenDisk(draft.id, 'qcow2');
+    draft.addWrittenDisk(draft.id, 'qcow2');
   }
   await draft.removeScratch();
 }

@@ -88,7 +88,7 @@ export class DraftFolder implements Draft {
   readonly #onReady: OnReady;
   readonly #hotStaging: string;
   readonly #layers: ManifestLayer[] = [];
-  readonly #disks: ManifestDisk[] = [];
+  readonly #disks: DraftDisk[] = [];
   #hotReservation: Reservation | undefined;
   #durableReservation: Reservation | undefined;
   #announced = false;
@@ -113,6 +113,7 @@ export class DraftFolder implements Draft {
     const { reserveHotBytes = 0, reserveDurableBytes = 0 } = this.#entry.request;
     this.#hotReservation = await hotSpace.reserve(reserveHotBytes, () => allocatedBytes(this.memoryPath));
     this.#durableReservation = await durableSpace.reserve(reserveDurableBytes);
+    await removeFailed(this.#context.durable.failed, this.tag);
     await this.#inTier('hot', async () => {
       for (const folder of ['', 'layers', 'disk'])
         await mkdir(join(this.#hotStaging, folder), { mode: 0o700 });
@@ -154,16 +155,16 @@ export class DraftFolder implements Draft {
       const tier = path.startsWith(`${this.#context.hot.path}/`) ? 'hot' : 'durable';
       const destination = join(tier === 'hot' ? this.#hotStaging : this.durableStaging, file);
       const copied = await this.#inTier(tier, () => linkOrCopySparse(path, destination));
-      await this.#pushDisk({ id, file, format }, destination, sha256 ?? known ?? copied);
+      this.#pushDisk({ id, file, format }, destination, sha256 ?? known ?? copied);
     } else {
-      await this.#pushDisk({ id, file, format }, linked, sha256 ?? known);
+      this.#pushDisk({ id, file, format }, linked, sha256 ?? known);
     }
   }
 
   /** A disk file that the caller has written into `durableStaging` itself. */
-  async addWrittenDisk(id: string, format: 'raw' | 'qcow2'): Promise<void> {
+  addWrittenDisk(id: string, format: 'raw' | 'qcow2'): void {
     const file = diskFile(id, format);
-    await this.#pushDisk({ id, file, format }, join(this.durableStaging, file), undefined);
+    this.#pushDisk({ id, file, format }, join(this.durableStaging, file), undefined);
   }
 
   /** Folders for links that are needed only while the draft is written. */
@@ -186,6 +187,15 @@ export class DraftFolder implements Draft {
 
   async publish(fields: PublishFields): Promise<SnapshotView> {
     if (this.#ended !== undefined) throw new TypeError(`The draft of "${this.tag}" has ended already`);
+    const published = this.#publish(fields);
+    this.#ended = published.then(
+      () => undefined,
+      () => undefined,
+    );
+    return published;
+  }
+
+  async #publish(fields: PublishFields): Promise<SnapshotView> {
     try {
       const manifest = await this.#seal(fields);
       await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
@@ -193,7 +203,7 @@ export class DraftFolder implements Draft {
       await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
       return this.#succeed(manifest);
     } catch (error) {
-      await this.abandon();
+      await this.#end(undefined);
       throw error;
     }
   }
@@ -221,7 +231,7 @@ export class DraftFolder implements Draft {
     await chmod(this.vmstatePath, 0o400);
     if (hasTail) {
       const { id, format, path } = this.tail;
-      await this.#pushDisk({ id, format, file: diskFile(id, format) }, path, undefined);
+      this.#pushDisk({ id, format, file: diskFile(id, format) }, path, undefined);
     } else {
       await rm(this.tail.path, { force: true });
     }
@@ -243,7 +253,7 @@ export class DraftFolder implements Draft {
         ...this.#layers,
         manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined),
       ],
-      disks: this.#disks,
+      disks: await Promise.all(this.#disks.map(withSize)),
       vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256: await fileDigest(this.vmstatePath) },
     } satisfies Manifest);
   }
@@ -253,13 +263,9 @@ export class DraftFolder implements Draft {
     const stored = new StoredEntry(manifest, { hot: true, durable: false });
     stored.durableReservation = this.#durableReservation;
     this.#hotReservation?.release();
-    this.#ended = Promise.resolve();
     catalog.put(stored);
     this.#entry.settled.resolve();
-    // Also when nothing was announced: the tag may have replaced an entry that had failed.
-    removeFailed(this.#context.durable.failed, this.tag).catch((error: unknown) =>
-      this.#context.log('warn', 'failed-entry-not-removed', { tag: this.tag, error }),
-    );
+    if (this.#announced) this.#context.running.add(removeFailed(this.#context.durable.failed, this.tag));
     this.#onReady(stored);
     return catalog.view(stored, (entry) => listedFolder(this.#context, entry));
   }
@@ -286,13 +292,8 @@ export class DraftFolder implements Draft {
     return { id, tag, createdAtUnix, ...pick(request, ['branchedFrom']) };
   }
 
-  async #pushDisk(
-    { id, file, format }: Pick<ManifestDisk, 'id' | 'file' | 'format'>,
-    path: string,
-    sha256: string | undefined,
-  ): Promise<void> {
-    const bytes = (await stat(path)).size;
-    this.#disks.push({ id, file, format, bytes, ...(sha256 === undefined ? {} : { sha256 }) });
+  #pushDisk(disk: Pick<DraftDisk, 'id' | 'file' | 'format'>, path: string, sha256: string | undefined): void {
+    this.#disks.push({ ...disk, path, ...(sha256 === undefined ? {} : { sha256 }) });
   }
 
   /** Links a disk file from a snapshot that has it on disk already; undefined if there is none. */
@@ -326,6 +327,13 @@ export class DraftFolder implements Draft {
       throw await (tier === 'hot' ? this.#context.hotSpace : this.#context.durableSpace).explain(error);
     }
   }
+}
+
+/** A disk file in one of the staging folders; how large it is shows when the capture is over. */
+type DraftDisk = Omit<ManifestDisk, 'bytes'> & { readonly path: string };
+
+async function withSize({ path, ...disk }: DraftDisk): Promise<ManifestDisk> {
+  return { ...disk, bytes: (await stat(path)).size };
 }
 
 function manifestLayer(

@@ -26,6 +26,7 @@ import {
 /** Persists in the background; `entry.persisted` tells how it went. */
 export function schedulePersist(context: StoreContext, entry: StoredEntry): void {
   const signal = AbortSignal.any([context.closing, entry.persistAbort.signal]);
+  const isAborted = (): boolean => signal.aborted;
   const settle = async (error: unknown): Promise<void> => {
     const reason = await context.durableSpace.explain(error);
     entry.persistError = reason instanceof Error ? reason : new Error('Persisting failed', { cause: reason });
@@ -35,14 +36,14 @@ export function schedulePersist(context: StoreContext, entry: StoredEntry): void
   // Whoever deletes a snapshot that is still queued must not wait for those before it.
   signal.addEventListener('abort', () => void (entry.persisting || settle(signal.reason)), { once: true });
   const run = async (): Promise<void> => {
-    if (signal.aborted) return;
+    if (isAborted()) return;
     entry.persisting = true;
     try {
       await persist(context, entry, signal);
       entry.persisted.resolve();
       entry.durableReservation?.release();
     } catch (error) {
-      if (!signal.aborted) {
+      if (!isAborted()) {
         context.log('warn', 'persist-failed', { tag: entry.tag, error });
         await removeCopies(context.durable.ready(entry.id)).catch(() => undefined);
       }
