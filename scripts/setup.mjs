@@ -1,0 +1,189 @@
+/**
+ * Makes a fresh checkout ready to run: Debian packages, npm packages, the build. Does only what is missing, and says what it does.
+ *
+ * Plain JavaScript without dependencies, because it runs before `npm ci`. Every requirement is recognised by a file, not by a
+ * package's name, so a host that has the programs from elsewhere is left alone; on one that lacks them and cannot be helped
+ * (no root, not Debian) the exact command is printed.
+ */
+import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { performance } from 'node:perf_hooks';
+import { fileURLToPath } from 'node:url';
+
+export const PROJECT_DIR = fileURLToPath(new URL('..', import.meta.url));
+const MIN_NODE_MAJOR = 20;
+
+/** What must be there, how it is recognised (a program's name, or a file's path), and which Debian package brings it. */
+export const REQUIREMENTS = [
+  { needs: 'qemu-system-x86_64', package: 'qemu-system-x86' },
+  { needs: 'qemu-img', package: 'qemu-utils' },
+  { needs: 'mmdebstrap', package: 'mmdebstrap' },
+  { needs: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring' },
+  { needs: 'mke2fs', package: 'e2fsprogs' },
+  { needs: 'flock', package: 'util-linux' },
+  { needs: 'python3', package: 'python3' },
+  { needs: 'gcc', package: 'gcc' },
+  { needs: 'make', package: 'make' },
+  { needs: '/usr/include/stdlib.h', package: 'libc6-dev' },
+];
+
+/** A reason to stop that the user can act on; printed without a stack. */
+export class SetupFailed extends Error {}
+
+/** Runs every step; resolves once `dist/` and the pager are built from the present sources. */
+export async function setup() {
+  checkNode(process.versions.node);
+  await ensureDebianPackages();
+  await ensureNpmPackages();
+  await ensureBuilt();
+}
+
+/** Throws SetupFailed for a Node that is too old; the version is like `20.1.0`. */
+export function checkNode(version) {
+  if (Number(version.split('.')[0]) >= MIN_NODE_MAJOR) return;
+  throw new SetupFailed(
+    `Node ${MIN_NODE_MAJOR} or newer is needed, found ${version}. See https://nodejs.org/en/download`,
+  );
+}
+
+/** The Debian packages of those requirements that are not met. */
+export function missingDebianPackages(requirements = REQUIREMENTS) {
+  const folders = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
+  const isMet = (needs) =>
+    needs.startsWith('/') ? existsSync(needs) : folders.some((folder) => existsSync(join(folder, needs)));
+  return requirements.filter(({ needs }) => !isMet(needs)).map((requirement) => requirement.package);
+}
+
+async function ensureDebianPackages() {
+  const missing = missingDebianPackages();
+  if (missing.length === 0) return;
+  const install = `apt-get install --yes --no-install-recommends ${missing.join(' ')}`;
+  if (!existsSync('/usr/bin/apt-get')) {
+    throw new SetupFailed(
+      `Not installed: ${missing.join(', ')} (Debian's names). This is not Debian: install them by hand.`,
+    );
+  }
+  if (process.getuid?.() !== 0) {
+    throw new SetupFailed(`Not installed: ${missing.join(', ')}. As root: apt-get update && ${install}`);
+  }
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
+  const options = ['-qq', '-o', 'DPkg::Lock::Timeout=120'];
+  await step('updating the package lists', () => run('apt-get', [...options, 'update'], { env }));
+  await step(`installing ${missing.join(' ')}`, () =>
+    run('apt-get', [...options, ...install.split(' ').slice(1)], { env }),
+  );
+  const still = missingDebianPackages();
+  if (still.length > 0) throw new SetupFailed(`Still missing after apt-get install: ${still.join(', ')}`);
+}
+
+/** Whether node_modules holds exactly the versions of the lockfile (npm notes what it installed in node_modules itself). */
+export function npmPackagesMatch(projectDir = PROJECT_DIR) {
+  try {
+    const wanted = readPackages(join(projectDir, 'package-lock.json'));
+    const installed = readPackages(join(projectDir, 'node_modules/.package-lock.json'));
+    return Object.entries(wanted).every(
+      ([path, { version, optional }]) => path === '' || optional || installed[path]?.version === version,
+    );
+  } catch {
+    return false;
+  }
+}
+
+function readPackages(lockfile) {
+  return JSON.parse(readFileSync(lockfile, 'utf8')).packages;
+}
+
+async function ensureNpmPackages() {
+  if (npmPackagesMatch()) return;
+  await step('installing npm packages', () => run('npm', ['ci', '--include=dev', '--no-fund', '--no-audit']));
+}
+
+const BUILD_INPUTS = ['src', 'test', 'bench', 'native', 'package.json', 'package-lock.json'];
+const BUILD_STAMP = 'dist/.built-from';
+
+async function ensureBuilt() {
+  const stampPath = join(PROJECT_DIR, BUILD_STAMP);
+  const inputs = fingerprint(PROJECT_DIR);
+  const nativeBuilt = existsSync(join(PROJECT_DIR, 'native/pager/build/libpager.so'));
+  if (nativeBuilt && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === inputs) return;
+  await step('building', () => run('npm', ['run', '--silent', 'build']));
+  mkdirSync(join(PROJECT_DIR, 'dist'), { recursive: true });
+  writeFileSync(stampPath, inputs);
+}
+
+/** A digest of name, size and time of every file the build reads; changes when one is added, edited or removed. */
+export function fingerprint(projectDir) {
+  const configs = readdirSync(projectDir).filter((name) => /^tsconfig.*\.json$/.test(name));
+  const hash = createHash('sha256');
+  for (const input of [...BUILD_INPUTS, ...configs]) {
+    for (const path of filesBelow(join(projectDir, input))) {
+      const { size, mtimeMs } = statSync(path);
+      hash.update(`${path}\0${size}\0${mtimeMs}\n`);
+    }
+  }
+  return hash.digest('hex');
+}
+
+/** Every file at or below `path`, sorted, without build output. */
+export function filesBelow(path) {
+  if (!existsSync(path)) return [];
+  if (!statSync(path).isDirectory()) return [path];
+  const names = readdirSync(path).filter((name) => name !== 'build' && name !== 'out');
+  return names.sort().flatMap((name) => filesBelow(join(path, name)));
+}
+
+/** Runs `work`, with a line before and the seconds after. */
+export async function step(what, work) {
+  const startedMs = performance.now();
+  console.error(`setup: ${what} …`);
+  await work();
+  console.error(`setup: ${what}: done in ${((performance.now() - startedMs) / 1000).toFixed(1)} s`);
+}
+
+/** Runs a program in the project's folder with our output; rejects with SetupFailed unless it succeeds. */
+export async function run(program, args, { env = process.env } = {}) {
+  const status = await runForStatus(program, args, { env });
+  if (status !== 0) throw new SetupFailed(`${program} ${args.join(' ')} failed with ${status}`);
+}
+
+/** The same, resolving with the exit status, or the name of the signal that ended it. */
+export function runForStatus(program, args, { env = process.env } = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(program, args, { cwd: PROJECT_DIR, env, stdio: 'inherit' });
+    child.once('error', (cause) => reject(new SetupFailed(`Cannot run ${program}: ${cause.message}`)));
+    child.once('exit', (code, signal) => resolve(signal ?? code));
+  });
+}
+
+/** Whether the module at `url` is the program that was started. */
+export function isMain(url) {
+  return process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(url);
+}
+
+/** Runs a script's main function; prints a SetupFailed as one line and sets the exit status. */
+export async function runMain(main) {
+  try {
+    process.exitCode = await main();
+  } catch (error) {
+    console.error(error instanceof SetupFailed ? `error: ${error.message}` : error);
+    process.exitCode = 1;
+  }
+}
+
+if (isMain(import.meta.url)) {
+  await runMain(async () => {
+    await setup();
+    console.error('setup: ready');
+    return 0;
+  });
+}

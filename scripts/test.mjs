@@ -1,0 +1,153 @@
+/**
+ * `npm test [tier…]`: sets up, runs the tiers in order, and ends with one line: `N passed, N failed[, N skipped]`.
+ *
+ *   unit    anywhere              src/ and test/ except below
+ *   native  the pager's own tests make -C native/pager test
+ *   host    userfaultfd, tmpfs    test/host
+ *   vm      QEMU                  test/vm
+ *   e2e     daemon, CLI, SDK      test/e2e
+ *
+ * Test files are found among the sources and run from dist/, so the compiled form of a deleted test is never run. The counts are
+ * of tests that really ran, leaves only. A file that dies or a hook that fails counts as a failure, and in CI so does a skip.
+ */
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join, relative } from 'node:path';
+import { run } from 'node:test';
+import { spec } from 'node:test/reporters';
+import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFailed } from './setup.mjs';
+
+const TIERS = {
+  unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 120_000 },
+  native: { make: 'native/pager', timeoutMs: 300_000 },
+  host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
+  vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
+  e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 900_000, prepared: true },
+};
+
+/** Builds the guest image that VM tests share, before any test's clock runs. */
+const PREPARE_PATH = join(PROJECT_DIR, 'dist/test/support/prepare.js');
+
+/** How many tests passed, failed and were skipped. */
+export class Tally {
+  passed = 0;
+  failed = 0;
+  skipped = 0;
+
+  /** Counts one `test:pass` or `test:fail` event of node:test. */
+  count(passed, { details, skip }) {
+    if (details.type === 'suite') {
+      // A failed test counts by itself; what remains is the suite's own failure, such as a hook's.
+      if (!passed && details.error?.failureType !== 'subtestsFailed') this.failed++;
+    } else if (skip !== undefined && skip !== false) this.skipped++;
+    else if (passed) this.passed++;
+    else this.failed++;
+  }
+
+  summary() {
+    const skipped = this.skipped === 0 ? '' : `, ${this.skipped} skipped`;
+    return `${this.passed} passed, ${this.failed} failed${skipped}`;
+  }
+}
+
+/** Which tier a test source belongs to, by its path from the project's root. */
+export function tierOf(path) {
+  const special = /^test\/(host|vm|e2e)\//.exec(path);
+  return special === null ? 'unit' : special[1];
+}
+
+function testFiles(tier) {
+  const { folders } = TIERS[tier];
+  return folders
+    .flatMap((folder) => filesBelow(join(PROJECT_DIR, folder)))
+    .map((path) => relative(PROJECT_DIR, path))
+    .filter((path) => path.endsWith('.test.ts') && tierOf(path) === tier)
+    .map((path) => join(PROJECT_DIR, 'dist', path.replace(/\.ts$/, '.js')));
+}
+
+/** Runs compiled test files, each in a process of its own, and counts into `tally`. */
+export function runTestFiles(files, { concurrency, timeoutMs }, tally, output = process.stdout) {
+  return new Promise((resolve, reject) => {
+    const results = run({ files, concurrency, timeout: timeoutMs });
+    results.on('test:pass', (event) => tally.count(true, event));
+    results.on('test:fail', (event) => tally.count(false, event));
+    const report = results.compose(new spec());
+    report.once('error', reject);
+    report.once('end', resolve);
+    report.pipe(output, { end: false });
+  });
+}
+
+/** Runs `make test` and counts its `ok` and `not ok` lines; a make that fails without one counts as one failure. */
+async function runMake(folder, timeoutMs, tally) {
+  const env = { ...process.env };
+  const make = spawn('make', ['--silent', '-C', folder, 'test'], {
+    cwd: PROJECT_DIR,
+    env,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: timeoutMs,
+    killSignal: 'SIGKILL',
+  });
+  let text = '';
+  make.stdout.setEncoding('utf8').on('data', (chunk) => {
+    text += chunk;
+    process.stdout.write(chunk);
+  });
+  const status = await new Promise((resolve, reject) => {
+    make.once('error', reject);
+    make.once('close', resolve);
+  });
+  countMake(text, status, tally);
+}
+
+/** Counts what `make test` printed and how it ended. */
+export function countMake(text, status, tally) {
+  const verdicts = text.match(/^\s*(not ok|ok)\b.*$/gm) ?? [];
+  const before = tally.failed;
+  for (const verdict of verdicts) {
+    if (/#\s*skip/i.test(verdict)) tally.skipped++;
+    else if (verdict.trim().startsWith('ok')) tally.passed++;
+    else tally.failed++;
+  }
+  if (status !== 0 && tally.failed === before) tally.failed++;
+  if (status === 0 && verdicts.length === 0) tally.passed++;
+}
+
+async function runTier(tier, tally) {
+  const { make, timeoutMs } = TIERS[tier];
+  if (make !== undefined) {
+    console.log(`\n# ${tier}`);
+    await runMake(make, timeoutMs, tally);
+    return;
+  }
+  const files = testFiles(tier);
+  if (files.length === 0) return;
+  console.log(`\n# ${tier}: ${files.length} files`);
+  await runTestFiles(files, TIERS[tier], tally);
+}
+
+async function prepare(tiers) {
+  if (!existsSync(PREPARE_PATH) || !tiers.some((tier) => TIERS[tier].prepared)) return;
+  const status = await runForStatus(process.execPath, [PREPARE_PATH]);
+  if (status !== 0) throw new SetupFailed(`Preparing the guest image for the tests failed with ${status}`);
+}
+
+if (isMain(import.meta.url)) {
+  await runMain(async () => {
+    const tiers = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(TIERS);
+    const unknown = tiers.find((tier) => !(tier in TIERS));
+    if (unknown !== undefined) {
+      throw new SetupFailed(`No tier "${unknown}": choose from ${Object.keys(TIERS).join(', ')}`);
+    }
+    await setup();
+    await prepare(tiers);
+    const tally = new Tally();
+    for (const tier of tiers) await runTier(tier, tally);
+    const skipsFail = process.env.CI === 'true' && tally.skipped > 0;
+    if (skipsFail) console.log(`\nIn CI a skipped test is a failure: this machine lacks something.`);
+    console.log(`\n${tally.summary()}`);
+    return tally.failed > 0 || tally.passed === 0 || skipsFail ? 1 : 0;
+  });
+  // A test file that timed out may have left a process that still holds our event loop.
+  process.exit();
+}
