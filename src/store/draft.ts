@@ -9,7 +9,7 @@ import { Deferred, errorCode, unixSeconds } from '../base/index.js';
 import { StoredEntry, type WritingEntry } from './catalog.js';
 import { linkIfPresent, listedFolder, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, fileDigest } from './copy.js';
-import { TagExists } from './errors.js';
+import { IntegrityError, TagExists } from './errors.js';
 import { removeFailed, STOPPED_REASON, writeFailed } from './failed.js';
 import { newObjectId } from './folders.js';
 import { writeManifest } from './manifest-file.js';
@@ -149,16 +149,22 @@ export class DraftFolder implements Draft {
 
   async addDisk({ id, path, format, sha256 }: DiskRef): Promise<void> {
     const file = diskFile(id, format);
-    const known = this.#knownDigest(`disk ${id}`);
-    const linked = await this.#inTier('durable', () => this.#linkDurableDisk(id, file, sha256));
-    if (linked === undefined) {
-      const tier = path.startsWith(`${this.#context.hot.path}/`) ? 'hot' : 'durable';
-      const destination = join(tier === 'hot' ? this.#hotStaging : this.durableStaging, file);
-      const copied = await this.#inTier(tier, () => linkOrCopySparse(path, destination));
-      this.#pushDisk({ id, file, format }, destination, sha256 ?? known ?? copied);
-    } else {
-      this.#pushDisk({ id, file, format }, linked, sha256 ?? known);
-    }
+    const tier = path.startsWith(`${this.#context.hot.path}/`) ? 'hot' : 'durable';
+    const destination = join(tier === 'hot' ? this.#hotStaging : this.durableStaging, file);
+    const known = sha256 ?? this.#knownDigest(`disk ${id}`);
+    await this.#inTier(tier, async () => {
+      if (await linkOnSameFileSystem(path, destination))
+        this.#pushDisk({ id, file, format }, destination, known);
+      else if (await this.#linkDurableDisk(id, file, destination, sha256)) {
+        this.#pushDisk({ id, file, format }, destination, known);
+      } else {
+        const copied = await copyWholeFile(path, { path: destination });
+        if (sha256 !== undefined && copied !== sha256) {
+          throw new IntegrityError(this.tag, path, 'does not match its digest');
+        }
+        this.#pushDisk({ id, file, format }, destination, copied);
+      }
+    });
   }
 
   /** A disk file that the caller has written into `durableStaging` itself. */
@@ -296,17 +302,21 @@ export class DraftFolder implements Draft {
     this.#disks.push({ ...disk, path, ...(sha256 === undefined ? {} : { sha256 }) });
   }
 
-  /** Links a disk file from a snapshot that has it on disk already; undefined if there is none. */
-  async #linkDurableDisk(id: string, file: string, sha256: string | undefined): Promise<string | undefined> {
-    const destination = join(this.durableStaging, file);
-    for (const holder of this.#context.catalog.holdersOf(`disk ${id}`)) {
+  /** Links a disk file from a snapshot that has it on disk already, such as an image from another file system. */
+  async #linkDurableDisk(
+    id: string,
+    file: string,
+    destination: string,
+    sha256: string | undefined,
+  ): Promise<boolean> {
+    const { catalog, durable } = this.#context;
+    for (const holder of catalog.holdersOf(`disk ${id}`)) {
       const disk = holder.manifest.disks.find((candidate) => candidate.id === id);
       if (!holder.durable || disk?.file !== file || (sha256 !== undefined && disk.sha256 !== sha256))
         continue;
-      if (await linkIfPresent(join(this.#context.durable.snapshot(holder.tag), file), destination))
-        return destination;
+      if (await linkIfPresent(join(durable.snapshot(holder.tag), file), destination)) return true;
     }
-    return undefined;
+    return false;
   }
 
   #knownDigest(object: string): string | undefined {
@@ -348,14 +358,14 @@ function manifestLayer(
   return sha256 === undefined ? layer : { ...layer, sha256 };
 }
 
-/** Returns the digest if it had to copy. */
-async function linkOrCopySparse(source: string, destination: string): Promise<string | undefined> {
+/** False where only a copy is possible. */
+async function linkOnSameFileSystem(source: string, destination: string): Promise<boolean> {
   try {
     await link(source, destination);
-    return undefined;
+    return true;
   } catch (error) {
-    if (!['EXDEV', 'EPERM', 'EMLINK', 'EOPNOTSUPP'].includes(errorCode(error) ?? '')) throw error;
-    return copyWholeFile(source, { path: destination });
+    if (['EXDEV', 'EPERM', 'EMLINK', 'EOPNOTSUPP'].includes(errorCode(error) ?? '')) return false;
+    throw error;
   }
 }
 

@@ -116,7 +116,7 @@ async function persistDisk(
   await rm(destination, { force: true });
   for (const holder of context.catalog.holdersOf(`disk ${disk.id}`)) {
     const held = holder.manifest.disks.find((candidate) => candidate.id === disk.id);
-    if (!holder.durable || held?.sha256 === undefined) continue;
+    if (!holder.durable || held?.sha256 === undefined || held.bytes !== disk.bytes) continue;
     if (await linkIfPresent(join(context.durable.snapshot(holder.tag), held.file), destination)) {
       return { ...disk, sha256: held.sha256 };
     }
