@@ -69,18 +69,18 @@ static int note_run(void *arg, const struct page_run *run)
 	return 0;
 }
 
-/* Fills branch->found. With protect, asynchronous tracking must be on. */
-static int scan(struct branch *branch, enum scan_filter filter, bool protect)
+/* Fills branch->found. */
+static int scan(struct branch *branch, enum scan_filter filter)
 {
 	struct ram *ram = branch->ram;
 	uint64_t start = (uintptr_t)ram->base;
 
 	branch->found.count = 0;
 	branch->found.page_count = 0;
-	if (filter == SCAN_PRIVATE && !protect && !kernel_has_pagemap_scan())
+	if (filter == SCAN_PRIVATE && !kernel_has_pagemap_scan())
 		return pagemap_read_private(ram->pagemap_fd, start, start + ram->bytes, note_run, &branch->found);
-	return pagemap_scan(ram->pagemap_fd, start, start + ram->bytes, filter, protect, branch->scan_buffer,
-			    SCAN_BUFFER_RUNS, note_run, &branch->found);
+	return pagemap_scan(ram->pagemap_fd, start, start + ram->bytes, filter, branch->scan_buffer, SCAN_BUFFER_RUNS,
+			    note_run, &branch->found);
 }
 
 static int write_found(struct branch *branch, bool in_window)
@@ -104,11 +104,11 @@ static int precopy(struct branch *branch)
 {
 	uint64_t begun_ns = monotonic_ns();
 	size_t previous = SIZE_MAX;
-	enum scan_filter filter = SCAN_PRIVATE;
+	enum scan_filter filter = SCAN_PRIVATE_AND_ARM;
 	int error = 0;
 
 	while (branch->report->passes < PRECOPY_MAX_PASSES) {
-		error = scan(branch, filter, true);
+		error = scan(branch, filter);
 		if (!error)
 			error = write_found(branch, false);
 		if (error)
@@ -118,7 +118,7 @@ static int precopy(struct branch *branch)
 		if (branch->found.page_count <= PRECOPY_ENOUGH_PAGES || branch->found.page_count > previous / 2)
 			break;
 		previous = branch->found.page_count;
-		filter = SCAN_PRIVATE_WRITTEN;
+		filter = SCAN_WRITTEN_AND_ARM;
 	}
 	branch->report->precopy_us = (monotonic_ns() - begun_ns) / 1000;
 	return error;
@@ -225,7 +225,7 @@ static int live_body(void *arg)
 	int error;
 
 	branch->report->operation = "scan in the pause";
-	error = scan(branch, noted ? SCAN_PRIVATE_WRITTEN : SCAN_PRIVATE, false);
+	error = scan(branch, noted ? SCAN_WRITTEN : SCAN_PRIVATE);
 	if (error)
 		return error;
 	scanned_ns = monotonic_ns();
@@ -266,7 +266,7 @@ static int stopped_copy_body(void *arg)
 	int error;
 
 	branch->report->operation = "scan in the pause";
-	error = scan(branch, SCAN_PRIVATE, false);
+	error = scan(branch, SCAN_PRIVATE);
 	scanned_ns = monotonic_ns();
 	branch->report->scan_us = (scanned_ns - begun_ns) / 1000;
 	branch->report->residue_pages = branch->found.page_count;

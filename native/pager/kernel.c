@@ -112,24 +112,34 @@ int uffd_read_faults(int fd, uint64_t *addresses, int max)
 	return found;
 }
 
-int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, bool protect,
-		 struct page_run *buffer, size_t buffer_runs, int (*each)(void *arg, const struct page_run *run),
-		 void *arg)
+/* The masks of a scan. What stands in none of them the kernel does not look up, and FILE is the costly one. */
+static struct pm_scan_request scan_request(enum scan_filter filter)
 {
 	struct pm_scan_request request = {
 		.size = sizeof(request),
-		.flags = protect ? SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC : 0,
-		.end = end,
-		.vec = (uintptr_t)buffer,
-		.vec_len = buffer_runs,
-		.category_inverted = CATEGORY_FILE | CATEGORY_PFNZERO,
-		.category_mask = CATEGORY_FILE | CATEGORY_PFNZERO,
 		.category_anyof_mask = CATEGORY_PRESENT | CATEGORY_SWAPPED,
 		.return_mask = CATEGORY_PRESENT,
 	};
 
-	if (filter == SCAN_PRIVATE_WRITTEN)
-		request.category_mask |= CATEGORY_WRITTEN;
+	if (filter == SCAN_PRIVATE_AND_ARM || filter == SCAN_WRITTEN_AND_ARM)
+		request.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;
+	if (filter == SCAN_WRITTEN || filter == SCAN_WRITTEN_AND_ARM)
+		request.category_mask = CATEGORY_WRITTEN;
+	else if (filter == SCAN_PRIVATE_AND_ARM)
+		request.return_mask = CATEGORY_FILE | CATEGORY_PFNZERO; /* armed as well, but not reported */
+	else
+		request.category_mask = request.category_inverted = CATEGORY_FILE | CATEGORY_PFNZERO;
+	return request;
+}
+
+int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, struct page_run *buffer,
+		 size_t buffer_runs, int (*each)(void *arg, const struct page_run *run), void *arg)
+{
+	struct pm_scan_request request = scan_request(filter);
+
+	request.end = end;
+	request.vec = (uintptr_t)buffer;
+	request.vec_len = buffer_runs;
 	while (start < end) {
 		request.start = start;
 		int found = ioctl(pagemap_fd, IOCTL_PAGEMAP_SCAN, &request);
@@ -139,6 +149,8 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter 
 			return -errno;
 		}
 		for (int i = 0; i < found; i++) {
+			if (buffer[i].categories & (CATEGORY_FILE | CATEGORY_PFNZERO))
+				continue;
 			int stop = each(arg, &buffer[i]);
 			if (stop)
 				return stop;
@@ -202,7 +214,7 @@ bool kernel_has_pagemap_scan(void)
 
 	if (fd < 0)
 		return false;
-	error = pagemap_scan(fd, page, page + PAGE_BYTES, SCAN_PRIVATE, false, &run, 1, ignore_run, NULL);
+	error = pagemap_scan(fd, page, page + PAGE_BYTES, SCAN_PRIVATE, &run, 1, ignore_run, NULL);
 	close(fd);
 	return error == 0;
 }

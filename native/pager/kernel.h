@@ -41,17 +41,28 @@ int uffd_writeprotect(int fd, void *start, size_t bytes, bool protect);
 /* Takes up to max addresses of write faults off fd; returns how many, 0 when there are none now. */
 int uffd_read_faults(int fd, uint64_t *addresses, int max);
 
-/* Which pages a scan reports. Private: written since they were mapped, so not a layer's and not the zero page. */
-enum scan_filter { SCAN_PRIVATE, SCAN_PRIVATE_WRITTEN };
+/* Which pages a scan reports, and what it protects on the way. */
+enum scan_filter {
+	/* Written since they were mapped: not a layer's, not the zero page. Protects nothing. */
+	SCAN_PRIVATE,
+	/* The same, and protects everything that is present: from here on, what is not protected was written. */
+	SCAN_PRIVATE_AND_ARM,
+	/*
+	 * Not protected now: written, or first read, since the latest arming. A page only read is a false alarm that costs
+	 * one copy of what it holds. Telling the two apart would mean a look at the kernel's record of each page, most of
+	 * the scan's time, and this scan runs inside the pause.
+	 */
+	SCAN_WRITTEN,
+	SCAN_WRITTEN_AND_ARM,
+};
 
 /*
- * Reports the runs of matching pages in [start, end) to each(); with protect, protects them in the same step, so
- * that no write falls between. Needs asynchronous tracking on the range for SCAN_PRIVATE_WRITTEN and for protect.
- * buffer holds room for buffer_runs runs. A non-zero return of each() ends the scan and is returned.
+ * Reports the runs of matching pages in [start, end) to each(). An arming scan protects in the same step, so that no
+ * write falls between. All but SCAN_PRIVATE need asynchronous tracking on the range. buffer holds room for
+ * buffer_runs runs. A non-zero return of each() ends the scan and is returned.
  */
-int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, bool protect,
-		 struct page_run *buffer, size_t buffer_runs, int (*each)(void *arg, const struct page_run *run),
-		 void *arg);
+int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, struct page_run *buffer,
+		 size_t buffer_runs, int (*each)(void *arg, const struct page_run *run), void *arg);
 
 /* The same for SCAN_PRIVATE on kernels without PAGEMAP_SCAN, by reading the whole of /proc/self/pagemap. */
 int pagemap_read_private(int pagemap_fd, uint64_t start, uint64_t end,
