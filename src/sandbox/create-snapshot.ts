@@ -1,0 +1,151 @@
+/**
+ * From an image to a template snapshot: boot it, wait until it is warm, capture it whole, end it.
+ *
+ * The VM that boots is nobody's sandbox: it is never listed, and its folders go with it, whatever the outcome.
+ */
+import { constants, copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { linkOrCopy, ResourceStack, sleep } from '../base/index.js';
+import { BoughError, type CreateSnapshotRequest } from '../contract/index.js';
+import { findImage, type Image } from '../image/index.js';
+import type { DiskRef, MachineIdentity, SnapshotView } from '../store/index.js';
+import { chooseAccelerator, cpuModelFor, VmmStartFailed } from '../vmm/index.js';
+import type { HostContext } from './context.js';
+import { claimGuest } from './identity.js';
+import { imageOfFiles } from './image-of-files.js';
+import { makeSandboxFolders, newId, removeSandboxFolders, sandboxPaths, type SandboxPaths } from './paths.js';
+import { startVm, type Vm } from './vm.js';
+
+/** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
+export const DEVICE_LAYOUT = 1;
+
+/** A guest under software emulation takes about 12 s until its agent answers. */
+const BOOT_DEADLINE_MS = 180_000;
+const CAPTURE_DEADLINE_MS = 120_000;
+
+/** Boots and captures; on failure nothing is left. Throws leaf errors and BoughError. */
+export async function createSnapshot(
+  context: HostContext,
+  request: CreateSnapshotRequest,
+  signal?: AbortSignal,
+): Promise<SnapshotView> {
+  await using undo = new ResourceStack();
+  const image = await requestedImage(context, request);
+  const draft = await context.store.draft({ tag: request.tag, mode: 'full' });
+  undo.defer(() => draft.abandon());
+  const paths = sandboxPaths(context.tiers, newId());
+  undo.defer(() => removeSandboxFolders(paths));
+  await makeSandboxFolders(paths);
+
+  const base = await layBase(image, request.image !== undefined, paths);
+  const overlay: DiskRef = { id: newId(), format: 'qcow2', path: join(paths.stateDir, 'disk', 'overlay.qcow2') };
+  await context.overlays.create(overlay.path, image.rootfsBytes);
+  const machine = await bootMachine(context, request, image);
+  const vm = await startVm(context.vmHost, {
+    paths,
+    machine,
+    layers: [],
+    disks: [base],
+    overlay,
+    agentPort: image.agentPort,
+    from: {
+      boot: {
+        kernelPath: image.kernelPath,
+        initrdPath: image.initrdPath,
+        cmdline: [image.kernelCmdline, request.kernel_cmdline ?? ''].join(' ').trim(),
+      },
+    },
+    ...(signal === undefined ? {} : { signal }),
+  });
+  undo.defer(() => vm.vmm.kill());
+  undo.defer(() => vm.pager.close());
+  await vm.vmm.qmp.execute('cont');
+  const secret = await warmUp(vm, (request.boot_wait_secs ?? 0) * 1000, signal);
+
+  await draft.addAncestry({ layers: [], disks: [base] });
+  const branch = vm.pager.branch({
+    mode: 'full',
+    layerPath: draft.memoryPath,
+    statePath: draft.vmstatePath,
+    deadlineMs: CAPTURE_DEADLINE_MS,
+    disk: { overlayPath: overlay.path, tailPath: draft.tail.path },
+  });
+  const { pauseUs } = await branch.running;
+  const capture = await branch.done;
+  return draft.publish({
+    memory: { runs: capture.runs, logicalBytes: machine.memoryMiB * 1024 * 1024 },
+    machine,
+    image: { name: image.name, digest: image.digest },
+    agent: { secret, guestPort: image.agentPort },
+    hasTail: true,
+    pauseMs: pauseUs / 1000,
+    capturedBytes: capture.capturedBytes,
+  });
+}
+
+async function requestedImage(context: HostContext, request: CreateSnapshotRequest): Promise<Image> {
+  if (request.image === undefined) return imageOfFiles(request);
+  const image = await findImage(context.cacheDir, request.image);
+  if (image === undefined) throw new BoughError('image_not_found', { image: request.image });
+  return image;
+}
+
+async function bootMachine(
+  context: HostContext,
+  request: CreateSnapshotRequest,
+  image: Image,
+): Promise<MachineIdentity> {
+  const { qemu } = context.vmHost;
+  const { accelerator, reason } = await chooseAccelerator({
+    qemu,
+    kernelPath: image.kernelPath,
+    initrdPath: image.initrdPath,
+    cacheDir: context.cacheDir,
+  });
+  context.log('info', 'accelerator.chosen', { accelerator, reason });
+  return {
+    qemuVersion: qemu.version,
+    machineType: qemu.machineType,
+    accel: accelerator,
+    cpuModel: cpuModelFor(accelerator),
+    vcpus: request.vcpus ?? image.vcpus,
+    memoryMiB: request.memory_mib ?? image.memoryMiB,
+    deviceLayout: DEVICE_LAYOUT,
+  };
+}
+
+/**
+ * The base of the disk chain. A built image is immutable, so a link does, and the image may be rebuilt or removed; a
+ * file of the caller's is copied, since its owner may write to it.
+ */
+async function layBase(image: Image, built: boolean, paths: SandboxPaths): Promise<DiskRef> {
+  const path = join(paths.stateDir, 'disk', 'base.raw');
+  if (built) await linkOrCopy(image.rootfsPath, path);
+  else await copyFile(image.rootfsPath, path, constants.COPYFILE_FICLONE);
+  return { id: `base-${image.digest.slice(0, 16)}`, path, format: 'raw' };
+}
+
+/** Claims the guest once its agent answers, and lets it come to rest. Returns the agent's secret. */
+async function warmUp(vm: Vm, restMs: number, signal?: AbortSignal): Promise<string> {
+  const boot = new AbortController();
+  const stop = signal === undefined ? boot.signal : AbortSignal.any([boot.signal, signal]);
+  const died = vm.vmm.exited.then(async (exit) => {
+    throw new VmmStartFailed(exit, await vm.vmm.logTail());
+  });
+  died.catch(() => undefined);
+  try {
+    return await Promise.race([
+      died,
+      claimGuest(vm.agentHostPort, BOOT_DEADLINE_MS, stop).then(async (secret) => {
+        await sleep(restMs, stop);
+        return secret;
+      }),
+    ]);
+  } catch (cause) {
+    if (signal?.aborted === true) throw cause;
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new BoughError('boot_failed', { problem }, { cause });
+  } finally {
+    boot.abort();
+  }
+}

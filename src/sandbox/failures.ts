@@ -1,0 +1,103 @@
+/**
+ * From the small errors of store, vmm, pager and agent to the error catalogue: the one place that knows both.
+ *
+ * Each use case wraps itself in `catalogued()` once. An error it does not know stays as it is, and the daemon answers
+ * `internal` and logs it.
+ */
+import { AgentDeadline, AgentProtocolError, AgentUnreachable } from '../agent/index.js';
+import { errorCode } from '../base/index.js';
+import { BoughError } from '../contract/index.js';
+import { PagerDisconnected, PagerError } from '../pager/index.js';
+import { QmpCommandError, QmpDisconnected, QmpTimeout } from '../qmp/index.js';
+import { IntegrityError, NoSpace, SnapshotInUse, SnapshotNotFound, SnapshotUnusable, TagExists } from '../store/index.js';
+import { DeviceStateRejected, VmmGone, VmmStartFailed } from '../vmm/index.js';
+
+/** What was attempted, for messages: `operation` completes "QEMU failed to ...". */
+export interface Attempt {
+  readonly operation: string;
+  readonly sandboxId?: string;
+}
+
+/** Runs `work`; whatever it throws that the catalogue has a word for is thrown as BoughError, with the cause. */
+export async function catalogued<T>(attempt: Attempt, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toCatalogue(error, attempt);
+  }
+}
+
+/** See `catalogued`. */
+export function toCatalogue(error: unknown, attempt: Attempt): unknown {
+  if (error instanceof BoughError) return error;
+  return fromStore(error) ?? fromVm(error, attempt) ?? fromAgent(error, attempt) ?? error;
+}
+
+function fromStore(cause: unknown): BoughError | undefined {
+  const options = { cause };
+  if (cause instanceof SnapshotNotFound) return new BoughError('snapshot_not_found', { tag: cause.tag }, options);
+  if (cause instanceof TagExists) return new BoughError('tag_exists', { tag: cause.tag }, options);
+  if (cause instanceof SnapshotUnusable) {
+    return new BoughError('snapshot_not_usable', { tag: cause.tag, missing: cause.reason }, options);
+  }
+  if (cause instanceof SnapshotInUse) {
+    const { tag, holders } = cause;
+    const named = (kind: string): string[] =>
+      holders.filter((holder) => holder.startsWith(`${kind} `)).map((holder) => holder.slice(kind.length + 1));
+    return new BoughError(
+      'snapshot_in_use',
+      { tag, snapshots: named('snapshot'), sandboxes: named('sandbox') },
+      options,
+    );
+  }
+  if (cause instanceof NoSpace) {
+    const { store, neededBytes = 0, availableBytes } = cause;
+    return new BoughError('no_space', { store, neededBytes, availableBytes }, options);
+  }
+  if (cause instanceof IntegrityError) {
+    return new BoughError('integrity_error', { object: cause.object, problem: cause.problem }, options);
+  }
+  if (errorCode(cause) === 'ENOSPC' || errorCode(cause) === 'EDQUOT') {
+    return new BoughError('no_space', { store: 'durable', neededBytes: 0, availableBytes: 0 }, options);
+  }
+  return undefined;
+}
+
+const QEMU_ERRORS = [VmmStartFailed, VmmGone, DeviceStateRejected, QmpCommandError, QmpTimeout, QmpDisconnected];
+
+function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError | undefined {
+  const options = { cause };
+  if (cause instanceof PagerError) {
+    if (cause.errnoName === 'ENOSPC') {
+      return new BoughError('no_space', { store: 'hot', neededBytes: 0, availableBytes: 0 }, options);
+    }
+    if (cause.errnoName === 'EOPNOTSUPP') {
+      const reason = 'this kernel has no userfaultfd write-protection for unprivileged or any use';
+      return new BoughError('mode_unsupported', { mode: 'live', reason }, options);
+    }
+    return new BoughError('vmm_failed', { operation, problem: cause.message }, options);
+  }
+  if (cause instanceof PagerDisconnected) {
+    return sandboxId === undefined
+      ? new BoughError('vmm_failed', { operation, problem: cause.message }, options)
+      : new BoughError('source_died', { id: sandboxId, reason: cause.message }, options);
+  }
+  if (cause instanceof Error && QEMU_ERRORS.some((kind) => cause instanceof kind)) {
+    return new BoughError('vmm_failed', { operation, problem: cause.message }, options);
+  }
+  return undefined;
+}
+
+function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughError | undefined {
+  const options = { cause };
+  if (cause instanceof AgentUnreachable) {
+    return new BoughError('agent_unreachable', { id, problem: cause.message }, options);
+  }
+  if (cause instanceof AgentProtocolError) {
+    return new BoughError('agent_protocol', { id, problem: cause.message }, options);
+  }
+  if (cause instanceof AgentDeadline) {
+    return new BoughError('agent_deadline', { id, timeoutMs: cause.timeoutMs }, options);
+  }
+  return undefined;
+}

@@ -1,0 +1,226 @@
+/**
+ * This machine as a host of sandboxes: the use cases behind the HTTP API, over one store and one registry.
+ *
+ * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once.
+ */
+import pLimit from 'p-limit';
+import type {
+  BranchRequest,
+  CompactRequest,
+  CreateSnapshotRequest,
+  DeleteSnapshotOptions,
+  EvalRequest,
+  EvalResult,
+  ExecRequest,
+  ExecResult,
+  ForkRequest,
+  ForkResult,
+  PingResult,
+  Sandbox as WireSandbox,
+  SandboxState,
+  Snapshot,
+  SnapshotInfo,
+  SnapshotStatus,
+  SpawnRequest,
+} from '../contract/index.js';
+import { BoughError } from '../contract/index.js';
+import type { Lease } from '../store/index.js';
+import { Branches } from './branches.js';
+import type { HostContext } from './context.js';
+import { createSnapshot } from './create-snapshot.js';
+import { catalogued, toCatalogue } from './failures.js';
+import type { BranchOutcome, Host, HostGauges } from './host.js';
+import type { Sandbox } from './sandbox.js';
+import { checkCompatible, spawnChild, type ChildOptions } from './spawn.js';
+import { wireSnapshot, wireSnapshotInfo } from './wire.js';
+
+/** VMMs started at the same time: more only take turns on the processors. */
+const CONCURRENT_STARTS = 4;
+
+export class LocalHost implements Host {
+  readonly #context: HostContext;
+  readonly #branches: Branches;
+  readonly #starts = pLimit(CONCURRENT_STARTS);
+
+  constructor(context: HostContext, options: { readonly maxConcurrentBranches: number }) {
+    this.#context = context;
+    this.#branches = new Branches(context, options.maxConcurrentBranches);
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- the interface is asynchronous for remote hosts
+  async listSnapshots(): Promise<Snapshot[]> {
+    return this.#context.store.list().map(wireSnapshot);
+  }
+
+  getSnapshot(tag: string): Promise<Snapshot> {
+    return catalogued({ operation: 'find the snapshot' }, async () =>
+      Promise.resolve(wireSnapshot(this.#context.store.get(tag))),
+    );
+  }
+
+  snapshotInfo(tag: string): Promise<SnapshotInfo> {
+    return catalogued({ operation: 'inspect the snapshot' }, async () =>
+      wireSnapshotInfo(await this.#context.store.info(tag)),
+    );
+  }
+
+  createSnapshot(request: CreateSnapshotRequest, signal?: AbortSignal): Promise<Snapshot> {
+    return catalogued({ operation: 'boot the guest' }, async () =>
+      wireSnapshot(await createSnapshot(this.#context, request, signal)),
+    );
+  }
+
+  deleteSnapshot(tag: string, { cascade, force }: DeleteSnapshotOptions): Promise<void> {
+    const sandboxesOf = (held: string): string[] =>
+      this.#context.sandboxes
+        .list()
+        .filter((sandbox) => sandbox.record.snapshotTag === held)
+        .map((sandbox) => `sandbox ${sandbox.id}`);
+    return catalogued({ operation: 'delete the snapshot' }, () =>
+      this.#context.store.delete(tag, { cascade, force, sandboxesOf }),
+    );
+  }
+
+  compactSnapshot(tag: string, { to }: CompactRequest): Promise<Snapshot> {
+    return catalogued({ operation: 'compact the snapshot' }, async () =>
+      wireSnapshot(await this.#context.store.compact(tag, to)),
+    );
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
+  async listSandboxes(): Promise<WireSandbox[]> {
+    return this.#context.sandboxes.list().map((sandbox) => sandbox.view());
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
+  async getSandbox(id: string): Promise<WireSandbox> {
+    return this.#context.sandboxes.get(id).view();
+  }
+
+  async spawn(request: SpawnRequest): Promise<WireSandbox[]> {
+    const options: ChildOptions = {
+      ...(request.memory_limit_mib === undefined ? {} : { memoryLimitMiB: request.memory_limit_mib }),
+      ...(request.name === undefined ? {} : { name: request.name }),
+      ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
+    };
+    const outcomes = await this.#spawnAll(request.snapshot_tag, request.n, options);
+    const failed = outcomes.find((outcome) => outcome.error !== undefined);
+    if (failed === undefined) return outcomes.flatMap(({ sandbox }) => sandbox?.view() ?? []);
+    await Promise.all(outcomes.map(({ sandbox }) => sandbox && this.#remove(sandbox)));
+    throw failed.error;
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    await this.#remove(this.#context.sandboxes.get(id));
+  }
+
+  exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult> {
+    return this.#inGuest(id, 'run a program', async ({ agent }) => {
+      const { stdout, stderr, exitCode } = await agent.exec(
+        {
+          args: request.args,
+          timeoutMs: request.timeout_secs * 1000,
+          ...(request.env === undefined ? {} : { env: request.env }),
+          ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
+          ...(request.stdin === undefined ? {} : { stdin: request.stdin }),
+        },
+        signal,
+      );
+      return { stdout, stderr, exit_code: exitCode };
+    });
+  }
+
+  evaluate(id: string, request: EvalRequest, signal?: AbortSignal): Promise<EvalResult> {
+    return this.#inGuest(id, 'evaluate an expression', async ({ agent }) => {
+      const { result, error, exitCode } = await agent.eval(request.code, {
+        timeoutMs: request.timeout_secs * 1000,
+        ...(signal === undefined ? {} : { signal }),
+      });
+      return { result, error, exit_code: exitCode };
+    });
+  }
+
+  ping(id: string): Promise<PingResult> {
+    return this.#inGuest(id, 'ping', async ({ agent }) => ({ ...(await agent.ping()), pong: true }));
+  }
+
+  async branch(id: string, request: BranchRequest): Promise<BranchOutcome> {
+    const sandbox = this.#context.sandboxes.get(id);
+    const { parent_tag: parentTag } = request;
+    if (parentTag !== undefined && parentTag !== sandbox.record.snapshotTag) {
+      const problem = `must be the source's snapshot "${sandbox.record.snapshotTag}", not "${parentTag}"`;
+      throw new BoughError('invalid_request', { field: 'parent_tag', problem });
+    }
+    const view = await this.#branches.run(sandbox, request.mode, request.tag, request.wait);
+    return { snapshot: wireSnapshot(view), accepted: request.wait === false };
+  }
+
+  async fork(id: string, request: ForkRequest): Promise<ForkResult> {
+    const sandbox = this.#context.sandboxes.get(id);
+    const view = await this.#branches.run(sandbox, request.mode, request.tag, true);
+    const outcomes = await this.#spawnAll(view.tag, request.count, {});
+    return {
+      snapshot: wireSnapshot(this.#context.store.get(view.tag)),
+      pause_ms: view.pauseMs ?? 0,
+      children: outcomes.map(({ sandbox: child, error }) => {
+        if (child !== undefined) return { sandbox: child.view() };
+        return error instanceof BoughError
+          ? { error: error.message, code: error.code }
+          : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };
+      }),
+    };
+  }
+
+  gauges(): HostGauges {
+    const sandboxes: Partial<Record<SandboxState, number>> = {};
+    for (const { state } of this.#context.sandboxes.list()) sandboxes[state] = (sandboxes[state] ?? 0) + 1;
+    const snapshots: Partial<Record<SnapshotStatus, number>> = {};
+    for (const { status } of this.#context.store.list()) snapshots[status] = (snapshots[status] ?? 0) + 1;
+    return { sandboxes, snapshots, branchesInFlight: this.#branches.count, hotBytes: 0, durableBytes: 0 };
+  }
+
+  async close(): Promise<void> {
+    await this.#branches.settled();
+    await Promise.all(this.#context.sandboxes.list().map((sandbox) => sandbox.release()));
+    await this.#context.store.close();
+  }
+
+  async #inGuest<T>(id: string, operation: string, work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
+    const sandbox = this.#context.sandboxes.get(id);
+    sandbox.requireRunning();
+    return catalogued({ operation, sandboxId: id }, () => work(sandbox));
+  }
+
+  async #remove(sandbox: Sandbox): Promise<void> {
+    await sandbox.remove();
+    this.#context.sandboxes.delete(sandbox.id);
+  }
+
+  /** Starts `count` children of one snapshot; one outcome for each, in any mix. */
+  async #spawnAll(tag: string, count: number, options: ChildOptions): Promise<SpawnOutcome[]> {
+    const attempt = { operation: 'start a child' };
+    const lease = await catalogued(attempt, () => this.#context.store.acquire(tag, 'a spawn under way'));
+    try {
+      checkCompatible(this.#context, lease.manifest);
+      return await Promise.all(
+        Array.from({ length: count }, () => this.#starts(() => this.#spawnOne(lease, options))),
+      );
+    } finally {
+      lease.release();
+    }
+  }
+
+  async #spawnOne(lease: Lease, options: ChildOptions): Promise<SpawnOutcome> {
+    try {
+      const sandbox = await spawnChild(this.#context, lease, options);
+      this.#context.sandboxes.add(sandbox);
+      return { sandbox };
+    } catch (cause) {
+      const error = toCatalogue(cause, { operation: 'start a child' });
+      this.#context.log('warn', 'sandbox.not-started', { tag: lease.manifest.tag, err: cause });
+      return { error };
+    }
+  }
+}
+
+type SpawnOutcome = { sandbox: Sandbox; error?: undefined } | { sandbox?: undefined; error: unknown };

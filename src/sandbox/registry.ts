@@ -1,0 +1,27 @@
+/** The sandboxes of this daemon, by id. */
+import { BoughError } from '../contract/index.js';
+import type { Sandbox } from './sandbox.js';
+
+export class SandboxRegistry {
+  readonly #byId = new Map<string, Sandbox>();
+
+  add(sandbox: Sandbox): void {
+    this.#byId.set(sandbox.id, sandbox);
+  }
+
+  /** Throws `sandbox_not_found`. */
+  get(id: string): Sandbox {
+    const sandbox = this.#byId.get(id);
+    if (sandbox === undefined) throw new BoughError('sandbox_not_found', { id });
+    return sandbox;
+  }
+
+  /** Oldest first. */
+  list(): Sandbox[] {
+    return [...this.#byId.values()];
+  }
+
+  delete(id: string): void {
+    this.#byId.delete(id);
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * A virtual machine with a pager in it: one QEMU process, its RAM laid out, its devices loaded, not yet running.
+ *
+ *   startVm: marker file -> QEMU (stopped) -> pager maps the layers -> device state (a child) -> caller: run()
+ *
+ * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
+ */
+import { open } from 'node:fs/promises';
+import { abortReason, ResourceStack } from '../base/index.js';
+import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../pager/index.js';
+import type { DiskRef, LayerRef, MachineIdentity } from '../store/index.js';
+import { hostForwardPort, loadDeviceState, Vmm, type MachineSpec, type QemuFacts } from '../vmm/index.js';
+import type { SandboxPaths } from './paths.js';
+
+const BYTES_PER_MIB = 1024 * 1024;
+
+/** What this host offers every VM. */
+export interface VmHost {
+  readonly qemu: QemuFacts;
+  readonly pagerLibrary: string;
+}
+
+export interface VmRequest {
+  readonly paths: SandboxPaths;
+  readonly machine: MachineIdentity;
+  /** Memory layers, bottom first; none for a VM that boots. */
+  readonly layers: readonly LayerRef[];
+  /** Frozen disk files, bottom first, below `overlay`. */
+  readonly disks: readonly DiskRef[];
+  readonly overlay: DiskRef;
+  readonly agentPort: number;
+  /** How it starts: from a kernel, or from a device state. */
+  readonly from: { readonly boot: NonNullable<MachineSpec['boot']> } | { readonly deviceState: string };
+  readonly signal?: AbortSignal;
+}
+
+export interface Vm {
+  readonly vmm: Vmm;
+  readonly pager: PagerClient;
+  /** Port on 127.0.0.1 that leads to the agent. */
+  readonly agentHostPort: number;
+}
+
+/** Starts the VM, stopped. On failure no process remains; the folders are the caller's. */
+export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
+  const { paths, signal } = request;
+  await using undo = new ResourceStack();
+  await makeMarker(paths.ramMarker, request.machine.memoryMiB);
+  const vmm = await Vmm.start({
+    spec: machineSpec(host, request),
+    logPath: paths.qemuLog,
+    qemuPath: host.qemu.qemuPath,
+    pagerLibrary: host.pagerLibrary,
+    env: pagerEnvironment(paths),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  undo.defer(() => vmm.kill());
+  const pager = undo.use(await connectPager(paths));
+  await pager.map(
+    paths.ramMarker,
+    request.layers.map((layer) => layer.path),
+  );
+  if ('deviceState' in request.from) {
+    await loadDeviceState(vmm.qmp, paths.incomingSocket, request.from.deviceState, signal && { signal });
+  }
+  const agentHostPort = await hostForwardPort(vmm.qmp, request.agentPort);
+  if (signal?.aborted === true) throw abortReason(signal);
+  undo.move();
+  return { vmm, pager, agentHostPort };
+}
+
+/** Connects to a VM's pager and checks that it speaks this daemon's protocol. */
+export async function connectPager(paths: SandboxPaths): Promise<PagerClient> {
+  const pager = await PagerClient.connect(paths.pagerSocket);
+  const { version } = await pager.hello();
+  if (version === PAGER_PROTOCOL_VERSION) return pager;
+  await pager.close();
+  throw new Error(`The pager speaks protocol ${version}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`);
+}
+
+function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
+  return { [PAGER_ENV_SOCKET]: paths.pagerSocket, [PAGER_ENV_QMP]: paths.pagerQmpSocket };
+}
+
+function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
+  const { paths, machine } = request;
+  const boots = 'boot' in request.from;
+  return {
+    name: paths.id,
+    machineType: machine.machineType,
+    accelerator: machine.accel,
+    cpuModel: machine.cpuModel,
+    vcpus: machine.vcpus,
+    memoryMiB: machine.memoryMiB,
+    memoryMarkerPath: paths.ramMarker,
+    ...('boot' in request.from ? { boot: request.from.boot } : {}),
+    disk: [
+      ...request.disks.map(({ path, format }) => ({ path, format, readOnly: true })),
+      { path: request.overlay.path, format: request.overlay.format, readOnly: false },
+    ],
+    network: { agentPort: request.agentPort },
+    console: boots ? { filePath: paths.consoleLog } : 'ringbuf',
+    qmpSocketPath: paths.qmpSocket,
+    pagerQmpSocketPath: paths.pagerQmpSocket,
+    incoming: !boots,
+    seccomp: host.qemu.seccomp,
+  };
+}
+
+async function makeMarker(path: string, memoryMiB: number): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.truncate(memoryMiB * BYTES_PER_MIB);
+  } finally {
+    await file.close();
+  }
+}
