@@ -1,0 +1,56 @@
+/** `bough branch`: capture a running sandbox; prints the snapshot's tag. */
+
+import { Option, type Command } from 'commander';
+import type { BranchMode, BranchWait } from '../../contract/index.js';
+import { nameArgument } from '../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
+import { withExample } from '../example.js';
+import { formatBytes, formatMs } from '../format.js';
+
+interface BranchOptions {
+  tag?: string;
+  mode?: BranchMode;
+  wait?: 'ready' | 'durable' | 'none';
+}
+
+const waits = { ready: true, durable: 'durable', none: false } as const satisfies Record<string, BranchWait>;
+
+export function registerBranch(program: Command, context: Context): void {
+  const command = program
+    .command('branch')
+    .description('Capture a running sandbox, which keeps running; prints the tag of the snapshot.')
+    .argument('<id>', 'the sandbox', nameArgument)
+    .option('--tag <tag>', 'name of the snapshot (default: made up)', nameArgument)
+    .addOption(
+      new Option('--mode <mode>', 'how to capture memory (default live)').choices(['live', 'diff', 'full']),
+    )
+    .addOption(
+      new Option('--wait <until>', 'answer when it is ready (default), durable, or at once').choices(
+        Object.keys(waits),
+      ),
+    );
+  addOutputOption(addClientOptions(command)).action(
+    async (id: string, { tag, mode, wait }: BranchOptions) => {
+      const client = await clientFor(command, context);
+      const snapshot = await client.sandboxes.branch(id, {
+        tag,
+        mode,
+        wait: wait === undefined ? undefined : waits[wait],
+      });
+      const facts = [
+        `snapshot "${snapshot.tag}" is ${snapshot.status}`,
+        snapshot.pause_ms === undefined
+          ? undefined
+          : `the sandbox paused for ${formatMs(snapshot.pause_ms) ?? ''}`,
+        snapshot.captured_bytes === undefined
+          ? undefined
+          : `${formatBytes(snapshot.captured_bytes) ?? ''} captured`,
+      ];
+      printResult(command, context, snapshot, {
+        lines: [snapshot.tag],
+        words: facts.filter((fact) => fact !== undefined).join(', '),
+      });
+    },
+  );
+  withExample(command, 'bough branch $id --tag before-upgrade --wait durable');
+}

@@ -1,0 +1,38 @@
+/** `bough eval`: an expression in the guest's warm interpreter. */
+
+import type { Command } from 'commander';
+import { nameArgument, seconds } from '../arguments.js';
+import {
+  addClientOptions,
+  addOutputOption,
+  clientFor,
+  printJson,
+  wantsJson,
+  type Context,
+} from '../context.js';
+import { withExample } from '../example.js';
+import { CommandEnd, exitCodes } from '../exit.js';
+
+export function registerEval(program: Command, context: Context): void {
+  const { io } = context;
+  const command = program
+    .command('eval')
+    .description("Evaluate an expression in the image's warm interpreter.")
+    .argument('<id>', 'the sandbox', nameArgument)
+    .argument('<code>', 'the expression')
+    .option('--timeout <seconds>', 'how long it may take (default 30, at most 3600)', seconds(3600));
+  addOutputOption(addClientOptions(command)).action(
+    async (id: string, code: string, { timeout }: { timeout?: number }) => {
+      const client = await clientFor(command, context);
+      const answer = await client.sandboxes.eval(id, { code, timeout_secs: timeout });
+      if (wantsJson(command)) printJson(io, answer);
+      else {
+        if (answer.result !== null) io.stdout(`${answer.result}\n`);
+        if (answer.error !== null) io.stderr(`${answer.error.trimEnd()}\n`);
+      }
+      if (answer.exit_code !== 0) throw new CommandEnd(answer.exit_code);
+      if (answer.error !== null) throw new CommandEnd(exitCodes.failed);
+    },
+  );
+  withExample(command, 'bough eval $id "numpy.arange(10).sum()"');
+}

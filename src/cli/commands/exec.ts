@@ -1,0 +1,55 @@
+/** `bough exec`: a program in the guest. Its output and its status become this command's. */
+
+import type { Command } from 'commander';
+import { keyValue, nameArgument, seconds } from '../arguments.js';
+import {
+  addClientOptions,
+  addOutputOption,
+  clientFor,
+  printJson,
+  wantsJson,
+  type Context,
+} from '../context.js';
+import { withExample } from '../example.js';
+import { CommandEnd } from '../exit.js';
+
+interface ExecOptions {
+  timeout?: number;
+  env?: Record<string, string>;
+  cwd?: string;
+  stdin?: true;
+}
+
+export function registerExec(program: Command, context: Context): void {
+  const { io } = context;
+  const command = program
+    .command('exec')
+    .description('Run a program in a sandbox; passes on its output and ends with its status.')
+    .argument('<id>', 'the sandbox', nameArgument)
+    .argument('<args...>', 'the program and its arguments; put -- before them')
+    .option('--timeout <seconds>', 'how long it may take (default 30, at most 3600)', seconds(3600))
+    .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
+    .option('--cwd <dir>', 'its working directory in the guest')
+    .option('-i, --stdin', 'pass standard input to it');
+  addOutputOption(addClientOptions(command)).action(
+    async (id: string, args: string[], options: ExecOptions) => {
+      const client = await clientFor(command, context);
+      const result = await client.sandboxes.exec(id, {
+        // With an option-like program commander leaves the separator in.
+        args: args[0] === '--' ? args.slice(1) : args,
+        timeout_secs: options.timeout,
+        env: options.env,
+        cwd: options.cwd,
+        stdin: options.stdin === true ? await io.readStdin() : undefined,
+      });
+      if (wantsJson(command)) {
+        printJson(io, result);
+      } else {
+        io.stdout(result.stdout);
+        io.stderr(result.stderr);
+      }
+      if (result.exit_code !== 0) throw new CommandEnd(result.exit_code);
+    },
+  );
+  withExample(command, 'bough exec $id -- python3 -c "print(6 * 7)"');
+}

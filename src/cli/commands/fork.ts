@@ -1,0 +1,41 @@
+/** `bough fork`: branch and children in one call; prints the children's ids. */
+
+import { Option, type Command } from 'commander';
+import type { BranchMode } from '../../contract/index.js';
+import { nameArgument, wholeNumber } from '../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
+import { withExample } from '../example.js';
+import { CommandEnd, exitCodes } from '../exit.js';
+import { formatMs } from '../format.js';
+
+interface ForkOptions {
+  count?: number;
+  tag?: string;
+  mode?: BranchMode;
+}
+
+export function registerFork(program: Command, context: Context): void {
+  const command = program
+    .command('fork')
+    .description('Branch a sandbox and start children from the capture; prints their ids.')
+    .argument('<id>', 'the sandbox', nameArgument)
+    .option('--count <n>', 'how many children (default 1)', wholeNumber(1, 100))
+    .option('--tag <tag>', 'name of the snapshot between (default: made up)', nameArgument)
+    .addOption(
+      new Option('--mode <mode>', 'how to capture memory (default live)').choices(['live', 'diff', 'full']),
+    );
+  addOutputOption(addClientOptions(command)).action(async (id: string, options: ForkOptions) => {
+    const { count, tag, mode } = options;
+    const client = await clientFor(command, context);
+    const result = await client.sandboxes.fork(id, { count, tag, mode });
+    const ids = result.children.flatMap((child) => ('sandbox' in child ? [child.sandbox.id] : []));
+    const errors = result.children.flatMap((child) => ('error' in child ? [child.error] : []));
+    printResult(command, context, result, {
+      lines: ids,
+      words: `snapshot "${result.snapshot.tag}", the sandbox paused for ${formatMs(result.pause_ms) ?? ''}`,
+    });
+    for (const error of errors) context.io.stderr(`error: a child did not start: ${error}\n`);
+    if (errors.length > 0) throw new CommandEnd(exitCodes.failed);
+  });
+  withExample(command, 'bough fork $id --count 3');
+}

@@ -1,0 +1,25 @@
+/** `bough ls`: all sandboxes. */
+
+import type { Command } from 'commander';
+import type { Sandbox } from '../../contract/index.js';
+import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
+import { withExample } from '../example.js';
+import { formatAge, type Column } from '../format.js';
+
+const columns: readonly Column<Sandbox>[] = [
+  { title: 'ID', value: (one) => one.id },
+  { title: 'NAME', value: (one) => one.name },
+  { title: 'STATE', value: (one) => one.state },
+  { title: 'SNAPSHOT', value: (one) => one.snapshot_tag },
+  { title: 'BRANCHES', value: (one) => one.branch_count, align: 'right' },
+  { title: 'PID', value: (one) => one.pid ?? undefined, align: 'right' },
+  { title: 'AGE', value: (one) => formatAge(one.created_at_unix), align: 'right' },
+];
+
+export function registerLs(program: Command, context: Context): void {
+  const command = program.command('ls').description('List sandboxes.');
+  addOutputOption(addClientOptions(command)).action(async () => {
+    printRows(command, context, await (await clientFor(command, context)).sandboxes.list(), columns);
+  });
+  withExample(command, 'bough ls -o json');
+}

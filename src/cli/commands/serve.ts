@@ -1,0 +1,19 @@
+/** `bough serve`: the daemon, in the foreground. */
+
+import { Option, type Command } from 'commander';
+import { settings, type SettingName } from '../../daemon/config.js';
+import type { Context } from '../context.js';
+import { withExample } from '../example.js';
+
+export function registerServe(program: Command, { io, providers }: Context): void {
+  const command = program.command('serve').description('Run the daemon until SIGTERM; sandboxes outlive it.');
+  for (const { flag, env, placeholder, summary } of Object.values(settings)) {
+    command.addOption(new Option(`${flag} <${placeholder}>`, `${summary}; or ${env}`));
+  }
+  // A token file given before the command is meant for this daemon too.
+  command.action(async (flags: Partial<Record<SettingName, string>>) => {
+    const { tokenFile } = program.opts<{ tokenFile?: string }>();
+    await providers.runDaemon({ ...(tokenFile === undefined ? {} : { tokenFile }), ...flags }, io.env);
+  });
+  withExample(command, 'bough serve --state-dir /srv/bough --log-level debug');
+}

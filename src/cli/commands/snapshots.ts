@@ -1,0 +1,29 @@
+/** `bough snapshots`: all of them. */
+
+import type { Command } from 'commander';
+import type { Snapshot } from '../../contract/index.js';
+import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
+import { withExample } from '../example.js';
+import { formatAge, formatBytes, formatMs, type Column } from '../format.js';
+
+const columns: readonly Column<Snapshot>[] = [
+  { title: 'TAG', value: (one) => one.tag },
+  {
+    title: 'STATUS',
+    value: (one) => (one.status === 'ready' && one.durable === true ? 'durable' : one.status),
+  },
+  { title: 'MODE', value: (one) => one.mode },
+  { title: 'PAUSE', value: (one) => formatMs(one.pause_ms), align: 'right' },
+  { title: 'MEMORY', value: (one) => formatBytes(one.memory_physical_bytes), align: 'right' },
+  { title: 'PARENT', value: (one) => one.parent_tag },
+  { title: 'AGE', value: (one) => formatAge(one.created_at_unix), align: 'right' },
+  { title: 'NOTE', value: (one) => one.warning },
+];
+
+export function registerSnapshots(program: Command, context: Context): void {
+  const command = program.command('snapshots').description('List snapshots.');
+  addOutputOption(addClientOptions(command)).action(async () => {
+    printRows(command, context, await (await clientFor(command, context)).snapshots.list(), columns);
+  });
+  withExample(command, 'bough snapshots');
+}

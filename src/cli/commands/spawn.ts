@@ -1,0 +1,37 @@
+/** `bough spawn`: sandboxes from a snapshot; prints their ids. */
+
+import type { Command } from 'commander';
+import { keyValue, nameArgument, wholeNumber } from '../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
+import { withExample } from '../example.js';
+
+interface SpawnOptions {
+  tag: string;
+  number?: number;
+  name?: string;
+  metadata?: Record<string, string>;
+  memoryLimit?: number;
+}
+
+export function registerSpawn(program: Command, context: Context): void {
+  const command = program
+    .command('spawn')
+    .description('Start sandboxes from a snapshot, all or none; prints their ids.')
+    .requiredOption('--tag <tag>', 'the snapshot', nameArgument)
+    .option('-n, --number <n>', 'how many (default 1)', wholeNumber(1, 1000))
+    .option('--name <name>', 'a name to show')
+    .option('--metadata <NAME=value>', 'a fact to keep with it; may be repeated', keyValue)
+    .option('--memory-limit <MiB>', 'limit on the memory of each VMM', wholeNumber(32, 1_048_576));
+  addOutputOption(addClientOptions(command)).action(async (options: SpawnOptions) => {
+    const client = await clientFor(command, context);
+    const sandboxes = await client.sandboxes.spawn({
+      snapshot_tag: options.tag,
+      n: options.number,
+      name: options.name,
+      metadata: options.metadata,
+      memory_limit_mib: options.memoryLimit,
+    });
+    printResult(command, context, sandboxes, { lines: sandboxes.map(({ id }) => id) });
+  });
+  withExample(command, 'id=$(bough spawn --tag base)');
+}

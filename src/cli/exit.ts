@@ -1,0 +1,76 @@
+/**
+ * How a command ends: 0 done, 1 failed, 2 wrong usage, 3 no daemon. `exec` and `eval` end with the guest's status.
+ */
+
+import { CommanderError } from 'commander';
+import type { ErrorCode } from '../contract/index.js';
+import { BoughApiError, BoughUnreachable } from '../sdk/client.js';
+
+export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const;
+
+/** Ends the command with `exitCode` and without another word. */
+export class CommandEnd extends Error {
+  override readonly name = 'CommandEnd';
+  readonly exitCode: number;
+
+  constructor(exitCode: number) {
+    super(`exit ${exitCode}`);
+    this.exitCode = exitCode;
+  }
+}
+
+/** The command line or its environment is wrong. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError';
+}
+
+/** What a person may do about a failure. */
+export interface Failure {
+  readonly exitCode: number;
+  readonly words: string | undefined;
+  readonly hint: string | undefined;
+}
+
+const hints: Partial<Record<ErrorCode, string>> = {
+  unauthorized: 'give --token-file, or set BOUGH_TOKEN_FILE or BOUGH_TOKEN',
+  snapshot_not_found: '`bough snapshots` lists what there is',
+  sandbox_not_found: '`bough ls` lists what runs',
+  image_not_found: '`bough image ls` lists built images, `bough image build <name>` builds one',
+  tag_exists: 'choose another --tag, or remove it with `bough rm --snapshot <tag>`',
+  snapshot_in_use: '--cascade deletes what builds on it too, --force deletes it all the same',
+  mode_unsupported: '`bough doctor` says what this host can do',
+  boot_failed: '`bough doctor` says what this host can do',
+  snapshot_incompatible: '`bough doctor` says what this host has',
+};
+
+/** Sorts out whatever a command threw. */
+export function describeFailure(error: unknown): Failure {
+  if (error instanceof CommandEnd) return { exitCode: error.exitCode, words: undefined, hint: undefined };
+  // Commander has printed its own words already.
+  if (error instanceof CommanderError) {
+    return {
+      exitCode: error.exitCode === 0 ? exitCodes.done : exitCodes.usage,
+      words: undefined,
+      hint: undefined,
+    };
+  }
+  const words = error instanceof Error ? error.message : String(error);
+  if (error instanceof BoughUnreachable) {
+    return {
+      exitCode: exitCodes.unreachable,
+      words,
+      hint: 'start the daemon with `bough serve`, or give --url',
+    };
+  }
+  if (error instanceof BoughApiError) {
+    const hint = error.code === 'unexpected_answer' ? 'is it bough that listens there?' : hints[error.code];
+    return { exitCode: exitCodes.failed, words, hint };
+  }
+  // A configuration that cannot work, or a name that is none: the caller's, like a wrong flag.
+  const isUsage = error instanceof UsageError || error instanceof TypeError || hasName(error, 'ConfigError');
+  return { exitCode: isUsage ? exitCodes.usage : exitCodes.failed, words, hint: undefined };
+}
+
+function hasName(error: unknown, name: string): boolean {
+  return error instanceof Error && error.name === name;
+}

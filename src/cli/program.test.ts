@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, before, describe, it } from 'node:test';
+import { pino } from 'pino';
+import { fakeHost, type FakeHost } from '../../test/support/fake-host.js';
+import { BoughError, type ExecRequest, type Sandbox } from '../contract/index.js';
+import { ConfigError, loadConfig } from '../daemon/config.js';
+import { serve, type Daemon } from '../daemon/serve.js';
+import { run } from './program.js';
+import type { Providers } from './providers.js';
+
+const token = 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y';
+
+interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+function unused(): Promise<never> {
+  return Promise.reject(new Error('not scripted'));
+}
+
+async function runWith(
+  args: string[],
+  env: Record<string, string>,
+  script: Partial<Providers> = {},
+  stdin = '',
+): Promise<Ran> {
+  const ran: Ran = { code: 0, stdout: '', stderr: '' };
+  ran.code = await run(args, {
+    io: {
+      stdout: (text) => (ran.stdout += text),
+      stderr: (text) => (ran.stderr += text),
+      env,
+      readStdin: () => Promise.resolve(stdin),
+    },
+    providers: { runDaemon: unused, buildImage: unused, listImages: unused, runDoctor: unused, ...script },
+  });
+  return ran;
+}
+
+describe('the command line with a daemon', () => {
+  let dir: string;
+  let daemon: Daemon;
+  let host: FakeHost;
+  let execRequest: ExecRequest | undefined;
+
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'bough-cli-'));
+    const tokenFile = join(dir, 'token');
+    await writeFile(tokenFile, `${token}\n`, { mode: 0o600 });
+    host = fakeHost({
+      exec: (_id, request) => {
+        execRequest = request;
+        return Promise.resolve({ stdout: 'out\x1b[0m', stderr: 'err', exit_code: 7 });
+      },
+    });
+    const config = loadConfig({ listen: '127.0.0.1:0', stateDir: '/nowhere', tokenFile }, {});
+    daemon = await serve(config, host, { log: pino({ level: 'silent' }) });
+  });
+  after(async () => {
+    await daemon.close();
+    await rm(dir, { recursive: true });
+  });
+
+  const bough = async (...args: string[]) => runWith(args, { BOUGH_URL: daemon.address, BOUGH_TOKEN: token });
+
+  it('spawns and prints ids, one a line', async () => {
+    const { code, stdout, stderr } = await bough('spawn', '--tag', 'base', '-n', '2');
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.match(stdout, /^sandbox\d+\nsandbox\d+\n$/);
+  });
+
+  it('lists for people and for programs', async () => {
+    await bough('spawn', '--tag', 'base');
+    const table = await bough('ls');
+    assert.match(table.stdout, /^ID +NAME +STATE +SNAPSHOT/);
+    const listed = JSON.parse((await bough('ls', '-o', 'json')).stdout) as Sandbox[];
+    assert.equal(listed.length, host.sandboxes.size);
+    const before = await bough('-o', 'json', 'snapshots');
+    assert.equal((JSON.parse(before.stdout) as { tag: string }[])[0]?.tag, 'base');
+  });
+
+  it('branches: the tag on stdout, words on stderr', async () => {
+    const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
+    const { stdout, stderr } = await bough('branch', id, '--tag', 'b1', '--wait', 'none');
+    assert.equal(stdout, 'b1\n');
+    assert.equal(stderr, 'snapshot "b1" is writing, the sandbox paused for 1.25 ms\n');
+    const again = await bough('branch', id, '--tag', 'b1');
+    assert.equal(again.code, 1);
+    assert.match(again.stderr, /^error: A snapshot named "b1" exists already\nhint: choose another --tag/);
+  });
+
+  it('forks and prints the ids of the children', async () => {
+    const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
+    assert.match(
+      (await bough('fork', id, '--count', '2', '--tag', 'f1')).stdout,
+      /^sandbox\d+\nsandbox\d+\n$/,
+    );
+  });
+
+  it('reports children that did not start', async () => {
+    const fork = host.fork.bind(host);
+    host.fork = async (id, request) => {
+      const result = await fork(id, request);
+      return { ...result, children: [...result.children, { error: 'no room', code: 'no_memory' }] };
+    };
+    const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
+    const { code, stderr } = await bough('fork', id, '--tag', 'f2');
+    host.fork = fork;
+    assert.equal(code, 1);
+    assert.match(stderr, /a child did not start: no room/);
+  });
+
+  it('exec passes output through raw and ends with the status', async () => {
+    const ran = await bough(
+      'exec',
+      'abc',
+      '--timeout',
+      '5',
+      '-e',
+      'A=b=c',
+      '--',
+      'ls',
+      '-o',
+      'json',
+      '--',
+      'x',
+    );
+    assert.deepEqual(ran, { code: 7, stdout: 'out\x1b[0m', stderr: 'err' });
+    assert.deepEqual(execRequest, {
+      args: ['ls', '-o', 'json', '--', 'x'],
+      timeout_secs: 5,
+      env: { A: 'b=c' },
+    });
+  });
+
+  it('eval prints the result', async () => {
+    const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
+    assert.deepEqual(await bough('eval', id, '3 * 4'), { code: 0, stdout: '3 * 4\n', stderr: '' });
+    assert.equal((await bough('eval', id, '--', '-1 + 2')).stdout, '-1 + 2\n');
+  });
+
+  it('rm goes on after a failure', async () => {
+    const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
+    const { code, stderr } = await bough('rm', 'absent', id);
+    assert.equal(code, 1);
+    assert.match(stderr, /^error: No sandbox has the id "absent"\nhint: /);
+    assert.ok(!host.sandboxes.has(id));
+  });
+
+  it('rm takes tags only with --snapshot', async () => {
+    await bough('snapshot', 'create', '--tag', 'gone', '--image', 'python');
+    assert.equal((await bough('rm', 'gone')).code, 1);
+    assert.equal((await bough('rm', '--snapshot', 'gone')).code, 0);
+    assert.ok(!host.snapshots.has('gone'));
+    assert.equal((await bough('rm', '--force', 'x')).code, 2);
+    assert.equal((await bough('rm', '--snapshot', '--force', '--cascade', 'x')).code, 2);
+  });
+
+  it('says what to do about a wrong token', async () => {
+    const { code, stderr } = await runWith(['ls'], { BOUGH_URL: daemon.address });
+    assert.equal(code, 1);
+    assert.match(stderr, /\nhint: give --token-file/);
+    const withFile = await runWith(['ls', '--token-file', join(dir, 'token')], { BOUGH_URL: daemon.address });
+    assert.equal(withFile.code, 0);
+  });
+});
+
+describe('the command line without a daemon', () => {
+  it('ends with 3 and a hint', async () => {
+    const { code, stdout, stderr } = await runWith(['ls', '--url', 'http://127.0.0.1:1'], {});
+    assert.deepEqual([code, stdout], [3, '']);
+    assert.match(stderr, /^error: No answer from http:\/\/127\.0\.0\.1:1: .+\nhint: start the daemon/);
+  });
+
+  const wrong: string[][] = [
+    ['nothing'],
+    ['spawn'],
+    ['spawn', '--tag', '../x'],
+    ['spawn', '--tag', 'a', '-n', '0'],
+    ['branch', '..'],
+    ['branch', 'a', '--mode', 'fast'],
+    ['fork', 'a', '--count', 'x'],
+    ['exec', 'a'],
+    ['exec', 'a', 'ls', '-la'],
+    ['exec', 'a', '-e', '=x', '--', 'ls'],
+    ['ls', '-o', 'xml'],
+    ['ls', '--url', 'ftp://x'],
+    ['ls', '--token-file', '/nowhere/token'],
+  ];
+  for (const args of wrong) {
+    it(`\`bough ${args.join(' ')}\` is wrong usage`, async () => {
+      const { code, stdout, stderr } = await runWith(args, {});
+      assert.deepEqual([code, stdout], [2, '']);
+      assert.match(stderr, /^error: /);
+    });
+  }
+
+  it('prints help and version on stdout', async () => {
+    assert.match((await runWith(['--version'], {})).stdout, /^\d+\.\d+\.\d+\n$/);
+    const help = await runWith(['branch', '--help'], {});
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, /Example:\n {2}bough branch /);
+  });
+
+  it('serve passes its flags on', async () => {
+    let seen: unknown;
+    const runDaemon: Providers['runDaemon'] = (flags) => {
+      seen = flags;
+      return Promise.reject(new ConfigError('--listen is wrong'));
+    };
+    const { code, stderr } = await runWith(['serve', '--listen', 'x', '--hot-dir', '/h'], {}, { runDaemon });
+    assert.deepEqual(seen, { listen: 'x', hotDir: '/h' });
+    assert.deepEqual([code, stderr], [2, 'error: --listen is wrong\n']);
+  });
+
+  it('image build shows progress on stderr and the name on stdout', async () => {
+    const buildImage: Providers['buildImage'] = ({ name, onProgress }) => {
+      onProgress('packing');
+      return Promise.resolve({ name, digest: 'sha256:0', rootfsBytes: 1, memoryMiB: 1, vcpus: 1 });
+    };
+    const ran = await runWith(['image', 'build', 'python'], {}, { buildImage });
+    assert.deepEqual(ran, { code: 0, stdout: 'python\n', stderr: 'packing\n' });
+  });
+
+  it('doctor fails when a check does', async () => {
+    const runDoctor: Providers['runDoctor'] = () =>
+      Promise.resolve([{ name: 'qemu', status: 'fail', found: 'missing', hint: 'install it' }]);
+    const { code, stdout, stderr } = await runWith(['doctor'], {}, { runDoctor });
+    assert.equal(code, 1);
+    assert.match(stdout, /fail +qemu +missing/);
+    assert.equal(stderr, 'hint: qemu: install it\n');
+  });
+
+  it('an error of the catalogue from below keeps its words', async () => {
+    const listImages = () => Promise.reject(new BoughError('image_not_found', { image: 'x' }));
+    const { code, stderr } = await runWith(['image', 'ls'], {}, { listImages });
+    assert.deepEqual([code, stderr], [1, 'error: No image named "x" has been built on this host\n']);
+  });
+});

@@ -1,0 +1,61 @@
+/**
+ * What commands use of the rest of bough besides the HTTP API. Loaded when a command needs it, so that `bough ls`
+ * does not load a daemon.
+ */
+
+import type { SettingName } from '../daemon/config.js';
+
+/** A built image as `image ls` shows it. */
+export interface ImageSummary {
+  readonly name: string;
+  readonly digest: string;
+  readonly rootfsBytes: number;
+  readonly memoryMiB: number;
+  readonly vcpus: number;
+}
+
+/** One thing `doctor` looked at. */
+export interface DoctorCheck {
+  readonly name: string;
+  readonly status: 'ok' | 'warn' | 'fail';
+  readonly found: string;
+  readonly hint?: string | undefined;
+}
+
+export interface Providers {
+  readonly runDaemon: (
+    flags: Partial<Record<SettingName, string>>,
+    env: Readonly<Record<string, string | undefined>>,
+  ) => Promise<void>;
+  readonly buildImage: (request: {
+    name: string;
+    cacheDir: string;
+    onProgress: (words: string) => void;
+  }) => Promise<ImageSummary>;
+  readonly listImages: (cacheDir: string) => Promise<ImageSummary[]>;
+  readonly runDoctor: () => Promise<readonly DoctorCheck[]>;
+}
+
+/** The real ones. */
+export const providers: Providers = {
+  async runDaemon(flags, env) {
+    const { runDaemon } = await import('../daemon/main.js');
+    await runDaemon(flags, env);
+  },
+  async buildImage(request) {
+    const { buildImage } = (await load('../image/index.js')) as Pick<Providers, 'buildImage'>;
+    return buildImage(request);
+  },
+  async listImages(cacheDir) {
+    const { listImages } = (await load('../image/index.js')) as Pick<Providers, 'listImages'>;
+    return listImages(cacheDir);
+  },
+  async runDoctor() {
+    const { runDoctor } = (await load('../vmm/doctor.js')) as Pick<Providers, 'runDoctor'>;
+    return runDoctor();
+  },
+};
+
+async function load(specifier: string): Promise<unknown> {
+  return import(specifier);
+}
