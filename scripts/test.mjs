@@ -78,7 +78,7 @@ export function runTestFiles(files, { concurrency, timeoutMs }, tally, output = 
   });
 }
 
-/** Runs `make test` and counts its `ok` and `not ok` lines; a make that fails without one counts as one failure. */
+/** Runs `make test`, shows what it prints and counts it. */
 async function runMake(folder, timeoutMs, tally) {
   const env = { ...process.env };
   const make = spawn('make', ['--silent', '-C', folder, 'test'], {
@@ -100,17 +100,16 @@ async function runMake(folder, timeoutMs, tally) {
   countMake(text, status, tally);
 }
 
-/** Counts what `make test` printed and how it ended. */
+/**
+ * Counts what `make test` printed and how it ended: every program prints one line `<name>: …` on stdout when it has passed, or
+ * `<name>: skipped: <reason>`; make stops at the first that fails.
+ */
 export function countMake(text, status, tally) {
-  const verdicts = text.match(/^\s*(not ok|ok)\b.*$/gm) ?? [];
-  const before = tally.failed;
-  for (const verdict of verdicts) {
-    if (/#\s*skip/i.test(verdict)) tally.skipped++;
-    else if (verdict.trim().startsWith('ok')) tally.passed++;
-    else tally.failed++;
-  }
-  if (status !== 0 && tally.failed === before) tally.failed++;
-  if (status === 0 && verdicts.length === 0) tally.passed++;
+  const verdicts = text.match(/^(?!make\b)[\w-]+: .+$/gm) ?? [];
+  const skippedCount = verdicts.filter((verdict) => /^[\w-]+: skipped\b/.test(verdict)).length;
+  tally.skipped += skippedCount;
+  tally.passed += verdicts.length - skippedCount;
+  if (status !== 0 || verdicts.length === 0) tally.failed++;
 }
 
 async function runTier(tier, tally) {

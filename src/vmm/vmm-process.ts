@@ -65,6 +65,8 @@ export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess
     const exited = new Promise<VmmExit>((resolve) => {
       child.once('exit', (code, signal) => resolve({ code, signal }));
     });
+    // Later errors are of signals that could not be sent; `exited` tells what became of the process.
+    child.on('error', () => undefined);
     await once(child, 'spawn');
     child.unref();
     const pid = child.pid ?? 0;

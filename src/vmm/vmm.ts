@@ -214,21 +214,27 @@ async function connectTo(
   const deadline = monotonicMs() + deadlineMs;
   const stop = new AbortController();
   const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
+  let connecting = true;
   const failed = process.exited.then(async (exit) => {
+    if (!connecting) return undefined;
     const error = new VmmStartFailed(exit, await readTail(logPath));
     stop.abort(error);
     return error;
   });
-  for (;;) {
-    const timeoutMs = Math.max(1, deadline - monotonicMs());
-    try {
-      return await QmpClient.connect(socketPath, { timeoutMs, signal: signals });
-    } catch (error) {
-      const notThereYet = error instanceof QmpDisconnected && monotonicMs() < deadline;
-      if (!notThereYet) throw error;
+  try {
+    for (;;) {
+      const timeoutMs = Math.max(1, deadline - monotonicMs());
+      try {
+        return await QmpClient.connect(socketPath, { timeoutMs, signal: signals });
+      } catch (error) {
+        const notThereYet = error instanceof QmpDisconnected && monotonicMs() < deadline;
+        if (!notThereYet) throw error;
+      }
+      const ended = await Promise.race([failed, sleep(CONNECT_RETRY_MS, signal)]);
+      if (ended !== undefined) throw ended;
     }
-    const ended = await Promise.race([failed, sleep(CONNECT_RETRY_MS, signal)]);
-    if (ended !== undefined) throw ended;
+  } finally {
+    connecting = false;
   }
 }
 
