@@ -27,15 +27,23 @@ function sections(command: Command, parents: readonly string[]): string[] {
     ...command.registeredArguments.map((argument) => [`<${argument.name()}>`, argument.description]),
     ...command.options.map(({ flags, description, argChoices }) => [
       flags,
-      argChoices === undefined ? description : `${description}: ${argChoices.join(', ')}`,
+      optionText(description, argChoices),
     ]),
-  ].map(([name, description]) => `| \`${name ?? ''}\` | ${(description ?? '').replaceAll('|', '\\|')} |`);
+  ].map(
+    ([name, description]) =>
+      `| \`${name ?? ''}\` | ${(description ?? '').replaceAll('|', '\\|').replaceAll('<', '\\<')} |`,
+  );
   const table = rows.length === 0 ? [] : [`| | |\n| --- | --- |\n${rows.join('\n')}\n`];
   const example = exampleOf(command);
   return [
-    `## ${[...path, ...args].join(' ')}\n`,
+    `## ${[...path, ...args].join(' ').replaceAll('<', '\\<')}\n`,
     `${command.description()}\n`,
     ...table,
     ...(example === undefined ? [] : [`\`\`\`sh\n${example}\n\`\`\`\n`]),
   ];
+}
+
+function optionText(description: string, choices: readonly string[] | undefined): string {
+  if (choices === undefined || choices.every((choice) => description.includes(choice))) return description;
+  return `${description}: ${choices.join(', ')}`;
 }

@@ -229,7 +229,7 @@ describe('the command line without a daemon', () => {
 
   it('doctor fails when a check does', async () => {
     const runDoctor: Providers['runDoctor'] = () =>
-      Promise.resolve([{ name: 'qemu', status: 'fail', found: 'missing', hint: 'install it' }]);
+      Promise.resolve([{ name: 'qemu', status: 'fail', found: 'missing', remedy: 'install it' }]);
     const { code, stdout, stderr } = await runWith(['doctor'], {}, { runDoctor });
     assert.equal(code, 1);
     assert.match(stdout, /fail +qemu +missing/);

@@ -9,6 +9,7 @@ import { registerExec } from './commands/exec.js';
 import { registerFork } from './commands/fork.js';
 import { registerImage } from './commands/image.js';
 import { registerLs } from './commands/ls.js';
+import { registerQuickstart } from './commands/quickstart.js';
 import { registerRm } from './commands/rm.js';
 import { registerServe } from './commands/serve.js';
 import { registerSnapshot } from './commands/snapshot.js';
@@ -33,6 +34,7 @@ export function buildProgram(context: Context): Command {
   addOutputOption(addClientOptions(program));
 
   for (const register of [
+    registerQuickstart,
     registerServe,
     registerDoctor,
     registerImage,

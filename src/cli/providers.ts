@@ -3,7 +3,8 @@
  * does not load a daemon.
  */
 
-import type { SettingName } from '../daemon/config.js';
+import type { Config, SettingName } from '../daemon/config.js';
+import type { Check } from '../vmm/check.js';
 
 /** A built image as `image ls` shows it. */
 export interface ImageSummary {
@@ -12,14 +13,6 @@ export interface ImageSummary {
   readonly rootfsBytes: number;
   readonly memoryMiB: number;
   readonly vcpus: number;
-}
-
-/** One thing `doctor` looked at. */
-export interface DoctorCheck {
-  readonly name: string;
-  readonly status: 'ok' | 'warn' | 'fail';
-  readonly found: string;
-  readonly hint?: string | undefined;
 }
 
 export interface Providers {
@@ -33,7 +26,8 @@ export interface Providers {
     onProgress: (words: string) => void;
   }) => Promise<ImageSummary>;
   readonly listImages: (cacheDir: string) => Promise<ImageSummary[]>;
-  readonly runDoctor: () => Promise<readonly DoctorCheck[]>;
+  /** Examines the host and the configuration's folders. */
+  readonly runDoctor: (config: Config) => Promise<readonly Check[]>;
 }
 
 /** The real ones. */
@@ -50,9 +44,9 @@ export const providers: Providers = {
     const { listImages } = (await load('../image/index.js')) as Pick<Providers, 'listImages'>;
     return listImages(cacheDir);
   },
-  async runDoctor() {
-    const { runDoctor } = (await load('../vmm/doctor.js')) as Pick<Providers, 'runDoctor'>;
-    return runDoctor();
+  async runDoctor({ stateDir, hotDir, cacheDir }) {
+    const { runDoctor } = await import('../vmm/index.js');
+    return runDoctor({ stateDir, hotDir, cacheDir });
   },
 };
 

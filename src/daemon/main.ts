@@ -8,7 +8,7 @@
 
 import { pino } from 'pino';
 import { loadConfig, type SettingName } from './config.js';
-import { openHost } from './open-host.js';
+import { openConfiguredHost } from './open-host.js';
 import { requiredTokenCheck, serve } from './serve.js';
 
 /** Resolves when the daemon was told to stop and has. Throws `ConfigError` when it may not start. */
@@ -26,7 +26,7 @@ export async function runDaemon(
     process.exit(1);
   });
 
-  const host = await openHost(config, log);
+  const host = await openConfiguredHost(config, log);
   try {
     const daemon = await serve(config, host, { log });
     const signal = await stopSignal();

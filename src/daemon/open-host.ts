@@ -2,10 +2,17 @@
 
 import type { FastifyBaseLogger } from 'fastify';
 import type { Host } from '../sandbox/host.js';
-import { openHost as openLocalHost } from '../sandbox/open-host.js';
+import { openHost } from '../sandbox/open-host.js';
 import type { Config } from './config.js';
 
-/** Opens the host: locks the state directory, adopts and reaps what an earlier daemon left. */
-export function openHost(config: Config, log: FastifyBaseLogger): Promise<Host> {
-  return openLocalHost({ ...config, log: (level, event, facts) => log[level]({ event, ...facts }, event) });
+/** Opens the host a configuration describes: locks its state directory, adopts and reaps what is left from before. */
+export async function openConfiguredHost(config: Config, log: FastifyBaseLogger): Promise<Host> {
+  const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
+  return openHost({
+    stateDir,
+    hotDir,
+    cacheDir,
+    maxConcurrentBranches,
+    log: (level, event, facts) => log[level](facts, event),
+  });
 }

@@ -1,22 +1,36 @@
 /** `bough doctor`: what this host can do, and what stands in the way. */
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
+import { loadConfig, settings } from '../../daemon/config.js';
+import type { Check } from '../../vmm/check.js';
 import { addOutputOption, printRows, type Context } from '../context.js';
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes } from '../exit.js';
-import type { DoctorCheck } from '../providers.js';
+
+interface DoctorOptions {
+  stateDir?: string;
+  hotDir?: string;
+  cacheDir?: string;
+}
 
 export function registerDoctor(program: Command, context: Context): void {
   const command = program.command('doctor').description('Check what this host can do. Needs no daemon.');
-  addOutputOption(command).action(async () => {
-    const checks = await context.providers.runDoctor();
-    printRows<DoctorCheck>(command, context, checks, [
+  for (const { flag, env, placeholder } of [settings.stateDir, settings.hotDir, settings.cacheDir]) {
+    command.addOption(new Option(`${flag} <${placeholder}>`, `the daemon's ${flag} (or ${env})`));
+  }
+  addOutputOption(command).action(async (options: DoctorOptions) => {
+    const { stateDir, hotDir, cacheDir } = options;
+    const flags = Object.fromEntries(
+      Object.entries({ stateDir, hotDir, cacheDir }).filter(([, dir]) => dir !== undefined),
+    );
+    const checks = await context.providers.runDoctor(loadConfig(flags, context.io.env));
+    printRows<Check>(command, context, checks, [
       { title: 'STATUS', value: (check) => check.status },
       { title: 'CHECK', value: (check) => check.name },
       { title: 'FOUND', value: (check) => check.found },
     ]);
-    for (const { name, hint } of checks) {
-      if (hint !== undefined) context.io.stderr(`hint: ${name}: ${hint}\n`);
+    for (const { name, remedy } of checks) {
+      if (remedy !== undefined) context.io.stderr(`hint: ${name}: ${remedy}\n`);
     }
     if (checks.some(({ status }) => status === 'fail')) throw new CommandEnd(exitCodes.failed);
   });
