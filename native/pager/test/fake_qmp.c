@@ -1,0 +1,199 @@
+#define _GNU_SOURCE
+#include "fake_qmp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "check.h"
+
+static void say(int fd, const char *text, size_t length)
+{
+	while (length > 0) {
+		ssize_t sent = send(fd, text, length, MSG_NOSIGNAL);
+		if (sent <= 0)
+			return; /* the pager gave up */
+		text += sent;
+		length -= (size_t)sent;
+	}
+}
+
+__attribute__((format(printf, 2, 3))) static void sayf(int fd, const char *format, ...)
+{
+	char line[1024];
+	va_list args;
+
+	va_start(args, format);
+	int length = vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+	/* In two pieces: a reader must not depend on how a line arrives. */
+	say(fd, line, (size_t)length / 2);
+	say(fd, line + length / 2, (size_t)(length - length / 2));
+}
+
+static void event(int fd, const char *name)
+{
+	sayf(fd, "{\"timestamp\": {\"seconds\": 1700000000, \"microseconds\": 1}, \"event\": \"%s\"}\r\n", name);
+}
+
+static void reply(int fd, const char *id)
+{
+	sayf(fd, "{\"return\": {}, \"id\": \"%s\"}\r\n", id);
+}
+
+static void reply_error(int fd, const char *id)
+{
+	sayf(fd, "{\"id\": \"%s\", \"error\": {\"class\": \"GenericError\", \"desc\": \"as scripted\"}}\r\n", id);
+}
+
+/* The string after "key": "; empty without one. */
+static void member(const char *line, const char *key, char *value, size_t size)
+{
+	char quoted[64];
+
+	snprintf(quoted, sizeof(quoted), "\"%s\": \"", key);
+	const char *at = strstr(line, quoted);
+	at = at ? at + strlen(quoted) : "";
+	snprintf(value, size, "%.*s", (int)strcspn(at, "\""), at);
+}
+
+/* The main thread itself writes guest memory, some of it armed. */
+static void write_some_pages(struct fake_qmp *qmp)
+{
+	for (uint64_t i = random_below(&qmp->random, 12); i > 0; i--)
+		machine_write_page(qmp->machine, random_below(&qmp->random, qmp->machine->page_count),
+				   random_next(&qmp->random));
+}
+
+static void save_devices(struct fake_qmp *qmp, int fd, const char *id, const char *filename)
+{
+	struct machine *machine = qmp->machine;
+	int script = qmp->script;
+	bool failed = false;
+
+	qmp->opened = 0;
+	if (script == QMP_SAVE_FAILS_FIRST) {
+		qmp->saves++;
+		reply_error(fd, id);
+		return;
+	}
+	if (script == QMP_LATE_OPEN)
+		usleep(qmp->script_ms * 1000);
+	usleep(qmp->dawdle_us);
+	machine_stop(machine);
+	event(fd, "STOP");
+	write_some_pages(qmp);
+	machine_remember(machine);
+	if (script != QMP_NEVER_OPENS && script != QMP_CLOSES) {
+		int file = open64(filename, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0660);
+		qmp->opened = file >= 0 ? 1 : -errno;
+		failed = file < 0;
+		CHECK(memcmp(machine->reference, machine->ram, machine->ram_bytes) == 0, "the pager changed RAM");
+		write_some_pages(qmp);
+		if (file >= 0) {
+			CHECK(write(file, "device state", 12) == 12, "errno %d", errno);
+			close(file);
+		}
+	}
+	machine_resume(machine);
+	event(fd, "RESUME");
+	qmp->saves++;
+	if (script == QMP_LATE_REPLY)
+		usleep(qmp->script_ms * 1000);
+	if (script == QMP_CLOSES)
+		return;
+	if (failed || script == QMP_SAVE_FAILS_LAST)
+		reply_error(fd, id);
+	else
+		reply(fd, id);
+}
+
+/* False when the connection is to be closed. */
+static bool handle(struct fake_qmp *qmp, int fd, const char *line)
+{
+	char command[64], id[64], filename[512];
+
+	member(line, "execute", command, sizeof(command));
+	member(line, "id", id, sizeof(id));
+	member(line, "filename", filename, sizeof(filename));
+	CHECK(line[0] == '{' && line[strlen(line) - 1] == '}', "not an object: %s", line);
+	if (strcmp(command, "xen-save-devices-state") == 0) {
+		CHECK(strstr(line, "\"live\": false"), "%s", line);
+		if (qmp->script == QMP_JUNK) {
+			char junk[1000];
+			memset(junk, 'x', sizeof(junk));
+			for (int i = 0; i < 200; i++)
+				say(fd, junk, sizeof(junk));
+		}
+		save_devices(qmp, fd, id, filename);
+		return qmp->script != QMP_CLOSES;
+	}
+	if (strcmp(command, "blockdev-snapshot") == 0) {
+		if (qmp->script == QMP_BEFORE_FAILS) {
+			reply_error(fd, id);
+			return true;
+		}
+		qmp->befores++;
+	} else {
+		CHECK(strcmp(command, "qmp_capabilities") == 0, "unknown command: %s", line);
+	}
+	if (random_below(&qmp->random, 2))
+		event(fd, "BLOCK_JOB_READY");
+	reply(fd, id);
+	return true;
+}
+
+static void serve(struct fake_qmp *qmp, int fd)
+{
+	static const char greeting[] = "{\"QMP\": {\"version\": {\"qemu\": {\"micro\": 22, \"minor\": 2, \"major\": 7}, "
+				       "\"package\": \"\"}, \"capabilities\": [\"oob\"]}}\r\n";
+	char buffer[16384];
+	size_t length = 0;
+
+	if (qmp->script != QMP_NO_GREETING)
+		say(fd, greeting, sizeof(greeting) - 1);
+	for (;;) {
+		ssize_t got = recv(fd, buffer + length, sizeof(buffer) - length, 0);
+		char *end;
+		if (got <= 0)
+			return;
+		length += (size_t)got;
+		while ((end = memchr(buffer, '\n', length))) {
+			*end = '\0';
+			if (!handle(qmp, fd, buffer))
+				return;
+			length -= (size_t)(end + 1 - buffer);
+			memmove(buffer, end + 1, length);
+		}
+		CHECK(length < sizeof(buffer), "a command does not end");
+	}
+}
+
+static void *run(void *arg)
+{
+	struct fake_qmp *qmp = arg;
+
+	for (;;) {
+		int fd = accept(qmp->listen_fd, NULL, NULL);
+		CHECK(fd >= 0, "errno %d", errno);
+		serve(qmp, fd);
+		close(fd);
+	}
+	return NULL;
+}
+
+void fake_qmp_start(struct fake_qmp *qmp, const char *path, struct machine *machine, uint64_t seed)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+	*qmp = (struct fake_qmp){.machine = machine, .random = seed ^ 0x51};
+	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
+	qmp->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	CHECK(bind(qmp->listen_fd, (struct sockaddr *)&address, sizeof(address)) == 0, "%s: errno %d", path, errno);
+	CHECK(listen(qmp->listen_fd, 1) == 0, "errno %d", errno);
+	CHECK(pthread_create(&qmp->thread, NULL, run, qmp) == 0, "no thread");
+}

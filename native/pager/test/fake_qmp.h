@@ -1,0 +1,44 @@
+/*
+ * fake_qmp.h - QEMU's main thread as the pager sees it: a QMP server on a Unix socket in front of a machine.
+ *
+ * One connection at a time, commands in order, replies in QEMU's spelling, events in between. On
+ * xen-save-devices-state it does what QEMU does: stops the machine, writes a little guest memory (as virtio does
+ * when it stops), opens the file by open64(), saves, runs the machine again whatever happened. Between the stop and
+ * the open the machine's reference copy is taken; after the open it writes guest memory again, which must not reach
+ * the capture. The script of the next branch says how it misbehaves.
+ */
+#ifndef BOUGH_TEST_FAKE_QMP_H
+#define BOUGH_TEST_FAKE_QMP_H
+
+#include "machine.h"
+
+enum qmp_script {
+	QMP_FINE,
+	QMP_NO_GREETING,
+	QMP_BEFORE_FAILS,
+	QMP_SAVE_FAILS_FIRST, /* an error before the file is opened */
+	QMP_SAVE_FAILS_LAST,  /* an error after the file was written */
+	QMP_CLOSES,           /* the connection, instead of saving */
+	QMP_LATE_OPEN,        /* silent for script_ms, then opens the file */
+	QMP_LATE_REPLY,       /* the file is written, the reply comes after script_ms */
+	QMP_NEVER_OPENS,      /* answers success without having opened the file */
+	QMP_JUNK,             /* 200 KB without a newline */
+};
+
+struct fake_qmp {
+	struct machine *machine;
+	int listen_fd;
+	pthread_t thread;
+	uint64_t random;
+	_Atomic int script;
+	_Atomic unsigned script_ms;
+	_Atomic unsigned dawdle_us; /* between receiving the command and stopping */
+	/* Of the latest save. */
+	_Atomic int opened;         /* 1 opened, -errno refused, 0 not tried */
+	_Atomic unsigned saves;     /* commands dealt with, to the resume */
+	_Atomic unsigned befores;   /* `before` commands carried out */
+};
+
+void fake_qmp_start(struct fake_qmp *qmp, const char *path, struct machine *machine, uint64_t seed);
+
+#endif

@@ -1,0 +1,250 @@
+#define _GNU_SOURCE
+#include "fake_vmm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "stack.h"
+
+const char *vmm_path(const struct vmm *vmm, const char *what)
+{
+	static char paths[4][192];
+	static unsigned next;
+	char *path = paths[next++ % 4];
+
+	snprintf(path, sizeof(paths[0]), "%s/%s-%zu-%u", vmm->dir, what, vmm->depth, vmm->serial);
+	return path;
+}
+
+static void kept_path(const struct vmm *vmm, const char *what, size_t depth, char *path, size_t size)
+{
+	snprintf(path, size, "%s/%s.%zu", vmm->dir, what, depth);
+}
+
+static void read_whole(const char *path, void *to, size_t bytes)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	CHECK(fd >= 0, "%s: errno %d", path, errno);
+	ssize_t got = pread(fd, to, bytes, 0);
+	CHECK(got == (ssize_t)bytes, "%s: %zd of %zu bytes", path, got, bytes);
+	close(fd);
+}
+
+static void map(struct vmm *vmm)
+{
+	char path[192];
+
+	client_sendf(&vmm->client, "map\tmarker=%s/marker", vmm->dir);
+	for (size_t i = 0; i < vmm->depth; i++) {
+		kept_path(vmm, "layer", i, path, sizeof(path));
+		client_sendf(&vmm->client, "\tlayer=%s", path);
+		stack_apply(path, vmm->stack, vmm->machine.ram_bytes);
+	}
+	client_sendf(&vmm->client, "\n");
+	CHECK(client_read(&vmm->client) && client_is(&vmm->client, "ok"), "%s", vmm->client.line);
+	CHECK(client_number(&vmm->client, "ram_bytes") == vmm->machine.ram_bytes, "%s", vmm->client.line);
+	stack_compare(vmm->machine.ram, vmm->stack, vmm->machine.ram_bytes, "mapped layers");
+	if (vmm->depth > 0) {
+		kept_path(vmm, "reference", vmm->depth - 1, path, sizeof(path));
+		read_whole(path, vmm->rebuilt, vmm->machine.ram_bytes);
+		stack_compare(vmm->machine.ram, vmm->rebuilt, vmm->machine.ram_bytes, "a child against its parent");
+		tally->children++;
+	}
+}
+
+void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes)
+{
+	char qmp_path[128];
+
+	*vmm = (struct vmm){.dir = dir, .random = seed, .depth = depth};
+	snprintf(vmm->control_path, sizeof(vmm->control_path), "%s/control", dir);
+	snprintf(qmp_path, sizeof(qmp_path), "%s/qmp", dir);
+	machine_init(&vmm->machine, dir, ram_bytes, 1 + random_below(&vmm->random, MACHINE_MAX_VCPUS), seed);
+	fake_qmp_start(&vmm->qmp, qmp_path, &vmm->machine, seed);
+	vmm->stack = calloc(1, ram_bytes);
+	vmm->rebuilt = malloc(ram_bytes);
+	CHECK(vmm->stack && vmm->rebuilt, "no memory");
+	client_connect(&vmm->client, vmm->control_path);
+	client_sendf(&vmm->client, "hello\n");
+	CHECK(client_read(&vmm->client) && client_is(&vmm->client, "ok"), "no hello");
+	CHECK(client_number(&vmm->client, "version") == 1, "%s", vmm->client.line);
+	char *tracking = client_text(&vmm->client, "tracking");
+	vmm->tracking = strcmp(tracking, "async") == 0 ? ON_ASYNC : strcmp(tracking, "sync") == 0 ? ON_SYNC : ON_NONE;
+	free(tracking);
+	map(vmm);
+	machine_start(&vmm->machine);
+	tally->vmms++;
+}
+
+static void send_request(struct vmm *vmm, const struct branch_plan *plan)
+{
+	struct client *client = &vmm->client;
+
+	client_sendf(client, "branch\tmode=%s\tlayer=%s\tstate=%s\tdeadline_ms=%u", plan->mode, vmm_path(vmm, "layer"),
+		     vmm_path(vmm, "state"), plan->deadline_ms);
+	if (plan->tracking)
+		client_sendf(client, "\ttracking=%s", plan->tracking);
+	if (plan->before)
+		client_sendf(client, "\tbefore=\"execute\": \"blockdev-snapshot\", \"arguments\": {\"node\": \"d0\"}");
+	if (plan->disk)
+		client_sendf(client, "\toverlay=%s\ttail=%s", vmm->machine.overlay_path, vmm_path(vmm, "tail"));
+	if (plan->durable)
+		client_sendf(client, "\tdurable=%s", vmm_path(vmm, "durable"));
+	client_sendf(client, "\n");
+}
+
+static void check_tail(struct vmm *vmm)
+{
+	struct machine *machine = &vmm->machine;
+	const char *path = vmm_path(vmm, "tail");
+	struct stat info;
+	uint8_t *tail = malloc(machine->overlay_bytes + 1);
+
+	CHECK(stat(path, &info) == 0 && tail, "errno %d", errno);
+	CHECK((size_t)info.st_size == machine->overlay_bytes, "%lld of %zu bytes", (long long)info.st_size,
+	      machine->overlay_bytes);
+	read_whole(path, tail, machine->overlay_bytes);
+	stack_compare(tail, machine->overlay_reference, machine->overlay_bytes, "disk tail");
+	free(tail);
+	tally->tails++;
+	tally->long_tails += machine->overlay_bytes > 1024 * 1024;
+}
+
+/* The layer over the layers below is the machine at the stop; it holds nothing that nobody wrote. */
+static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const uint8_t *touched)
+{
+	struct machine *machine = &vmm->machine;
+	size_t ram_bytes = machine->ram_bytes;
+	bool full = strcmp(plan->mode, "full") == 0;
+	char *runs = client_text(&vmm->client, "runs");
+	char state[16] = "";
+
+	if (full)
+		memset(vmm->rebuilt, 0, ram_bytes);
+	else
+		memcpy(vmm->rebuilt, vmm->stack, ram_bytes);
+	uint64_t bytes = stack_apply(vmm_path(vmm, "layer"), vmm->rebuilt, ram_bytes);
+	stack_compare(vmm->rebuilt, machine->reference, ram_bytes, plan->mode);
+	stack_check_runs(vmm_path(vmm, "layer"), runs, ram_bytes);
+	CHECK(client_number(&vmm->client, "captured_bytes") == bytes, "%s", vmm->client.line);
+	if (!full)
+		stack_check_pages(vmm_path(vmm, "layer"), touched, machine->page_count);
+	if (plan->durable) {
+		memset(vmm->rebuilt, 0, ram_bytes);
+		if (!full)
+			memcpy(vmm->rebuilt, vmm->stack, ram_bytes);
+		stack_apply(vmm_path(vmm, "durable"), vmm->rebuilt, ram_bytes);
+		stack_compare(vmm->rebuilt, machine->reference, ram_bytes, "durable layer");
+	}
+	if (plan->disk)
+		check_tail(vmm);
+	read_whole(vmm_path(vmm, "state"), state, 12);
+	CHECK(strcmp(state, "device state") == 0, "%s", state);
+	free(runs);
+}
+
+static void count(const struct vmm *vmm, const struct branch_plan *plan, const struct branch_outcome *outcome)
+{
+	bool sync = vmm->tracking == ON_SYNC || (plan->tracking && strcmp(plan->tracking, "sync") == 0);
+
+	tally->branches++;
+	tally->diff += plan->mode[0] == 'd';
+	tally->full += plan->mode[0] == 'f';
+	tally->live_sync += plan->mode[0] == 'l' && sync;
+	tally->live_async += plan->mode[0] == 'l' && !sync;
+	tally->armed += outcome->armed_pages > 0;
+	tally->armed_pages += outcome->armed_pages;
+	tally->switched += plan->before;
+}
+
+struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan)
+{
+	struct branch_outcome outcome = {.ok = false};
+	struct machine *machine = &vmm->machine;
+	unsigned saves = vmm->qmp.saves, befores = vmm->qmp.befores;
+	uint8_t *touched = malloc(machine->page_count);
+
+	vmm->serial++;
+	vmm->qmp.script = (int)plan->script;
+	send_request(vmm, plan);
+	CHECK(client_read(&vmm->client), "the pager hung up");
+	if (client_is(&vmm->client, "running")) {
+		outcome.ran = true;
+		outcome.armed_pages = client_number(&vmm->client, "armed_pages");
+		CHECK(client_number(&vmm->client, "switched") == plan->before, "%s", vmm->client.line);
+		CHECK(vmm->qmp.opened == 1 && vmm->qmp.saves == saves + 1, "running, but opened=%d", vmm->qmp.opened);
+		machine_check_running(machine);
+		CHECK(client_read(&vmm->client), "the pager hung up");
+	}
+	if (client_is(&vmm->client, "ok")) {
+		CHECK(outcome.ran, "ok without running");
+		outcome.ok = true;
+		/* Now, not at the stop: a superset, but no race with who marks and writes. */
+		for (size_t i = 0; i < machine->page_count; i++)
+			touched[i] = machine->touched[i];
+		check_capture(vmm, plan, touched);
+		tally->faults += client_number(&vmm->client, "faults");
+		count(vmm, plan, &outcome);
+		if (outcome.armed_pages > 0 || (plan->tracking && strcmp(plan->tracking, "sync") == 0 &&
+						strcmp(plan->mode, "live") == 0 && outcome.armed_pages > 0))
+			CHECK(machine_protected_pages(machine) == 0, "pages stay protected after a sweep");
+	} else {
+		CHECK(client_is(&vmm->client, "error"), "%s", vmm->client.line);
+		outcome.error = (int)client_number(&vmm->client, "errno");
+		char *operation = client_text(&vmm->client, "operation");
+		snprintf(outcome.operation, sizeof(outcome.operation), "%s", operation);
+		free(operation);
+		CHECK(outcome.error > 0, "%s", vmm->client.line);
+		CHECK((strstr(vmm->client.line, "\tswitched=1") != NULL) == (vmm->qmp.befores > befores),
+		      "%u: %s", vmm->qmp.befores - befores, vmm->client.line);
+		tally->refused++;
+	}
+	free(touched);
+	vmm->qmp.script = QMP_FINE;
+	return outcome;
+}
+
+void vmm_forget(struct vmm *vmm)
+{
+	unlink(vmm_path(vmm, "layer"));
+	unlink(vmm_path(vmm, "state"));
+	unlink(vmm_path(vmm, "tail"));
+	unlink(vmm_path(vmm, "durable"));
+}
+
+void vmm_keep(struct vmm *vmm)
+{
+	char path[192];
+
+	kept_path(vmm, "layer", vmm->depth, path, sizeof(path));
+	CHECK(rename(vmm_path(vmm, "layer"), path) == 0, "errno %d", errno);
+	kept_path(vmm, "reference", vmm->depth, path, sizeof(path));
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	CHECK(fd >= 0, "errno %d", errno);
+	CHECK(write(fd, vmm->machine.reference, vmm->machine.ram_bytes) == (ssize_t)vmm->machine.ram_bytes, "errno %d",
+	      errno);
+	close(fd);
+	vmm_forget(vmm);
+}
+
+void vmm_check_alive(struct vmm *vmm)
+{
+	machine_check_running(&vmm->machine);
+	machine_touch_protected(&vmm->machine);
+}
+
+void vmm_check_recovers(struct vmm *vmm)
+{
+	static const struct branch_plan plan = {.mode = "live", .disk = true, .deadline_ms = 20000};
+
+	vmm_check_alive(vmm);
+	vmm_forget(vmm);
+	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+	CHECK(outcome.ok, "the next branch fails: errno %d, %s", outcome.error, outcome.operation);
+	vmm_forget(vmm);
+}

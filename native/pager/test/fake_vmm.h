@@ -1,0 +1,75 @@
+/*
+ * fake_vmm.h - one process that looks like a VMM to the real pager, and what a test does with it.
+ *
+ * The process has the pager in it (linked, or preloaded), a machine, a QMP server, and a client on the control
+ * socket. vmm_branch() asks for one branch and compares everything that comes of it with the machine's reference
+ * copy, byte for byte. A lineage is a chain of such processes: each maps the layers its ancestors captured.
+ */
+#ifndef BOUGH_TEST_FAKE_VMM_H
+#define BOUGH_TEST_FAKE_VMM_H
+
+#include "client.h"
+#include "fake_qmp.h"
+#include "machine.h"
+
+/* Counted over all processes of a run, in shared memory. */
+struct tally {
+	_Atomic unsigned long vmms, children, branches, live_async, live_sync, diff, full, armed, armed_pages, faults;
+	_Atomic unsigned long tails, long_tails, switched, refused, injected, without_scan, checks;
+};
+extern struct tally *tally;
+
+struct vmm {
+	const char *dir;
+	uint64_t random;
+	size_t depth; /* layers below this VMM: dir/layer.0 ... */
+	enum { ON_ASYNC, ON_SYNC, ON_NONE } tracking; /* what hello said */
+	struct machine machine;
+	struct fake_qmp qmp;
+	struct client client;
+	char control_path[128];
+	unsigned serial;
+	uint8_t *stack; /* RAM as the layers below give it; and a buffer of the same size */
+	uint8_t *rebuilt;
+};
+
+struct branch_plan {
+	const char *mode;
+	const char *tracking; /* or NULL */
+	bool before, disk, durable;
+	enum qmp_script script;
+	unsigned deadline_ms;
+};
+
+struct branch_outcome {
+	bool ran; /* "running" came */
+	bool ok;
+	int error; /* errno of the error answer */
+	char operation[128];
+	size_t armed_pages;
+};
+
+/* Starts the machine over the layers of dir and, when there are some, compares it with their reference copy. */
+void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes);
+/* One branch, compared with the stop it claims to be of; the names of its files are vmm_path()'s. */
+struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan);
+/* A path of the latest branch: "layer", "state", "tail", "durable". */
+const char *vmm_path(const struct vmm *vmm, const char *what);
+/* Keeps the latest branch for a child of depth + 1; or removes its files. */
+void vmm_keep(struct vmm *vmm);
+void vmm_forget(struct vmm *vmm);
+/* After anything: vCPUs run, and no protection holds a writer. */
+void vmm_check_alive(struct vmm *vmm);
+/* What a failed branch must have left, and that the next one works. */
+void vmm_check_recovers(struct vmm *vmm);
+
+/* The scenarios; each is a process of its own and returns when all went well. */
+void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big);
+void scenario_qmp_faults(const char *dir, uint64_t seed);
+void scenario_requests(const char *dir, uint64_t seed);
+void scenario_full_store(const char *dir, uint64_t seed);
+#ifndef PRELOADED
+void scenario_injected(const char *dir, uint64_t seed);
+#endif
+
+#endif

@@ -1,0 +1,142 @@
+#define _GNU_SOURCE
+#include "faulty.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static _Atomic long countdown;
+static _Atomic int kind;
+static const char *_Atomic hit;
+
+void faulty_arm(enum fault_kind new_kind, long n)
+{
+	hit = NULL;
+	kind = (int)new_kind;
+	countdown = n;
+}
+
+bool faulty_disarm(const char **name)
+{
+	countdown = 0;
+	*name = hit;
+	return hit != NULL;
+}
+
+/* Whether this call is the one. */
+static bool fails(enum fault_kind call_kind, const char *name)
+{
+	if ((int)call_kind != kind || countdown <= 0 || atomic_fetch_sub(&countdown, 1) != 1)
+		return false;
+	hit = name;
+	return true;
+}
+
+/* A call that fails with -1 and errno. */
+#define FAULTY(returns, name, parameters, arguments, error)                                                            \
+	returns faulty_##name parameters;                                                                              \
+	returns faulty_##name parameters                                                                               \
+	{                                                                                                              \
+		if (fails(FAULT_ERROR, #name)) {                                                                       \
+			errno = error;                                                                                 \
+			return (returns)-1;                                                                            \
+		}                                                                                                      \
+		return name arguments;                                                                                 \
+	}
+
+/* A call that moves bytes: it may be interrupted or short as well. */
+#define FAULTY_IO(name, pointer, error)                                                                                \
+	ssize_t faulty_##name(int fd, pointer buffer, size_t bytes, off_t offset);                                     \
+	ssize_t faulty_##name(int fd, pointer buffer, size_t bytes, off_t offset)                                      \
+	{                                                                                                              \
+		if (fails(FAULT_ERROR, #name)) {                                                                       \
+			errno = error;                                                                                 \
+			return -1;                                                                                     \
+		}                                                                                                      \
+		if (fails(FAULT_INTERRUPT, #name)) {                                                                   \
+			errno = EINTR;                                                                                 \
+			return -1;                                                                                     \
+		}                                                                                                      \
+		if (bytes > 8 && fails(FAULT_SHORT, #name))                                                            \
+			bytes = bytes / 16 * 8;                                                                        \
+		return name(fd, buffer, bytes, offset);                                                                \
+	}
+
+FAULTY_IO(pwrite, const void *, ENOSPC)
+FAULTY_IO(pread, void *, EIO)
+FAULTY(int, ftruncate, (int fd, off_t bytes), (fd, bytes), ENOSPC)
+FAULTY(off_t, lseek, (int fd, off_t at, int whence), (fd, at, whence), EIO)
+FAULTY(int, fsync, (int fd), (fd), EIO)
+FAULTY(int, fstat, (int fd, struct stat *info), (fd, info), EIO)
+FAULTY(int, eventfd, (unsigned initial, int flags), (initial, flags), EMFILE)
+FAULTY(int, socket, (int domain, int type, int protocol), (domain, type, protocol), EMFILE)
+FAULTY(int, connect, (int fd, const struct sockaddr *address, socklen_t length), (fd, address, length), ECONNREFUSED)
+FAULTY(ssize_t, sendmsg, (int fd, const struct msghdr *message, int flags), (fd, message, flags), EPIPE)
+FAULTY(void *, mmap, (void *at, size_t bytes, int protection, int flags, int fd, off_t offset),
+       (at, bytes, protection, flags, fd, offset), ENOMEM)
+
+#define FAULTY_ALLOCATION(name, parameters, arguments)                                                                 \
+	void *faulty_##name parameters;                                                                                \
+	void *faulty_##name parameters                                                                                 \
+	{                                                                                                              \
+		return fails(FAULT_ERROR, #name) ? NULL : name arguments;                                              \
+	}
+FAULTY_ALLOCATION(malloc, (size_t bytes), (bytes))
+FAULTY_ALLOCATION(calloc, (size_t count, size_t bytes), (count, bytes))
+FAULTY_ALLOCATION(realloc, (void *at, size_t bytes), (at, bytes))
+
+int faulty_ioctl(int fd, unsigned long request, void *arg);
+int faulty_ioctl(int fd, unsigned long request, void *arg)
+{
+	if (fails(FAULT_ERROR, "ioctl")) {
+		errno = ENOMEM;
+		return -1;
+	}
+	return ioctl(fd, request, arg);
+}
+
+int faulty_open(const char *path, int flags, mode_t mode);
+int faulty_open(const char *path, int flags, mode_t mode)
+{
+	if (fails(FAULT_ERROR, "open")) {
+		errno = EMFILE;
+		return -1;
+	}
+	return open(path, flags, mode);
+}
+
+int faulty_poll(struct pollfd *fds, nfds_t count, int timeout);
+int faulty_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	if (fails(FAULT_INTERRUPT, "poll")) {
+		errno = EINTR;
+		return -1;
+	}
+	return poll(fds, count, timeout);
+}
+
+FILE *faulty_open_memstream(char **text, size_t *length);
+FILE *faulty_open_memstream(char **text, size_t *length)
+{
+	if (fails(FAULT_ERROR, "open_memstream")) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	return open_memstream(text, length);
+}
+
+int faulty_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg);
+int faulty_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run)(void *), void *arg)
+{
+	return fails(FAULT_ERROR, "pthread_create") ? EAGAIN : pthread_create(thread, attributes, run, arg);
+}

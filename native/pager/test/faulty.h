@@ -1,0 +1,23 @@
+/*
+ * faulty.h - makes the n-th system or library call of the pager fail.
+ *
+ * The pager's objects are linked with their calls renamed (faulty.syms); those of the test program itself are not
+ * affected. One call fails each time it is set up, so a loop over n reaches every failure there is.
+ */
+#ifndef BOUGH_TEST_FAULTY_H
+#define BOUGH_TEST_FAULTY_H
+
+#include <stdbool.h>
+
+enum fault_kind {
+	FAULT_ERROR,     /* the call fails, with an error typical of it */
+	FAULT_INTERRUPT, /* EINTR where that can happen: nobody may notice */
+	FAULT_SHORT,     /* half of what was asked for: nobody may notice */
+};
+
+/* The n-th call from now (1: the next) fails; 0: none. */
+void faulty_arm(enum fault_kind kind, long n);
+/* Whether it came to that; the name of the call. Disarms. */
+bool faulty_disarm(const char **name);
+
+#endif

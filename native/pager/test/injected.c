@@ -1,0 +1,62 @@
+/*
+ * injected.c - every call the pager makes in a branch fails once: n = 1, 2, ... until a branch gets by untouched.
+ *
+ * Whatever fails: the machine runs, no protection holds a writer, and the next branch is exact. A branch that says
+ * ok in spite of a failure is compared like any other. Interrupted and short calls may not even be noticed.
+ */
+#define _GNU_SOURCE
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "fake_vmm.h"
+#include "faulty.h"
+
+/* Returns false when the branch made fewer than n calls. */
+static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum fault_kind kind, long n)
+{
+	const char *name;
+
+	faulty_arm(kind, n);
+	struct branch_outcome outcome = vmm_branch(vmm, plan);
+	bool hit = faulty_disarm(&name);
+	if (!hit) {
+		CHECK(outcome.ok, "errno %d, %s", outcome.error, outcome.operation);
+		vmm_forget(vmm);
+		return false;
+	}
+	tally->injected++;
+	CHECK(kind == FAULT_ERROR || outcome.ok, "call %ld, %s: errno %d, %s", n, name, outcome.error, outcome.operation);
+	vmm_check_alive(vmm);
+	vmm_forget(vmm);
+	struct branch_plan next = *plan;
+	outcome = vmm_branch(vmm, &next);
+	CHECK(outcome.ok, "after call %ld, %s, failed: errno %d, %s", n, name, outcome.error, outcome.operation);
+	vmm_forget(vmm);
+	return true;
+}
+
+void scenario_injected(const char *dir, uint64_t seed)
+{
+	static const struct branch_plan modes[] = {
+		{.mode = "live", .tracking = "async", .before = true, .disk = true, .deadline_ms = 20000},
+		{.mode = "live", .tracking = "sync", .disk = true, .deadline_ms = 20000}, /* armed: all pages are written */
+		{.mode = "diff", .durable = true, .disk = true, .deadline_ms = 20000},
+		{.mode = "full", .deadline_ms = 20000},
+	};
+	struct vmm vmm;
+
+	vmm_start(&vmm, dir, seed, 0, 10 * 1024 * 1024);
+	vmm.machine.disk_chunk_bytes = 512;
+	for (size_t i = 0; i < vmm.machine.vcpu_count; i++)
+		vmm.machine.vcpus[i].pattern = PATTERN_FEW;
+	for (size_t page = 0; page < vmm.machine.page_count; page++)
+		machine_write_page(&vmm.machine, page, page + 1);
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		for (int kind = FAULT_ERROR; kind <= FAULT_SHORT; kind++) {
+			long n = 1;
+			while (fail_call(&vmm, &modes[m], (enum fault_kind)kind, n))
+				n += n < 48 ? 1 : n / 4; /* the sweep makes the same two calls thousands of times */
+		}
+	}
+}

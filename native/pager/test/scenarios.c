@@ -1,0 +1,302 @@
+/*
+ * scenarios.c - what the fake VMM goes through: random lineages, a misbehaving QMP, odd requests, a full store.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "../protocol.h"
+#include "check.h"
+#include "fake_vmm.h"
+
+#define MIB (1024 * 1024ul)
+
+static void choose_load(struct vmm *vmm)
+{
+	struct machine *machine = &vmm->machine;
+	uint64_t *random = &vmm->random;
+
+	for (size_t i = 0; i < machine->vcpu_count; i++)
+		if (random_below(random, 2))
+			machine->vcpus[i].pattern = (int)random_below(random, PATTERN_COUNT);
+	machine->disk_chunk_bytes = random_below(random, 3) ? 512 * (1 + random_below(random, 16)) : 0;
+	vmm->qmp.dawdle_us = random_below(random, 3) ? 0 : (unsigned)random_below(random, 6000);
+}
+
+static struct branch_plan choose_branch(struct vmm *vmm)
+{
+	uint64_t *random = &vmm->random;
+	struct branch_plan plan = {.deadline_ms = 20000};
+	uint64_t mode = random_below(random, 10);
+
+	plan.mode = mode < 7 ? "live" : mode < 9 ? "diff" : "full";
+	plan.tracking = random_below(random, 3) == 0 ? "sync" : random_below(random, 2) ? "async" : NULL;
+	plan.before = random_below(random, 2);
+	plan.disk = random_below(random, 2);
+	plan.durable = mode >= 7 && random_below(random, 2);
+	return plan;
+}
+
+void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big)
+{
+	struct vmm vmm;
+	uint64_t lineage = seed;
+	size_t ram_bytes = (4ul << random_below(&lineage, 3)) * MIB;
+
+	if (big)
+		ram_bytes = (96 + 32 * random_below(&lineage, 3)) * MIB;
+	vmm_start(&vmm, dir, seed + depth * 1000003, depth, ram_bytes);
+	size_t branches = big ? 2 + depth : 3 + random_below(&vmm.random, 6);
+	for (size_t i = 0; i < branches; i++) {
+		choose_load(&vmm);
+		if (big) /* tens of MiB rewritten without rest */
+			vmm.machine.vcpus[0].pattern = PATTERN_REGION;
+		if (random_below(&vmm.random, 2))
+			usleep((useconds_t)random_below(&vmm.random, big ? 200000 : 5000));
+		struct branch_plan plan = choose_branch(&vmm);
+		bool keep = i + 1 == branches;
+		if (big)
+			plan.mode = "live", plan.durable = false;
+		if (keep && strcmp(plan.mode, "full") == 0)
+			plan.mode = "diff"; /* a flat layer over the others is right too, but what a child needs is this */
+		struct branch_outcome outcome = vmm_branch(&vmm, &plan);
+		CHECK(outcome.ok, "errno %d, %s", outcome.error, outcome.operation);
+		if (keep)
+			vmm_keep(&vmm);
+		else
+			vmm_forget(&vmm);
+	}
+	vmm_check_alive(&vmm);
+}
+
+static void wait_for_saves(struct vmm *vmm, unsigned saves)
+{
+	for (int i = 0; i < 5000 && vmm->qmp.saves < saves; i++)
+		usleep(1000);
+	CHECK(vmm->qmp.saves >= saves, "the machine was never run again");
+}
+
+void scenario_qmp_faults(const char *dir, uint64_t seed)
+{
+	static const struct {
+		enum qmp_script script;
+		int error;
+		bool saves;  /* the machine is stopped and run again, sooner or later */
+		int opened;  /* what becomes of the open: 1, 0 not tried, -1 refused */
+		unsigned deadline_ms;
+	} cases[] = {
+		{QMP_NO_GREETING, ETIMEDOUT, false, 0, 50},
+		{QMP_BEFORE_FAILS, EREMOTEIO, false, 0, 5000},
+		{QMP_SAVE_FAILS_FIRST, EREMOTEIO, true, 0, 5000},
+		{QMP_SAVE_FAILS_LAST, EREMOTEIO, true, 1, 5000},
+		{QMP_CLOSES, ECONNRESET, true, 0, 5000},
+		{QMP_LATE_OPEN, ETIMEDOUT, true, -1, 100},
+		{QMP_LATE_REPLY, ETIMEDOUT, true, 1, 200},
+		{QMP_NEVER_OPENS, ENOTCONN, true, 0, 5000},
+		{QMP_JUNK, EPROTO, true, -1, 5000},
+	};
+	static const struct branch_plan modes[] = {{.mode = "live", .tracking = "async"},
+						   {.mode = "live", .tracking = "sync"},
+						   {.mode = "diff", .durable = true},
+						   {.mode = "full"}};
+	struct vmm vmm;
+
+	vmm_start(&vmm, dir, seed, 0, 12 * MIB);
+	vmm.machine.vcpus[0].pattern = PATTERN_RANDOM;
+	usleep(20000);
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			struct branch_plan plan = modes[m];
+			unsigned saves = vmm.qmp.saves;
+
+			plan.script = cases[i].script;
+			plan.before = cases[i].script == QMP_BEFORE_FAILS;
+			plan.disk = i % 2;
+			plan.deadline_ms = cases[i].deadline_ms;
+			vmm.qmp.script_ms = cases[i].deadline_ms + 100;
+			struct branch_outcome outcome = vmm_branch(&vmm, &plan);
+			CHECK(!outcome.ok && !outcome.ran, "script %d: the branch works", (int)plan.script);
+			CHECK(outcome.error == cases[i].error, "script %d: errno %d, %s", (int)plan.script, outcome.error,
+			      outcome.operation);
+			if (cases[i].saves)
+				wait_for_saves(&vmm, saves + 1);
+			int opened = vmm.qmp.opened;
+			CHECK(!cases[i].saves || (opened > 0) - (opened < 0) == cases[i].opened, "script %d: opened %d",
+			      (int)plan.script, opened);
+			CHECK(opened >= 0 || access(vmm_path(&vmm, "state"), F_OK) != 0, "a refused open made the file");
+			vmm_check_recovers(&vmm);
+		}
+	}
+}
+
+static void expect_error(struct vmm *vmm, int error)
+{
+	CHECK(client_read(&vmm->client), "the pager hung up");
+	CHECK(client_is(&vmm->client, "error"), "%s", vmm->client.line);
+	CHECK(client_number(&vmm->client, "errno") == (uint64_t)error, "%s", vmm->client.line);
+}
+
+static void reconnect(struct vmm *vmm)
+{
+	client_close(&vmm->client);
+	client_connect(&vmm->client, vmm->control_path);
+}
+
+static void expect_hello(struct vmm *vmm)
+{
+	client_sendf(&vmm->client, "hello\n");
+	CHECK(client_read(&vmm->client) && client_is(&vmm->client, "ok"), "no answer");
+}
+
+static void send_junk(struct vmm *vmm)
+{
+	struct client *client = &vmm->client;
+	uint64_t *random = &vmm->random;
+
+	for (int i = 0; i < 200; i++) {
+		char junk[512];
+		size_t length = random_below(random, sizeof(junk));
+		for (size_t at = 0; at < length; at++) {
+			junk[at] = (char)random_next(random);
+			if (junk[at] == '\n')
+				junk[at] = '\t';
+		}
+		client_send(client, junk, length);
+		client_send(client, "\n", 1);
+		expect_error(vmm, ENOSYS);
+	}
+	/* A line that never ends: the pager hangs up, and serves whoever comes next. */
+	char *endless = malloc(PAGER_LINE_MAX + 1000);
+	memset(endless, 'a', PAGER_LINE_MAX + 1000);
+	client_send(client, endless, PAGER_LINE_MAX + 1000);
+	CHECK(!client_read(client), "%s", client->line);
+	free(endless);
+	reconnect(vmm);
+	expect_hello(vmm);
+	/* More fields than a request can have. */
+	client_sendf(client, "map\tmarker=%s/marker", vmm->dir);
+	for (int i = 0; i < 5000; i++)
+		client_sendf(client, "\tlayer=x");
+	client_sendf(client, "\n");
+	expect_error(vmm, E2BIG);
+}
+
+static void send_bad_branches(struct vmm *vmm)
+{
+	static const char *const bad[] = {
+		"branch",
+		"branch\tmode=live",
+		"branch\tmode=warm\tlayer=/x\tstate=/y\tdeadline_ms=100",
+		"branch\tmode=live\ttracking=none\tlayer=/x\tstate=/y\tdeadline_ms=100",
+		"branch\tmode=live\tlayer=/x\tstate=/y",
+		"branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=junk",
+		"branch\tmode=live\tlayer=/x\tstate=/with\"quote\tdeadline_ms=100",
+		"branch\tmode=live\tlayer=/x\tstate=/with\\backslash\tdeadline_ms=100",
+		"branch\tmode=live\tlayer=/x\tstate=/with\x01control\tdeadline_ms=100",
+		"branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=100\toverlay=/z",
+	};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		client_sendf(&vmm->client, "%s\n", bad[i]);
+		expect_error(vmm, EINVAL);
+	}
+	/* A state path no kernel would open. */
+	char *path = malloc(20001);
+	memset(path, 'p', 20000);
+	path[20000] = '\0';
+	client_sendf(&vmm->client, "branch\tmode=live\tlayer=%s/long\tstate=/%s\tdeadline_ms=1000\n", vmm->dir, path);
+	expect_error(vmm, EINVAL);
+	free(path);
+	/* A layer that is there already is not overwritten. */
+	client_sendf(&vmm->client, "branch\tmode=live\tlayer=%s/marker\tstate=/y\tdeadline_ms=100\n", vmm->dir);
+	expect_error(vmm, EEXIST);
+}
+
+/* A daemon that dies in the middle of a branch. */
+static void disconnect_mid_branch(struct vmm *vmm)
+{
+	for (int i = 0; i < 20; i++) {
+		unsigned saves = vmm->qmp.saves;
+		vmm->serial++;
+		vmm->qmp.dawdle_us = 3000;
+		client_sendf(&vmm->client, "branch\tmode=live\ttracking=%s\tlayer=%s\tstate=%s\tdeadline_ms=20000\n",
+			     i % 2 ? "sync" : "async", vmm_path(vmm, "layer"), vmm_path(vmm, "state"));
+		usleep((useconds_t)random_below(&vmm->random, 6000));
+		reconnect(vmm);
+		expect_hello(vmm); /* answered only when the branch is over */
+		wait_for_saves(vmm, saves + 1);
+		vmm_check_recovers(vmm);
+	}
+	vmm->qmp.dawdle_us = 0;
+}
+
+void scenario_requests(const char *dir, uint64_t seed)
+{
+	struct vmm vmm;
+	char path[192];
+
+	vmm_start(&vmm, dir, seed, 0, 12 * MIB);
+	client_sendf(&vmm.client, "map\tmarker=%s/marker\n", dir);
+	expect_error(&vmm, EALREADY);
+	send_junk(&vmm);
+	send_bad_branches(&vmm);
+	/* Two requests in one piece, one request in many. */
+	client_sendf(&vmm.client, "hello\nhello\n");
+	for (int i = 0; i < 2; i++)
+		CHECK(client_read(&vmm.client) && client_is(&vmm.client, "ok"), "no answer");
+	for (const char *at = "hello\n"; *at; at++) {
+		client_send(&vmm.client, at, 1);
+		usleep(500);
+	}
+	CHECK(client_read(&vmm.client) && client_is(&vmm.client, "ok"), "no answer");
+	disconnect_mid_branch(&vmm);
+	snprintf(path, sizeof(path), "%s/long", dir);
+	CHECK(access(path, F_OK) != 0, "a refused request left a file");
+}
+
+/* The layer's store has room for so many bytes: what is written beyond them fails in a different phase each time. */
+static void branch_into(struct vmm *vmm, const char *store, size_t room_bytes, const struct branch_plan *mode)
+{
+	const char *dir = vmm->dir;
+	char options[64];
+
+	snprintf(options, sizeof(options), "size=%zu", room_bytes);
+	CHECK(mount("none", store, "tmpfs", 0, options) == 0, "errno %d", errno);
+	vmm->dir = store;
+	struct branch_outcome outcome = vmm_branch(vmm, mode);
+	CHECK(outcome.ok || outcome.error == ENOSPC, "%zu bytes: errno %d, %s", room_bytes, outcome.error,
+	      outcome.operation);
+	vmm_check_alive(vmm);
+	vmm_forget(vmm);
+	CHECK(umount(store) == 0, "files are open after a branch: errno %d", errno);
+	vmm->dir = dir;
+	vmm_check_recovers(vmm);
+}
+
+void scenario_full_store(const char *dir, uint64_t seed)
+{
+	static const struct branch_plan modes[] = {{.mode = "live", .tracking = "async", .deadline_ms = 20000},
+						   {.mode = "live", .tracking = "sync", .deadline_ms = 20000},
+						   {.mode = "diff", .deadline_ms = 20000},
+						   {.mode = "full", .disk = true, .deadline_ms = 20000}};
+	struct vmm vmm;
+	char store[192];
+
+	if (geteuid() != 0 || unshare(CLONE_NEWNS) < 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0) {
+		printf("fake_vmm: not root: no branch into a full tmpfs\n");
+		return;
+	}
+	snprintf(store, sizeof(store), "%s/store", dir);
+	CHECK(mkdir(store, 0700) == 0, "errno %d", errno);
+	vmm_start(&vmm, dir, seed, 0, 16 * MIB);
+	vmm.machine.vcpus[0].pattern = PATTERN_RANDOM;
+	usleep(50000);
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++)
+		for (size_t room = 64 * 1024; room <= 32 * MIB; room = room * 2 - random_below(&vmm.random, room / 2))
+			branch_into(&vmm, store, room, &modes[m]);
+}
