@@ -110,7 +110,12 @@ interface NextOverlay {
 }
 
 /** Everything before the pager's work; the guest runs. */
-async function prepare(sandbox: Sandbox, draft: Draft, mode: BranchMode, context: HostContext): Promise<Prepared> {
+async function prepare(
+  sandbox: Sandbox,
+  draft: Draft,
+  mode: BranchMode,
+  context: HostContext,
+): Promise<Prepared> {
   const { record } = sandbox;
   const { size: overlayBytes } = await stat(record.overlay.path);
   const next = overlayBytes > TAIL_LIMIT_BYTES ? await addNextOverlay(sandbox, context) : undefined;

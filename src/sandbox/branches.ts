@@ -23,7 +23,12 @@ export class Branches {
   }
 
   /** Branches and waits as asked; the view is `writing` for `wait: false`. Throws BoughError. */
-  async run(sandbox: Sandbox, mode: BranchMode, tag: string | undefined, wait: BranchWait): Promise<SnapshotView> {
+  async run(
+    sandbox: Sandbox,
+    mode: BranchMode,
+    tag: string | undefined,
+    wait: BranchWait,
+  ): Promise<SnapshotView> {
     if (this.#underWay.size >= this.#limit) throw new BoughError('too_many_branches', { limit: this.#limit });
     const attempt = { operation: 'branch the sandbox', sandboxId: sandbox.id };
     return catalogued(attempt, async () => {
@@ -52,5 +57,7 @@ export class Branches {
 }
 
 function madeUpTag(sandbox: Sandbox): string {
-  return `branch-${sandbox.id.slice(0, 8)}-${randomInt(36 ** 6).toString(36).padStart(6, '0')}`;
+  return `branch-${sandbox.id.slice(0, 8)}-${randomInt(36 ** 6)
+    .toString(36)
+    .padStart(6, '0')}`;
 }

@@ -38,7 +38,11 @@ export async function createSnapshot(
   await makeSandboxFolders(paths);
 
   const base = await layBase(image, request.image !== undefined, paths);
-  const overlay: DiskRef = { id: newId(), format: 'qcow2', path: join(paths.stateDir, 'disk', 'overlay.qcow2') };
+  const overlay: DiskRef = {
+    id: newId(),
+    format: 'qcow2',
+    path: join(paths.stateDir, 'disk', 'overlay.qcow2'),
+  };
   await context.overlays.create(overlay.path, image.rootfsBytes);
   const machine = await bootMachine(context, request, image);
   const vm = await startVm(context.vmHost, {

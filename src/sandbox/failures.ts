@@ -9,7 +9,14 @@ import { errorCode } from '../base/index.js';
 import { BoughError } from '../contract/index.js';
 import { PagerDisconnected, PagerError } from '../pager/index.js';
 import { QmpCommandError, QmpDisconnected, QmpTimeout } from '../qmp/index.js';
-import { IntegrityError, NoSpace, SnapshotInUse, SnapshotNotFound, SnapshotUnusable, TagExists } from '../store/index.js';
+import {
+  IntegrityError,
+  NoSpace,
+  SnapshotInUse,
+  SnapshotNotFound,
+  SnapshotUnusable,
+  TagExists,
+} from '../store/index.js';
 import { DeviceStateRejected, VmmGone, VmmStartFailed } from '../vmm/index.js';
 
 /** What was attempted, for messages: `operation` completes "QEMU failed to ...". */
@@ -35,7 +42,8 @@ export function toCatalogue(error: unknown, attempt: Attempt): unknown {
 
 function fromStore(cause: unknown): BoughError | undefined {
   const options = { cause };
-  if (cause instanceof SnapshotNotFound) return new BoughError('snapshot_not_found', { tag: cause.tag }, options);
+  if (cause instanceof SnapshotNotFound)
+    return new BoughError('snapshot_not_found', { tag: cause.tag }, options);
   if (cause instanceof TagExists) return new BoughError('tag_exists', { tag: cause.tag }, options);
   if (cause instanceof SnapshotUnusable) {
     return new BoughError('snapshot_not_usable', { tag: cause.tag, missing: cause.reason }, options);
@@ -43,7 +51,9 @@ function fromStore(cause: unknown): BoughError | undefined {
   if (cause instanceof SnapshotInUse) {
     const { tag, holders } = cause;
     const named = (kind: string): string[] =>
-      holders.filter((holder) => holder.startsWith(`${kind} `)).map((holder) => holder.slice(kind.length + 1));
+      holders
+        .filter((holder) => holder.startsWith(`${kind} `))
+        .map((holder) => holder.slice(kind.length + 1));
     return new BoughError(
       'snapshot_in_use',
       { tag, snapshots: named('snapshot'), sandboxes: named('sandbox') },
@@ -63,7 +73,14 @@ function fromStore(cause: unknown): BoughError | undefined {
   return undefined;
 }
 
-const QEMU_ERRORS = [VmmStartFailed, VmmGone, DeviceStateRejected, QmpCommandError, QmpTimeout, QmpDisconnected];
+const QEMU_ERRORS = [
+  VmmStartFailed,
+  VmmGone,
+  DeviceStateRejected,
+  QmpCommandError,
+  QmpTimeout,
+  QmpDisconnected,
+];
 
 function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError | undefined {
   const options = { cause };

@@ -11,7 +11,11 @@ const IDENTIFY_DEADLINE_MS = 30_000;
 const SEED_BYTES = 64;
 
 /** Claims a guest that boots and waits until it is warm; returns the secret it was given. */
-export async function claimGuest(hostPort: number, deadlineMs: number, signal?: AbortSignal): Promise<string> {
+export async function claimGuest(
+  hostPort: number,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<string> {
   const agent = new AgentClient({ host: '127.0.0.1', port: hostPort });
   const options = { timeoutMs: deadlineMs, ...(signal === undefined ? {} : { signal }) };
   const secret = newSecret();

@@ -12,7 +12,9 @@ export async function imageOfFiles(request: CreateSnapshotRequest): Promise<Imag
   const kernel = await facts('kernel', request.kernel ?? '');
   const rootfs = await facts('rootfs', request.rootfs ?? '');
   const initrd = request.initrd === undefined ? undefined : await facts('initrd', request.initrd);
-  const digest = createHash('sha256').update(JSON.stringify([kernel, rootfs, initrd])).digest('hex');
+  const digest = createHash('sha256')
+    .update(JSON.stringify([kernel, rootfs, initrd]))
+    .digest('hex');
   return {
     name: basename(rootfs.path),
     digest,

@@ -73,9 +73,17 @@ async function adoptOrReap(context: HostContext, id: string): Promise<void> {
   }
   const { pid, startTimeTicks, agentHostPort } = record.process;
   try {
-    const vmm = await Vmm.adopt({ name: id, pid, startTimeTicks, qmpSocketPath: paths.qmpSocket, logPath: paths.qemuLog });
+    const vmm = await Vmm.adopt({
+      name: id,
+      pid,
+      startTimeTicks,
+      qmpSocketPath: paths.qmpSocket,
+      logPath: paths.qemuLog,
+    });
     const pager = await connectPager(paths);
-    context.sandboxes.add(Sandbox.own(paths, record, { vmm, pager, agentHostPort }, context.vmHost.qemu.seccomp));
+    context.sandboxes.add(
+      Sandbox.own(paths, record, { vmm, pager, agentHostPort }, context.vmHost.qemu.seccomp),
+    );
     context.log('info', 'sandbox.adopted', { id, pid });
   } catch (error) {
     context.log('warn', 'sandbox.reaped', { id, pid, err: error });

@@ -25,7 +25,11 @@ export class OverlayTemplates {
 
   /** Creates an empty overlay for a disk of `diskBytes` at `path`, which must not exist. */
   async create(path: string, diskBytes: number): Promise<void> {
-    await copyFile(await this.#template(diskBytes), path, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    await copyFile(
+      await this.#template(diskBytes),
+      path,
+      constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE,
+    );
   }
 
   #template(diskBytes: number): Promise<string> {

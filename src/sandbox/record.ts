@@ -50,9 +50,7 @@ const recordSchema = z.object({
   switchCount: z.number(),
   branchCount: z.number(),
   lastBranchMemoryPath: z.string().optional(),
-  process: z
-    .object({ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() })
-    .optional(),
+  process: z.object({ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() }).optional(),
   /** Why it can no longer run, once that is known. */
   failure: z.string().optional(),
 });

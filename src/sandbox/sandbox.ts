@@ -35,7 +35,9 @@ export class Sandbox {
   /** Takes over a VM whose record is on disk, and watches it from now on. */
   static own(paths: SandboxPaths, record: SandboxRecord, vm: Vm, seccomp: boolean): Sandbox {
     const sandbox = new Sandbox(paths, record, vm, seccomp);
-    void vm.vmm.exited.then((exit) => sandbox.#ended(exit === 'gone' ? 'its process is gone' : describe(exit)));
+    void vm.vmm.exited.then((exit) =>
+      sandbox.#ended(exit === 'gone' ? 'its process is gone' : describe(exit)),
+    );
     return sandbox;
   }
 
@@ -57,7 +59,8 @@ export class Sandbox {
 
   /** Throws `sandbox_not_running` unless its VMM runs. */
   requireRunning(): void {
-    if (this.state !== 'running') throw new BoughError('sandbox_not_running', { id: this.id, state: this.state });
+    if (this.state !== 'running')
+      throw new BoughError('sandbox_not_running', { id: this.id, state: this.state });
   }
 
   /** Changes the record, in memory at once and then on disk. */
@@ -85,7 +88,8 @@ export class Sandbox {
   /** Bytes of anonymous memory of the VMM: an upper bound of its guest's private pages. */
   async privateBytes(): Promise<number> {
     const status = await readFile(`/proc/${this.#vm.vmm.pid}/status`, 'utf8');
-    const kib = (field: string): number => Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
+    const kib = (field: string): number =>
+      Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
     return (kib('RssAnon') + kib('VmSwap')) * 1024;
   }
 
@@ -122,10 +126,14 @@ export class Sandbox {
   async #ended(reason: string): Promise<void> {
     if (this.#removing !== undefined) return;
     const lastLine = (await this.#vm.vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
-    await this.update({ failure: lastLine === '' ? reason : `${reason}: ${lastLine}` }).catch(() => undefined);
+    await this.update({ failure: lastLine === '' ? reason : `${reason}: ${lastLine}` }).catch(
+      () => undefined,
+    );
   }
 }
 
 function describe({ code, signal }: { code: number | null; signal: NodeJS.Signals | null }): string {
-  return signal === null ? `its VMM exited with status ${code ?? 'unknown'}` : `its VMM was ended by ${signal}`;
+  return signal === null
+    ? `its VMM exited with status ${code ?? 'unknown'}`
+    : `its VMM was ended by ${signal}`;
 }

@@ -20,7 +20,6 @@ import { newRecord, writeRecord } from './record.js';
 import { Sandbox } from './sandbox.js';
 import { startVm } from './vm.js';
 
-
 /** What the caller may say about a child. */
 export interface ChildOptions {
   readonly memoryLimitMiB?: number;
@@ -41,7 +40,11 @@ export async function spawnChild(
   undo.defer(() => removeSandboxFolders(paths));
   await makeSandboxFolders(paths);
   const linked = await lease.linkInto(paths.hotDir, paths.stateDir);
-  const overlay: DiskRef = { id: newId(), format: 'qcow2', path: join(paths.stateDir, 'disk', 'overlay-0.qcow2') };
+  const overlay: DiskRef = {
+    id: newId(),
+    format: 'qcow2',
+    path: join(paths.stateDir, 'disk', 'overlay-0.qcow2'),
+  };
   await context.overlays.create(overlay.path, await diskBytes(linked.disks));
   const record = newRecord({
     id: paths.id,
@@ -54,7 +57,10 @@ export async function spawnChild(
     ...(options.metadata === undefined ? {} : { metadata: { ...options.metadata } }),
     ...(options.memoryLimitMiB === undefined ? {} : { memoryLimitMiB: options.memoryLimitMiB }),
     ...(manifest.branchedFrom === undefined ? {} : { parent: manifest.branchedFrom }),
-    layers: linked.layers.map((layer) => ({ ...layer, runs: layer.runs.map(([at, length]) => [at, length]) })),
+    layers: linked.layers.map((layer) => ({
+      ...layer,
+      runs: layer.runs.map(([at, length]) => [at, length]),
+    })),
     disks: [...linked.disks],
     overlay,
     overlayNode: diskNodeName(linked.disks.length),

@@ -75,7 +75,9 @@ export async function connectPager(paths: SandboxPaths): Promise<PagerClient> {
   const { version } = await pager.hello();
   if (version === PAGER_PROTOCOL_VERSION) return pager;
   await pager.close();
-  throw new Error(`The pager speaks protocol ${version}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`);
+  throw new Error(
+    `The pager speaks protocol ${version}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`,
+  );
 }
 
 function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
