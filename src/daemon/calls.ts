@@ -6,7 +6,14 @@
  */
 
 import type { FastifyReply } from 'fastify';
-import type { RouteBody, RouteName, RouteParams, RouteQuery, RouteReply } from '../contract/index.js';
+import {
+  BoughError,
+  type RouteBody,
+  type RouteName,
+  type RouteParams,
+  type RouteQuery,
+  type RouteReply,
+} from '../contract/index.js';
 
 export interface Call<N extends RouteName> {
   readonly params: RouteParams<N>;
@@ -45,7 +52,7 @@ export class RunningCalls {
   /** Resolves when no call runs any more; after `deadlineMs` aborts those that do, and waits for half as long again. */
   async drain(deadlineMs: number): Promise<void> {
     if (await this.#waitIdle(deadlineMs)) return;
-    for (const controller of this.#running) controller.abort(new Error('the daemon is shutting down'));
+    for (const controller of this.#running) controller.abort(new BoughError('shutting_down'));
     await this.#waitIdle(deadlineMs / 2);
   }
 

@@ -21,7 +21,8 @@ export async function sendFailure(
 ): Promise<void> {
   const failure = translate(error, request);
   const status = statusOf(failure, request.routeOptions.config.route);
-  if (status >= 500) request.log.error({ err: error, code: failure.code }, failure.message);
+  if (status >= 500 && !reply.raw.destroyed)
+    request.log.error({ err: error, code: failure.code }, failure.message);
   else request.log.debug({ code: failure.code }, failure.message);
   void reply.header('x-request-id', request.id);
   if (status === 503) void reply.header('retry-after', retryAfterSecs);

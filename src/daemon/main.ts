@@ -8,13 +8,14 @@
 
 import { pino } from 'pino';
 import { loadConfig, type SettingName } from './config.js';
-import { openConfiguredHost } from './open-host.js';
+import type { OpenHost } from './open-host.js';
 import { requiredTokenCheck, serve } from './serve.js';
 
 /** Resolves when the daemon was told to stop and has. Throws `ConfigError` when it may not start. */
 export async function runDaemon(
   flags: Partial<Record<SettingName, string>>,
   env: Readonly<Record<string, string | undefined>>,
+  openHost: OpenHost = openLazily,
 ): Promise<void> {
   process.umask(0o077);
   const config = loadConfig(flags, env);
@@ -26,7 +27,7 @@ export async function runDaemon(
     process.exit(1);
   });
 
-  const host = await openConfiguredHost(config, log);
+  const host = await openHost(config, log);
   try {
     const daemon = await serve(config, host, { log });
     const signal = await stopSignal();
@@ -37,6 +38,12 @@ export async function runDaemon(
   }
   log.info('stopped');
 }
+
+/** A daemon that may not start says so without loading the domain. */
+const openLazily: OpenHost = async (config, log) => {
+  const { openConfiguredHost } = await import('./open-host.js');
+  return openConfiguredHost(config, log);
+};
 
 /** Resolves with the first signal to stop; from then on another one exits at once. */
 async function stopSignal(): Promise<NodeJS.Signals> {

@@ -5,8 +5,11 @@ import type { Host } from '../sandbox/host.js';
 import { openHost } from '../sandbox/open-host.js';
 import type { Config } from './config.js';
 
+/** Makes the host a daemon serves. */
+export type OpenHost = (config: Config, log: FastifyBaseLogger) => Promise<Host>;
+
 /** Opens the host a configuration describes: locks its state directory, adopts and reaps what is left from before. */
-export async function openConfiguredHost(config: Config, log: FastifyBaseLogger): Promise<Host> {
+export const openConfiguredHost: OpenHost = async (config, log) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
   return openHost({
     stateDir,
@@ -15,4 +18,4 @@ export async function openConfiguredHost(config: Config, log: FastifyBaseLogger)
     maxConcurrentBranches,
     log: (level, event, facts) => log[level](facts, event),
   });
-}
+};

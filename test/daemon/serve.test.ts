@@ -163,7 +163,7 @@ describe('stopping', () => {
         });
         await new Promise((resolve) => setTimeout(resolve, 50));
         await daemon.close();
-        assert.equal((await running).status, 500);
+        assert.equal((await running).status, 503);
       },
       script,
       { drainMs: 50 },

@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { runDaemon } from '../../src/daemon/main.js';
+import { fakeHost } from '../support/fake-host.js';
+
+const quiet = { BOUGH_LOG_LEVEL: 'silent' };
+
+describe('runDaemon()', () => {
+  it('serves until SIGTERM, then lets go of the host', async () => {
+    const events: string[] = [];
+    const host = fakeHost({
+      close: () => {
+        events.push('host closed');
+        return Promise.resolve();
+      },
+    });
+    const running = runDaemon({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, quiet, () => {
+      events.push('host opened');
+      setTimeout(() => process.emit('SIGTERM'), 200);
+      return Promise.resolve(host);
+    });
+    await running;
+    assert.deepEqual(events, ['host opened', 'host closed']);
+    process.removeAllListeners('SIGTERM');
+    process.removeAllListeners('SIGINT');
+  });
+
+  it('refuses what may not start before it opens a host', async () => {
+    const open = () => Promise.reject(new Error('opened'));
+    await assert.rejects(runDaemon({ listen: '0.0.0.0:0' }, quiet, open), /without a token/);
+    await assert.rejects(runDaemon({ logLevel: 'x' }, quiet, open), /--log-level/);
+  });
+
+  it('closes the host when it cannot listen', async () => {
+    let isClosed = false;
+    const close = () => {
+      isClosed = true;
+      return Promise.resolve();
+    };
+    const listen = '[2001:db8::1]:0';
+    const dir = await mkdtemp(join(tmpdir(), 'bough-main-'));
+    const tokenFile = join(dir, 'token');
+    await writeFile(tokenFile, 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y', { mode: 0o600 });
+    const open = () => Promise.resolve(fakeHost({ close }));
+    await assert.rejects(runDaemon({ listen, tokenFile }, quiet, open), /Cannot listen on|EAFNOSUPPORT/);
+    await rm(dir, { recursive: true });
+    assert.ok(isClosed);
+  });
+});
