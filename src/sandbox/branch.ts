@@ -131,6 +131,7 @@ async function prepare(
       statePath: draft.vmstatePath,
       deadlineMs: live ? LIVE_DEADLINE_MS : STOPPED_DEADLINE_MS,
       disk: { overlayPath: (next?.disk ?? record.overlay).path, tailPath: draft.tail.path },
+      ...(live ? {} : { durableLayerPath: draft.durableMemoryPath }),
       ...(next === undefined ? {} : { before: switchCommand(record.overlayNode, next.node) }),
     },
   };
@@ -197,7 +198,11 @@ async function publish(
 ): Promise<SnapshotView> {
   const { record } = sandbox;
   const snapshot = await draft.publish({
-    memory: { runs: captured.runs, logicalBytes: record.machine.memoryMiB * BYTES_PER_MIB },
+    memory: {
+      runs: captured.runs,
+      logicalBytes: record.machine.memoryMiB * BYTES_PER_MIB,
+      isDurable: mode !== 'live',
+    },
     machine: record.machine,
     image: record.image,
     agent: record.agent,

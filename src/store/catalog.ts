@@ -56,6 +56,8 @@ export class StoredEntry {
   persistError: Error | undefined;
   persistAbort = new AbortController();
   durableReservation: Reservation | undefined;
+  /** The capture itself wrote and fsynced the own layer to the durable tier, in this process. */
+  memoryIsDurable = false;
   /** Who holds a lease. */
   readonly leases = new Set<{ readonly holder: string }>();
   lastUsedMs = 0;

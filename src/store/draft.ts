@@ -80,6 +80,7 @@ export class DraftFolder implements Draft {
   readonly tag: string;
   readonly memoryPath: string;
   readonly vmstatePath: string;
+  readonly durableMemoryPath: string;
   readonly tail: DiskRef;
   /** Staging folder in the durable tier. */
   readonly durableStaging: string;
@@ -104,6 +105,7 @@ export class DraftFolder implements Draft {
     this.durableStaging = context.durable.writing(entry.id);
     this.memoryPath = join(this.#hotStaging, MEMORY_FILE);
     this.vmstatePath = join(this.#hotStaging, VMSTATE_FILE);
+    this.durableMemoryPath = join(this.durableStaging, MEMORY_FILE);
     this.tail = { id: entry.id, format: 'qcow2', path: join(this.#hotStaging, diskFile(entry.id, 'qcow2')) };
   }
 
@@ -207,7 +209,7 @@ export class DraftFolder implements Draft {
       await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
       await rename(this.durableStaging, this.#context.durable.ready(this.id));
       await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
-      return this.#succeed(manifest);
+      return this.#succeed(manifest, fields.memory.isDurable === true);
     } catch (error) {
       await this.#end(undefined);
       throw error;
@@ -264,10 +266,11 @@ export class DraftFolder implements Draft {
     } satisfies Manifest);
   }
 
-  #succeed(manifest: Manifest): SnapshotView {
+  #succeed(manifest: Manifest, memoryIsDurable: boolean): SnapshotView {
     const { catalog } = this.#context;
     const stored = new StoredEntry(manifest, { hot: true, durable: false });
     stored.durableReservation = this.#durableReservation;
+    stored.memoryIsDurable = memoryIsDurable;
     this.#hotReservation?.release();
     catalog.put(stored);
     this.#entry.settled.resolve();

@@ -7,12 +7,12 @@
  *
  * Not handled: a second try in the same process after a failure; the next start of the daemon makes one.
  */
-import { mkdir, rename, rm } from 'node:fs/promises';
+import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fsyncPath } from '../base/index.js';
 import type { StoredEntry } from './catalog.js';
 import { fileExists, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
-import { copyLayer, copyWholeFile, fileDigest } from './copy.js';
+import { copyLayer, copyWholeFile, fileDigest, layerDigest } from './copy.js';
 import { IntegrityError } from './errors.js';
 import { MANIFEST_CHECKSUM_FILE, MANIFEST_FILE, writeManifest } from './manifest-file.js';
 import {
@@ -56,7 +56,7 @@ export function schedulePersist(context: StoreContext, entry: StoredEntry): void
 async function persist(context: StoreContext, entry: StoredEntry, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const staging = context.durable.ready(entry.id);
-  await removeCopies(staging);
+  await removeCopies(staging, entry.memoryIsDurable);
   await mkdir(join(staging, 'layers'), { mode: 0o700 });
   const layers: ManifestLayer[] = [];
   for (const layer of entry.manifest.layers) layers.push(await persistLayer(context, entry, layer, signal));
@@ -91,7 +91,11 @@ async function persistLayer(
     }
   }
   const source = join(hotFolder(context, entry), layer.file);
-  const sha256 = await copyLayer(source, layer, { path: destination, durable: true, mode: 0o400 }, signal);
+  const isThere = entry.memoryIsDurable && layer.file === MEMORY_FILE;
+  if (isThere) await chmod(destination, 0o400);
+  const sha256 = isThere
+    ? await layerDigest(source, layer.runs, signal)
+    : await copyLayer(source, layer, { path: destination, durable: true, mode: 0o400 }, signal);
   if (layer.sha256 !== undefined && layer.sha256 !== sha256) {
     throw new IntegrityError(entry.tag, layer.file, 'does not match its digest');
   }
@@ -143,9 +147,9 @@ async function persistVmstate(
   return { ...vmstate, sha256 };
 }
 
-/** Removes everything of an earlier attempt; the disk files, which were there before any attempt, stay. */
-async function removeCopies(staging: string): Promise<void> {
+/** Removes everything of an earlier attempt; what was there before any attempt (disk files, an fsynced layer) stays. */
+async function removeCopies(staging: string, keepMemory = false): Promise<void> {
   for (const name of [MEMORY_FILE, VMSTATE_FILE, MANIFEST_FILE, MANIFEST_CHECKSUM_FILE, 'layers']) {
-    await removeAll(join(staging, name));
+    if (!(keepMemory && name === MEMORY_FILE)) await removeAll(join(staging, name));
   }
 }

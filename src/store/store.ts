@@ -60,6 +60,8 @@ export interface Draft {
   /** Where the capture writes the own memory layer (sparse) and the device state: hot tier, the files do not exist yet. */
   readonly memoryPath: string;
   readonly vmstatePath: string;
+  /** Where a capture may write and fsync a second copy of the memory layer, which then need not be copied to become durable. */
+  readonly durableMemoryPath: string;
   /** Where the capture writes the disk's tail, if there is one: hot tier, qcow2, the file does not exist yet. */
   readonly tail: DiskRef;
   /** Hard-links what the snapshot stands on, bottom first; before the pause. Throws NoSpace or the I/O error. */

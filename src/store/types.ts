@@ -60,8 +60,12 @@ export interface CaptureFacts {
 
 /** What a finished capture is published with. */
 export interface PublishFields extends CaptureFacts {
-  /** Of the draft's own `memoryPath`. */
-  readonly memory: { readonly runs: readonly Run[]; readonly logicalBytes: number };
+  /** Of the draft's own `memoryPath`; `isDurable` when `durableMemoryPath` holds the same, fsynced. */
+  readonly memory: {
+    readonly runs: readonly Run[];
+    readonly logicalBytes: number;
+    readonly isDurable?: boolean;
+  };
   readonly machine: MachineIdentity;
   readonly image: ImageIdentity;
   readonly agent: AgentAccess;

@@ -1,0 +1,70 @@
+/**
+ * A real host for tests, with a warm template to start from: image and snapshot are made once per machine.
+ *
+ * Both live in a folder outside the checkout, keyed by what they are made of, so a second run starts in seconds. The
+ * store there is locked by whoever uses it: test files that need it run one at a time.
+ */
+import { createHash } from 'node:crypto';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { loadConfig } from '../../src/daemon/config.js';
+import { buildImage, findImage, type Image } from '../../src/image/index.js';
+import type { Host } from '../../src/sandbox/host.js';
+import { openHost } from '../../src/sandbox/open-host.js';
+import { DEVICE_LAYOUT } from '../../src/sandbox/create-snapshot.js';
+import { MANIFEST_VERSION } from '../../src/store/index.js';
+import { probeQemu } from '../../src/vmm/index.js';
+
+export const TEMPLATE_TAG = 'python-numpy';
+
+/** The folders of a host, as `openHost` and `bough serve` take them. */
+export interface TestFolders {
+  readonly stateDir: string;
+  readonly hotDir: string;
+  readonly cacheDir: string;
+}
+
+/** Builds the image unless it is there. */
+export async function testImage(name = 'python-numpy'): Promise<Image> {
+  const { cacheDir } = loadConfig({}, process.env);
+  const known = await findImage(cacheDir, name);
+  return known ?? buildImage(cacheDir, name, { onProgress: (words) => process.stderr.write(`${words}\n`) });
+}
+
+/** The shared folders in which the template is kept. */
+export async function sharedFolders(): Promise<TestFolders> {
+  const { cacheDir } = loadConfig({}, process.env);
+  const image = await testImage();
+  const { version } = await probeQemu();
+  const key = createHash('sha256')
+    .update(JSON.stringify([image.digest, version, DEVICE_LAYOUT, MANIFEST_VERSION]))
+    .digest('hex')
+    .slice(0, 12);
+  return { cacheDir, stateDir: join(cacheDir, 'test', key), hotDir: `/dev/shm/bough-test-${key}` };
+}
+
+/** Opens the shared host and makes the template unless it is there. Nothing of an earlier, crashed test is left in it. */
+export async function openTestHost(): Promise<Host> {
+  const folders = await sharedFolders();
+  const host = await openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
+  for (const { id } of await host.listSandboxes()) await host.removeSandbox(id);
+  for (const { tag } of await host.listSnapshots()) {
+    if (tag !== TEMPLATE_TAG) await host.deleteSnapshot(tag, { cascade: false, force: true });
+  }
+  const known = await host.listSnapshots();
+  if (known.length === 0) await host.createSnapshot({ tag: TEMPLATE_TAG, image: 'python-numpy' });
+  return host;
+}
+
+/** Folders for one test file's own host, without a template. */
+export async function emptyFolders(name: string): Promise<TestFolders & { remove: () => Promise<void> }> {
+  const { cacheDir } = loadConfig({}, process.env);
+  const stateDir = join(cacheDir, 'test', `own-${name}-${process.pid}`);
+  const hotDir = `/dev/shm/bough-t-${name}-${process.pid}`;
+  const remove = async (): Promise<void> => {
+    await rm(stateDir, { recursive: true, force: true });
+    await rm(hotDir, { recursive: true, force: true });
+  };
+  await remove();
+  return { cacheDir, stateDir, hotDir, remove };
+}
