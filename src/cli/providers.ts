@@ -36,12 +36,12 @@ export const providers: Providers = {
     const { runDaemon } = await import('../daemon/main.js');
     await runDaemon(flags, env);
   },
-  async buildImage(request) {
-    const { buildImage } = (await load('../image/index.js')) as Pick<Providers, 'buildImage'>;
-    return buildImage(request);
+  async buildImage({ name, cacheDir, onProgress }) {
+    const { buildImage } = await images();
+    return buildImage(cacheDir, name, { onProgress });
   },
   async listImages(cacheDir) {
-    const { listImages } = (await load('../image/index.js')) as Pick<Providers, 'listImages'>;
+    const { listImages } = await images();
     return listImages(cacheDir);
   },
   async runDoctor({ stateDir, hotDir, cacheDir }) {
@@ -50,6 +50,16 @@ export const providers: Providers = {
   },
 };
 
-async function load(specifier: string): Promise<unknown> {
-  return import(specifier);
+interface ImageModule {
+  readonly buildImage: (
+    cacheDir: string,
+    name: string,
+    options: { onProgress: (words: string) => void },
+  ) => Promise<ImageSummary>;
+  readonly listImages: (cacheDir: string) => Promise<ImageSummary[]>;
+}
+
+async function images(): Promise<ImageModule> {
+  const specifier = '../image/index.js';
+  return (await import(specifier)) as ImageModule;
 }
