@@ -1,0 +1,221 @@
+/*
+ * PID 1 of a guest: mounts, network, hostname, then the agent; after that it only sleeps until a child dies.
+ *
+ * There is no init system besides: a guest that does nothing must touch no memory, because every page an idle guest
+ * writes is a page that each branch copies. The agent is started again when it dies. SIGTERM powers the guest off,
+ * SIGINT (Ctrl-Alt-Del) does the same.
+ *
+ * The network is QEMU's user network, which is the same in every sandbox, so the address is fixed and no DHCP client
+ * runs. A step that fails is reported on the console and skipped: a guest without a network still answers there.
+ *
+ * Not handled: other services, logging, other network cards than eth0.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <net/route.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/reboot.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define GUEST_ADDRESS "10.0.2.15"
+#define GUEST_NETMASK "255.255.255.0"
+#define GUEST_GATEWAY "10.0.2.2"
+#define AGENT_RESTART_SECONDS 1
+#define STOP_GRACE_SECONDS 2
+
+static void report(const char *what)
+{
+	fprintf(stderr, "bough: init: %s: %s\n", what, strerror(errno));
+}
+
+static void mount_at(const char *type, const char *path, unsigned long flags, const char *options)
+{
+	mkdir(path, 0755);
+	if (mount(type, path, type, flags, options) != 0 && errno != EBUSY)
+		report(path);
+}
+
+static void write_file(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
+		report(path);
+	if (fd >= 0)
+		close(fd);
+}
+
+static void mount_all(void)
+{
+	const unsigned long plain = MS_NOSUID | MS_NODEV;
+
+	mount_at("proc", "/proc", plain | MS_NOEXEC, "");
+	mount_at("sysfs", "/sys", plain | MS_NOEXEC, "");
+	mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
+	mount_at("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
+	mount_at("tmpfs", "/dev/shm", plain, "mode=1777");
+	mount_at("tmpfs", "/run", plain, "mode=0755");
+	mount_at("tmpfs", "/tmp", plain, "mode=1777");
+	mount_at("cgroup2", "/sys/fs/cgroup", plain | MS_NOEXEC, "");
+	mkdir("/run/lock", 01777);
+	if (symlink("/proc/self/fd", "/dev/fd") != 0 || symlink("/proc/self/fd/0", "/dev/stdin") != 0 ||
+	    symlink("/proc/self/fd/1", "/dev/stdout") != 0 || symlink("/proc/self/fd/2", "/dev/stderr") != 0)
+		report("/dev links");
+}
+
+/* What wakes an idle kernel up: statistics every second and the hung task check. */
+static void quiet_kernel(void)
+{
+	write_file("/proc/sys/vm/stat_interval", "3600");
+	write_file("/proc/sys/kernel/hung_task_timeout_secs", "0");
+}
+
+static void set_address(int fd, unsigned long request, const char *name, const char *address)
+{
+	struct ifreq ifr = { 0 };
+	struct sockaddr_in *in = (struct sockaddr_in *)&ifr.ifr_addr; /* as ioctl(SIOCSIF*ADDR) defines it */
+
+	snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", name);
+	in->sin_family = AF_INET;
+	inet_pton(AF_INET, address, &in->sin_addr);
+	if (ioctl(fd, request, &ifr) != 0)
+		report(name);
+}
+
+static void bring_up(int fd, const char *name)
+{
+	struct ifreq ifr = { 0 };
+
+	snprintf(ifr.ifr_name, sizeof ifr.ifr_name, "%s", name);
+	ifr.ifr_flags = IFF_UP | IFF_RUNNING;
+	if (ioctl(fd, SIOCSIFFLAGS, &ifr) != 0)
+		report(name);
+}
+
+static void add_default_route(int fd)
+{
+	struct rtentry route = { .rt_flags = RTF_UP | RTF_GATEWAY };
+	struct sockaddr_in any = { .sin_family = AF_INET };
+	struct sockaddr_in gateway = { .sin_family = AF_INET };
+
+	inet_pton(AF_INET, GUEST_GATEWAY, &gateway.sin_addr);
+	memcpy(&route.rt_dst, &any, sizeof any);
+	memcpy(&route.rt_genmask, &any, sizeof any);
+	memcpy(&route.rt_gateway, &gateway, sizeof gateway);
+	if (ioctl(fd, SIOCADDRT, &route) != 0)
+		report("default route");
+}
+
+static void start_network(void)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	if (fd < 0) {
+		report("socket");
+		return;
+	}
+	bring_up(fd, "lo");
+	if (if_nametoindex("eth0") != 0) {
+		/* Before the link is up: no router solicitation, no address, no timers. ::1 still works. */
+		if (access("/proc/sys/net/ipv6/conf/eth0", F_OK) == 0)
+			write_file("/proc/sys/net/ipv6/conf/eth0/disable_ipv6", "1");
+		set_address(fd, SIOCSIFADDR, "eth0", GUEST_ADDRESS);
+		set_address(fd, SIOCSIFNETMASK, "eth0", GUEST_NETMASK);
+		bring_up(fd, "eth0");
+		add_default_route(fd);
+	}
+	close(fd);
+}
+
+static void set_hostname(void)
+{
+	char name[65] = "bough";
+	FILE *file = fopen("/etc/hostname", "re");
+
+	if (file != NULL) {
+		if (fgets(name, sizeof name, file) != NULL)
+			name[strcspn(name, "\n")] = 0;
+		fclose(file);
+	}
+	if (sethostname(name, strlen(name)) != 0)
+		report("hostname");
+}
+
+static pid_t start_agent(const sigset_t *original)
+{
+	char *const argv[] = { "/usr/bin/python3", "-I", "-S", "-B", "/usr/lib/bough/agent", NULL };
+	char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+			      "LANG=C.UTF-8", NULL };
+	pid_t pid = fork();
+
+	if (pid != 0)
+		return pid;
+	sigprocmask(SIG_SETMASK, original, NULL);
+	setsid();
+	/* When memory runs out the user's program goes, not the only way in; the agent resets this for what it starts. */
+	write_file("/proc/self/oom_score_adj", "-900");
+	execve(argv[0], argv, env);
+	report("cannot start the agent");
+	_exit(127);
+}
+
+static void power_off(void)
+{
+	struct timespec grace = { .tv_sec = STOP_GRACE_SECONDS };
+	sigset_t child;
+
+	kill(-1, SIGTERM);
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	while (waitpid(-1, NULL, WNOHANG) >= 0 || errno == EINTR)
+		if (sigtimedwait(&child, NULL, &grace) < 0 && errno == EAGAIN)
+			break;
+	kill(-1, SIGKILL);
+	sync();
+	mount(NULL, "/", NULL, MS_REMOUNT | MS_RDONLY, NULL);
+	reboot(RB_POWER_OFF);
+}
+
+int main(void)
+{
+	const struct timespec restart = { .tv_sec = AGENT_RESTART_SECONDS };
+	sigset_t wanted, original;
+	pid_t agent;
+
+	sigemptyset(&wanted);
+	sigaddset(&wanted, SIGCHLD);
+	sigaddset(&wanted, SIGTERM);
+	sigaddset(&wanted, SIGINT);
+	sigprocmask(SIG_BLOCK, &wanted, &original);
+	reboot(RB_DISABLE_CAD);
+	umask(022);
+	mount_all();
+	quiet_kernel();
+	set_hostname();
+	start_network();
+	agent = start_agent(&original);
+	for (;;) {
+		int signal = sigwaitinfo(&wanted, NULL);
+		pid_t pid;
+
+		if (signal == SIGTERM || signal == SIGINT)
+			power_off();
+		while ((pid = waitpid(-1, NULL, WNOHANG)) > 0) {
+			if (pid != agent)
+				continue;
+			nanosleep(&restart, NULL);
+			agent = start_agent(&original);
+		}
+	}
+}

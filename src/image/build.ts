@@ -1,0 +1,187 @@
+/**
+ * Builds an image: root file system, kernel, initramfs. It takes about a minute, most of it installing packages.
+ *
+ * All work is done in one temporary folder beside the result, which is renamed into place when it is complete: a build that fails or
+ * is interrupted leaves nothing. One build at a time per cache folder; what a killed one left is removed by the next.
+ */
+import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  lockFile,
+  LockHeld,
+  ResourceStack,
+  sleep,
+  TEMPORARY_PREFIX,
+  temporaryPath,
+  unixSeconds,
+  writeFileAtomic,
+} from '../base/index.js';
+import { imageDigest, imageDir, readImage } from './catalog.js';
+import { DEFAULT_GUEST_DIR, readDefinition, type ImageDefinition } from './definition.js';
+import { ImageBuildFailed } from './errors.js';
+import { checkBuildHost, runTool } from './host-tools.js';
+import { AGENT_PORT, KERNEL_CMDLINE, type Image, type ImageRecord } from './image.js';
+import { makeKernel } from './kernel.js';
+import { makeExt4, makeRootTree, stageFiles } from './rootfs.js';
+
+export interface BuildImageOptions {
+  readonly name: string;
+  readonly cacheDir: string;
+  readonly guestDir?: string;
+  /** Told what is being done, a few words at each step. */
+  readonly onProgress?: (step: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+const LOCK_POLL_MS = 500;
+
+/**
+ * Returns the image of that name, building it if it is not there or no longer matches its definition and the guest files. SIGINT and
+ * SIGTERM of this process end a build in good order. Throws ImageUnknown, ImageUnusable, ImageBuildFailed or the signal's reason.
+ */
+export async function buildImage(options: BuildImageOptions): Promise<Image> {
+  const { name, cacheDir, guestDir = DEFAULT_GUEST_DIR, onProgress = () => undefined } = options;
+  const definition = await readDefinition(name, guestDir);
+  const digest = await imageDigest(definition, guestDir);
+  const dir = imageDir(cacheDir, name, digest);
+  const built = await readImage(dir);
+  if (built !== undefined) return built;
+
+  await using undo = new ResourceStack();
+  const signal = untilInterrupted(undo, options.signal);
+  const codename = await checkBuildHost();
+  const images = join(cacheDir, 'images');
+  const debsDir = join(cacheDir, 'debs');
+  await mkdir(images, { recursive: true });
+  await mkdir(debsDir, { recursive: true });
+  undo.use(await waitForLock(join(images, '.lock'), onProgress, signal));
+  await removeLeftovers(images);
+  const builtMeanwhile = await readImage(dir);
+  if (builtMeanwhile !== undefined) return builtMeanwhile;
+
+  const workDir = temporaryPath(dir);
+  undo.defer(() => removeTree(workDir));
+  await mkdir(workDir);
+  const made = join(workDir, 'image');
+  await makeImage({ definition, digest, guestDir, codename, workDir, debsDir, made, onProgress, signal });
+  await rename(made, dir);
+  const image = await readImage(dir);
+  if (image === undefined) throw new ImageBuildFailed(`Cannot find the image just built in ${dir}`);
+  return image;
+}
+
+interface MakeImageInput {
+  readonly definition: ImageDefinition;
+  readonly digest: string;
+  readonly guestDir: string;
+  readonly codename: string;
+  readonly workDir: string;
+  readonly debsDir: string;
+  readonly made: string;
+  readonly onProgress: (step: string) => void;
+  readonly signal: AbortSignal;
+}
+
+async function makeImage(input: MakeImageInput): Promise<void> {
+  const { definition, digest, guestDir, codename, workDir, debsDir, made, onProgress, signal } = input;
+  onProgress(`Compiling the guest's init`);
+  const initramfsInit = await compile(
+    join(guestDir, 'init/initramfs.c'),
+    join(workDir, 'initramfs-init'),
+    signal,
+  );
+  const init = await compile(join(guestDir, 'init/init.c'), join(workDir, 'init'), signal);
+  const stageDir = join(workDir, 'stage');
+  await stageFiles({ definition, guestDir, initPath: init, stageDir });
+
+  onProgress(`Installing Debian ${codename} with ${definition.packages.join(', ')}`);
+  const rootDir = join(workDir, 'root');
+  const { packages, rootfsMiB } = definition;
+  const kernelDir = workDir;
+  await makeRootTree({
+    codename,
+    packages,
+    guestDir,
+    stageDir,
+    debsDir,
+    kernelDir,
+    workDir,
+    rootDir,
+    signal,
+  });
+
+  onProgress('Making kernel and initramfs');
+  const debPath = join(kernelDir, 'kernel.deb');
+  const kernelRelease = await makeKernel({
+    debPath,
+    initPath: initramfsInit,
+    workDir,
+    imageDir: made,
+    signal,
+  });
+
+  onProgress('Writing the root file system');
+  const rootfsPath = join(made, 'rootfs.ext4');
+  await makeExt4({ rootDir, path: rootfsPath, rootfsMiB, digest, signal });
+  const record: ImageRecord = {
+    format: 1,
+    name: definition.name,
+    digest,
+    description: definition.description,
+    rootfsBytes: (await stat(rootfsPath)).size,
+    memoryMiB: definition.memoryMiB,
+    vcpus: definition.vcpus,
+    agentPort: AGENT_PORT,
+    kernelCmdline: KERNEL_CMDLINE,
+    kernelRelease,
+    debianCodename: codename,
+    builtAtUnix: unixSeconds(),
+  };
+  await writeFileAtomic(join(made, 'image.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
+  await runTool('sync', ['--file-system', made], { what: 'flush the image to disk', signal });
+}
+
+/** Static, so that it runs before there is a root file system and in any. */
+async function compile(source: string, program: string, signal: AbortSignal): Promise<string> {
+  const args = ['-std=gnu11', '-Os', '-static', '-s', '-Wall', '-Wextra', '-Werror', '-o', program, source];
+  await runTool('gcc', args, { what: `compile ${source}`, signal });
+  return program;
+}
+
+async function waitForLock(
+  path: string,
+  onProgress: (step: string) => void,
+  signal: AbortSignal,
+): Promise<{ close(): Promise<void> }> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await lockFile(path);
+    } catch (error) {
+      if (!(error instanceof LockHeld)) throw error;
+      if (attempt === 0) onProgress(`Waiting for the build of process ${error.holder}`);
+      await sleep(LOCK_POLL_MS, signal);
+    }
+  }
+}
+
+async function removeLeftovers(images: string): Promise<void> {
+  for (const name of await readdir(images)) {
+    if (name.startsWith(TEMPORARY_PREFIX)) await removeTree(join(images, name));
+  }
+}
+
+/** Never crosses into another file system: an interrupted build might have left something of the host mounted. */
+async function removeTree(dir: string): Promise<void> {
+  await runTool('rm', ['-rf', '--one-file-system', '--', dir], { what: `remove ${dir}` });
+}
+
+function untilInterrupted(undo: ResourceStack, signal: AbortSignal | undefined): AbortSignal {
+  const interrupted = new AbortController();
+  for (const name of ['SIGINT', 'SIGTERM'] as const) {
+    const onSignal = (): void =>
+      interrupted.abort(new ImageBuildFailed(`The build was interrupted by ${name}`));
+    process.once(name, onSignal);
+    undo.defer(() => process.off(name, onSignal));
+  }
+  return signal === undefined ? interrupted.signal : AbortSignal.any([interrupted.signal, signal]);
+}

@@ -1,0 +1,24 @@
+/** What can go wrong with an image; the message is a sentence for the user. */
+
+/** There is no definition of that name. */
+export class ImageUnknown extends Error {
+  override readonly name = 'ImageUnknown';
+  readonly image: string;
+  readonly known: readonly string[];
+
+  constructor(image: string, known: readonly string[]) {
+    super(`There is no image definition "${image}"; known: ${known.join(', ')}`);
+    this.image = image;
+    this.known = known;
+  }
+}
+
+/** A definition or a built image is damaged. */
+export class ImageUnusable extends Error {
+  override readonly name = 'ImageUnusable';
+}
+
+/** A build did not succeed; nothing of it is left. */
+export class ImageBuildFailed extends Error {
+  override readonly name = 'ImageBuildFailed';
+}

@@ -1,0 +1,9 @@
+/** Guest images: definitions, the builder, and what has been built. */
+export { buildImage } from './build.js';
+export type { BuildImageOptions } from './build.js';
+export { findImage, listImages } from './catalog.js';
+export { DEFAULT_GUEST_DIR, definitionNames, readDefinition } from './definition.js';
+export type { ImageDefinition } from './definition.js';
+export { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';
+export { AGENT_PORT, KERNEL_CMDLINE } from './image.js';
+export type { Image } from './image.js';
