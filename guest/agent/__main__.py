@@ -101,7 +101,8 @@ class Agent:
                     end = self._operations.run(session, request)
             else:
                 end = self._operations.run(session, request)
-            session.finish(end)
+            if end is not None:
+                session.finish(end)
         except (OSError, frames.ProtocolError):
             pass  # the connection is of no use any more
         finally:

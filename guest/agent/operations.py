@@ -29,7 +29,7 @@ class Operations:
         }
 
     def run(self, session, request):
-        """The END payload, or None when nobody is there to read it."""
+        """The END payload, or None when it has been sent already."""
         try:
             if request['op'] == 'identify':
                 return self._identify(session, request)
@@ -96,8 +96,9 @@ class Operations:
             self._interpreter.release(job)
 
     def _shutdown(self, session, request):
+        session.finish({})  # before the signal: PID 1 ends this process too
         os.kill(1 if self._config['privileged'] else os.getpid(), signal.SIGTERM)
-        return {}
+        return None
 
 
 def _not_started(session, exit_code, reason):

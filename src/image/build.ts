@@ -25,8 +25,6 @@ import { makeKernel } from './kernel.js';
 import { makeExt4, makeRootTree, stageFiles } from './rootfs.js';
 
 export interface BuildImageOptions {
-  readonly name: string;
-  readonly cacheDir: string;
   readonly guestDir?: string;
   /** Told what is being done, a few words at each step. */
   readonly onProgress?: (step: string) => void;
@@ -39,8 +37,12 @@ const LOCK_POLL_MS = 500;
  * Returns the image of that name, building it if it is not there or no longer matches its definition and the guest files. SIGINT and
  * SIGTERM of this process end a build in good order. Throws ImageUnknown, ImageUnusable, ImageBuildFailed or the signal's reason.
  */
-export async function buildImage(options: BuildImageOptions): Promise<Image> {
-  const { name, cacheDir, guestDir = DEFAULT_GUEST_DIR, onProgress = () => undefined } = options;
+export async function buildImage(
+  cacheDir: string,
+  name: string,
+  options: BuildImageOptions = {},
+): Promise<Image> {
+  const { guestDir = DEFAULT_GUEST_DIR, onProgress = () => undefined } = options;
   const definition = await readDefinition(name, guestDir);
   const digest = await imageDigest(definition, guestDir);
   const dir = imageDir(cacheDir, name, digest);

@@ -19,8 +19,8 @@ const LEFT_OUT = ['doc', 'man', 'info', 'locale', 'lintian', 'bug'].map((dir) =>
 const FILES: Record<string, string> = {
   'etc/hostname': 'bough\n',
   'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 bough\n::1 localhost ip6-localhost\n',
-  // QEMU's user network answers there; see guest/init/init.c for the address.
-  'etc/resolv.conf': 'nameserver 10.0.2.3\n',
+  // QEMU's user network answers there, unless it is restricted: then a lookup should fail soon.
+  'etc/resolv.conf': 'nameserver 10.0.2.3\noptions timeout:1 attempts:2\n',
   'etc/machine-id': '',
 };
 

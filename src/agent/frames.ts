@@ -1,0 +1,97 @@
+/**
+ * Frames of the agent protocol: one byte kind, four bytes length (big-endian), payload. See docs/agent-protocol.md; the twin is
+ * guest/agent/frames.py.
+ *
+ * The guest is not trusted: kinds and lengths are checked before a payload is waited for, so it can make us hold at most one frame.
+ */
+import { AgentProtocolError } from './errors.js';
+
+/** First byte of a frame. */
+export const FrameKind = {
+  request: 1,
+  stdin: 2,
+  stdout: 3,
+  stderr: 4,
+  end: 9,
+} as const;
+
+export interface Frame {
+  readonly kind: number;
+  readonly payload: Buffer;
+}
+
+export const HEADER_BYTES = 5;
+
+/** What an agent may send, and how much in one frame. */
+const AGENT_LIMITS = new Map<number, number>([
+  [FrameKind.stdout, 1 << 20],
+  [FrameKind.stderr, 1 << 20],
+  [FrameKind.end, 16 << 20],
+]);
+
+/** Longest request the agent takes. */
+export const MAX_REQUEST_BYTES = 8 << 20;
+
+/** The frame as bytes. */
+export function encodeFrame(kind: number, payload: Uint8Array): Buffer {
+  const header = Buffer.alloc(HEADER_BYTES);
+  header.writeUInt8(kind, 0);
+  header.writeUInt32BE(payload.length, 1);
+  return Buffer.concat([header, payload]);
+}
+
+/** Turns chunks of bytes into frames, whatever their boundaries; throws AgentProtocolError and is of no use after that. */
+export class FrameDecoder {
+  readonly #limits: ReadonlyMap<number, number>;
+  #chunks: Buffer[] = [];
+  #heldBytes = 0;
+  #neededBytes = HEADER_BYTES;
+
+  constructor(limits: ReadonlyMap<number, number> = AGENT_LIMITS) {
+    this.#limits = limits;
+  }
+
+  /** Takes the next bytes and yields every frame they complete. */
+  *push(chunk: Buffer): Generator<Frame> {
+    this.#chunks.push(chunk);
+    this.#heldBytes += chunk.length;
+    while (this.#heldBytes >= this.#neededBytes) {
+      const held = Buffer.concat(this.#chunks);
+      this.#chunks = [held];
+      const totalBytes = HEADER_BYTES + this.#payloadBytes(held);
+      this.#neededBytes = totalBytes;
+      if (held.length < totalBytes) return;
+      this.#chunks = [held.subarray(totalBytes)];
+      this.#heldBytes -= totalBytes;
+      this.#neededBytes = HEADER_BYTES;
+      yield { kind: held.readUInt8(0), payload: held.subarray(HEADER_BYTES, totalBytes) };
+    }
+  }
+
+  #payloadBytes(held: Buffer): number {
+    const kind = held.readUInt8(0);
+    const payloadBytes = held.readUInt32BE(1);
+    const limit = this.#limits.get(kind);
+    if (limit === undefined) throw new AgentProtocolError(`The guest sent a frame of unknown kind ${kind}`);
+    if (payloadBytes > limit) {
+      throw new AgentProtocolError(
+        `The guest sent a frame of kind ${kind} with ${payloadBytes} bytes; the limit is ${limit}`,
+      );
+    }
+    return payloadBytes;
+  }
+}
+
+/** The JSON object in a frame. */
+export function parseObject(payload: Uint8Array): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(Buffer.from(payload.buffer, payload.byteOffset, payload.byteLength).toString('utf8'));
+  } catch (cause) {
+    throw new AgentProtocolError('The guest sent an answer that is not JSON', { cause });
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw new AgentProtocolError('The guest sent an answer that is not an object');
+  }
+  return value as Record<string, unknown>;
+}
