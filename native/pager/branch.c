@@ -128,7 +128,7 @@ static int reserve_stage(struct branch *branch)
 {
 	size_t pages = branch->found.page_count * 4;
 
-	if (branch->tracker->kind != TRACKING_ASYNC || pages > STAGE_MAX_PAGES)
+	if (branch->request->tracking != TRACKING_ASYNC || pages > STAGE_MAX_PAGES)
 		pages = STAGE_MAX_PAGES;
 	if (pages < STAGE_MIN_PAGES)
 		pages = STAGE_MIN_PAGES;
@@ -221,7 +221,7 @@ static int live_body(void *arg)
 {
 	struct branch *branch = arg;
 	uint64_t begun_ns = monotonic_ns(), scanned_ns, copied_ns;
-	bool noted = branch->tracker->kind == TRACKING_ASYNC;
+	bool noted = branch->request->tracking == TRACKING_ASYNC; /* not what an earlier branch left on */
 	int error;
 
 	branch->report->operation = "scan in the pause";

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -150,6 +151,15 @@ static bool read_mode(const struct request *request, struct branch_request *bran
 	return true;
 }
 
+/* A path that stands in JSON as it is. */
+static bool plain_path(const char *path)
+{
+	for (const char *at = path; *at; at++)
+		if (*at == '"' || *at == '\\' || (unsigned char)*at < ' ')
+			return false;
+	return strlen(path) < PATH_MAX;
+}
+
 static void handle_branch(const struct request *request)
 {
 	const char *deadline = find_field(request, "deadline_ms");
@@ -167,7 +177,7 @@ static void handle_branch(const struct request *request)
 	int error;
 
 	if (!read_mode(request, &branch) || !branch.layer || !branch.state || !branch.deadline_ms || !branch.qmp_path ||
-	    (branch.overlay && !branch.tail) || strpbrk(branch.state, "\"\\")) {
+	    (branch.overlay && !branch.tail) || !plain_path(branch.state)) {
 		answer_error(-EINVAL, "read the request", false);
 		return;
 	}
@@ -196,9 +206,15 @@ static void handle(char *line)
 	} commands[] = {{"hello", handle_hello}, {"map", handle_map}, {"branch", handle_branch}};
 	static struct request request; /* too large for a stack; one thread */
 
+	char *field = line;
+
 	request.count = 0;
-	for (char *field = line; field && request.count < MAX_FIELDS;)
+	while (field && request.count < MAX_FIELDS)
 		request.fields[request.count++] = strsep(&field, "\t");
+	if (field) {
+		answer_error(-E2BIG, "read the request", false);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
 		if (strcmp(request.fields[0], commands[i].name) == 0) {
 			commands[i].run(&request);

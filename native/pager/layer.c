@@ -115,8 +115,10 @@ int layer_runs(int fd, char **text, uint64_t *data_bytes)
 	error = layer_each_run(fd, list_run, &listing);
 	if (fclose(listing.text) != 0 && !error)
 		error = -ENOMEM;
-	if (error)
+	if (error) {
 		free(*text);
+		*text = NULL;
+	}
 	*data_bytes = listing.data_bytes;
 	return error;
 }

@@ -2,6 +2,7 @@
 #include "window.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -9,11 +10,16 @@
 
 enum { IDLE, ARMED, INSIDE, LEFT };
 
-/* One window at a time in a process; the lock is held only to look at or change these three. */
+
+/* One window at a time in a process; the lock is held only to look at or change these. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct window *current;
 static int phase = IDLE;
 static int body_error;
+/* The file of the latest window that ended before its open(): QEMU may still come to it. Empty when there is none. */
+static char missed_path[PATH_MAX];
+/* Whether any path matters now: read without the lock. */
+static bool watching;
 
 bool window_expired(const struct window *window)
 {
@@ -23,17 +29,21 @@ bool window_expired(const struct window *window)
 int window_on_open(const char *path)
 {
 	struct window *window;
+	bool missed;
 	int error;
 
 	/* Every open() of the process comes by: look without the lock first. A window is armed before QEMU is told the
 	 * path, so the one open that matters always sees it. */
-	if (__atomic_load_n(&phase, __ATOMIC_ACQUIRE) != ARMED)
+	if (!__atomic_load_n(&watching, __ATOMIC_ACQUIRE))
 		return 0;
 	pthread_mutex_lock(&lock);
 	window = phase == ARMED && strcmp(path, current->state_path) == 0 ? current : NULL;
 	if (window)
-		__atomic_store_n(&phase, INSIDE, __ATOMIC_RELEASE);
+		phase = INSIDE;
+	missed = !window && strcmp(path, missed_path) == 0;
 	pthread_mutex_unlock(&lock);
+	if (missed)
+		return -ETIMEDOUT;
 	if (!window)
 		return 0;
 
@@ -43,21 +53,24 @@ int window_on_open(const char *path)
 
 	pthread_mutex_lock(&lock);
 	body_error = error;
-	__atomic_store_n(&phase, LEFT, __ATOMIC_RELEASE);
+	phase = LEFT;
 	pthread_mutex_unlock(&lock);
 	return error;
 }
 
-static void set_phase(struct window *window, int next)
+static void arm_window(struct window *window)
 {
 	pthread_mutex_lock(&lock);
 	current = window;
 	body_error = 0;
-	__atomic_store_n(&phase, next, __ATOMIC_RELEASE);
+	phase = ARMED;
+	if (strcmp(missed_path, window->state_path) == 0)
+		missed_path[0] = '\0';
+	__atomic_store_n(&watching, true, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
 }
 
-/* Ends the window: phase becomes idle, and what it was is returned. */
+/* Ends the window unless its body runs, and tells what phase it was in. */
 static int end_window(int *error)
 {
 	int was;
@@ -65,15 +78,19 @@ static int end_window(int *error)
 	pthread_mutex_lock(&lock);
 	was = phase;
 	*error = body_error;
-	if (was != INSIDE)
-		__atomic_store_n(&phase, IDLE, __ATOMIC_RELEASE);
+	if (was == ARMED)
+		strcpy(missed_path, current->state_path); /* shorter than PATH_MAX: control.c refuses others */
+	if (was != INSIDE) {
+		phase = IDLE;
+		__atomic_store_n(&watching, missed_path[0] != '\0', __ATOMIC_RELEASE);
+	}
 	pthread_mutex_unlock(&lock);
 	return was;
 }
 
 int window_run(struct window *window, struct qmp *qmp)
 {
-	char members[8192];
+	char members[PATH_MAX + 128];
 	int inside_error;
 	int error;
 
@@ -81,7 +98,7 @@ int window_run(struct window *window, struct qmp *qmp)
 	snprintf(members, sizeof(members),
 		 "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"%s\", \"live\": false}",
 		 window->state_path);
-	set_phase(window, ARMED);
+	arm_window(window);
 	window->sent_ns = monotonic_ns();
 	error = qmp_execute(qmp, members, window->deadline_ns);
 	window->replied_ns = monotonic_ns();

@@ -6,7 +6,7 @@
  * file (preload.c) runs the body: QEMU's main thread, vCPUs stopped, block layer drained and flushed.
  *
  *      idle --window_run()--> armed --open()--> inside --body returns--> idle
- *                               '--deadline--> idle: a late open() of the file fails, and QEMU runs the VM again
+ *                               '--deadline--> idle: an open() of the missed file fails, and QEMU runs the VM again
  *
  * Invariant: no path leaves the VM stopped. The body's error becomes the open's error, on which QEMU resumes; a
  * body that outlives the deadline is told so by window_expired() and must return.

@@ -92,7 +92,6 @@ static void save_devices(struct fake_qmp *qmp, int fd, const char *id, const cha
 		int file = open64(filename, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0660);
 		qmp->opened = file >= 0 ? 1 : -errno;
 		failed = file < 0;
-		CHECK(memcmp(machine->reference, machine->ram, machine->ram_bytes) == 0, "the pager changed RAM");
 		write_some_pages(qmp);
 		if (file >= 0) {
 			CHECK(write(file, "device state", 12) == 12, "errno %d", errno);
@@ -126,7 +125,7 @@ static bool handle(struct fake_qmp *qmp, int fd, const char *line)
 		if (qmp->script == QMP_JUNK) {
 			char junk[1000];
 			memset(junk, 'x', sizeof(junk));
-			for (int i = 0; i < 200; i++)
+			for (int i = 0; i < 4000; i++) /* more than a socket holds: returns when the pager has hung up */
 				say(fd, junk, sizeof(junk));
 		}
 		save_devices(qmp, fd, id, filename);

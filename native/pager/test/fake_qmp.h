@@ -22,7 +22,7 @@ enum qmp_script {
 	QMP_LATE_OPEN,        /* silent for script_ms, then opens the file */
 	QMP_LATE_REPLY,       /* the file is written, the reply comes after script_ms */
 	QMP_NEVER_OPENS,      /* answers success without having opened the file */
-	QMP_JUNK,             /* 200 KB without a newline */
+	QMP_JUNK,             /* 4 MB without a newline */
 };
 
 struct fake_qmp {

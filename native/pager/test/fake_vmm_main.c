@@ -2,6 +2,7 @@
  * fake_vmm_main.c - runs the scenarios, each VMM in a process of its own.
  *
  *   fake_vmm [--runs N] [--big N] [--seed S]      N lineages of three generations; seeds S, S+1, ...
+ *   fake_vmm --only SCENARIO [--runs N]           N VMMs of one scenario
  *   fake_vmm vmm SCENARIO DIR SEED DEPTH          one VMM (what the first form starts)
  *
  * The pager is in this program as it is in QEMU: its constructor starts it when the environment names its sockets.
@@ -10,9 +11,11 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <ftw.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -90,6 +93,9 @@ static void spawn_vmm(const char *scenario, const char *dir, uint64_t seed, unsi
 	pid_t pid = fork();
 	CHECK(pid >= 0, "errno %d", errno);
 	if (pid == 0) {
+		/* A mount namespace for its full tmpfs; before exec, so that all threads are in it. */
+		if (strcmp(scenario, "full-store") == 0 && unshare(CLONE_NEWNS) == 0)
+			mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL);
 		setenv(PAGER_ENV_SOCKET, socket_path, 1);
 		setenv(PAGER_ENV_QMP, qmp_path, 1);
 		if (getenv("FAKE_VMM_PRELOAD"))
@@ -142,6 +148,12 @@ int main(int argc, char **argv)
 	snprintf(dir, sizeof(dir), "%s/pager-test-XXXXXX", root);
 	CHECK(mkdtemp(dir), "%s: errno %d", dir, errno);
 
+	if (argc > 2 && strcmp(argv[1], "--only") == 0) {
+		for (unsigned long i = 0; i < runs; i++)
+			run_lineage(argv[2], dir, seed + i, 1);
+		rmdir(dir);
+		return 0;
+	}
 	run_lineage("qmp-faults", dir, seed, 1);
 	run_lineage("requests", dir, seed, 1);
 	run_lineage("full-store", dir, seed, 1);

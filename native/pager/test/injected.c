@@ -26,6 +26,8 @@ static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum faul
 		return false;
 	}
 	tally->injected++;
+	if (getenv("FAKE_VMM_VERBOSE"))
+		fprintf(stderr, "%s %s: %ld: %s: %s\n", plan->mode, plan->tracking ? plan->tracking : "", n, name, outcome.ok ? "ok" : outcome.operation);
 	CHECK(kind == FAULT_ERROR || outcome.ok, "call %ld, %s: errno %d, %s", n, name, outcome.error, outcome.operation);
 	vmm_check_alive(vmm);
 	vmm_forget(vmm);

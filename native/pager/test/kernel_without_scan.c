@@ -13,8 +13,8 @@
 
 enum tracking kernel_probe(void);
 bool kernel_has_pagemap_scan(void);
-int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, bool protect,
-		 struct page_run *buffer, size_t buffer_runs, int (*each)(void *arg, const struct page_run *run), void *arg);
+int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, struct page_run *buffer,
+		 size_t buffer_runs, int (*each)(void *arg, const struct page_run *run), void *arg);
 
 bool kernel_has_pagemap_scan(void)
 {
@@ -27,10 +27,10 @@ enum tracking kernel_probe(void)
 	return here == TRACKING_ASYNC && !kernel_has_pagemap_scan() ? TRACKING_SYNC : here;
 }
 
-int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, bool protect,
-		 struct page_run *buffer, size_t buffer_runs, int (*each)(void *arg, const struct page_run *run), void *arg)
+int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, struct page_run *buffer,
+		 size_t buffer_runs, int (*each)(void *arg, const struct page_run *run), void *arg)
 {
 	if (getenv("BOUGH_TEST_NO_PAGEMAP_SCAN"))
 		return -ENOTTY;
-	return pagemap_scan_here(pagemap_fd, start, end, filter, protect, buffer, buffer_runs, each, arg);
+	return pagemap_scan_here(pagemap_fd, start, end, filter, buffer, buffer_runs, each, arg);
 }

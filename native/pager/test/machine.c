@@ -10,6 +10,8 @@
 
 #include "check.h"
 
+#define PAGEMAP_PROTECTED (1ull << 57)
+
 /* Stands still while a stop is asked for. */
 static void park(struct machine *machine)
 {
@@ -40,6 +42,16 @@ static void read_into_page(struct machine *machine, size_t page, int fd)
 	CHECK(got == (ssize_t)MACHINE_PAGE, "pread into RAM: %zd, errno %d", got, errno);
 }
 
+/* Reading brings pages in: the one that is read and, from a layer, its neighbours. They may be in a capture. */
+static void read_page(struct machine *machine, size_t page)
+{
+	size_t first = page < 32 ? 0 : page - 32, end = page + 32 < machine->page_count ? page + 32 : machine->page_count;
+
+	for (size_t i = first; i < end; i++)
+		atomic_store_explicit(&machine->touched[i], 1, memory_order_relaxed);
+	(void)__atomic_load_n((uint64_t *)(machine->ram + page * MACHINE_PAGE), __ATOMIC_RELAXED);
+}
+
 static void *run_vcpu(void *arg)
 {
 	struct vcpu *vcpu = arg;
@@ -68,6 +80,12 @@ static void *run_vcpu(void *arg)
 			break;
 		case PATTERN_KERNEL:
 			read_into_page(machine, value / 4096 % machine->page_count, source);
+			break;
+		case PATTERN_READ:
+			if (round % 16 == 0)
+				machine_write_page(machine, vcpu->region_start, value);
+			read_page(machine, value / 4096 % machine->page_count);
+			usleep(20);
 			break;
 		}
 		atomic_fetch_add_explicit(&vcpu->progress, 1, memory_order_relaxed);
@@ -160,22 +178,8 @@ void machine_resume(struct machine *machine)
 	pthread_mutex_unlock(&machine->lock);
 }
 
-void machine_remember(struct machine *machine)
-{
-	struct stat info;
-
-	memcpy(machine->reference, machine->ram, machine->ram_bytes);
-	CHECK(fstat(machine->overlay_fd, &info) == 0, "errno %d", errno);
-	free(machine->overlay_reference);
-	machine->overlay_bytes = (size_t)info.st_size;
-	machine->overlay_reference = malloc(machine->overlay_bytes + 1);
-	CHECK(machine->overlay_reference, "no memory");
-	ssize_t got = pread(machine->overlay_fd, machine->overlay_reference, machine->overlay_bytes, 0);
-	CHECK(got == (ssize_t)machine->overlay_bytes, "%zd, errno %d", got, errno);
-}
-
-/* Calls each() for pages whose entry in /proc/self/pagemap has the write-protected bit. */
-static size_t each_protected(const struct machine *machine, void (*each)(uint8_t *page))
+/* Calls each() for every page whose entry in /proc/self/pagemap has one of these bits. */
+static size_t each_page_with(struct machine *machine, uint64_t bits, void (*each)(struct machine *machine, size_t page))
 {
 	uint64_t entries[512];
 	size_t count = 0;
@@ -187,30 +191,54 @@ static size_t each_protected(const struct machine *machine, void (*each)(uint8_t
 		off_t at = (off_t)(((uintptr_t)machine->ram / MACHINE_PAGE + page) * sizeof(entries[0]));
 		CHECK(pread(fd, entries, want * 8, at) == (ssize_t)want * 8, "errno %d", errno);
 		for (size_t i = 0; i < want; i++) {
-			if (!(entries[i] >> 57 & 1))
+			if (!(entries[i] & bits))
 				continue;
 			count++;
 			if (each)
-				each(machine->ram + (page + i) * MACHINE_PAGE);
+				each(machine, page + i);
 		}
 	}
 	close(fd);
 	return count;
 }
 
-static void write_same(uint8_t *page)
+static void remember_page(struct machine *machine, size_t page)
 {
-	__atomic_fetch_add((uint64_t *)page, 0, __ATOMIC_RELAXED);
+	memcpy(machine->reference + page * MACHINE_PAGE, machine->ram + page * MACHINE_PAGE, MACHINE_PAGE);
+}
+
+void machine_remember(struct machine *machine)
+{
+	struct stat info;
+
+	if (machine->below)
+		memcpy(machine->reference, machine->below, machine->ram_bytes);
+	else
+		memset(machine->reference, 0, machine->ram_bytes);
+	each_page_with(machine, 3ull << 62 /* present or swapped */, remember_page);
+	CHECK(fstat(machine->overlay_fd, &info) == 0, "errno %d", errno);
+	free(machine->overlay_reference);
+	machine->overlay_bytes = (size_t)info.st_size;
+	machine->overlay_reference = malloc(machine->overlay_bytes + 1);
+	CHECK(machine->overlay_reference, "no memory");
+	ssize_t got = pread(machine->overlay_fd, machine->overlay_reference, machine->overlay_bytes, 0);
+	CHECK(got == (ssize_t)machine->overlay_bytes, "%zd, errno %d", got, errno);
+}
+
+static void write_same(struct machine *machine, size_t page)
+{
+	atomic_store_explicit(&machine->touched[page], 1, memory_order_relaxed);
+	__atomic_fetch_add((uint64_t *)(machine->ram + page * MACHINE_PAGE), 0, __ATOMIC_RELAXED);
 }
 
 void machine_touch_protected(struct machine *machine)
 {
-	each_protected(machine, write_same);
+	each_page_with(machine, PAGEMAP_PROTECTED, write_same);
 }
 
-size_t machine_protected_pages(const struct machine *machine)
+size_t machine_protected_pages(struct machine *machine)
 {
-	return each_protected(machine, NULL);
+	return each_page_with(machine, PAGEMAP_PROTECTED, NULL);
 }
 
 void machine_check_running(struct machine *machine)

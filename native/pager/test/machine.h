@@ -23,6 +23,7 @@ enum pattern {
 	PATTERN_REGION,     /* one region after another page by page, again and again */
 	PATTERN_RANDOM,     /* any page */
 	PATTERN_KERNEL,     /* pages written by the kernel on our behalf: pread() into RAM */
+	PATTERN_READ,       /* reads any page, writes few */
 	PATTERN_COUNT
 };
 
@@ -41,7 +42,8 @@ struct machine {
 	uint8_t *ram;
 	size_t ram_bytes;
 	size_t page_count;
-	_Atomic uint8_t *touched; /* per page: written since RAM was mapped */
+	const uint8_t *below;     /* what pages hold that nobody wrote: the layers; NULL is zeroes */
+	_Atomic uint8_t *touched; /* per page: written, or near one that was read, since RAM was mapped */
 	struct vcpu vcpus[MACHINE_MAX_VCPUS];
 	size_t vcpu_count;
 	pthread_t disk_thread;
@@ -63,14 +65,14 @@ void machine_init(struct machine *machine, const char *dir, size_t ram_bytes, si
 void machine_start(struct machine *machine);
 void machine_stop(struct machine *machine);
 void machine_resume(struct machine *machine);
-/* Copies RAM and overlay of the stopped machine. */
+/* Copies RAM and overlay of the stopped machine, without bringing in a page that is not there yet. */
 void machine_remember(struct machine *machine);
 /* Writes to one page as whoever calls: QEMU's main thread, say. */
 void machine_write_page(struct machine *machine, size_t page, uint64_t value);
 /* Writes to all pages the kernel holds protected: returns only when no protection keeps a writer waiting. */
 void machine_touch_protected(struct machine *machine);
 /* How many pages the kernel holds write-protected. */
-size_t machine_protected_pages(const struct machine *machine);
+size_t machine_protected_pages(struct machine *machine);
 /* CHECKs that every vCPU gets on. */
 void machine_check_running(struct machine *machine);
 
