@@ -161,6 +161,11 @@ export const errorCatalogue = {
     message: (a: { id: string; problem: string }) =>
       `The agent in sandbox "${a.id}" broke its protocol: ${a.problem}`,
   },
+  agent_refused: {
+    status: 502,
+    retryable: false,
+    message: (a: { id: string; problem: string }) => `The agent in sandbox "${a.id}" refused: ${a.problem}`,
+  },
   agent_deadline: {
     status: 504,
     retryable: false,

@@ -55,7 +55,7 @@ export async function createSnapshot(
     from: {
       boot: {
         kernelPath: image.kernelPath,
-        initrdPath: image.initrdPath,
+        ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
         cmdline: [image.kernelCmdline, request.kernel_cmdline ?? ''].join(' ').trim(),
       },
     },
@@ -103,7 +103,7 @@ async function bootMachine(
   const { accelerator, reason } = await chooseAccelerator({
     qemu,
     kernelPath: image.kernelPath,
-    initrdPath: image.initrdPath,
+    ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
     cacheDir: context.cacheDir,
   });
   context.log('info', 'accelerator.chosen', { accelerator, reason });

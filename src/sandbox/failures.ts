@@ -4,9 +4,10 @@
  * Each use case wraps itself in `catalogued()` once. An error it does not know stays as it is, and the daemon answers
  * `internal` and logs it.
  */
-import { AgentDeadline, AgentProtocolError, AgentUnreachable } from '../agent/index.js';
+import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from '../agent/index.js';
 import { errorCode } from '../base/index.js';
 import { BoughError } from '../contract/index.js';
+import { ImageUnknown } from '../image/index.js';
 import { PagerDisconnected, PagerError } from '../pager/index.js';
 import { QmpCommandError, QmpDisconnected, QmpTimeout } from '../qmp/index.js';
 import {
@@ -37,6 +38,8 @@ export async function catalogued<T>(attempt: Attempt, work: () => Promise<T>): P
 /** See `catalogued`. */
 export function toCatalogue(error: unknown, attempt: Attempt): unknown {
   if (error instanceof BoughError) return error;
+  if (error instanceof ImageUnknown)
+    return new BoughError('image_not_found', { image: error.image }, { cause: error });
   return fromStore(error) ?? fromVm(error, attempt) ?? fromAgent(error, attempt) ?? error;
 }
 
@@ -61,7 +64,7 @@ function fromStore(cause: unknown): BoughError | undefined {
     );
   }
   if (cause instanceof NoSpace) {
-    const { store, neededBytes = 0, availableBytes } = cause;
+    const { store, neededBytes, availableBytes } = cause;
     return new BoughError('no_space', { store, neededBytes, availableBytes }, options);
   }
   if (cause instanceof IntegrityError) {
@@ -112,6 +115,11 @@ function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughErr
   }
   if (cause instanceof AgentProtocolError) {
     return new BoughError('agent_protocol', { id, problem: cause.message }, options);
+  }
+  if (cause instanceof AgentRefused) {
+    return cause.code === 'bad_request'
+      ? new BoughError('invalid_request', { field: 'request', problem: cause.message }, options)
+      : new BoughError('agent_refused', { id, problem: cause.message }, options);
   }
   if (cause instanceof AgentDeadline) {
     return new BoughError('agent_deadline', { id, timeoutMs: cause.timeoutMs }, options);

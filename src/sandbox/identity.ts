@@ -17,7 +17,7 @@ export async function claimGuest(
   signal?: AbortSignal,
 ): Promise<string> {
   const agent = new AgentClient({ host: '127.0.0.1', port: hostPort });
-  const options = { timeoutMs: deadlineMs, ...(signal === undefined ? {} : { signal }) };
+  const options = { timeoutMs: deadlineMs, signal };
   const secret = newSecret();
   await agent.waitReady(options);
   await agent.identify({ ...freshIdentity('bough'), newSecret: secret }, options);
@@ -36,7 +36,7 @@ export async function identifyChild(
   const secret = newSecret();
   await agent.identify(
     { ...freshIdentity(`bough-${id}`), newSecret: secret },
-    { timeoutMs: IDENTIFY_DEADLINE_MS, ...(signal === undefined ? {} : { signal }) },
+    { timeoutMs: IDENTIFY_DEADLINE_MS, signal },
   );
   return secret;
 }

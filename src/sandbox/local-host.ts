@@ -134,7 +134,7 @@ export class LocalHost implements Host {
     return this.#inGuest(id, 'evaluate an expression', async ({ agent }) => {
       const { result, error, exitCode } = await agent.eval(request.code, {
         timeoutMs: request.timeout_secs * 1000,
-        ...(signal === undefined ? {} : { signal }),
+        signal,
       });
       return { result, error, exit_code: exitCode };
     });

@@ -118,8 +118,7 @@ type Immediate = {
 function answeringLater(operations: Immediate): Operations {
   const later = Object.entries(operations).map(([name, operation]) => [
     name,
-    (...args: never[]) =>
-      new Promise((resolve) => resolve((operation)(...args))),
+    (...args: never[]) => new Promise((resolve) => resolve(operation(...args))),
   ]);
   return Object.fromEntries(later) as Operations;
 }
