@@ -2,6 +2,7 @@
 
 import { Command } from 'commander';
 import { version } from '../daemon/version.js';
+import { registerBench } from './commands/bench.js';
 import { registerBranch } from './commands/branch.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerEval } from './commands/eval.js';
@@ -47,6 +48,7 @@ export function buildProgram(context: Context): Command {
     registerBranch,
     registerFork,
     registerRm,
+    registerBench,
   ]) {
     register(program, context);
   }

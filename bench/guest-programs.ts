@@ -1,0 +1,107 @@
+/**
+ * Python programs that benchmarks run inside a guest, and how one is started so that it outlives the call that started it.
+ *
+ * Not handled: ending one. A program ends with its sandbox.
+ */
+import type { Guest } from './guest.js';
+
+/** Gaps up to this long are the noise of sleeping one millisecond; they are not noted. */
+export const GAP_FLOOR_MS = 2;
+
+/**
+ * Sleeps for a millisecond at a time and appends `end gap` to a file, seconds on the guest's monotonic clock and milliseconds,
+ * whenever it got back later than the floor. Arguments: the file.
+ */
+export const gapProgram = `
+import sys, time
+out = open(sys.argv[1], 'w', buffering=1)
+noted = 0
+last = time.monotonic()
+while True:
+    time.sleep(0.001)
+    now = time.monotonic()
+    if now - last > ${GAP_FLOOR_MS / 1000}:
+        if noted % 20000 == 0:
+            out.seek(0)
+            out.truncate()
+        noted += 1
+        out.write(f'{now:.6f} {(now - last) * 1000:.3f}\\n')
+        now = time.monotonic()
+    last = now
+`;
+
+/**
+ * Rewrites memory without end, in order, one step a pass, and before each write checks that the memory holds what the pass before
+ * wrote. A page of another instant is therefore found within one pass, wherever it is: in the source and in every child.
+ * Arguments: MiB, a file for \`passes errors seconds\`, replaced after each pass (errors are MiB found wrong).
+ */
+export const rewriterProgram = `
+import os, sys, time
+import numpy as np
+mib, path = int(sys.argv[1]), sys.argv[2]
+memory = np.zeros((mib, 1 << 17), np.uint64)
+wrong = np.empty(1 << 17, bool)
+passes = errors = 0
+began = time.monotonic()
+while True:
+    passes += 1
+    for row in memory:
+        np.not_equal(row, passes - 1, out=wrong)
+        errors += bool(wrong.any())
+        row.fill(passes)
+    with open(path + '.new', 'w') as out:
+        out.write(f'{passes} {errors} {time.monotonic() - began:.3f}')
+    os.replace(path + '.new', path)
+`;
+
+/**
+ * Writes at a rate, over and over the same memory. What it is late with because the guest stood still or is too slow is not
+ * caught up. Arguments: MiB a second.
+ */
+export const writerProgram = `
+import sys, time
+rate = int(sys.argv[1])
+size = max(2 * rate, 16) << 20
+memory = bytearray(size)
+chunk = 64 << 10
+fill = [bytes([value]) * chunk for value in range(1, 3)]
+turn = at = 0
+owed = 0.0
+last = time.monotonic()
+while True:
+    time.sleep(0.005)
+    now = time.monotonic()
+    owed = min(owed + (now - last) * rate * (1 << 20), rate * (1 << 20) / 4)
+    last = now
+    while owed >= chunk:
+        memory[at:at + chunk] = fill[turn]
+        owed -= chunk
+        at += chunk
+        if at >= size:
+            at, turn = 0, 1 - turn
+`;
+
+/** Starts a program in the background of the guest; it keeps running when the call ends. */
+export async function startProgram(
+  guest: Guest,
+  program: string,
+  ...args: readonly (string | number)[]
+): Promise<void> {
+  const launch = 'setsid python3 -c "$@" </dev/null >/dev/null 2>&1 &';
+  await guest.exec(['/bin/sh', '-c', launch, 'sh', program, ...args.map(String)]);
+}
+
+/** Progress of `rewriterProgram`. */
+export interface RewriterProgress {
+  readonly passes: number;
+  /** MiB that held something else than the pass before wrote. */
+  readonly errors: number;
+  readonly seconds: number;
+}
+
+/** Parses what `rewriterProgram` wrote; undefined before its first pass has ended. */
+export function parseProgress(text: string): RewriterProgress | undefined {
+  const match = /^(\d+) (\d+) ([\d.]+)$/.exec(text.trim());
+  if (match === null) return undefined;
+  return { passes: Number(match[1]), errors: Number(match[2]), seconds: Number(match[3]) };
+}

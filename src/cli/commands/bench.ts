@@ -1,0 +1,131 @@
+/** `bough bench`: what branching costs on this host, next to what stock QEMU offers. */
+
+import { Argument, InvalidArgumentError, type Command } from 'commander';
+import { writeFile } from 'node:fs/promises';
+import { loadConfig } from '../../daemon/config.js';
+import { nameArgument, wholeNumber } from '../arguments.js';
+import {
+  benchmarkNames,
+  ownModes,
+  pauseModes,
+  stockModes,
+  type BenchmarkName,
+  type PauseMode,
+  type RunBench,
+} from '../bench-request.js';
+import {
+  addClientOptions,
+  addOutputOption,
+  clientFor,
+  printJson,
+  wantsJson,
+  type Context,
+} from '../context.js';
+import { withExample } from '../example.js';
+import { CommandEnd, exitCodes, UsageError } from '../exit.js';
+
+interface BenchOptions {
+  sourceTag: string;
+  image?: string;
+  iterations?: number;
+  modes?: PauseMode[];
+  probes?: boolean;
+  dirtyMibPerS?: number;
+  outCsv?: string;
+  strict?: boolean;
+  cacheDir?: string;
+}
+
+/** Benchmarks are not part of the sources: they are found beside them, when they are to run. */
+const BENCH_MODULE = new URL('../../../bench/index.js', import.meta.url).href;
+
+async function loadBench(): Promise<RunBench> {
+  return ((await import(BENCH_MODULE)) as { runBench: RunBench }).runBench;
+}
+
+export function registerBench(
+  program: Command,
+  context: Context,
+  load: () => Promise<RunBench> = loadBench,
+): void {
+  const command = program
+    .command('bench')
+    .description(
+      'Measure branching on this host, against a daemon of its own unless one is named. Without a name: everything, with a report.',
+    )
+    .addArgument(new Argument('[name]', 'one benchmark').choices(benchmarkNames))
+    .option('--source-tag <tag>', 'the snapshot sources start from', nameArgument, 'python-numpy')
+    .option('--image <name>', 'image to make it from where it is missing (default: as the tag)')
+    .option('--iterations <n>', 'rows of each mode', wholeNumber(1, 10_000))
+    .option('--modes <list>', `for pause, of ${pauseModes.join(', ')} (default: all but control)`, modeList)
+    .option('--probes', 'for pause: watch from inside the guest and over TCP too')
+    .option('--dirty-mib-per-s <n>', 'for pause: keep a writer busy in the guest', wholeNumber(1, 100_000))
+    .option('--out-csv <file>', "write one benchmark's rows to a file")
+    .option('--strict', 'fail when a promised ratio is missed')
+    .option('--cache-dir <dir>', "the daemon's --cache-dir (or BOUGH_CACHE_DIR)");
+  addOutputOption(addClientOptions(command)).action(
+    async (benchmark: BenchmarkName | undefined, options: BenchOptions) => {
+      const { io } = context;
+      const { outCsv, cacheDir } = options;
+      if (outCsv !== undefined && benchmark === undefined) {
+        throw new UsageError('--out-csv needs the name of one benchmark; all of them write a report');
+      }
+      const runBench = await load();
+      const outcome = await untilInterrupted(async (signal) =>
+        runBench({
+          benchmark,
+          sourceTag: options.sourceTag,
+          image: options.image ?? options.sourceTag,
+          iterations: options.iterations,
+          modes: options.modes ?? [...ownModes, ...stockModes],
+          probes: options.probes ?? false,
+          dirtyMiBPerSecond: options.dirtyMibPerS ?? 0,
+          cacheDir: loadConfig(cacheDir === undefined ? {} : { cacheDir }, io.env).cacheDir,
+          daemon: namesDaemon(command, context) ? await clientFor(command, context) : undefined,
+          signal,
+          say: (words) => io.stderr(`${words}\n`),
+        }),
+      );
+      if (outCsv !== undefined) await writeFile(outCsv, outcome.csv ?? '');
+      if (wantsJson(command)) printJson(io, outcome.json);
+      else io.stdout(outcome.text);
+      if (outcome.reportPath !== undefined) io.stderr(`report: ${outcome.reportPath}\n`);
+      if (options.strict === true && outcome.missed) throw new CommandEnd(exitCodes.failed);
+    },
+  );
+  withExample(
+    command,
+    'bough bench pause --iterations 10 --modes live-sync,live-async,diff,full --out-csv pause.csv',
+  );
+}
+
+/** Parses `--modes`: a comma-separated list, each mode once. */
+function modeList(text: string): PauseMode[] {
+  const modes = text.split(',').map((word) => {
+    const mode = pauseModes.find((each) => each === word);
+    if (mode === undefined) throw new InvalidArgumentError(`It must be a list of ${pauseModes.join(', ')}.`);
+    return mode;
+  });
+  if (new Set(modes).size < modes.length) throw new InvalidArgumentError('It names a mode twice.');
+  return modes;
+}
+
+function namesDaemon(command: Command, { io }: Context): boolean {
+  const url = command.optsWithGlobals<{ url?: string }>().url ?? io.env['BOUGH_URL'] ?? '';
+  return url !== '';
+}
+
+/** Runs `work` with a signal that an interrupt or SIGTERM aborts, so that it can clean up; a second one ends the process. */
+async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  const controller = new AbortController();
+  const onSignal = (name: NodeJS.Signals) =>
+    controller.abort(new Error(`Interrupted by ${name}; cleaned up`));
+  process.once('SIGINT', onSignal);
+  process.once('SIGTERM', onSignal);
+  try {
+    return await work(controller.signal);
+  } finally {
+    process.off('SIGINT', onSignal);
+    process.off('SIGTERM', onSignal);
+  }
+}
