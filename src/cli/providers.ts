@@ -37,29 +37,19 @@ export const providers: Providers = {
     await runDaemon(flags, env);
   },
   async buildImage({ name, cacheDir, onProgress }) {
-    const { buildImage } = await images();
+    const { buildImage } = await import('../image/index.js');
     return buildImage(cacheDir, name, { onProgress });
   },
   async listImages(cacheDir) {
-    const { listImages } = await images();
+    const { listImages } = await import('../image/index.js');
     return listImages(cacheDir);
   },
   async runDoctor({ stateDir, hotDir, cacheDir }) {
-    const { runDoctor } = await import('../vmm/index.js');
-    return runDoctor({ stateDir, hotDir, cacheDir });
+    const [{ runDoctor }, { listImages }] = await Promise.all([
+      import('../vmm/index.js'),
+      import('../image/index.js'),
+    ]);
+    const [guest] = await listImages(cacheDir);
+    return runDoctor({ stateDir, hotDir, cacheDir, ...(guest === undefined ? {} : { guest }) });
   },
 };
-
-interface ImageModule {
-  readonly buildImage: (
-    cacheDir: string,
-    name: string,
-    options: { onProgress: (words: string) => void },
-  ) => Promise<ImageSummary>;
-  readonly listImages: (cacheDir: string) => Promise<ImageSummary[]>;
-}
-
-async function images(): Promise<ImageModule> {
-  const specifier = '../image/index.js';
-  return (await import(specifier)) as ImageModule;
-}

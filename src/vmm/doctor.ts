@@ -23,7 +23,7 @@ export interface DoctorOptions {
   cacheDir: string;
   qemuPath?: string;
   pagerProbePath?: string;
-  guest?: { kernelPath: string; initrdPath: string };
+  guest?: { kernelPath: string; initrdPath?: string };
 }
 
 /** Examines the host; never rejects: a check that cannot be made is a failed one. */
