@@ -15,6 +15,7 @@ import subprocess
 import time
 
 import frames
+from oom import reset_oom_score
 from session import LOST_GRACE_SECONDS, readable
 
 STDIN_HIGH_WATER_BYTES = 1 << 20
@@ -41,7 +42,7 @@ class Program:
             bufsize=0,
         )
         self._pidfd = os.pidfd_open(self._process.pid)
-        _reset_oom_score(self._process.pid)
+        reset_oom_score(self._process.pid)
         self._outputs = {}
         for kind, pipe in ((frames.STDOUT, self._process.stdout), (frames.STDERR, self._process.stderr)):
             os.set_blocking(pipe.fileno(), False)
@@ -194,11 +195,3 @@ class Program:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-
-
-def _reset_oom_score(pid):
-    try:
-        with open(f'/proc/{pid}/oom_score_adj', 'w') as file:
-            file.write('0')
-    except OSError:
-        pass  # gone already, or not ours to change

@@ -16,6 +16,8 @@ import socket
 import subprocess
 import time
 
+from oom import reset_oom_score
+
 MAX_REPLY_BYTES = 16 << 20
 MAX_TEXT_CHARACTERS = 1 << 20
 MAX_PRINTED_BYTES = 1 << 20
@@ -43,6 +45,7 @@ class Worker:
             raise
         finally:
             theirs.close()
+        reset_oom_score(self._process.pid)
         ours.setblocking(False)
         self._control = ours
         self._unsent = memoryview(b'')

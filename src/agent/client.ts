@@ -94,7 +94,12 @@ const DEFAULT_TIMEOUT_MS = 30_000;
 const ANSWER_GRACE_MS = 5_000;
 
 const READY_RETRY_MS = 50;
-const READY_ATTEMPT_MS = 2_000;
+
+/** A packet to a guest without a network yet is lost, so short attempts find it soonest; a loaded one needs longer to answer. */
+const FIRST_ATTEMPT_MS = 250;
+const LONGEST_ATTEMPT_MS = 3_000;
+const ATTEMPT_GROWTH = 1.3;
+
 const NONCE_BYTES = 16;
 
 export class AgentClient {
@@ -204,11 +209,15 @@ export class AgentClient {
   /** Waits until an agent answers at all, if only that it wants a secret. Throws AgentDeadline. */
   async waitReady({ timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions = {}): Promise<void> {
     const endMs = monotonicMs() + timeoutMs;
-    for (;;) {
+    for (
+      let attemptMs = FIRST_ATTEMPT_MS;
+      ;
+      attemptMs = Math.min(attemptMs * ATTEMPT_GROWTH, LONGEST_ATTEMPT_MS)
+    ) {
       const leftMs = endMs - monotonicMs();
       if (leftMs <= 0) throw new AgentDeadline('booting', timeoutMs);
       try {
-        await this.ping({ timeoutMs: Math.min(leftMs, READY_ATTEMPT_MS), signal });
+        await this.ping({ timeoutMs: Math.min(leftMs, attemptMs), signal });
         return;
       } catch (error) {
         if (error instanceof AgentRefused) return;

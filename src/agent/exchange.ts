@@ -5,14 +5,15 @@
  *        └─────────────┴──────▶ failed (refused, closed early, malformed, deadline, aborted)
  *
  * Frames are pulled: while nobody asks for the next one the socket is paused, TCP slows the agent down and the agent slows the
- * program down. However the iteration ends, also by `break` or an abort, the connection is destroyed, and that is what cancels the
+ * program down. However the iteration ends, also by `break` or an abort, the connection is closed, and that is what cancels the
  * operation in the guest.
  *
  * QEMU's user network accepts a connection also when nobody listens in the guest and closes it then, so a connection that ends
  * before the first byte is no more than "not there yet".
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { abortReason } from '../base/index.js';
+import { Connection } from './connection.js';
 import { AgentDeadline, AgentProtocolError, AgentUnreachable } from './errors.js';
 import { encodeFrame, FrameDecoder, FrameKind, MAX_REQUEST_BYTES, type Frame } from './frames.js';
 
@@ -42,62 +43,52 @@ export async function* exchange(options: ExchangeOptions): AsyncGenerator<Frame,
       `A request to the guest has at most ${MAX_REQUEST_BYTES} bytes, not ${encoded.length}`,
     );
   }
-  const socket = connect({ host, port, noDelay: true });
-  const stop = (reason: Error): void => void socket.destroy(reason);
-  const onAbort = (): void => stop(signal === undefined ? new Error('aborted') : abortReason(signal));
+  const stop = new AbortController();
+  const onAbort = (): void => stop.abort(signal === undefined ? undefined : abortReason(signal));
   signal?.addEventListener('abort', onAbort, { once: true });
-  const deadline =
-    timeoutMs === undefined
-      ? undefined
-      : setTimeout(() => stop(new AgentDeadline(request.op, timeoutMs)), timeoutMs);
+  const onDeadline = (): void => stop.abort(new AgentDeadline(request.op, timeoutMs ?? 0));
+  const deadline = timeoutMs === undefined ? undefined : setTimeout(onDeadline, timeoutMs);
+  const connection = new Connection(host, port);
   try {
-    socket.write(encodeFrame(FrameKind.request, encoded));
-    if (options.stdin !== undefined) sendInput(socket, options.stdin).catch(stop);
-    yield* framesUntilEnd(socket);
+    connection.socket.write(encodeFrame(FrameKind.request, encoded));
+    if (options.stdin !== undefined) {
+      sendInput(connection.socket, options.stdin).catch((error: unknown) => stop.abort(error));
+    }
+    yield* framesUntilEnd(connection, stop.signal);
   } catch (error) {
-    throw isOurs(error, signal) ? error : unreachable(socket, options, error);
+    if (error instanceof AgentProtocolError || (stop.signal.aborted && error === stop.signal.reason))
+      throw error;
+    throw unreachable(connection, options, error);
   } finally {
     clearTimeout(deadline);
     signal?.removeEventListener('abort', onAbort);
-    socket.on('error', () => undefined);
-    socket.destroy();
+    connection.hangUp();
   }
 }
 
-async function* framesUntilEnd(socket: Socket): AsyncGenerator<Frame, void, undefined> {
+async function* framesUntilEnd(
+  connection: Connection,
+  signal: AbortSignal,
+): AsyncGenerator<Frame, void, undefined> {
   const decoder = new FrameDecoder();
-  for await (const chunk of socket as AsyncIterable<Buffer>) {
+  for (;;) {
+    const chunk = await connection.read(signal);
+    if (chunk === undefined) throw new Error('the connection was closed');
     for (const frame of decoder.push(chunk)) {
       yield frame;
       if (frame.kind === FrameKind.end) return;
     }
   }
-  throw new Error('the connection was closed');
-}
-
-function isOurs(error: unknown, signal: AbortSignal | undefined): boolean {
-  return (
-    error instanceof AgentProtocolError ||
-    error instanceof AgentDeadline ||
-    error instanceof InputFailed ||
-    (signal?.aborted === true && error === abortReason(signal))
-  );
 }
 
 function unreachable(
-  socket: Socket,
+  connection: Connection,
   { host, port, request }: ExchangeOptions,
   cause: unknown,
 ): AgentUnreachable {
-  const sent = socket.bytesRead > 0 || !socket.connecting;
   const problem = cause instanceof Error ? cause.message : String(cause);
-  return new AgentUnreachable(
-    `No answer to ${request.op} from the guest agent at ${host}:${port}: ${problem}`,
-    {
-      sent,
-      cause,
-    },
-  );
+  const what = `No answer to ${request.op} from the guest agent at ${host}:${port}: ${problem}`;
+  return new AgentUnreachable(what, { sent: connection.connected, cause });
 }
 
 /** The caller's input iterator threw; `cause` is what it threw. */

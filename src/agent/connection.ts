@@ -1,0 +1,62 @@
+/**
+ * A TCP connection that is read one chunk at a time: between two reads the socket is paused, so TCP slows the other side down.
+ *
+ * It is hung up in good order, also in the middle of output. Destroying it would be a reset, and a reset is what the agent sees when
+ * its machine is a fresh branch: it would wait for a while before it cancels anything.
+ */
+import { connect, type Socket } from 'node:net';
+import { abortReason } from '../base/index.js';
+
+const HANG_UP_MS = 2_000;
+
+export class Connection {
+  readonly socket: Socket;
+  /** Whether it was ever established. */
+  connected = false;
+  #error: Error | undefined;
+
+  constructor(host: string, port: number) {
+    this.socket = connect({ host, port, noDelay: true });
+    this.socket.once('connect', () => (this.connected = true));
+    this.socket.on('error', (error) => (this.#error = error));
+    this.socket.pause();
+  }
+
+  /** The next bytes; undefined when the other side has closed. Throws the socket's error or the signal's reason. */
+  read(signal: AbortSignal): Promise<Buffer | undefined> {
+    const { socket } = this;
+    return new Promise((resolve, reject) => {
+      const settle = (action: () => void): void => {
+        socket.off('data', onData).off('end', onEnd).off('close', onEnd);
+        signal.removeEventListener('abort', onAbort);
+        socket.pause();
+        action();
+      };
+      const onData = (chunk: Buffer): void => settle(() => resolve(chunk));
+      const onEnd = (): void =>
+        settle(() => (this.#error === undefined ? resolve(undefined) : reject(this.#error)));
+      const onAbort = (): void => settle(() => reject(abortReason(signal)));
+      if (signal.aborted) {
+        onAbort();
+      } else if (socket.destroyed || socket.readableEnded) {
+        onEnd();
+      } else {
+        signal.addEventListener('abort', onAbort, { once: true });
+        socket.on('data', onData).on('end', onEnd).on('close', onEnd).resume();
+      }
+    });
+  }
+
+  /** Closes; what still comes is thrown away for a moment. Idempotent. */
+  hangUp(): void {
+    const { socket } = this;
+    if (!this.connected || socket.destroyed) {
+      socket.destroy();
+      return;
+    }
+    const impatience = setTimeout(() => void socket.destroy(), HANG_UP_MS);
+    socket.once('close', () => clearTimeout(impatience));
+    socket.end();
+    socket.resume();
+  }
+}

@@ -1,0 +1,172 @@
+/** The client against the guest agent itself, run as a process of this host. */
+import assert from 'node:assert/strict';
+import { readdir, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
+import { after, before, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
+import { AgentClient } from './client.js';
+import { AgentDeadline, AgentRefused } from './errors.js';
+
+const SECRET = 'the-first-secret-of-this-guest';
+
+function identity(newSecret: string) {
+  return { newSecret, seed: Buffer.alloc(32, 7), unixTimeNs: BigInt(Date.now()) * 1_000_000n };
+}
+
+const refused = (code: string) => (error: unknown) => error instanceof AgentRefused && error.code === code;
+
+describe('the guest agent', { timeout: 60_000 }, () => {
+  let agent: RealAgent;
+  let client: AgentClient;
+  const connectAs = (secret?: string): AgentClient =>
+    new AgentClient({ host: '127.0.0.1', port: agent.port, ...(secret === undefined ? {} : { secret }) });
+
+  before(async () => {
+    agent = await startRealAgent();
+    client = connectAs();
+    await client.waitReady();
+  });
+  after(() => agent.close());
+
+  it('refuses everything until it is claimed, and then everyone without the secret', async () => {
+    await assert.rejects(client.ping(), refused('unauthorized'));
+    assert.equal((await client.identify(identity(SECRET))).restored, false);
+    assert.equal((await client.waitWarm()).interpreter, 'ready');
+    for (const secret of [undefined, '', 'x', `${SECRET}x`]) {
+      await assert.rejects(connectAs(secret).ping(), refused('unauthorized'));
+      await assert.rejects(connectAs(secret).identify(identity('s'.repeat(32))), refused('unauthorized'));
+    }
+  });
+
+  it('exec runs a program with input, environment and folder, and tells its exit', async () => {
+    const script = 'cat; echo "$A"; pwd >&2; exit 3';
+    const ran = await client.exec({
+      ...{ args: ['sh', '-c', script], env: { A: 'ä' }, cwd: '/tmp', stdin: 'in\n', timeoutMs: 10_000 },
+    });
+    assert.deepEqual(ran, { stdout: 'in\nä\n', stderr: '/tmp\n', exitCode: 3, truncated: false });
+    assert.equal((await client.exec({ args: ['sh', '-c', 'kill -TERM $$'] })).exitCode, 143);
+    const absent = await client.exec({ args: ['no-such-program'] });
+    assert.deepEqual([absent.exitCode, absent.stderr], [127, 'bough: no-such-program: not found\n']);
+    assert.equal((await client.exec({ args: ['/etc/passwd'] })).exitCode, 126);
+    await assert.rejects(client.exec({ args: ['true'], cwd: '/absent' }), refused('bad_request'));
+  });
+
+  it('exec passes a lot both ways, unchanged', async () => {
+    const megabytes = Buffer.alloc(4 << 20, 'abcdefgh\n');
+    const { stdout } = await client.exec({ args: ['cat'], stdin: megabytes, timeoutMs: 20_000 });
+    assert.equal(stdout, megabytes.toString());
+  });
+
+  it('exec does not wait for what a program left in the background', async () => {
+    const { stdout } = await client.exec({ args: ['sh', '-c', 'sleep 30 & echo $!'], timeoutMs: 5000 });
+    process.kill(Number(stdout), 'SIGKILL');
+  });
+
+  it('exec kills the whole process group at the deadline and when the client goes', async () => {
+    const script = 'sleep 60 & echo $!; wait';
+    await assert.rejects(client.exec({ args: ['sh', '-c', script], timeoutMs: 200 }), AgentDeadline);
+    let sleeper = 0;
+    for await (const event of client.execStream({ args: ['sh', '-c', script] })) {
+      if (event.type === 'stdout') sleeper = Number(event.bytes.toString());
+      break;
+    }
+    await waitGone(sleeper);
+  });
+
+  it('a reader that does not read stops the program and not the agent', async () => {
+    const stream = client.execStream({ args: ['yes'] });
+    await stream.next();
+    await delay(200);
+    assert.equal((await client.ping()).pong, true);
+    await stream.return();
+  });
+
+  it('eval keeps a namespace: expression, statement, output, error', async () => {
+    const evaluate = async (code: string) => client.eval(code, { timeoutMs: 10_000 });
+    assert.deepEqual(await evaluate('x = 42'), { ...NOTHING });
+    assert.deepEqual(await evaluate(' x + 1 '), { ...NOTHING, result: '43' });
+    assert.deepEqual(await evaluate('print("a"); __import__("os").system("echo b")'), {
+      ...NOTHING,
+      stdout: 'b\na\n',
+    });
+    const failed = await evaluate('1/0');
+    assert.equal(failed.exitCode, 1);
+    assert.match(failed.error ?? '', /ZeroDivisionError: division by zero$/);
+  });
+
+  it('eval interrupts what runs too long and keeps the namespace', async () => {
+    await client.eval('y = 1');
+    await assert.rejects(client.eval('while True: pass', { timeoutMs: 200 }), AgentDeadline);
+    assert.equal((await client.eval('y')).result, '1');
+  });
+
+  it('eval starts the interpreter again when code has ended it', async () => {
+    const { error, exitCode } = await client.eval('import os; os._exit(5)');
+    assert.deepEqual([error, exitCode], ['the interpreter exited with status 5', 1]);
+    assert.equal((await client.eval('2 + 2')).result, '4');
+  });
+
+  it('takes malformed input for what it is', async () => {
+    for (const bytes of [
+      'GET / HTTP/1.1\r\n\r\n',
+      '\x01\xff\xff\xff\xff',
+      '\x01\0\0\0\x02[]',
+      '\x03\0\0\0\0',
+    ]) {
+      await closedAfter(agent.port, Buffer.from(bytes, 'latin1'));
+    }
+    await assert.rejects(client.exec({ args: [] }), refused('bad_request'));
+    await assert.rejects(client.exec({ args: ['true'], env: { 'A=': 'x' } }), refused('bad_request'));
+  });
+
+  it('identify gives it a new secret and environment, and leaves running programs alone', async () => {
+    await writeFile(agent.hookPath, '#!/bin/sh\necho "$TOKEN" > hooked; exit 4\n', { mode: 0o755 });
+    const stale = client.execStream({
+      args: ['sh', '-c', `echo go; sleep 0.5; echo still > ${agent.dir}/marker`],
+    });
+    await stale.next();
+    const { restored, hook } = await client.identify({
+      ...identity('second-secret-of-it'),
+      env: { TOKEN: 't' },
+    });
+    assert.deepEqual([restored, hook], [true, { exitCode: 4 }]);
+    await assert.rejects(stale.next(), { name: 'AgentUnreachable' });
+    await assert.rejects(connectAs(SECRET).ping(), refused('unauthorized'));
+    assert.equal((await client.exec({ args: ['sh', '-c', 'echo $TOKEN'] })).stdout, 't\n');
+    assert.equal((await client.eval('__import__("os").environ["TOKEN"]')).result, "'t'");
+    await delay(700);
+    assert((await readdir(agent.dir)).includes('marker'));
+  });
+
+  it('leaves no thread, process or descriptor behind', async () => {
+    await delay(100);
+    const threads = await readdir(`/proc/${agent.pid}/task`);
+    const descriptors = await readdir(`/proc/${agent.pid}/fd`);
+    assert(threads.length <= 3, `${threads.length} threads`);
+    assert(descriptors.length <= 10, `${descriptors.length} descriptors`);
+  });
+});
+
+const NOTHING = { result: null, error: null, exitCode: 0, stdout: '', stderr: '' };
+
+async function waitGone(pid: number): Promise<void> {
+  for (let attempt = 0; attempt < 100; attempt++) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return;
+    }
+    await delay(20);
+  }
+  assert.fail(`process ${pid} is still there`);
+}
+
+function closedAfter(port: number, bytes: Buffer): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(bytes));
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve());
+    socket.resume();
+  });
+}
