@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,13 +81,24 @@ int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns)
 	total = 1 + parts[1].iov_len + parts[2].iov_len;
 	ssize_t sent = sendmsg(qmp->fd, &message, MSG_NOSIGNAL);
 	if (sent < 0)
-		return -errno;
+		return errno == EAGAIN ? -ETIMEDOUT : -errno;
 	if ((size_t)sent != total)
 		return -EMSGSIZE;
 	error = read_line_with(qmp, id, deadline_ns);
 	if (error)
 		return error;
 	return strstr(qmp->buffer, "\"error\": {") ? -EREMOTEIO : 0;
+}
+
+/* connect() and sendmsg() would wait for ever for a QEMU whose main thread is stuck; they share this limit. */
+static void limit_sending(int fd, uint64_t deadline_ns)
+{
+	uint64_t now = monotonic_ns(), left_us = deadline_ns > now ? (deadline_ns - now) / 1000 : 0;
+	struct timeval limit = {.tv_sec = (time_t)(left_us / 1000000), .tv_usec = (suseconds_t)(left_us % 1000000)};
+
+	if (left_us == 0)
+		limit.tv_usec = 1; /* zero would mean no limit */
+	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
 }
 
 int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns)
@@ -102,8 +114,9 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns)
 	qmp->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (qmp->fd < 0)
 		return -errno;
+	limit_sending(qmp->fd, deadline_ns);
 	if (connect(qmp->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
-		error = -errno;
+		error = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	else
 		error = read_line_with(qmp, "\"QMP\"", deadline_ns);
 	if (!error)
