@@ -22,9 +22,15 @@ static void release_pages(void *arg, size_t first_page, size_t page_count)
 {
 	struct armed *armed = arg;
 
-	/* It cannot fail on a range this userfaultfd holds; if it did, unregistering at the end lifts everything. */
-	uffd_writeprotect(armed->tracker->uffd, armed->ram->base + first_page * PAGE_BYTES, page_count * PAGE_BYTES,
-			  false);
+	uint8_t *start = armed->ram->base + first_page * PAGE_BYTES;
+
+	/*
+	 * Nothing is known to make it fail on a range this userfaultfd holds. A writer may be QEMU's main thread, inside
+	 * the pause, so try again; if that fails too, unregistering at the end lifts everything.
+	 */
+	for (int tries = 0; tries < 3; tries++)
+		if (uffd_writeprotect(armed->tracker->uffd, start, page_count * PAGE_BYTES, false) == 0)
+			return;
 }
 
 static void yield_cpu(void *arg)

@@ -22,8 +22,13 @@
 /* The most the pause copies into its stage: 2,048 pages take about a millisecond; arming takes over above. */
 #define STAGE_MAX_PAGES 2048
 #define STAGE_MIN_PAGES 256
+/* What is written inside the pause between two looks at the deadline: some milliseconds. */
+#define WINDOW_WRITE_BYTES (1024 * 1024)
 /* A disk tail up to this size is staged in memory; a longer one is written to its file inside the pause. */
 #define TAIL_STAGE_BYTES (1024 * 1024)
+
+/* What is being done before the window's body, and after it. */
+#define SAVE_STATE "save the device state"
 
 struct run_list {
 	struct page_run *runs;
@@ -83,16 +88,30 @@ static int scan(struct branch *branch, enum scan_filter filter)
 			    note_run, &branch->found);
 }
 
-static int write_found(struct branch *branch, bool in_window)
+/* Host addresses of RAM into the layer; inside the pause window in pieces, between which it looks at the deadline. */
+static int write_range(struct branch *branch, uint64_t start, uint64_t end, bool in_window)
 {
-	for (size_t i = 0; i < branch->found.count; i++) {
-		const struct page_run *run = &branch->found.runs[i];
-		const uint8_t *from = (const uint8_t *)run->start; /* a run of RAM, as the kernel reported it */
+	while (start < end) {
+		size_t bytes = end - start;
 		int error;
 
 		if (in_window && window_expired(&branch->window))
 			return -ETIMEDOUT;
-		error = layer_write(branch->layer_fd, from, run->end - run->start, (uint64_t)(from - branch->ram->base));
+		if (in_window && bytes > WINDOW_WRITE_BYTES)
+			bytes = WINDOW_WRITE_BYTES;
+		/* The address is a run's, as the kernel reported it, or a layer run's in RAM. */
+		error = layer_write(branch->layer_fd, (const void *)start, bytes, start - (uintptr_t)branch->ram->base);
+		if (error)
+			return error;
+		start += bytes;
+	}
+	return 0;
+}
+
+static int write_found(struct branch *branch, bool in_window)
+{
+	for (size_t i = 0; i < branch->found.count; i++) {
+		int error = write_range(branch, branch->found.runs[i].start, branch->found.runs[i].end, in_window);
 		if (error)
 			return error;
 	}
@@ -240,19 +259,19 @@ static int live_body(void *arg)
 	branch->report->scan_us = (scanned_ns - begun_ns) / 1000;
 	branch->report->copy_us = (copied_ns - scanned_ns) / 1000;
 	branch->report->tail_us = (monotonic_ns() - copied_ns) / 1000;
+	if (!error)
+		branch->report->operation = SAVE_STATE;
 	return error;
 }
 
 /* What full writes besides the private pages: whatever the layers below hold, as it is now. */
 static int write_layer_runs(struct branch *branch)
 {
+	uint64_t base = (uintptr_t)branch->ram->base;
+
 	for (size_t i = 0; i < branch->ram->layer_run_count; i++) {
 		const struct page_run *run = &branch->ram->layer_runs[i];
-		int error;
-
-		if (window_expired(&branch->window))
-			return -ETIMEDOUT;
-		error = layer_write(branch->layer_fd, branch->ram->base + run->start, run->end - run->start, run->start);
+		int error = write_range(branch, base + run->start, base + run->end, true);
 		if (error)
 			return error;
 	}
@@ -285,7 +304,10 @@ static int stopped_copy_body(void *arg)
 	if (error)
 		return error;
 	branch->report->operation = "copy the disk tail";
-	return copy_tail(branch);
+	error = copy_tail(branch);
+	if (!error)
+		branch->report->operation = SAVE_STATE;
+	return error;
 }
 
 static int open_files(struct branch *branch)
@@ -353,7 +375,8 @@ static int prepare(struct branch *branch, uint64_t deadline_ns)
 	if (error || !request->before)
 		return error;
 	branch->report->operation = "run the command before the pause";
-	error = qmp_execute(&branch->qmp, request->before, deadline_ns);
+	/* A deadline of its own: a long pre-copy must not make a command that QEMU carries out look as if it had failed. */
+	error = qmp_execute(&branch->qmp, request->before, monotonic_ns() + request->deadline_ms * 1000000);
 	branch->report->switched = !error;
 	return error;
 }
@@ -403,7 +426,7 @@ int branch_run(struct ram *ram, struct tracker *tracker, const struct branch_req
 	error = prepare(&branch, deadline_ns);
 	if (!error) {
 		branch.window.deadline_ns = monotonic_ns() + request->deadline_ms * 1000000;
-		report->operation = "save the device state";
+		report->operation = SAVE_STATE;
 		error = window_run(&branch.window, &branch.qmp);
 	}
 	if (!error) {
