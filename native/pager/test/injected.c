@@ -46,19 +46,19 @@ void scenario_injected(const char *dir, uint64_t seed)
 		{.mode = "diff", .durable = true, .disk = true, .deadline_ms = 20000},
 		{.mode = "full", .deadline_ms = 20000},
 	};
-	struct vmm vmm;
+	static struct vmm vmm; /* its threads outlive this function */
 
-	vmm_start(&vmm, dir, seed, 0, 10 * 1024 * 1024);
-	vmm.machine.disk_chunk_bytes = 512;
+	vmm_start(&vmm, dir, seed, 0, 9 * 1024 * 1024);
 	for (size_t i = 0; i < vmm.machine.vcpu_count; i++)
-		vmm.machine.vcpus[i].pattern = PATTERN_FEW;
+		vmm.machine.vcpus[i].pattern = i == 0 ? PATTERN_REGION : PATTERN_IDLE;
 	for (size_t page = 0; page < vmm.machine.page_count; page++)
 		machine_write_page(&vmm.machine, page, page + 1);
+	CHECK(write(vmm.machine.overlay_fd, "overlay", 7) == 7, "no overlay");
 	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
 		for (int kind = FAULT_ERROR; kind <= FAULT_SHORT; kind++) {
-			long n = 1;
+			long n = 1, limit = kind == FAULT_ERROR ? 44 : 8;
 			while (fail_call(&vmm, &modes[m], (enum fault_kind)kind, n))
-				n += n < 48 ? 1 : n / 4; /* the sweep makes the same two calls thousands of times */
+				n += n < limit ? 1 : n / 2; /* the sweep makes the same two calls thousands of times */
 		}
 	}
 }

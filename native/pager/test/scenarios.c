@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "../protocol.h"
@@ -43,7 +45,7 @@ static struct branch_plan choose_branch(struct vmm *vmm)
 
 void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big)
 {
-	struct vmm vmm;
+	static struct vmm vmm; /* its threads outlive this function */
 	uint64_t lineage = seed;
 	size_t ram_bytes = (4ul << random_below(&lineage, 3)) * MIB;
 
@@ -103,7 +105,7 @@ void scenario_qmp_faults(const char *dir, uint64_t seed)
 						   {.mode = "live", .tracking = "sync"},
 						   {.mode = "diff", .durable = true},
 						   {.mode = "full"}};
-	struct vmm vmm;
+	static struct vmm vmm; /* its threads outlive this function */
 
 	vmm_start(&vmm, dir, seed, 0, 12 * MIB);
 	vmm.machine.vcpus[0].pattern = PATTERN_RANDOM;
@@ -122,6 +124,8 @@ void scenario_qmp_faults(const char *dir, uint64_t seed)
 			CHECK(!outcome.ok && !outcome.ran, "script %d: the branch works", (int)plan.script);
 			CHECK(outcome.error == cases[i].error, "script %d: errno %d, %s", (int)plan.script, outcome.error,
 			      outcome.operation);
+			CHECK(cases[i].script < QMP_SAVE_FAILS_FIRST || strcmp(outcome.operation, "save the device state") == 0,
+			      "script %d: %s", (int)plan.script, outcome.operation);
 			if (cases[i].saves)
 				wait_for_saves(&vmm, saves + 1);
 			int opened = vmm.qmp.opened;
@@ -234,9 +238,30 @@ static void disconnect_mid_branch(struct vmm *vmm)
 	vmm->qmp.dawdle_us = 0;
 }
 
+/* A QEMU whose main thread takes no connection: the branch ends at its deadline, and nothing is stuck. */
+static void connect_to_the_hung(struct vmm *vmm)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct branch_plan plan = {.mode = "live", .deadline_ms = 200};
+	int fds[16];
+	size_t count = 0;
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s/qmp", vmm->dir);
+	do { /* the first one is accepted, the next ones wait in line, until there is no more room in it */
+		CHECK(count < 16, "the line never ends");
+		fds[count] = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		usleep(10000);
+	} while (connect(fds[count++], (struct sockaddr *)&address, sizeof(address)) == 0);
+	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+	CHECK(outcome.error == ETIMEDOUT, "errno %d, %s", outcome.error, outcome.operation);
+	while (count > 0)
+		close(fds[--count]);
+	vmm_check_recovers(vmm);
+}
+
 void scenario_requests(const char *dir, uint64_t seed)
 {
-	struct vmm vmm;
+	static struct vmm vmm; /* its threads outlive this function */
 	char path[192];
 
 	vmm_start(&vmm, dir, seed, 0, 12 * MIB);
@@ -253,6 +278,7 @@ void scenario_requests(const char *dir, uint64_t seed)
 		usleep(500);
 	}
 	CHECK(client_read(&vmm.client) && client_is(&vmm.client, "ok"), "no answer");
+	connect_to_the_hung(&vmm);
 	disconnect_mid_branch(&vmm);
 	snprintf(path, sizeof(path), "%s/long", dir);
 	CHECK(access(path, F_OK) != 0, "a refused request left a file");
@@ -283,7 +309,7 @@ void scenario_full_store(const char *dir, uint64_t seed)
 						   {.mode = "live", .tracking = "sync", .deadline_ms = 20000},
 						   {.mode = "diff", .deadline_ms = 20000},
 						   {.mode = "full", .disk = true, .deadline_ms = 20000}};
-	struct vmm vmm;
+	static struct vmm vmm; /* its threads outlive this function */
 	char store[192];
 
 	snprintf(store, sizeof(store), "%s/store", dir);
