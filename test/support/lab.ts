@@ -1,0 +1,110 @@
+/**
+ * A host of a test file's own in this process, with the warm template in it.
+ *
+ * `clean()` after each test removes what the test made through the host, and then nothing may be left.
+ */
+import assert from 'node:assert/strict';
+import type { BranchMode, BranchWait } from '../../src/contract/index.js';
+import type { Host } from '../../src/sandbox/host.js';
+import { openHost, type HostOptions } from '../../src/sandbox/open-host.js';
+import { sleep } from '../../src/base/index.js';
+import { Guest } from './guest.js';
+import { inventory } from './leftovers.js';
+import { foldersWithTemplate, type OwnFolders } from './template-copy.js';
+import { TEMPLATE_TAG } from './test-host.js';
+
+const POLL_MS = 20;
+
+/** What the host logged: `event` and its facts. */
+export type LoggedEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
+
+export class Lab {
+  readonly host: Host;
+  readonly folders: OwnFolders;
+  readonly events: LoggedEvent[];
+  readonly #before: string[];
+
+  private constructor(host: Host, folders: OwnFolders, events: LoggedEvent[], before: string[]) {
+    this.host = host;
+    this.folders = folders;
+    this.events = events;
+    this.#before = before;
+  }
+
+  /** Opens a host over folders named after the test file. */
+  static async open(
+    name: string,
+    options: Partial<Pick<HostOptions, 'maxConcurrentBranches'>> & { folders?: OwnFolders } = {},
+  ): Promise<Lab> {
+    const { maxConcurrentBranches = 4, folders = await foldersWithTemplate(name) } = options;
+    const events: LoggedEvent[] = [];
+    const host = await openHost({
+      ...folders,
+      maxConcurrentBranches,
+      log: (_level, event, facts) => void events.push({ ...facts, event }),
+    });
+    return new Lab(host, folders, events, await inventory(folders));
+  }
+
+  /** One sandbox of a snapshot. */
+  async spawn(tag = TEMPLATE_TAG): Promise<Guest> {
+    const [sandbox] = await this.host.spawn({ snapshot_tag: tag, n: 1 });
+    assert(sandbox);
+    return Guest.ofHost(this.host, sandbox.id);
+  }
+
+  /** Branches and returns the tag. */
+  async branch(guest: Guest, how: { mode?: BranchMode; wait?: BranchWait; tag?: string } = {}): Promise<string> {
+    const { mode = 'live', wait = true, tag } = how;
+    const { snapshot } = await this.host.branch(guest.id, { mode, wait, ...(tag === undefined ? {} : { tag }) });
+    return snapshot.tag;
+  }
+
+  /** Ends a sandbox. */
+  async end(guest: Guest): Promise<void> {
+    await this.host.removeSandbox(guest.id);
+  }
+
+  /** Waits until a snapshot is no longer being written. */
+  async settled(tag: string): Promise<string> {
+    for (;;) {
+      const { status } = await this.host.getSnapshot(tag);
+      if (status !== 'writing') return status;
+      await sleep(POLL_MS);
+    }
+  }
+
+  /** Nothing but what the host still shows: call it while sandboxes and snapshots of the test exist. */
+  async leftovers(): Promise<string[]> {
+    const sandboxes = (await this.host.listSandboxes()).map(({ id }) => `sandboxes/${id}`);
+    const tags = (await this.host.listSnapshots()).map(({ tag }) => `snapshots/${tag}`);
+    const shown = [...sandboxes, ...tags];
+    const now = await inventory(this.folders);
+    return now.filter(
+      (line) =>
+        !this.#before.includes(line) &&
+        !line.startsWith('process ') &&
+        !shown.some((name) => line.endsWith(name) || line.includes(`${name}/`)),
+    );
+  }
+
+  /** Removes what a test made, and checks that nothing else is left. */
+  async clean(): Promise<void> {
+    for (const { id } of await this.host.listSandboxes()) await this.host.removeSandbox(id);
+    for (const { tag } of await this.host.listSnapshots()) {
+      if (tag !== TEMPLATE_TAG) await this.host.deleteSnapshot(tag, { cascade: false, force: true });
+    }
+    this.events.length = 0;
+    assert.deepEqual(await inventory(this.folders), this.#before);
+  }
+
+  /** Ends everything and removes the folders. */
+  async close(): Promise<void> {
+    try {
+      await this.clean();
+    } finally {
+      await this.host.close();
+      await this.folders.remove();
+    }
+  }
+}

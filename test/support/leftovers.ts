@@ -1,0 +1,52 @@
+/**
+ * What a host leaves in its two folders and among the processes of this machine, as a list of lines.
+ *
+ * Equal lists before and after mean: no process, socket, temporary file, layer or staging folder is left. The lock and
+ * the overlay templates belong to the host itself, and whether a snapshot's hot copy is loaded is a matter of caching.
+ */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { errorCode } from '../../src/base/index.js';
+import { TEMPLATE_TAG, type TestFolders } from './test-host.js';
+
+/** Sorted lines such as `hot: sandboxes/x/ram` and `process 4242 qemu-system-x86`. */
+export async function inventory({ stateDir, hotDir }: TestFolders): Promise<string[]> {
+  const state = (await pathsBelow(stateDir)).filter((path) => !/^(lock|overlays(\/.*)?)$/.test(path));
+  const hot = (await pathsBelow(hotDir)).filter(
+    (path) => path !== 'lock' && !path.startsWith(`snapshots/${TEMPLATE_TAG}`),
+  );
+  return [
+    ...state.map((path) => `state: ${path}`),
+    ...hot.map((path) => `hot: ${path}`),
+    ...(await vmProcesses(hotDir)).map(({ pid, name }) => `process ${pid} ${name}`),
+  ].sort();
+}
+
+/** The processes of sandboxes below a hot dir. */
+export async function vmProcesses(hotDir: string): Promise<{ pid: number; name: string }[]> {
+  const found: { pid: number; name: string }[] = [];
+  for (const entry of await readdir('/proc')) {
+    if (!/^\d+$/.test(entry)) continue;
+    const commandLine = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
+    if (!commandLine.includes(`${hotDir}/sandboxes/`)) continue;
+    found.push({ pid: Number(entry), name: commandLine.split('\0')[0] ?? '' });
+  }
+  return found;
+}
+
+async function pathsBelow(root: string): Promise<string[]> {
+  try {
+    const entries = await readdir(root, { recursive: true, withFileTypes: true });
+    return entries
+      .filter((entry) => !entry.isDirectory() || entry.name.startsWith('.') || isOfOne(entry.parentPath))
+      .map((entry) => join(entry.parentPath, entry.name).slice(root.length + 1));
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** Folders count where each is one sandbox or snapshot. */
+function isOfOne(parentPath: string): boolean {
+  return /\/(sandboxes|snapshots)$/.test(parentPath);
+}

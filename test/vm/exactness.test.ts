@@ -1,0 +1,49 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import type { BranchMode, BranchWait } from '../../src/contract/index.js';
+import { Lab } from '../support/lab.js';
+import { checkLedger, ledgerStep, letLedgerRun, startLedger } from '../support/ledger.js';
+
+const LIVE: [BranchMode, BranchWait][] = [
+  ['live', true],
+  ['live', false],
+  ['live', true],
+  ['live', false],
+  ['live', false],
+  ['live', true],
+  ['live', false],
+  ['live', true],
+];
+const STOPPED: [BranchMode, BranchWait][] = [
+  ['diff', true],
+  ['full', true],
+];
+
+describe('branch() of a guest that writes to memory and disk all the time', { timeout: 240_000 }, () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.open('exact');
+  });
+  afterEach(() => lab.clean());
+  after(() => lab.close());
+
+  it('gives every child the memory and the disk of one instant, in every mode, and leaves the source as it was', async () => {
+    const source = await lab.spawn();
+    await startLedger(source, 32);
+    const branches: { tag: string; mode: BranchMode; earliest: number; latest: number }[] = [];
+    for (const [mode, wait] of [...LIVE, ...STOPPED]) {
+      const earliest = await ledgerStep(source);
+      const tag = await lab.branch(source, { mode, wait });
+      branches.push({ tag, mode, earliest, latest: await ledgerStep(source) });
+      assert.equal(await lab.settled(tag), 'ready');
+    }
+    for (const { tag, mode, earliest } of branches) {
+      const child = await lab.spawn(tag);
+      const step = await checkLedger(child);
+      assert(step >= earliest, `${mode}: the child is at step ${step}, before the branch's ${earliest}`);
+      await lab.end(child);
+    }
+    await letLedgerRun(source, 1);
+    await checkLedger(source);
+  });
+});
