@@ -30,7 +30,9 @@ def encode(kind, payload):
 
 
 def encode_json(kind, value):
-    return encode(kind, json.dumps(value, separators=(',', ':')).encode())
+    # Not as ASCII: that can be six times as long. A lone surrogate is the reader's to replace.
+    text = json.dumps(value, separators=(',', ':'), ensure_ascii=False)
+    return encode(kind, text.encode(errors='surrogatepass'))
 
 
 class Decoder:

@@ -5,6 +5,8 @@ The process finds its end of a socket pair by the number in BOUGH_FD. It says {"
 their own, so nothing that a program prints can be taken for an answer. Everything printed before an answer was written
 is in the pipes when the answer arrives, so they are emptied first.
 
+Interpreters keep what they answer short themselves; one that answers without end is killed.
+
 Not handled: several pieces of code at a time.
 """
 
@@ -19,7 +21,6 @@ import time
 from oom import reset_oom_score
 
 MAX_REPLY_BYTES = 16 << 20
-MAX_TEXT_CHARACTERS = 1 << 20
 MAX_PRINTED_BYTES = 1 << 20
 READ_BYTES = 64 << 10
 DRAIN_BYTES = 1 << 20
@@ -152,8 +153,8 @@ class Worker:
         self._drain_pipes()
         return self.printed(
             {
-                'result': _shortened(message.get('result')),
-                'error': _shortened(message.get('error')),
+                'result': _text(message.get('result')),
+                'error': _text(message.get('error')),
                 'exit_code': message.get('exit_code') if isinstance(message.get('exit_code'), int) else 1,
             }
         )
@@ -178,9 +179,6 @@ class Worker:
         return True
 
 
-def _shortened(text):
-    if not isinstance(text, str):
-        return None
-    if len(text) <= MAX_TEXT_CHARACTERS:
-        return text
-    return f'{text[:MAX_TEXT_CHARACTERS]}... ({len(text) - MAX_TEXT_CHARACTERS} more characters)'
+
+def _text(value):
+    return value if isinstance(value, str) else None

@@ -10,6 +10,8 @@ import net from 'node:net';
 import util from 'node:util';
 import vm from 'node:vm';
 
+const MAX_TEXT_CHARACTERS = 1 << 20;
+
 const control = new net.Socket({ fd: Number(process.env.BOUGH_FD), readable: true, writable: true });
 delete process.env.BOUGH_FD;
 
@@ -63,10 +65,15 @@ async function settle(value) {
 async function evaluate(code) {
   try {
     const value = await settle(parse(code).runInContext(context, { breakOnSigint: true }));
-    return { result: value === undefined ? null : util.inspect(value), error: null, exit_code: 0 };
+    return { result: value === undefined ? null : shortened(util.inspect(value)), error: null, exit_code: 0 };
   } catch (error) {
-    return { result: null, error: describe(error), exit_code: 1 };
+    return { result: null, error: shortened(describe(error)), exit_code: 1 };
   }
+}
+
+function shortened(text) {
+  const leftOut = text.length - MAX_TEXT_CHARACTERS;
+  return leftOut <= 0 ? text : `${text.slice(0, MAX_TEXT_CHARACTERS)}... (${leftOut} more characters)`;
 }
 
 function describe(error) {

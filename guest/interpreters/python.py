@@ -16,6 +16,14 @@ import traceback
 import types
 
 
+MAX_TEXT_CHARACTERS = 1 << 20
+
+
+def shortened(text):
+    left_out = len(text) - MAX_TEXT_CHARACTERS
+    return text if left_out <= 0 else f'{text[:MAX_TEXT_CHARACTERS]}... ({left_out} more characters)'
+
+
 def compile_expression(code):
     try:
         return compile(code.strip(), '<eval>', 'eval')
@@ -29,7 +37,7 @@ def evaluate(code, namespace):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             value = eval(compiled, namespace)
-            result = None if value is None else repr(value)
+            result = None if value is None else shortened(repr(value))
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         return {'result': result, 'error': None, 'exit_code': 0}
@@ -42,7 +50,7 @@ def evaluate(code, namespace):
         while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
             frames = frames.tb_next
         text = ''.join(traceback.format_exception(type(error), error, frames))
-        return {'result': None, 'error': text.rstrip('\n'), 'exit_code': 1}
+        return {'result': None, 'error': shortened(text.rstrip('\n')), 'exit_code': 1}
 
 
 def warm_namespace(modules):

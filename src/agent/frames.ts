@@ -26,7 +26,7 @@ export const HEADER_BYTES = 5;
 const AGENT_LIMITS = new Map<number, number>([
   [FrameKind.stdout, 1 << 20],
   [FrameKind.stderr, 1 << 20],
-  [FrameKind.end, 16 << 20],
+  [FrameKind.end, 32 << 20],
 ]);
 
 /** Longest request the agent takes. */

@@ -95,6 +95,13 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     assert.match(failed.error ?? '', /ZeroDivisionError: division by zero$/);
   });
 
+  it('eval shortens a result that is too long, and passes any text', async () => {
+    const { result } = await client.eval('"x" * 20_000_000', { timeoutMs: 20_000 });
+    assert.match(result ?? '', /^'x+\.\.\. \(18951426 more characters\)$/);
+    assert.equal((await client.eval('print("\\ud800", "ä")')).stdout, '');
+    assert.equal((await client.eval('"ä😀"')).result, "'ä😀'");
+  });
+
   it('eval interrupts what runs too long and keeps the namespace', async () => {
     await client.eval('y = 1');
     await assert.rejects(client.eval('while True: pass', { timeoutMs: 200 }), AgentDeadline);
