@@ -33,7 +33,7 @@ export class Branches {
     const attempt = { operation: 'branch the sandbox', sandboxId: sandbox.id };
     return catalogued(attempt, async () => {
       const name = tag ?? madeUpTag(sandbox);
-      const starting = startBranch(this.#context, sandbox, mode, name);
+      const starting = startBranch(this.#context, sandbox, { mode, tag: name, announce: wait === false });
       this.#count(starting.then((branch) => branch.ready));
       const branch = await starting;
       if (wait === false) {

@@ -76,7 +76,7 @@ export async function createSnapshot(
   });
   const { pauseUs } = await branch.running;
   const capture = await branch.done;
-  return draft.publish({
+  return await draft.publish({
     memory: { runs: capture.runs, logicalBytes: machine.memoryMiB * 1024 * 1024 },
     machine,
     image: { name: image.name, digest: image.digest },

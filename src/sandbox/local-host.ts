@@ -106,7 +106,9 @@ export class LocalHost implements Host {
     const outcomes = await this.#spawnAll(request.snapshot_tag, request.n, options);
     const failed = outcomes.find((outcome) => outcome.error !== undefined);
     if (failed === undefined) return outcomes.flatMap(({ sandbox }) => sandbox?.view() ?? []);
-    await Promise.all(outcomes.map(({ sandbox }) => sandbox && this.#remove(sandbox)));
+    await Promise.all(
+      outcomes.flatMap(({ sandbox }) => (sandbox === undefined ? [] : [this.#remove(sandbox)])),
+    );
     throw failed.error;
   }
 
@@ -162,8 +164,9 @@ export class LocalHost implements Host {
     return {
       snapshot: wireSnapshot(this.#context.store.get(view.tag)),
       pause_ms: view.pauseMs ?? 0,
-      children: outcomes.map(({ sandbox: child, error }) => {
-        if (child !== undefined) return { sandbox: child.view() };
+      children: outcomes.map((outcome) => {
+        if (outcome.sandbox !== undefined) return { sandbox: outcome.sandbox.view() };
+        const { error } = outcome;
         return error instanceof BoughError
           ? { error: error.message, code: error.code }
           : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };

@@ -211,17 +211,12 @@ export class DraftFolder implements Draft {
       await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
       return this.#succeed(manifest, fields.memory.isDurable === true);
     } catch (error) {
-      await this.#end(undefined);
+      await this.#end(error instanceof Error ? error.message : String(error));
       throw error;
     }
   }
 
-  abandon(): Promise<void> {
-    this.#ended ??= this.#end(undefined);
-    return this.#ended;
-  }
-
-  fail(reason: string): Promise<void> {
+  abandon(reason = 'abandoned'): Promise<void> {
     this.#ended ??= this.#end(reason);
     return this.#ended;
   }
@@ -279,19 +274,18 @@ export class DraftFolder implements Draft {
     return catalog.view(stored, (entry) => listedFolder(this.#context, entry));
   }
 
-  async #end(reason: string | undefined): Promise<void> {
+  async #end(reason: string): Promise<void> {
     const { catalog, durable } = this.#context;
     try {
       // A publish that failed half way may have renamed the durable half already.
       for (const folder of [this.#hotStaging, this.durableStaging, durable.ready(this.id)])
         await removeAll(folder);
-      if (reason !== undefined) await writeFailed(durable.failed, { ...this.#identity(), reason });
-      else if (this.#announced) await removeFailed(durable.failed, this.tag);
+      if (this.#announced) await writeFailed(durable.failed, { ...this.#identity(), reason });
     } finally {
       this.#hotReservation?.release();
       this.#durableReservation?.release();
-      if (reason === undefined) catalog.remove(this.tag);
-      else catalog.put({ kind: 'failed', ...this.#identity(), reason });
+      if (this.#announced) catalog.put({ kind: 'failed', ...this.#identity(), reason });
+      else catalog.remove(this.tag);
       this.#entry.settled.resolve();
     }
   }

@@ -63,7 +63,6 @@ describe('draft', () => {
     const fixture = await makeFixture(t);
     const store = await fixture.reopen();
     const { draft } = await capture(store, { tag: 'a' });
-    await draft.announce();
     await Promise.all([draft.abandon(), draft.abandon()]);
     assert.deepEqual(store.list(), []);
     for (const folder of [fixture.stateDir, fixture.hotDir]) {
@@ -88,7 +87,8 @@ describe('draft', () => {
     const fixture = await makeFixture(t);
     let store = await fixture.reopen();
     const { draft } = await capture(store, { tag: 'a' });
-    await draft.fail('the source died');
+    await draft.announce();
+    await draft.abandon('the source died');
     store = await fixture.reopen();
     const failed = store.get('a');
     assert.deepEqual([failed.status, failed.warning], ['failed', 'the source died']);

@@ -52,7 +52,7 @@ export interface DeleteOptions {
 
 /**
  * A snapshot being captured: its tag is taken and listed as `writing`; every file goes into a staging folder.
- * Ends with exactly one of `publish`, `abandon` and `fail`.
+ * Ends with `publish` or `abandon`.
  */
 export interface Draft {
   readonly id: string;
@@ -72,12 +72,13 @@ export interface Draft {
   note(facts: CaptureFacts): void;
   /** The caller has told someone the name (202): from now on a crash of the daemon leaves a `failed` entry instead of nothing. */
   announce(): Promise<void>;
-  /** Seals the files and lists the snapshot as `ready`; persisting starts in the background. On failure: as `abandon`, and throws. */
+  /** Seals the files and lists the snapshot as `ready`; persisting starts in the background. On failure: as `abandon` with the reason, and throws. */
   publish(fields: PublishFields): Promise<SnapshotView>;
-  /** Removes everything; the tag is free again. Idempotent, does nothing after `publish`. */
-  abandon(): Promise<void>;
-  /** As `abandon`, but leaves a `failed` entry with `reason` until it is deleted or its tag is used again. */
-  fail(reason: string): Promise<void>;
+  /**
+   * Removes everything. The tag is free again; one that was announced leaves a `failed` entry with `reason` until it is deleted or its
+   * tag is used again. Idempotent, does nothing after `publish`.
+   */
+  abandon(reason?: string): Promise<void>;
 }
 
 /** A sandbox's own links to everything a snapshot consists of: independent of the snapshot from then on. */
