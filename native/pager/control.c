@@ -106,7 +106,8 @@ static void handle_map(const struct request *request)
 			continue;
 		error = ram_map_layer(&pager.ram, request->fields[i] + 6);
 		if (error) {
-			answer_error(error, "map a layer", false);
+			answer_error(error, error == -E2BIG ? "map a layer: too many runs for vm.max_map_count" : "map a layer",
+				     false);
 			return;
 		}
 	}

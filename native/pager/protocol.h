@@ -9,10 +9,13 @@
  *   map marker= [layer=]...               ok ram_bytes= mapped_runs=
  *       The mapping of the marker file becomes anonymous memory, and the data of each layer, bottom first, is
  *       mapped copy-on-write over it. Once per VMM, before its vCPUs first run.
- *   branch mode=live|diff|full layer= state= deadline_ms= [before=] [overlay= tail=] [durable=] [tracking=]
+ *   branch mode=live|diff|full layer= state= deadline_ms= [before=] [overlay= tail=] [durable=] [fold_from=]
+ *          [tracking=]
  *       before:  a QMP command run just before the pause window, guest running (the disk switch)
  *       overlay: the file of the VM's topmost disk overlay; its bytes at the pause are written to tail
  *       durable: a second copy of the layer, fsynced inside the pause window (diff and full)
+ *       fold_from: index of a mapped layer (live and diff): the new layer also holds all that this one and those above it
+ *                hold, so that it stands on the layers below them alone
  *       tracking: async (default where the kernel can) or sync, for tests and old kernels
  *                                         running pause_us= stop_us= scan_us= copy_us= residue_pages= armed_pages= ...
  *                                         ok captured_pages= passes= sweep_us= faults= runs=offset:length,...

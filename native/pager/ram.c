@@ -75,12 +75,13 @@ int ram_map(struct ram *ram, const char *marker)
 
 static int remember_run(struct ram *ram, uint64_t start, uint64_t end)
 {
-	struct page_run *grown = realloc(ram->layer_runs, (ram->layer_run_count + 1) * sizeof(*grown));
+	struct layer_run *grown = realloc(ram->layer_runs, (ram->layer_run_count + 1) * sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;
 	ram->layer_runs = grown;
-	ram->layer_runs[ram->layer_run_count++] = (struct page_run){.start = start, .end = end};
+	ram->layer_runs[ram->layer_run_count++] =
+		(struct layer_run){.start = start, .end = end, .layer = ram->layer_count};
 	return 0;
 }
 
@@ -102,6 +103,40 @@ static int map_run(void *arg, uint64_t start, uint64_t end)
 	return remember_run(layer->ram, start, end);
 }
 
+/* Mappings left for QEMU itself: threads, buffers, libraries. */
+#define SPARE_MAPPINGS 4096
+
+static int count_run(void *arg, uint64_t start, uint64_t end)
+{
+	size_t *count = arg;
+
+	(void)start;
+	(void)end;
+	++*count;
+	return 0;
+}
+
+/* Running out of mappings half way would leave RAM half mapped, and QEMU without memory for itself: look first. */
+static int check_mapping_count(const struct ram *ram, int layer_fd)
+{
+	size_t runs = ram->layer_run_count;
+	unsigned long limit;
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	int matched, error;
+
+	if (!file)
+		return 0; /* the kernel still has its say */
+	matched = fscanf(file, "%lu", &limit);
+	fclose(file);
+	if (matched != 1)
+		return 0;
+	error = layer_each_run(layer_fd, count_run, &runs);
+	if (error)
+		return error;
+	/* Each run is a mapping and cuts the one below it in two. */
+	return 2 * runs + SPARE_MAPPINGS > limit ? -E2BIG : 0;
+}
+
 int ram_map_layer(struct ram *ram, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -115,7 +150,10 @@ int ram_map_layer(struct ram *ram, const char *path)
 	else if ((size_t)info.st_size != ram->bytes)
 		error = -EINVAL;
 	else
+		error = check_mapping_count(ram, fd);
+	if (!error)
 		error = layer_each_run(fd, map_run, &(struct layer_mapping){.ram = ram, .fd = fd});
+	ram->layer_count++;
 	close(fd);
 	return error;
 }

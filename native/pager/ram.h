@@ -20,12 +20,20 @@
 
 #include "kernel.h"
 
+/* A run of a mapped layer, as offsets in RAM; layers count from the bottom. */
+struct layer_run {
+	uint64_t start;
+	uint64_t end;
+	size_t layer;
+};
+
 struct ram {
 	uint8_t *base;
 	size_t bytes;
 	int pagemap_fd;
-	struct page_run *layer_runs; /* the runs of all layers, as offsets in RAM; may overlap */
+	struct layer_run *layer_runs; /* the runs of all layers, bottom layer first; those of different layers may overlap */
 	size_t layer_run_count;
+	size_t layer_count;
 };
 
 /*
@@ -34,7 +42,10 @@ struct ram {
  */
 int ram_map(struct ram *ram, const char *marker);
 
-/* Maps the data of one layer file over what is there. -EINVAL when its size is not that of RAM. */
+/*
+ * Maps the data of one layer file over what is there. -EINVAL when its size is not that of RAM; -E2BIG, with nothing
+ * mapped, when its runs could be more mappings than vm.max_map_count allows this process.
+ */
 int ram_map_layer(struct ram *ram, const char *path);
 
 #endif
