@@ -264,14 +264,21 @@ static int live_body(void *arg)
 	return error;
 }
 
-/* What full writes besides the private pages: whatever the layers below hold, as it is now. */
-static int write_layer_runs(struct branch *branch)
+/*
+ * What the layers from first_layer up hold, as RAM is now: where a layer above or a private page covers a run, that is
+ * what is written. Written before the private pages, so that a page the guest changes meanwhile is written again.
+ */
+static int write_layers(struct branch *branch, size_t first_layer, bool in_window)
 {
 	uint64_t base = (uintptr_t)branch->ram->base;
 
 	for (size_t i = 0; i < branch->ram->layer_run_count; i++) {
-		const struct page_run *run = &branch->ram->layer_runs[i];
-		int error = write_range(branch, base + run->start, base + run->end, true);
+		const struct layer_run *run = &branch->ram->layer_runs[i];
+		int error;
+
+		if (run->layer < first_layer)
+			continue;
+		error = write_range(branch, base + run->start, base + run->end, in_window);
 		if (error)
 			return error;
 	}
@@ -291,7 +298,7 @@ static int stopped_copy_body(void *arg)
 	branch->report->residue_pages = branch->found.page_count;
 	branch->report->operation = "write the layer";
 	if (!error && branch->request->mode == BRANCH_FULL)
-		error = write_layer_runs(branch);
+		error = write_layers(branch, 0, true);
 	if (!error)
 		error = write_found(branch, true);
 	if (!error && branch->durable_fd >= 0) {
@@ -360,6 +367,12 @@ static int prepare(struct branch *branch, uint64_t deadline_ns)
 	error = armed_prepare(&branch->armed, branch->ram, branch->tracker, branch->layer_fd);
 	if (error)
 		return error;
+	if (request->folds) {
+		branch->report->operation = "fold layers";
+		error = write_layers(branch, request->fold_from, false);
+		if (error)
+			return error;
+	}
 	if (live && request->tracking == TRACKING_ASYNC) {
 		branch->report->operation = "track writes";
 		error = tracker_switch(branch->tracker, branch->ram, TRACKING_ASYNC);

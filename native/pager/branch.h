@@ -9,6 +9,9 @@
  * pre-copy writes them while the guest runs; what the guest writes meanwhile (the residue) is copied inside the
  * pause into memory faulted in before, or, when that would take too long, protected there and swept afterwards.
  *
+ * A branch may fold: its layer then also holds what the mapped layers from some index up hold, written before anything
+ * else while the guest runs. It stands on the layers below that index alone.
+ *
  * Invariant: whatever fails, the guest runs on; the files named in the request are then the caller's to remove.
  */
 #ifndef BOUGH_BRANCH_H
@@ -33,6 +36,8 @@ struct branch_request {
 	const char *overlay; /* or NULL: no disk */
 	const char *tail;
 	const char *durable; /* or NULL */
+	bool folds;	  /* live and diff: the layer also holds what layers from fold_from up hold */
+	size_t fold_from;
 	uint64_t deadline_ms;
 };
 

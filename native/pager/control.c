@@ -164,6 +164,7 @@ static bool plain_path(const char *path)
 static void handle_branch(const struct request *request)
 {
 	const char *deadline = find_field(request, "deadline_ms");
+	const char *fold_from = find_field(request, "fold_from");
 	struct branch_request branch = {
 		.qmp_path = pager.qmp_path,
 		.layer = find_field(request, "layer"),
@@ -172,13 +173,15 @@ static void handle_branch(const struct request *request)
 		.overlay = find_field(request, "overlay"),
 		.tail = find_field(request, "tail"),
 		.durable = find_field(request, "durable"),
+		.folds = fold_from != NULL,
+		.fold_from = fold_from ? strtoull(fold_from, NULL, 10) : 0,
 		.deadline_ms = deadline ? strtoull(deadline, NULL, 10) : 0,
 	};
 	struct branch_report report;
 	int error;
 
 	if (!read_mode(request, &branch) || !branch.layer || !branch.state || !branch.deadline_ms || !branch.qmp_path ||
-	    (branch.overlay && !branch.tail) || !plain_path(branch.state)) {
+	    (branch.overlay && !branch.tail) || (branch.folds && branch.mode == BRANCH_FULL) || !plain_path(branch.state)) {
 		answer_error(-EINVAL, "read the request", false);
 		return;
 	}

@@ -30,6 +30,8 @@ export interface PagerBranchRequest {
   readonly deadlineMs: number;
   /** The disk: the file of the topmost overlay, and where its bytes at the pause go. */
   readonly disk?: { readonly overlayPath: string; readonly tailPath: string };
+  /** Index of the first mapped layer whose runs the new layer holds too (`live` and `diff`). */
+  readonly foldFrom?: number;
   /** A QMP command to run just before the pause. */
   readonly before?: { readonly execute: string; readonly arguments: object };
   /** A second copy of the layer, fsynced inside the pause (`diff` and `full`). */
@@ -133,6 +135,7 @@ export class PagerClient {
         ['overlay', request.disk?.overlayPath],
         ['tail', request.disk?.tailPath],
         ['before', request.before && qmpMembers(request.before)],
+        ['fold_from', request.foldFrom],
         ['durable', request.durableLayerPath],
         ['tracking', request.tracking],
       ]),
