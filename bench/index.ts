@@ -14,7 +14,7 @@ import {
 import { BoughApiError, type Bough } from '../src/sdk/client.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
-import { readHostFacts, type HostFacts } from './host-facts.js';
+import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { startOwnDaemon } from './own-daemon.js';
 import { benchPause } from './pause.js';
 import { benchRamSize } from './ram-size.js';
@@ -62,6 +62,7 @@ export async function runBench(request: BenchRequest): Promise<BenchOutcome> {
 async function measure(request: BenchRequest): Promise<BenchResult> {
   const { signal, say } = request;
   await using resources = new ResourceStack();
+  const loadSoFar = await watchHostLoad();
   const { client, daemonPid } = await reachDaemon(request, resources);
   await ensureSource(client, request);
   const contextFor = (name: BenchmarkName): BenchContext => ({
@@ -80,7 +81,7 @@ async function measure(request: BenchRequest): Promise<BenchResult> {
     sections.push(await benchmarks[name](contextFor(name), request));
     say(`${name}: done in ${Math.round((monotonicMs() - began) / 1000)} s`);
   }
-  return { host, sections };
+  return { host, load: await loadSoFar(), sections };
 }
 
 async function reachDaemon(
@@ -103,7 +104,7 @@ async function ensureSource(client: Bough, { sourceTag, image, signal, say }: Be
   }
 }
 
-/** Starts one sandbox to see what guests run under; the load is read before it. */
+/** Starts one sandbox to see what guests run under. */
 async function factsOfSource(context: BenchContext): Promise<HostFacts> {
   const facts = await readHostFacts({ accelerator: 'unknown', guestMemoryMiB: undefined });
   return withSandbox(context, context.sourceTag, ({ isolation, memory_mib: guestMemoryMiB }) =>

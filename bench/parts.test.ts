@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { growthRatios } from './consecutive.js';
 import { longestEchoDuring } from './echo-probe.js';
 import { gapProgram, parseProgress, rewriterProgram, writerProgram } from './guest-programs.js';
-import { chosen, cpuModel } from './host-facts.js';
+import { chosen, cpuModel, cpuTicks } from './host-facts.js';
 import { listeningAddress } from './own-daemon.js';
 import { parseRollup } from './process-memory.js';
 import { fileUri, stoppedMs } from './stock-machine.js';
@@ -86,6 +86,7 @@ describe('what is read from elsewhere', () => {
     assert.equal(cpuModel(''), 'unknown');
     assert.equal(chosen('always [madvise] never\n'), 'madvise');
     assert.equal(chosen(''), 'unknown');
+    assert.deepEqual(cpuTicks('cpu  10 1 5 80 2 0 1 7 0 0\ncpu0 1\n'), { all: 106, steal: 7 });
   });
 
   it('memory is in bytes', () => {

@@ -43,12 +43,12 @@ export async function benchRamSize(context: BenchContext): Promise<Section> {
 
 async function branchInTurn(context: BenchContext, sources: readonly Sandbox[]): Promise<Row[]> {
   const guests = sources.map(({ id }) => sandboxGuest(context.client, id, context.signal));
-  for (const guest of guests) await guest.eval(`globals().update(bench=bytearray(${DIRTY_MIB} << 20))`);
+  for (const guest of guests)
+    await guest.eval(`globals().update(bench=np.zeros(${DIRTY_MIB} << 20, np.uint8))`);
   const rows: Row[] = [];
   for (let iteration = 1; iteration <= context.iterations; iteration++) {
     for (const [index, { id }] of sources.entries()) {
-      const byte = String((iteration % 255) + 1);
-      await guests[index]?.eval(`bench.__setitem__(slice(None), bytes([${byte}]) * len(bench))`);
+      await guests[index]?.eval(`bench.fill(${(iteration % 255) + 1})`);
       await sleep(SETTLE_MS, context.signal);
       const tag = freshTag();
       try {

@@ -2,22 +2,23 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { formatCsv } from './csv.js';
-import { hostLines, type HostFacts } from './host-facts.js';
+import { hostLines, type HostFacts, type HostLoad } from './host-facts.js';
 import { sectionMarkdown, sectionText, verdictWord, type Section } from './section.js';
 
 export interface BenchResult {
   readonly host: HostFacts;
+  readonly load: HostLoad;
   readonly sections: readonly Section[];
 }
 
 /** Host facts and sections for a terminal. */
-export function resultText({ host, sections }: BenchResult): string {
-  return [`${hostLines(host).join('\n')}\n`, ...sections.map(sectionText)].join('\n');
+export function resultText({ host, load, sections }: BenchResult): string {
+  return [`${hostLines(host, load).join('\n')}\n`, ...sections.map(sectionText)].join('\n');
 }
 
 /** The same as a Markdown page, the verdicts of all sections first. */
-export function resultMarkdown({ host, sections }: BenchResult): string {
-  const facts = hostLines(host).map((line) => `* ${line}\n`);
+export function resultMarkdown({ host, load, sections }: BenchResult): string {
+  const facts = hostLines(host, load).map((line) => `* ${line}\n`);
   const verdicts = sections
     .flatMap((section) => section.verdicts)
     .map((verdict) => `* ${verdictWord(verdict)}: ${verdict.promise}: ${verdict.measured}\n`);

@@ -23,8 +23,9 @@ const host = {
   accelerator: 'tcg',
   guestMemoryMiB: 1536,
   transparentHugePages: 'madvise',
-  loadAtStart: 0.5,
 };
+
+const load = { loadBefore: 0.5, loadAfter: 2, stealPercent: 1.25 };
 
 describe('ratioVerdict()', () => {
   it('holds up to its limit, and decides', () => {
@@ -52,9 +53,9 @@ describe('limitVerdict()', () => {
   it('is for orientation', () => {
     const verdict = limitVerdict('p', 3, 2);
     assert.deepEqual(verdict, { promise: 'p', measured: '3.00 ms', held: false, decides: false });
-    assert.equal(missedAny({ host, sections: [{ ...section, verdicts: reached([verdict]) }] }), false);
+    assert.equal(missedAny({ host, load, sections: [{ ...section, verdicts: reached([verdict]) }] }), false);
     const ratio = ratioVerdict('r', 3, 1, 2);
-    assert.equal(missedAny({ host, sections: [{ ...section, verdicts: reached([ratio]) }] }), true);
+    assert.equal(missedAny({ host, load, sections: [{ ...section, verdicts: reached([ratio]) }] }), true);
   });
 });
 
@@ -74,7 +75,8 @@ describe('numbers for people', () => {
 describe('a result', () => {
   it('prints the facts of the host, the conditions and every table', () => {
     const verdicts = reached([ratioVerdict('promise', 1, 2, 1)]);
-    const text = resultText({ host, sections: [{ ...section, verdicts }] });
+    const text = resultText({ host, load, sections: [{ ...section, verdicts }] });
+    assert.match(text, /load 0\.50 before, 2\.00 after, steal 1\.3 %/);
     assert.match(text, /2 × A CPU, 24 GiB, Linux 6\.9/);
     assert.match(text, /Title\n {2}idle\n/);
     assert.match(text, /mode +p50\nlive +1\.00\n/);
@@ -83,7 +85,7 @@ describe('a result', () => {
 
   it('is valid Markdown tables with the verdicts first', () => {
     const verdicts = reached([limitVerdict('promise', 1, 2)]);
-    const page = resultMarkdown({ host, sections: [{ ...section, verdicts }] });
+    const page = resultMarkdown({ host, load, sections: [{ ...section, verdicts }] });
     assert.match(page, /## Promises\n\n\* held \(orientation\): promise: 1\.00 ms\n/);
     assert.match(page, /\| mode \| p50 \|\n\| --- \| ---: \|\n\| live \| 1\.00 \|\n\| a\\\|b \|/);
   });
