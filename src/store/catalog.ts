@@ -193,6 +193,7 @@ export class Catalog {
         mode: entry.request.mode,
         ...defined('branchedFrom', entry.request.branchedFrom),
         ...defined('parentTag', parentTag),
+        ...defined('retention', entry.request.retention),
         ...entry.facts,
       };
     }
@@ -211,6 +212,7 @@ export class Catalog {
       ...defined('parentTag', parentTag),
       ...defined('pauseMs', manifest.pauseMs),
       ...defined('capturedBytes', manifest.capturedBytes),
+      ...defined('retention', manifest.retention),
       ...defined('warning', warningOf(entry)),
     };
   }

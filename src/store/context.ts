@@ -29,6 +29,8 @@ export interface StoreContext {
   readonly durable: TierFolder;
   readonly hotSpace: Space;
   readonly durableSpace: Space;
+  /** Frees durable room, as far as possible. */
+  readonly makeDurableRoom: () => Promise<unknown>;
   readonly catalog: Catalog;
   readonly verified: VerifiedFiles;
   readonly log: StoreLog;

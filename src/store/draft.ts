@@ -9,6 +9,7 @@ import { Deferred, errorCode, unixSeconds } from '../base/index.js';
 import { StoredEntry, type WritingEntry } from './catalog.js';
 import { linkIfPresent, listedFolder, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, fileDigest } from './copy.js';
+import { bytesToPersist, DurableRoom } from './durable-room.js';
 import { IntegrityError, TagExists } from './errors.js';
 import { removeFailed, STOPPED_REASON, writeFailed } from './failed.js';
 import { newObjectId } from './folders.js';
@@ -91,7 +92,7 @@ export class DraftFolder implements Draft {
   readonly #layers: ManifestLayer[] = [];
   readonly #disks: DraftDisk[] = [];
   #hotReservation: Reservation | undefined;
-  #durableReservation: Reservation | undefined;
+  readonly #durableRoom: DurableRoom;
   #announced = false;
   #ended: Promise<void> | undefined;
 
@@ -99,6 +100,7 @@ export class DraftFolder implements Draft {
     this.#context = context;
     this.#entry = entry;
     this.#onReady = onReady;
+    this.#durableRoom = new DurableRoom(context);
     this.id = entry.id;
     this.tag = entry.tag;
     this.#hotStaging = context.hot.writing(entry.id);
@@ -111,10 +113,10 @@ export class DraftFolder implements Draft {
 
   /** Reserves room and makes the folders. */
   async open(): Promise<void> {
-    const { hotSpace, durableSpace } = this.#context;
+    const { hotSpace } = this.#context;
     const { reserveHotBytes = 0, reserveDurableBytes = 0 } = this.#entry.request;
     this.#hotReservation = await hotSpace.reserve(reserveHotBytes, () => allocatedBytes(this.memoryPath));
-    this.#durableReservation = await durableSpace.reserve(reserveDurableBytes);
+    await this.#durableRoom.ensure(reserveDurableBytes);
     await removeFailed(this.#context.durable.failed, this.tag);
     await this.#inTier('hot', async () => {
       for (const folder of ['', 'layers', 'disk'])
@@ -206,6 +208,7 @@ export class DraftFolder implements Draft {
   async #publish(fields: PublishFields): Promise<SnapshotView> {
     try {
       const manifest = await this.#seal(fields);
+      if (fields.memory.isDurable !== true) await this.#durableRoom.ensure(bytesToPersist(manifest));
       await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
       await rename(this.durableStaging, this.#context.durable.ready(this.id));
       await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
@@ -245,7 +248,7 @@ export class DraftFolder implements Draft {
       tag: this.tag,
       createdAtUnix: this.#entry.createdAtUnix,
       mode: this.#entry.request.mode,
-      ...pick(this.#entry.request, ['branchedFrom']),
+      ...pick(this.#entry.request, ['branchedFrom', 'retention']),
       ...facts,
       ancestors: [...this.#entry.ancestors],
       bootable: fields.bootable ?? true,
@@ -264,7 +267,7 @@ export class DraftFolder implements Draft {
   #succeed(manifest: Manifest, memoryIsDurable: boolean): SnapshotView {
     const { catalog } = this.#context;
     const stored = new StoredEntry(manifest, { hot: true, durable: false });
-    stored.durableReservation = this.#durableReservation;
+    stored.durableReservation = this.#durableRoom;
     stored.memoryIsDurable = memoryIsDurable;
     this.#hotReservation?.release();
     catalog.put(stored);
@@ -283,7 +286,7 @@ export class DraftFolder implements Draft {
       if (this.#announced) await writeFailed(durable.failed, { ...this.#identity(), reason });
     } finally {
       this.#hotReservation?.release();
-      this.#durableReservation?.release();
+      this.#durableRoom.release();
       if (this.#announced) catalog.put({ kind: 'failed', ...this.#identity(), reason });
       else catalog.remove(this.tag);
       this.#entry.settled.resolve();

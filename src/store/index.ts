@@ -17,9 +17,13 @@ export type {
   ImageIdentity,
   MachineIdentity,
   Manifest,
+  Retention,
   ManifestDisk,
   ManifestLayer,
   SnapshotMode,
 } from './manifest.js';
+export { filesBelow, removeLeftover } from './leftovers.js';
+export type { Leftover } from './leftovers.js';
 export type * from './types.js';
+export type { CountedFile } from './usage.js';
 export type { DeleteOptions, Draft, Lease, LinkedSnapshot, Store, StoreLog, StoreOptions } from './store.js';

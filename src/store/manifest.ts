@@ -52,6 +52,17 @@ export const agentAccessSchema = z.strictObject({
 /** How to reach the agent which sleeps in the memory: a child must know the source's secret to get its own. */
 export type AgentAccess = z.infer<typeof agentAccessSchema>;
 
+export const retentionSchema = z.strictObject({
+  /** When it may be removed. */
+  expiresAtUnix: z.number().int().nonnegative().optional(),
+  /** It may be removed once so many newer ones of its source exist which have this field too, all of them durable. */
+  keepLast: z.number().int().positive().optional(),
+  /** Which branch of its source it is, counted from 1: says what is newer without asking a clock. */
+  ordinal: z.number().int().positive().optional(),
+});
+/** How long a snapshot that nobody removes is to stay; without any of it: for ever. */
+export type Retention = z.infer<typeof retentionSchema>;
+
 const runSchema = z.tuple([bytes, bytes.positive()]).readonly();
 
 const layerSchema = z
@@ -114,6 +125,7 @@ export const manifestSchema = z
     ancestors: z.array(z.strictObject({ tag, id: objectId })).max(4096),
     pauseMs: z.number().nonnegative().optional(),
     capturedBytes: bytes.optional(),
+    retention: retentionSchema.optional(),
     bootable: z.boolean(),
     warning: z.string().optional(),
     machine: machineIdentitySchema,

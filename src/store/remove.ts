@@ -18,7 +18,7 @@ export async function deleteSnapshot(
   tag: string,
   options: DeleteOptions,
 ): Promise<void> {
-  const { cascade = false, force = false, sandboxesOf = () => [] } = options;
+  const { cascade = false, force = false } = options;
   if (cascade && force) throw new TypeError('cascade and force exclude each other');
   const entry = context.catalog.get(tag);
   if (entry.kind === 'failed') {
@@ -26,12 +26,9 @@ export async function deleteSnapshot(
     await removeFailed(context.durable.failed, tag);
     return;
   }
-  const dependents = context.catalog.dependentsOf(entry.id);
-  const victims = cascade ? [entry, ...dependents] : [entry];
-  const holders = victims.flatMap((victim) => busyHolders(victim));
-  if (!force) holders.push(...victims.flatMap((victim) => sandboxesOf(victim.tag)));
-  if (!force && !cascade) holders.push(...dependents.map((dependent) => `snapshot ${dependent.tag}`));
-  if (holders.length > 0) throw new SnapshotInUse(tag, [...new Set(holders)]);
+  const victims = cascade ? [entry, ...context.catalog.dependentsOf(entry.id)] : [entry];
+  const holders = holdersOf(context, tag, options);
+  if (holders.length > 0) throw new SnapshotInUse(tag, holders);
 
   // Deepest first: a crash half way must not leave a child without the parent it was refused for.
   const stored = victims.filter((victim): victim is StoredEntry => victim.kind === 'stored');
@@ -43,6 +40,19 @@ export async function deleteSnapshot(
     for (const victim of stored) victim.deleting = false;
     throw error;
   }
+}
+
+/** See `Store.holders`. */
+export function holdersOf(context: StoreContext, tag: string, options: DeleteOptions): string[] {
+  const { cascade = false, force = false, sandboxesOf = () => [] } = options;
+  const entry = context.catalog.get(tag);
+  if (entry.kind === 'failed') return [];
+  const dependents = context.catalog.dependentsOf(entry.id);
+  const victims = cascade ? [entry, ...dependents] : [entry];
+  const holders = victims.flatMap((victim) => busyHolders(victim));
+  if (!force) holders.push(...victims.flatMap((victim) => sandboxesOf(victim.tag)));
+  if (!force && !cascade) holders.push(...dependents.map((dependent) => `snapshot ${dependent.tag}`));
+  return [...new Set(holders)];
 }
 
 function busyHolders(entry: StoredEntry | WritingEntry): string[] {

@@ -16,11 +16,12 @@ import { HotLoader } from './hot-load.js';
 import { SnapshotLease } from './lease.js';
 import { schedulePersist } from './persist.js';
 import { recover } from './recover.js';
-import { deleteSnapshot, quarantineStored } from './remove.js';
+import { findLeftovers, type Leftover } from './leftovers.js';
+import { deleteSnapshot, holdersOf, quarantineStored } from './remove.js';
 import { Space } from './space.js';
 import type { DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
 import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
-import { durableBytes, hotLayerBytes } from './usage.js';
+import { durableBytes, hotLayerBytes, snapshotFiles, type CountedFile } from './usage.js';
 import { VerifiedFiles } from './verified.js';
 
 /**
@@ -41,7 +42,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     hot,
     durable,
     hotSpace,
-    durableSpace: new Space('durable', durable.path),
+    durableSpace: new Space('durable', durable.path, {
+      limitBytes: options.diskQuotaBytes ?? Infinity,
+      usedBytes: () => durableBytes(context),
+    }),
+    makeDurableRoom: options.makeDurableRoom ?? (() => Promise.resolve()),
     catalog: new Catalog(),
     verified: new VerifiedFiles(),
     log: options.log ?? (() => undefined),
@@ -144,6 +149,19 @@ class SnapshotStore implements Store {
 
   delete(tag: string, options: DeleteOptions = {}): Promise<void> {
     return deleteSnapshot(this.#context, tag, options);
+  }
+
+  holders(tag: string, options: DeleteOptions = {}): string[] {
+    return holdersOf(this.#context, tag, options);
+  }
+
+  async files(tag: string): Promise<CountedFile[]> {
+    const entry = this.#context.catalog.get(tag);
+    return entry.kind === 'stored' ? snapshotFiles(this.#context, entry) : [];
+  }
+
+  leftovers(): Promise<Leftover[]> {
+    return findLeftovers(this.#context);
   }
 
   async compact(tag: string, to: string, signal?: AbortSignal): Promise<SnapshotView> {

@@ -19,15 +19,24 @@ interface Promised {
   readonly allocatedBytes: () => Promise<number>;
 }
 
+/** A limit of our own on what a tier holds, besides the file system's. */
+export interface Quota {
+  /** Infinity for none. */
+  readonly limitBytes: number;
+  readonly usedBytes: () => Promise<number>;
+}
+
 /** The room of one tier. */
 export class Space {
   readonly tier: Tier;
   readonly #path: string;
+  readonly #quota: Quota | undefined;
   readonly #promised = new Set<Promised>();
 
-  constructor(tier: Tier, path: string) {
+  constructor(tier: Tier, path: string, quota?: Quota) {
     this.tier = tier;
     this.#path = path;
+    this.#quota = quota?.limitBytes === Infinity ? undefined : quota;
   }
 
   async measure(): Promise<TierSpace> {
@@ -36,7 +45,8 @@ export class Space {
     for (const { bytes, allocatedBytes } of this.#promised) {
       reservedBytes += Math.max(0, bytes - (await allocatedBytes()));
     }
-    return { freeBytes: bavail * bsize, reservedBytes };
+    const leftBytes = this.#quota && this.#quota.limitBytes - (await this.#quota.usedBytes());
+    return { freeBytes: Math.max(0, Math.min(bavail * bsize, leftBytes ?? Infinity)), reservedBytes };
   }
 
   /** Promises `bytes`, or throws NoSpace. `allocatedBytes` says how much of them the owner has written by now. */

@@ -11,6 +11,7 @@
  * tier, and loaded again when it is used. Implemented by `SnapshotStore`; read catalog.ts for the states, docs/snapshot-format.md for
  * the files.
  */
+import type { Leftover } from './leftovers.js';
 import type { Manifest } from './manifest.js';
 import type {
   Ancestry,
@@ -23,6 +24,7 @@ import type {
   SnapshotView,
   TierSpace,
 } from './types.js';
+import type { CountedFile } from './usage.js';
 
 /** Something worth a log line: `event` is a stable name, the rest are facts. */
 export type StoreLog = (
@@ -37,6 +39,10 @@ export interface StoreOptions {
   readonly hotDir: string;
   /** What `evict()` aims for: bytes of snapshot memory kept hot. Default: half of the hot file system. */
   readonly hotBudgetBytes?: number;
+  /** What all durable snapshots together may take on disk; a draft beyond it is refused with NoSpace. Default: what the disk holds. */
+  readonly diskQuotaBytes?: number | undefined;
+  /** Called before a draft is refused for want of durable room; it is refused if there is none afterwards. */
+  readonly makeDurableRoom?: (() => Promise<unknown>) | undefined;
   readonly log?: StoreLog;
 }
 
@@ -126,6 +132,12 @@ export interface Store {
   acquire(tag: string, holder: string, signal?: AbortSignal): Promise<Lease>;
   /** Throws SnapshotNotFound, SnapshotInUse (also while it is written or leased), TypeError for both flags. */
   delete(tag: string, options?: DeleteOptions): Promise<void>;
+  /** What `delete` with the same options would refuse for, such as `sandbox sb1`; none if nothing. Throws SnapshotNotFound. */
+  holders(tag: string, options?: DeleteOptions): string[];
+  /** The files that a snapshot consists of, in both tiers; none of one that is not complete. Throws SnapshotNotFound. */
+  files(tag: string): Promise<CountedFile[]>;
+  /** What is in the store's folders that no snapshot owns. */
+  leftovers(): Promise<Leftover[]>;
   /** Folds `tag` into a new snapshot `to` without ancestors: one memory layer, and one disk file if the chain had more than two. */
   compact(tag: string, to: string, signal?: AbortSignal): Promise<SnapshotView>;
   /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */

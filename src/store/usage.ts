@@ -2,7 +2,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoredEntry } from './catalog.js';
-import { hotFolder, type StoreContext } from './context.js';
+import { durableFolder, hotFolder, type StoreContext } from './context.js';
+import { filesBelow } from './leftovers.js';
 
 /** One file as the file system counts it. */
 export interface CountedFile {
@@ -23,6 +24,12 @@ export async function hotLayerBytes(context: StoreContext): Promise<number> {
 export async function durableBytes(context: StoreContext): Promise<number> {
   const durable = [...context.catalog.stored()].filter((entry) => entry.durable);
   return sumOnce(await Promise.all(durable.map((entry) => durableFiles(context, entry))));
+}
+
+/** All files of one snapshot, in both tiers, each link counted. */
+export async function snapshotFiles(context: StoreContext, entry: StoredEntry): Promise<CountedFile[]> {
+  const folders = [durableFolder(context, entry), hotFolder(context, entry)];
+  return (await Promise.all(folders.map(filesBelow))).flat();
 }
 
 /** A hot snapshot's layers, bottom first; empty if the folder is on its way out. */
