@@ -182,7 +182,8 @@ function untilInterrupted(undo: ResourceStack, signal: AbortSignal | undefined):
   for (const name of ['SIGINT', 'SIGTERM'] as const) {
     const onSignal = (): void =>
       interrupted.abort(new ImageBuildFailed(`The build was interrupted by ${name}`));
-    process.once(name, onSignal);
+    // Not once(): execa takes a signal without other listeners for one that nobody handles, and ends the process.
+    process.on(name, onSignal);
     undo.defer(() => process.off(name, onSignal));
   }
   return signal === undefined ? interrupted.signal : AbortSignal.any([interrupted.signal, signal]);

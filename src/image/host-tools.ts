@@ -12,12 +12,13 @@ const REQUIRED_TOOLS = {
   'apt-get': 'apt',
   xz: 'xz-utils',
   gcc: 'gcc',
+  unshare: 'util-linux',
+  setpriv: 'util-linux',
 } as const;
 
 /** System administration programs are not in every user's PATH. */
 const SEARCH_PATH = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin`;
 
-const FORCE_KILL_DELAY_MS = 10_000;
 const KEPT_ERROR_LINES = 15;
 
 /** Checks what a build needs of the host and returns Debian's codename; throws ImageBuildFailed naming everything that is missing. */
@@ -79,7 +80,7 @@ export async function runTool(
     stdin: 'ignore',
     all: true,
     env: { ...env, PATH: SEARCH_PATH, LC_ALL: 'C.UTF-8' },
-    forceKillAfterDelay: FORCE_KILL_DELAY_MS,
+    killSignal: 'SIGKILL',
     ...(cwd === undefined ? {} : { cwd }),
     ...(signal === undefined ? {} : { cancelSignal: signal }),
   });

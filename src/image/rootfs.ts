@@ -16,6 +16,15 @@ const BASE_PACKAGES = ['ca-certificates', 'procps', 'python3'];
 /** Documentation and translations are half of a minimal system. */
 const LEFT_OUT = ['doc', 'man', 'info', 'locale', 'lintian', 'bug'].map((dir) => `/usr/share/${dir}/*`);
 
+/**
+ * mmdebstrap mounts things and starts many processes. In namespaces of its own none of it is left however it ends: killing `unshare`
+ * kills everything in them, and it is killed when this process is gone.
+ */
+const ALONE = [
+  ...['--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private'],
+  ...['--pid', '--fork', '--kill-child', '--mount-proc', '--'],
+];
+
 const FILES: Record<string, string> = {
   'etc/hostname': 'bough\n',
   'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 bough\n::1 localhost ip6-localhost\n',
@@ -93,8 +102,7 @@ export async function makeRootTree(input: RootTreeInput): Promise<void> {
     rootDir,
     sourcesPath,
   ];
-  // In a mount namespace of its own, whatever it mounts is gone with it, however it ends.
-  await runTool('unshare', ['--mount', '--propagation', 'private', '--', 'mmdebstrap', ...args], {
+  await runTool('setpriv', [...ALONE, 'mmdebstrap', ...args], {
     what: `install Debian ${codename}`,
     cwd: workDir,
     env: {
