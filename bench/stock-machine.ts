@@ -18,7 +18,7 @@ import { join } from 'node:path';
 import { AgentClient } from '../src/agent/index.js';
 import { monotonicMs, ResourceStack, sleep } from '../src/base/index.js';
 import type { Image } from '../src/image/index.js';
-import type { QmpEvent } from '../src/qmp/index.js';
+import { QmpCommandError, type QmpEvent } from '../src/qmp/index.js';
 import { claimGuest } from '../src/sandbox/identity.js';
 import {
   chooseAccelerator,
@@ -45,6 +45,7 @@ const BOOT_DEADLINE_MS = 180_000;
 const SAVE_DEADLINE_MS = 180_000;
 const WAKE_MS = 1_000;
 const MIGRATION_BYTES_PER_SECOND = 2 ** 40;
+const MAX_CONT_ATTEMPTS = 1000;
 const SAVEVM_TAG = 'bench';
 
 export class StockMachine {
@@ -145,7 +146,20 @@ export class StockMachine {
     try {
       await this.#migrate();
     } finally {
-      await this.#vmm.qmp.execute('cont');
+      await this.#contAfterMigration();
+    }
+  }
+
+  /** QEMU tells that a migration is complete some time before it lets the VM run on. */
+  async #contAfterMigration(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        await this.#vmm.qmp.execute('cont');
+        return;
+      } catch (error) {
+        if (!(error instanceof QmpCommandError) || attempt === MAX_CONT_ATTEMPTS) throw error;
+        await sleep(1);
+      }
     }
   }
 
