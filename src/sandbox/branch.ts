@@ -11,12 +11,14 @@
  */
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ResourceStack } from '../base/index.js';
-import { BoughError, type BranchMode } from '../contract/index.js';
-import { PagerError, type PagerBranchRequest, type PagerCapture, type PagerPause } from '../pager/index.js';
-import type { DiskRef, Draft, SnapshotView } from '../store/index.js';
+import type { BranchMode } from '../contract/index.js';
+import type { PagerBranchRequest, PagerCapture, PagerPause } from '../pager/index.js';
+import type { DiskRef, Draft, Retention, SnapshotView } from '../store/index.js';
 import type { HostContext } from './context.js';
+import { foldIfLong, makeRoomInChain } from './fold-disk.js';
+import { layersBelow, type LayersBelow } from './fold-memory.js';
 import { newId } from './paths.js';
+import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
 import type { Sandbox } from './sandbox.js';
 
 const BYTES_PER_MIB = 1024 * 1024;
@@ -36,6 +38,15 @@ export interface BranchUnderWay {
   readonly ready: Promise<SnapshotView>;
 }
 
+/** What to capture. */
+export interface BranchPlan {
+  readonly mode: BranchMode;
+  readonly tag: string;
+  /** The caller is told the tag as soon as the source runs: from then on a failure is listed, not undone. */
+  readonly announce: boolean;
+  readonly retention?: Retention | undefined;
+}
+
 /**
  * Starts a branch. Throws `branch_in_progress`, `sandbox_not_running`, or what the store says of tag and room; then
  * nothing has happened.
@@ -43,29 +54,33 @@ export interface BranchUnderWay {
 export async function startBranch(
   context: HostContext,
   sandbox: Sandbox,
-  mode: BranchMode,
-  tag: string,
+  plan: BranchPlan,
 ): Promise<BranchUnderWay> {
-  sandbox.requireRunning();
-  if (sandbox.branching) throw new BoughError('branch_in_progress', { id: sandbox.id });
-  sandbox.branching = true;
+  const { mode, tag } = plan;
+  const release = sandbox.claimForBranch();
   try {
+    await makeRoomInChain(context, sandbox);
     const { record } = sandbox;
-    const reserve = (await sandbox.privateBytes()) + RESERVE_SLACK_BYTES;
+    const memory = layersBelow(record.layers, mode);
+    const reserve = (await sandbox.privateBytes()) + memory.copiedBytes + RESERVE_SLACK_BYTES;
     const draft = await context.store.draft({
       tag,
       mode,
       branchedFrom: sandbox.id,
       parentTag: record.snapshotTag,
+      retention: plan.retention,
       reserveHotBytes: reserve,
       reserveDurableBytes: reserve,
     });
-    const branch = capture(sandbox, draft, mode, context);
-    const ready = branch.ready.finally(() => (sandbox.branching = false));
+    const branch = capture(sandbox, draft, plan, memory, context);
+    const ready = branch.ready.finally(() => {
+      release();
+      foldIfLong(context, sandbox);
+    });
     ready.catch(() => undefined);
     return { tag, running: branch.running, ready };
   } catch (error) {
-    sandbox.branching = false;
+    release();
     throw error;
   }
 }
@@ -73,27 +88,31 @@ export async function startBranch(
 function capture(
   sandbox: Sandbox,
   draft: Draft,
-  mode: BranchMode,
+  { mode, announce }: BranchPlan,
+  memory: LayersBelow,
   context: HostContext,
 ): { running: Promise<PagerPause>; ready: Promise<SnapshotView> } {
-  const prepared = prepare(sandbox, draft, mode, context);
+  const prepared = prepare(sandbox, draft, mode, memory, context);
   const started = prepared.then(({ request }) => sandbox.vm.pager.branch(request));
   const running = started.then(async (branch) => {
     const pause = await branch.running;
     draft.note({ pauseMs: pause.pauseUs / 1000 });
+    context.log('info', 'sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
+    if (announce) await draft.announce();
     return pause;
   });
   running.catch(() => undefined);
   const ready = (async () => {
-    await using undo = new ResourceStack();
-    undo.defer(() => draft.abandon());
-    const { next } = await prepared;
-    const outcome = await settle(started.then((branch) => branch.done));
-    await settleDisk(sandbox, next, outcome);
-    if (outcome.capture === undefined) throw outcome.error;
-    const snapshot = await publish(sandbox, draft, mode, await running, outcome.capture);
-    undo.move();
-    return snapshot;
+    try {
+      const { next } = await prepared;
+      const captured = await started.then((branch) => branch.done);
+      if (next !== undefined) await noteSwitch(sandbox, next);
+      return await publish(sandbox, draft, mode, await running, captured);
+    } catch (error) {
+      await correctDisk(sandbox, context);
+      await draft.abandon(error instanceof Error ? error.message : String(error));
+      throw error;
+    }
   })();
   return { running, ready };
 }
@@ -114,6 +133,7 @@ async function prepare(
   sandbox: Sandbox,
   draft: Draft,
   mode: BranchMode,
+  memory: LayersBelow,
   context: HostContext,
 ): Promise<Prepared> {
   const { record } = sandbox;
@@ -121,7 +141,7 @@ async function prepare(
   const next = overlayBytes > TAIL_LIMIT_BYTES ? await addNextOverlay(sandbox, context) : undefined;
   // A frozen overlay is linked while it is still written to: the link is to the file, whatever it will hold.
   const frozen = next === undefined ? record.disks : [...record.disks, record.overlay];
-  await draft.addAncestry({ layers: record.layers, disks: frozen });
+  await draft.addAncestry({ layers: memory.layers, disks: frozen });
   const live = mode === 'live';
   return {
     next,
@@ -131,6 +151,7 @@ async function prepare(
       statePath: draft.vmstatePath,
       deadlineMs: live ? LIVE_DEADLINE_MS : STOPPED_DEADLINE_MS,
       disk: { overlayPath: (next?.disk ?? record.overlay).path, tailPath: draft.tail.path },
+      ...(memory.foldFrom === undefined ? {} : { foldFrom: memory.foldFrom }),
       ...(live ? {} : { durableLayerPath: draft.durableMemoryPath }),
       ...(next === undefined ? {} : { before: switchCommand(record.overlayNode, next.node) }),
     },
@@ -160,33 +181,26 @@ async function addNextOverlay(sandbox: Sandbox, context: HostContext): Promise<N
   return { node, disk: { id: newId(), format: 'qcow2', path } };
 }
 
-type Outcome = { capture: PagerCapture; error?: undefined } | { capture?: undefined; error: unknown };
-
-function settle(done: Promise<PagerCapture>): Promise<Outcome> {
-  return done.then(
-    (capture) => ({ capture }),
-    (error: unknown) => ({ error }),
-  );
+async function noteSwitch(sandbox: Sandbox, next: NextOverlay): Promise<void> {
+  const { record } = sandbox;
+  await sandbox.update({
+    disks: [...record.disks, record.overlay],
+    overlay: next.disk,
+    overlayNode: next.node,
+    switchCount: record.switchCount + 1,
+  });
 }
 
-/** After the pager's work: what the source's disk is now, whether the branch succeeded or not. */
-async function settleDisk(sandbox: Sandbox, next: NextOverlay | undefined, outcome: Outcome): Promise<void> {
-  if (next === undefined) return;
-  const { record, vm } = sandbox;
-  const switched =
-    outcome.capture !== undefined || (outcome.error instanceof PagerError && outcome.error.switched);
-  if (switched) {
-    await sandbox.update({
-      disks: [...record.disks, record.overlay],
-      overlay: next.disk,
-      overlayNode: next.node,
-      switchCount: record.switchCount + 1,
-    });
-    return;
+/** After a failure: the switch may have happened or not, QEMU knows; a next overlay that was not used goes. */
+async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void> {
+  const { record, paths, vm } = sandbox;
+  try {
+    sandbox.requireRunning();
+    await sandbox.update(await reconcileDisk(paths, record, vm.vmm.qmp));
+    await removeOtherDisks(paths, sandbox.record);
+  } catch (error) {
+    log('warn', 'sandbox.disk-not-corrected', { id: sandbox.id, err: error });
   }
-  if (sandbox.state !== 'running') return;
-  await vm.vmm.qmp.execute('blockdev-del', { 'node-name': next.node });
-  await rm(next.disk.path, { force: true });
 }
 
 async function publish(

@@ -69,7 +69,19 @@ export async function writeRecord(path: string, record: SandboxRecord): Promise<
   await writeFileAtomic(path, `${JSON.stringify(record)}\n`, { mode: 0o600 });
 }
 
-/** Reads a record; throws what the file system or the schema says. */
+/** A later version of bough wrote this record: this one must not touch the state directory. */
+export class RecordTooNew extends Error {
+  override readonly name = 'RecordTooNew';
+
+  constructor(path: string, version: number) {
+    super(`${path} has version ${version}, this bough knows up to ${RECORD_VERSION}: use the later bough`);
+  }
+}
+
+/** Reads a record; throws RecordTooNew, or what the file system or the schema says. */
 export async function readRecord(path: string): Promise<SandboxRecord> {
-  return recordSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+  const json: unknown = JSON.parse(await readFile(path, 'utf8'));
+  const { data: stated } = z.object({ version: z.int() }).safeParse(json);
+  if (stated !== undefined && stated.version > RECORD_VERSION) throw new RecordTooNew(path, stated.version);
+  return recordSchema.parse(json);
 }

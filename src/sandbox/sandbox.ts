@@ -1,35 +1,47 @@
 /**
- * A sandbox: an identity, its record on disk, and the VM behind it.
+ * A sandbox: an identity, its record on disk, and the VM behind it, while there is one.
  *
- *   running ──its VMM ends──▶ failed ──remove()──▶ (gone)
- *      └───────────remove()─────────────────────────▲
+ *   own() ──▶ running ──its VMM ends──▶ failed ◀── dead(): it ended while no daemon ran
+ *                └─────── remove() ──────┴─▶ (gone)
  *
- * Invariant: a Sandbox that exists has a record on disk, and a VMM that ran when it was made. What happens to the VMM
- * later is noticed here and told by `state`; nothing here ever stops a VM but `remove()`.
+ * One piece of work at a time may rearrange what the sandbox consists of (a branch, a fold of its disk); whoever wants to
+ * claims the sandbox first. Removing it ends the VM, so that such work fails, and waits until it has cleaned up.
+ *
+ * Invariant: a Sandbox that exists has a record on disk, and a VMM that ran when it was made unless it was made `failed`. What
+ * happens to the VMM later is noticed here and told by `state`; nothing here ever stops a VM but `remove()`.
  */
 import { readFile } from 'node:fs/promises';
 import { AgentClient } from '../agent/index.js';
+import { Deferred } from '../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../contract/index.js';
+import type { DiskFold } from './fold-disk.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
 import type { Vm } from './vm.js';
 
+/** What a removed sandbox is called while its process is still ending. */
+const BEING_REMOVED = 'being removed';
+
 export class Sandbox {
   readonly paths: SandboxPaths;
-  readonly agent: AgentClient;
-  /** Set while a branch is under way; one at a time. */
-  branching = false;
-  readonly #vm: Vm;
+  readonly #vm: Vm | undefined;
+  readonly #agent: AgentClient | undefined;
   readonly #seccomp: boolean;
   #record: SandboxRecord;
+  #branch: Promise<undefined> | undefined;
+  #fold: DiskFold | undefined;
   #removing: Promise<void> | undefined;
+  #isReleased = false;
 
-  private constructor(paths: SandboxPaths, record: SandboxRecord, vm: Vm, seccomp: boolean) {
+  private constructor(paths: SandboxPaths, record: SandboxRecord, vm: Vm | undefined, seccomp: boolean) {
     this.paths = paths;
     this.#record = record;
     this.#vm = vm;
     this.#seccomp = seccomp;
-    this.agent = new AgentClient({ host: '127.0.0.1', port: vm.agentHostPort, secret: record.agent.secret });
+    if (vm !== undefined) {
+      const { secret } = record.agent;
+      this.#agent = new AgentClient({ host: '127.0.0.1', port: vm.agentHostPort, secret });
+    }
   }
 
   /** Takes over a VM whose record is on disk, and watches it from now on. */
@@ -41,6 +53,11 @@ export class Sandbox {
     return sandbox;
   }
 
+  /** A sandbox whose VM is gone for good: listed as failed, for the reason in its record, until it is removed. */
+  static dead(paths: SandboxPaths, record: SandboxRecord & { readonly failure: string }): Sandbox {
+    return new Sandbox(paths, record, undefined, false);
+  }
+
   get id(): string {
     return this.#record.id;
   }
@@ -49,18 +66,61 @@ export class Sandbox {
     return this.#record;
   }
 
+  /** Throws `sandbox_not_running` when there is none. */
   get vm(): Vm {
-    return this.#vm;
+    return this.#vm ?? this.#refuse();
+  }
+
+  /** Throws `sandbox_not_running` when there is no VM. */
+  get agent(): AgentClient {
+    return this.#agent ?? this.#refuse();
   }
 
   get state(): SandboxState {
     return this.#record.failure === undefined ? 'running' : 'failed';
   }
 
-  /** Throws `sandbox_not_running` unless its VMM runs. */
+  get isBeingRemoved(): boolean {
+    return this.#removing !== undefined;
+  }
+
+  /** Throws `sandbox_not_running` unless its VMM runs and nobody is removing it. */
   requireRunning(): void {
-    if (this.state !== 'running')
-      throw new BoughError('sandbox_not_running', { id: this.id, state: this.state });
+    if (this.state !== 'running' || this.isBeingRemoved) this.#refuse();
+  }
+
+  #refuse(): never {
+    const state = this.isBeingRemoved ? BEING_REMOVED : this.state;
+    throw new BoughError('sandbox_not_running', { id: this.id, state });
+  }
+
+  /**
+   * Takes the sandbox for a branch; the caller calls what is returned when nothing of the branch is left to do.
+   * Throws `sandbox_not_running`, `branch_in_progress`.
+   */
+  claimForBranch(): () => void {
+    this.requireRunning();
+    if (this.#branch !== undefined) throw new BoughError('branch_in_progress', { id: this.id });
+    const over = new Deferred<undefined>();
+    this.#branch = over.promise;
+    return () => {
+      this.#branch = undefined;
+      over.resolve(undefined);
+    };
+  }
+
+  /** The fold of its disk that is under way. */
+  get fold(): DiskFold | undefined {
+    return this.#fold;
+  }
+
+  /** Lets `start` fold the disk in the background, unless that is going on already or a branch is. */
+  foldInBackground(start: () => DiskFold): void {
+    if (this.state !== 'running' || this.isBeingRemoved) return;
+    if (this.#branch !== undefined || this.#fold !== undefined) return;
+    const fold = start();
+    this.#fold = fold;
+    void fold.over.then(() => (this.#fold = undefined));
   }
 
   /** Changes the record, in memory at once and then on disk. */
@@ -72,8 +132,10 @@ export class Sandbox {
   /** Ends the VM and removes everything; resolves when the process is gone. Idempotent. */
   remove(): Promise<void> {
     this.#removing ??= (async () => {
-      await this.#vm.vmm.kill();
-      await this.#vm.pager.close();
+      await this.#vm?.vmm.kill();
+      await this.#vm?.pager.close();
+      await this.#branch;
+      await this.#fold?.over;
       await removeSandboxFolders(this.paths);
     })();
     return this.#removing;
@@ -81,13 +143,15 @@ export class Sandbox {
 
   /** Lets go of the VM, which runs on for the next daemon. */
   async release(): Promise<void> {
-    await this.#vm.pager.close();
-    await this.#vm.vmm.release();
+    this.#isReleased = true;
+    await this.#vm?.pager.close();
+    await this.#vm?.vmm.release();
+    await this.#fold?.over;
   }
 
   /** Bytes of anonymous memory of the VMM: an upper bound of its guest's private pages. */
   async privateBytes(): Promise<number> {
-    const status = await readFile(`/proc/${this.#vm.vmm.pid}/status`, 'utf8');
+    const status = await readFile(`/proc/${this.vm.vmm.pid}/status`, 'utf8');
     const kib = (field: string): number =>
       Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
     return (kib('RssAnon') + kib('VmSwap')) * 1024;
@@ -99,12 +163,12 @@ export class Sandbox {
     return {
       id: record.id,
       snapshot_tag: record.snapshotTag,
-      guest_addr: `127.0.0.1:${this.#vm.agentHostPort}`,
+      guest_addr: `127.0.0.1:${record.process?.agentHostPort ?? 0}`,
       created_at_unix: record.createdAtUnix,
       has_branched: record.branchCount > 0,
       branch_count: record.branchCount,
       netns: null,
-      pid: this.state === 'running' ? this.#vm.vmm.pid : null,
+      pid: this.state === 'running' ? (record.process?.pid ?? null) : null,
       memory_limit_mib: record.memoryLimitMiB ?? null,
       last_branch_memory_path: record.lastBranchMemoryPath ?? null,
       state: this.state,
@@ -124,8 +188,8 @@ export class Sandbox {
   }
 
   async #ended(reason: string): Promise<void> {
-    if (this.#removing !== undefined) return;
-    const lastLine = (await this.#vm.vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
+    if (this.#removing !== undefined || this.#isReleased) return;
+    const lastLine = (await this.vm.vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
     await this.update({ failure: lastLine === '' ? reason : `${reason}: ${lastLine}` }).catch(
       () => undefined,
     );

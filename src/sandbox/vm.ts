@@ -6,7 +6,7 @@
  * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
  */
 import { open } from 'node:fs/promises';
-import { abortReason, ResourceStack } from '../base/index.js';
+import { abortReason, ResourceStack, withDeadline } from '../base/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../pager/index.js';
 import type { DiskRef, LayerRef, MachineIdentity } from '../store/index.js';
 import { hostForwardPort, loadDeviceState, Vmm, type MachineSpec, type QemuFacts } from '../vmm/index.js';
@@ -69,15 +69,26 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
   return { vmm, pager, agentHostPort };
 }
 
-/** Connects to a VM's pager and checks that it speaks this daemon's protocol. */
-export async function connectPager(paths: SandboxPaths): Promise<PagerClient> {
-  const pager = await PagerClient.connect(paths.pagerSocket);
-  const { version } = await pager.hello();
-  if (version === PAGER_PROTOCOL_VERSION) return pager;
-  await pager.close();
-  throw new Error(
-    `The pager speaks protocol ${version}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`,
-  );
+const PAGER_DEADLINE_MS = 10_000;
+
+/**
+ * Connects to a VM's pager and checks that it speaks this daemon's protocol. A pager that is busy with the branch of an earlier
+ * daemon answers when that is over; throws DeadlineExceeded if it takes longer than `deadlineMs`.
+ */
+export async function connectPager(
+  paths: SandboxPaths,
+  deadlineMs = PAGER_DEADLINE_MS,
+): Promise<PagerClient> {
+  await using undo = new ResourceStack();
+  const pager = undo.use(await PagerClient.connect(paths.pagerSocket));
+  const { version } = await withDeadline(pager.hello(), deadlineMs, 'The answer of the pager');
+  if (version !== PAGER_PROTOCOL_VERSION) {
+    throw new Error(
+      `The pager speaks protocol ${version}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`,
+    );
+  }
+  undo.move();
+  return pager;
 }
 
 function pagerEnvironment(paths: SandboxPaths): Record<string, string> {

@@ -112,7 +112,8 @@ function consoleArguments({ console }: MachineSpec): string[] {
   return ['-chardev', backend, '-device', 'isa-serial,id=serial0,chardev=console,index=0'];
 }
 
-function socketBackend(path: string): string {
+/** The argument of `-qmp` for a socket at `path`. */
+export function socketBackend(path: string): string {
   return `unix:${escaped(path)},server=on,wait=off`;
 }
 

@@ -36,6 +36,9 @@ export interface SpawnOptions {
   readonly logPath: string;
 }
 
+/** The shell's own name while it is about to become QEMU. */
+export const LAUNCHER_NAME = 'bough-vmm';
+
 /** Node can set neither; the preload is exported last so that it is loaded into QEMU and not into the shell. */
 const LAUNCH_SCRIPT = `
 umask 077
@@ -51,7 +54,7 @@ export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess
     const args = [
       '-c',
       LAUNCH_SCRIPT,
-      'bough-vmm',
+      LAUNCHER_NAME,
       options.pagerLibrary ?? '',
       options.qemuPath,
       ...options.argv,

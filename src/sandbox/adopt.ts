@@ -1,0 +1,162 @@
+/**
+ * Taking over what an earlier daemon left: sandboxes whose VMM still runs, and VMMs nobody can use any more.
+ *
+ *   folder and record that names a process ─ it runs, answers ─▶ adopted, the record brought in line with the VM's disk
+ *                                          └ it does not      ─▶ dead: listed as failed with the reason, until it is removed
+ *   record without a process, or none                         ─▶ removed: nobody was ever told of that sandbox
+ *   record that cannot be read                                ─▶ its folder goes into quarantine
+ *   VMM with its sockets in our hot directory, not adopted    ─▶ killed
+ *
+ * Invariant: a process is killed only if it is QEMU with one of our sockets in its arguments, and the very one that was found.
+ */
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import pLimit from 'p-limit';
+import { errorCode } from '../base/index.js';
+import { findRunningVmms, Vmm, VmmGone, type RunningVmm } from '../vmm/index.js';
+import type { HostContext } from './context.js';
+import { foldIfLong } from './fold-disk.js';
+import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } from './paths.js';
+import { readRecord, RecordTooNew, writeRecord, type SandboxRecord } from './record.js';
+import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
+import { Sandbox } from './sandbox.js';
+import { connectPager, type Vm } from './vm.js';
+
+/** Adoptions at the same time: each may have to wait for a branch that is still under way in its VMM. */
+const CONCURRENT_ADOPTIONS = 8;
+/** QMP does not answer while a `diff` or `full` capture has the VM stopped. */
+const QMP_DEADLINE_MS = 10_000;
+/** The pager answers when the branch of the daemon before is over. */
+const PAGER_DEADLINE_MS = 30_000;
+
+/** A record and what it was found with. */
+type Found = SandboxRecord & { readonly process: NonNullable<SandboxRecord['process']> };
+
+/** Fills the registry. Throws RecordTooNew, with nothing changed, for a record of a later version. */
+export async function adoptSandboxes(context: HostContext): Promise<void> {
+  const ids = await sandboxIds(context);
+  const records = new Map<string, SandboxRecord | undefined>();
+  const unreadable = new Map<string, unknown>();
+  for (const id of ids) {
+    try {
+      records.set(id, await readRecord(sandboxPaths(context.tiers, id).record));
+    } catch (error) {
+      if (error instanceof RecordTooNew) throw error;
+      if (errorCode(error) !== 'ENOENT') unreadable.set(id, error);
+    }
+  }
+  for (const [id, error] of unreadable) await quarantine(context, id, error);
+  const running = await findRunningVmms((name) => sandboxPaths(context.tiers, name).qmpSocket);
+  const isNoted = ({ name, pid, startTimeTicks }: RunningVmm): boolean => {
+    const noted = records.get(name)?.process;
+    return noted?.pid === pid && noted.startTimeTicks === startTimeTicks;
+  };
+  for (const vmm of running.filter((each) => !isNoted(each))) {
+    context.log('warn', 'vmm.orphan-killed', { ...vmm });
+    await Vmm.reap(vmm);
+  }
+  const limit = pLimit(CONCURRENT_ADOPTIONS);
+  const taken = await Promise.all(ids.map((id) => limit(() => takeOver(context, id, records.get(id)))));
+  for (const sandbox of taken) {
+    if (sandbox === undefined) continue;
+    context.sandboxes.add(sandbox);
+    foldIfLong(context, sandbox);
+  }
+}
+
+/** Sandboxes that have a folder in either tier. */
+async function sandboxIds({ tiers }: HostContext): Promise<string[]> {
+  const found = new Set<string>();
+  for (const root of [tiers.stateDir, tiers.hotDir]) {
+    try {
+      for (const name of await readdir(sandboxesDir(root))) found.add(name);
+    } catch (error) {
+      if (errorCode(error) !== 'ENOENT') throw error;
+    }
+  }
+  return [...found];
+}
+
+/** Keeps a folder whose record cannot be read for a person to look at. */
+async function quarantine({ tiers, log }: HostContext, id: string, error: unknown): Promise<void> {
+  const folder = join(tiers.stateDir, 'quarantine');
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const kept = join(folder, `sandbox-${id}`);
+  await rm(kept, { recursive: true, force: true });
+  await rename(sandboxPaths(tiers, id).stateDir, kept);
+  log('warn', 'sandbox.record-unreadable', { id, kept, err: error });
+}
+
+async function takeOver(
+  context: HostContext,
+  id: string,
+  record: SandboxRecord | undefined,
+): Promise<Sandbox | undefined> {
+  const paths = sandboxPaths(context.tiers, id);
+  if (!hasProcess(record)) {
+    await removeSandboxFolders(paths);
+    return undefined;
+  }
+  if (record.failure !== undefined) return dead(context, paths, record, record.failure);
+  try {
+    const sandbox = await adopt(context, paths, record);
+    context.log('info', 'sandbox.adopted', { id, pid: record.process.pid });
+    return sandbox;
+  } catch (error) {
+    const reason =
+      error instanceof VmmGone
+        ? 'its VMM ended while no daemon ran'
+        : `it could not be adopted: ${error instanceof Error ? error.message : String(error)}`;
+    return dead(context, paths, record, reason);
+  }
+}
+
+const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
+
+async function adopt({ vmHost }: HostContext, paths: SandboxPaths, record: Found): Promise<Sandbox> {
+  const vm = await connect(paths, record);
+  try {
+    const current = { ...record, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
+    await writeRecord(paths.record, current);
+    await removeOtherDisks(paths, current);
+    return Sandbox.own(paths, current, vm, vmHost.qemu.seccomp);
+  } catch (error) {
+    await vm.pager.close();
+    await vm.vmm.release();
+    throw error;
+  }
+}
+
+/** Connects to the VMM and waits until the branch that may be under way in it is over. */
+async function connect(paths: SandboxPaths, { id, process }: Found): Promise<Vm> {
+  const { pid, startTimeTicks, agentHostPort } = process;
+  const vmm = await Vmm.adopt({
+    ...{ name: id, pid, startTimeTicks },
+    qmpSocketPath: paths.qmpSocket,
+    logPath: paths.qemuLog,
+    deadlineMs: QMP_DEADLINE_MS,
+  });
+  try {
+    const pager = await connectPager(paths, PAGER_DEADLINE_MS);
+    return { vmm, pager, agentHostPort };
+  } catch (error) {
+    await vmm.release();
+    throw error;
+  }
+}
+
+/** Ends what may be left of the VM and frees its memory; the record stays, with the reason. */
+async function dead(
+  context: HostContext,
+  paths: SandboxPaths,
+  record: Found,
+  failure: string,
+): Promise<Sandbox> {
+  const { pid, startTimeTicks } = record.process;
+  await Vmm.reap({ name: record.id, pid, startTimeTicks });
+  await rm(paths.hotDir, { recursive: true, force: true });
+  const failed = { ...record, failure };
+  await writeRecord(paths.record, failed);
+  context.log('warn', 'sandbox.dead', { id: record.id, pid, reason: failure });
+  return Sandbox.dead(paths, failed);
+}

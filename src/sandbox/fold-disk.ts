@@ -1,0 +1,79 @@
+/**
+ * Keeping the chain of a running sandbox's disk short.
+ *
+ *   base ◀ frozen ◀ … ◀ frozen ◀ overlay      ──block-stream──▶      base ◀ overlay (holds what was between)
+ *
+ * Every switch at a branch adds a file to the chain, and so does every generation of branches. QEMU copies what the frozen files
+ * hold up into the overlay while the guest runs, and lets go of them. It only ever writes to the overlay, which is the sandbox's
+ * own: the frozen files are hard links that snapshots share, and stay as they are.
+ *
+ * A fold goes on in the background after a branch and yields to the next branch. A branch of a chain that has grown to twice the
+ * length all the same folds it first, guest running: so no order of branches makes the chain grow without bound.
+ *
+ * Invariant: however a fold ends, the record says afterwards what QEMU's disk is. Children that are never branched are not folded:
+ * each would copy what they share.
+ */
+import type { HostContext } from './context.js';
+import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
+import type { Sandbox } from './sandbox.js';
+import { cancelJobs, runJob } from '../vmm/index.js';
+
+/** Frozen files in the chain from which on it is folded in the background. */
+export const CHAIN_LIMIT = 8;
+/** Frozen files in the chain from which on a branch folds it first. */
+export const CHAIN_HARD_LIMIT = 2 * CHAIN_LIMIT;
+
+const JOB = 'fold';
+const BACKGROUND_DEADLINE_MS = 3_600_000;
+/** How long a branch waits for a fold; the chain may hold four times the hard limit before anything refuses it. */
+const FOREGROUND_DEADLINE_MS = 60_000;
+
+/** A fold under way. */
+export interface DiskFold {
+  /** Resolves when the record says what became of it; never rejects. */
+  readonly over: Promise<void>;
+  /** Ends it early and resolves as `over` does. */
+  cancel(): Promise<void>;
+}
+
+/** Folds in the background what has grown too long. Call when no branch of the sandbox is under way. */
+export function foldIfLong(context: HostContext, sandbox: Sandbox): void {
+  if (sandbox.record.disks.length < CHAIN_LIMIT) return;
+  sandbox.foldInBackground(() => startFold(context, sandbox, BACKGROUND_DEADLINE_MS));
+}
+
+/** Before a branch: ends the fold under way, and folds the chain of a sandbox that was never left alone long enough. */
+export async function makeRoomInChain(context: HostContext, sandbox: Sandbox): Promise<void> {
+  const isTooLong = (): boolean => sandbox.record.disks.length >= CHAIN_HARD_LIMIT;
+  if (!isTooLong()) await sandbox.fold?.cancel();
+  await sandbox.fold?.over;
+  if (isTooLong()) await startFold(context, sandbox, FOREGROUND_DEADLINE_MS).over;
+}
+
+function startFold(context: HostContext, sandbox: Sandbox, timeoutMs: number): DiskFold {
+  const { qmp } = sandbox.vm.vmm;
+  const over = fold(sandbox, timeoutMs).catch((error: unknown) => {
+    if (sandbox.state !== 'running' || sandbox.isBeingRemoved || qmp.closed) return;
+    context.log('warn', 'sandbox.disk-not-folded', { id: sandbox.id, err: error });
+  });
+  return {
+    over,
+    cancel: async () => {
+      await cancelJobs(qmp).catch(() => undefined);
+      await over;
+    },
+  };
+}
+
+async function fold(sandbox: Sandbox, timeoutMs: number): Promise<void> {
+  const { record, paths, vm } = sandbox;
+  const { qmp } = vm.vmm;
+  // The bottom of the chain keeps the node name it was started under: only what lies above it is ever replaced.
+  const args = { device: record.overlayNode, 'base-node': 'disk0' };
+  try {
+    await runJob(qmp, JOB, 'block-stream', args, { timeoutMs });
+  } finally {
+    await sandbox.update(await reconcileDisk(paths, sandbox.record, qmp));
+    await removeOtherDisks(paths, sandbox.record);
+  }
+}

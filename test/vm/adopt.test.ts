@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { sleep } from '../../src/base/index.js';
+import { QmpClient } from '../../src/qmp/index.js';
+import type { Host } from '../../src/sandbox/host.js';
+import { openHost } from '../../src/sandbox/open-host.js';
+import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/record.js';
+import { Guest } from '../support/guest.js';
+import { vmProcesses } from '../support/leftovers.js';
+import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
+import { TEMPLATE_TAG } from '../support/test-host.js';
+
+/** A daemon that dies while it branches: prints its sandbox's id, dirties the guest, and is killed by whoever started it. */
+const DOOMED_DAEMON = `
+  const { openHost } = await import(process.argv[1]);
+  const host = await openHost({ ...JSON.parse(process.argv[2]), log: () => undefined });
+  const [{ id }] = await host.spawn({ snapshot_tag: process.argv[3], n: 1 });
+  await host.evaluate(id, { code: 'memory = bytearray(b"x") * (150 << 20)', timeout_secs: 60 });
+  await host.exec(id, { args: ['sh', '-c', 'head -c 3000000 /dev/urandom > /root/big; sync'], timeout_secs: 60 });
+  process.stdout.write(id);
+  await host.branch(id, { mode: 'live', wait: true, tag: 'doomed' });`;
+
+describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, () => {
+  let folders: OwnFolders;
+  let lab: { host: Host };
+  before(async () => {
+    folders = await foldersWithTemplate('adopt');
+    lab = { host: await open() };
+  });
+  afterEach(async () => {
+    for (const { id } of await lab.host.listSandboxes()) await lab.host.removeSandbox(id);
+    for (const { tag } of await lab.host.listSnapshots()) {
+      if (tag !== TEMPLATE_TAG) await lab.host.deleteSnapshot(tag, { cascade: false, force: true });
+    }
+    assert.deepEqual(await vmProcesses(folders.hotDir), []);
+    assert.deepEqual(await readdir(join(folders.stateDir, 'sandboxes')), []);
+    assert.deepEqual(await readdir(join(folders.hotDir, 'sandboxes')), []);
+  });
+  after(async () => {
+    await lab.host.close();
+    await folders.remove();
+  });
+
+  const open = (): Promise<Host> => openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
+  const spawnGuest = async (tag = TEMPLATE_TAG): Promise<Guest> => {
+    const [sandbox] = await lab.host.spawn({ snapshot_tag: tag, n: 1 });
+    assert(sandbox);
+    return Guest.ofHost(lab.host, sandbox.id);
+  };
+  const branch = async ({ id }: Guest): Promise<string> =>
+    (await lab.host.branch(id, { mode: 'live', wait: true })).snapshot.tag;
+  const stateDirOf = (id: string): string => join(folders.stateDir, 'sandboxes', id);
+  const recordOf = (id: string): Promise<SandboxRecord> => readRecord(join(stateDirOf(id), 'record.json'));
+  const disksOf = async (id: string): Promise<string[]> =>
+    (await readdir(join(stateDirOf(id), 'disk'))).sort();
+
+  /** Ends this daemon, does something behind its back, starts the next one. */
+  async function whileNoDaemonRuns(work: () => Promise<void>): Promise<void> {
+    await lab.host.close();
+    await work();
+    lab.host = await open();
+  }
+
+  async function withQmp(id: string, work: (qmp: QmpClient) => Promise<void>): Promise<void> {
+    const qmp = await QmpClient.connect(join(folders.hotDir, 'sandboxes', id, 'qmp'));
+    try {
+      await work(qmp);
+    } finally {
+      await qmp.close();
+    }
+  }
+
+  /** What a branch does before its switch. */
+  async function addNextOverlay(qmp: QmpClient, id: string): Promise<void> {
+    const overlays = join(folders.stateDir, 'overlays');
+    const [template = ''] = await readdir(overlays);
+    const path = join(stateDirOf(id), 'disk', 'overlay1.qcow2');
+    await copyFile(join(overlays, template), path);
+    await qmp.execute('blockdev-add', {
+      driver: 'qcow2',
+      'node-name': 'overlay1',
+      file: { driver: 'file', 'node-name': 'overlay1-file', filename: path },
+      backing: null,
+    });
+  }
+
+  it('notes a switch of the disk that the daemon before did not live to note', async () => {
+    const { id } = await spawnGuest();
+    await Guest.ofHost(lab.host, id).shell('echo before > /root/note; sync');
+    const { overlay, overlayNode } = await recordOf(id);
+    await whileNoDaemonRuns(() =>
+      withQmp(id, async (qmp) => {
+        await addNextOverlay(qmp, id);
+        await qmp.execute('blockdev-snapshot', { node: overlayNode, overlay: 'overlay1' });
+      }),
+    );
+    const now = await recordOf(id);
+    assert.deepEqual(now.disks.at(-1), overlay);
+    assert.deepEqual([now.overlayNode, now.switchCount], ['overlay1', 1]);
+
+    const source = Guest.ofHost(lab.host, id);
+    await source.shell('head -c 3000000 /dev/urandom > /root/big; sync');
+    const child = await spawnGuest(await branch(source));
+    assert.equal(await child.shell('cat /root/note; stat -c %s /root/big'), 'before\n3000000');
+  });
+
+  it('removes a next overlay that was prepared and never used', async () => {
+    const { id } = await spawnGuest();
+    const disksBefore = await disksOf(id);
+    const before = await recordOf(id);
+    await whileNoDaemonRuns(() => withQmp(id, (qmp) => addNextOverlay(qmp, id)));
+    assert.deepEqual(await disksOf(id), disksBefore);
+    assert.deepEqual(await recordOf(id), before);
+    const source = Guest.ofHost(lab.host, id);
+    await source.shell('head -c 3000000 /dev/urandom > /root/big; sync');
+    await branch(source);
+    assert.equal((await recordOf(id)).overlayNode, 'overlay1');
+  });
+
+  it('waits for the branch of a daemon that was killed, and the source goes on from what QEMU has', async () => {
+    let id = '';
+    await whileNoDaemonRuns(async () => {
+      const openHostModule = new URL('../../src/sandbox/open-host.js', import.meta.url).href;
+      const options = JSON.stringify({ ...folders, maxConcurrentBranches: 4 });
+      const args = ['--input-type=module', '-e', DOOMED_DAEMON, openHostModule, options, TEMPLATE_TAG];
+      const daemon = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+      const [told] = (await once(daemon.stdout, 'data')) as [Buffer];
+      id = told.toString();
+      const next = join(stateDirOf(id), 'disk', 'overlay1.qcow2');
+      while (!existsSync(next)) await sleep(1);
+      daemon.kill('SIGKILL');
+      await once(daemon, 'exit');
+    });
+    const record = await recordOf(id);
+    assert.deepEqual(
+      await disksOf(id),
+      [...record.disks, record.overlay].map(({ path }) => basename(path)).sort(),
+    );
+    assert.deepEqual(
+      (await lab.host.listSnapshots()).map(({ tag }) => tag),
+      [TEMPLATE_TAG],
+    );
+    const source = Guest.ofHost(lab.host, id);
+    const child = await spawnGuest(await branch(source));
+    assert.equal(await child.python('len(memory)'), String(150 << 20));
+    assert.equal(await child.shell('sha256sum < /root/big'), await source.shell('sha256sum < /root/big'));
+  });
+
+  it('kills the VMM of a sandbox that nobody was told of, and the VMM whose folders are gone', async () => {
+    const untold = await spawnGuest();
+    const orphan = await spawnGuest();
+    await whileNoDaemonRuns(async () => {
+      const record = { ...(await recordOf(untold.id)) };
+      delete record.process;
+      await writeRecord(join(stateDirOf(untold.id), 'record.json'), record);
+      await rm(stateDirOf(orphan.id), { recursive: true });
+      await rm(join(folders.hotDir, 'sandboxes', orphan.id), { recursive: true });
+    });
+    assert.deepEqual(await lab.host.listSandboxes(), []);
+    assert.deepEqual(await vmProcesses(folders.hotDir), []);
+  });
+
+  it('lists a sandbox whose VMM is gone as failed, with the reason, until it is deleted', async () => {
+    const { id } = await spawnGuest();
+    const { pid } = await lab.host.getSandbox(id);
+    await whileNoDaemonRuns(async () => {
+      process.kill(pid ?? 0, 'SIGKILL');
+      while ((await vmProcesses(folders.hotDir)).length > 0) await sleep(10);
+    });
+    const dead = await lab.host.getSandbox(id);
+    assert.deepEqual([dead.state, dead.pid], ['failed', null]);
+    assert.equal(dead.state_reason, 'its VMM ended while no daemon ran');
+    await assert.rejects(lab.host.ping(id), { code: 'sandbox_not_running' });
+    await assert.rejects(lab.host.branch(id, { mode: 'live', wait: true }), { code: 'sandbox_not_running' });
+    await whileNoDaemonRuns(() => Promise.resolve());
+    assert.equal((await lab.host.getSandbox(id)).state, 'failed');
+    await lab.host.removeSandbox(id);
+    assert.deepEqual(await lab.host.listSandboxes(), []);
+  });
+
+  it('never touches a process that has the pid by chance', async () => {
+    const { id } = await spawnGuest();
+    const stranger = spawn('sleep', ['60']);
+    const { pid: qemuPid } = await lab.host.getSandbox(id);
+    await whileNoDaemonRuns(async () => {
+      const record = await recordOf(id);
+      assert(record.process);
+      const process = { ...record.process, pid: stranger.pid ?? 0 };
+      await writeRecord(join(stateDirOf(id), 'record.json'), { ...record, process });
+    });
+    assert.equal(stranger.exitCode, null);
+    assert.equal((await lab.host.getSandbox(id)).state, 'failed');
+    assert(qemuPid);
+    assert.deepEqual(await vmProcesses(folders.hotDir), []);
+    stranger.kill('SIGKILL');
+    await once(stranger, 'exit');
+  });
+
+  it('puts a sandbox whose record is damaged into quarantine, and the others live on', async () => {
+    const damaged = await spawnGuest();
+    const other = await spawnGuest();
+    await whileNoDaemonRuns(() => writeFile(join(stateDirOf(damaged.id), 'record.json'), '{"version": 1, '));
+    assert.deepEqual(
+      (await lab.host.listSandboxes()).map(({ id }) => id),
+      [other.id],
+    );
+    assert.equal((await vmProcesses(folders.hotDir)).length, 1);
+    const kept = join(folders.stateDir, 'quarantine', `sandbox-${damaged.id}`);
+    assert.match(await readFile(join(kept, 'record.json'), 'utf8'), /version/);
+    await rm(kept, { recursive: true });
+  });
+
+  it('refuses a state directory with a record of a later version', async () => {
+    const id = 'fromthefuture000';
+    await lab.host.close();
+    await mkdir(stateDirOf(id), { recursive: true });
+    await writeFile(join(stateDirOf(id), 'record.json'), '{"version": 2}');
+    await assert.rejects(open(), /version 2, this bough knows up to 1/);
+    await rm(stateDirOf(id), { recursive: true });
+    lab.host = await open();
+  });
+});
