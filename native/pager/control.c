@@ -189,6 +189,10 @@ static void handle_branch(const struct request *request)
 		answer_error(-ENXIO, "find RAM, which is not mapped", false);
 		return;
 	}
+	if (branch.folds && branch.fold_from >= pager.ram.layer_count) {
+		answer_error(-EINVAL, "fold layers that are not mapped", false);
+		return;
+	}
 	if (branch.mode == BRANCH_LIVE && branch.tracking == TRACKING_NONE) {
 		answer_error(-EOPNOTSUPP, "track writes", false);
 		return;

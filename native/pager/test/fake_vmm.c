@@ -35,15 +35,29 @@ static void read_whole(const char *path, void *to, size_t bytes)
 	close(fd);
 }
 
+/* The stack an ancestor kept: one path a line. */
+static void read_stack(struct vmm *vmm)
+{
+	char path[192];
+
+	kept_path(vmm, "stack", vmm->depth - 1, path, sizeof(path));
+	FILE *file = fopen(path, "re");
+	CHECK(file, "%s: errno %d", path, errno);
+	while (fscanf(file, "%191s", vmm->layers[vmm->layer_count]) == 1)
+		vmm->layer_count++;
+	fclose(file);
+}
+
 static void map(struct vmm *vmm)
 {
 	char path[192];
 
 	client_sendf(&vmm->client, "map\tmarker=%s/marker", vmm->dir);
-	for (size_t i = 0; i < vmm->depth; i++) {
-		kept_path(vmm, "layer", i, path, sizeof(path));
-		client_sendf(&vmm->client, "\tlayer=%s", path);
-		stack_apply(path, vmm->stack, vmm->machine.ram_bytes);
+	if (vmm->depth > 0)
+		read_stack(vmm);
+	for (size_t i = 0; i < vmm->layer_count; i++) {
+		client_sendf(&vmm->client, "\tlayer=%s", vmm->layers[i]);
+		stack_apply(vmm->layers[i], vmm->stack, vmm->machine.ram_bytes);
 	}
 	client_sendf(&vmm->client, "\n");
 	CHECK(client_read(&vmm->client) && client_is(&vmm->client, "ok"), "%s", vmm->client.line);
@@ -98,6 +112,8 @@ static void send_request(struct vmm *vmm, const struct branch_plan *plan)
 		client_sendf(client, "\toverlay=%s\ttail=%s", vmm->machine.overlay_path, vmm_path(vmm, "tail"));
 	if (plan->durable)
 		client_sendf(client, "\tdurable=%s", vmm_path(vmm, "durable"));
+	if (plan->folds)
+		client_sendf(client, "\tfold_from=%zu", plan->fold_from);
 	client_sendf(client, "\n");
 }
 
@@ -118,6 +134,16 @@ static void check_tail(struct vmm *vmm)
 	tally->long_tails += machine->overlay_bytes > 1024 * 1024;
 }
 
+/* RAM as the layers give it that the new layer stands on. */
+static void below_layer(const struct vmm *vmm, const struct branch_plan *plan, uint8_t *ram)
+{
+	size_t count = plan->mode[0] == 'f' ? 0 : plan->folds ? plan->fold_from : vmm->layer_count;
+
+	memset(ram, 0, vmm->machine.ram_bytes);
+	for (size_t i = 0; i < count; i++)
+		stack_apply(vmm->layers[i], ram, vmm->machine.ram_bytes);
+}
+
 /* The layer over the layers below is the machine at the stop; it holds nothing that nobody wrote. */
 static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const uint8_t *touched)
 {
@@ -127,20 +153,15 @@ static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const
 	char *runs = client_text(&vmm->client, "runs");
 	char state[16] = "";
 
-	if (full)
-		memset(vmm->rebuilt, 0, ram_bytes);
-	else
-		memcpy(vmm->rebuilt, vmm->stack, ram_bytes);
+	below_layer(vmm, plan, vmm->rebuilt);
 	uint64_t bytes = stack_apply(vmm_path(vmm, "layer"), vmm->rebuilt, ram_bytes);
 	stack_compare(vmm->rebuilt, machine->reference, ram_bytes, plan->mode);
 	stack_check_runs(vmm_path(vmm, "layer"), runs, ram_bytes);
 	CHECK(client_number(&vmm->client, "captured_bytes") == bytes, "%s", vmm->client.line);
-	if (!full)
+	if (!full && !plan->folds)
 		stack_check_pages(vmm_path(vmm, "layer"), touched, machine->page_count);
 	if (plan->durable) {
-		memset(vmm->rebuilt, 0, ram_bytes);
-		if (!full)
-			memcpy(vmm->rebuilt, vmm->stack, ram_bytes);
+		below_layer(vmm, plan, vmm->rebuilt);
 		stack_apply(vmm_path(vmm, "durable"), vmm->rebuilt, ram_bytes);
 		stack_compare(vmm->rebuilt, machine->reference, ram_bytes, "durable layer");
 	}
@@ -163,6 +184,7 @@ static void count(const struct vmm *vmm, const struct branch_plan *plan, const s
 	tally->armed += outcome->armed_pages > 0;
 	tally->armed_pages += outcome->armed_pages;
 	tally->switched += plan->before;
+	tally->folded += plan->folds;
 }
 
 struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan)
@@ -220,18 +242,26 @@ void vmm_forget(struct vmm *vmm)
 	unlink(vmm_path(vmm, "durable"));
 }
 
-void vmm_keep(struct vmm *vmm)
+void vmm_keep(struct vmm *vmm, const struct branch_plan *plan)
 {
 	char path[192];
+	size_t below = plan->folds ? plan->fold_from : vmm->layer_count;
 
-	kept_path(vmm, "layer", vmm->depth, path, sizeof(path));
-	CHECK(rename(vmm_path(vmm, "layer"), path) == 0, "errno %d", errno);
 	kept_path(vmm, "reference", vmm->depth, path, sizeof(path));
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	CHECK(fd >= 0, "errno %d", errno);
 	CHECK(write(fd, vmm->machine.reference, vmm->machine.ram_bytes) == (ssize_t)vmm->machine.ram_bytes, "errno %d",
 	      errno);
 	close(fd);
+	kept_path(vmm, "stack", vmm->depth, path, sizeof(path));
+	FILE *file = fopen(path, "we");
+	CHECK(file, "errno %d", errno);
+	for (size_t i = 0; i < below; i++)
+		fprintf(file, "%s\n", vmm->layers[i]);
+	kept_path(vmm, "layer", vmm->depth, path, sizeof(path));
+	fprintf(file, "%s\n", path);
+	CHECK(fclose(file) == 0, "errno %d", errno);
+	CHECK(rename(vmm_path(vmm, "layer"), path) == 0, "errno %d", errno);
 	vmm_forget(vmm);
 }
 

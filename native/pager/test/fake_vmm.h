@@ -15,14 +15,18 @@
 /* Counted over all processes of a run, in shared memory. */
 struct tally {
 	_Atomic unsigned long vmms, children, branches, live_async, live_sync, diff, full, armed, armed_pages, faults;
-	_Atomic unsigned long tails, long_tails, switched, refused, injected, without_scan, checks;
+	_Atomic unsigned long tails, long_tails, switched, folded, refused, injected, without_scan, checks;
 };
 extern struct tally *tally;
+
+#define MAX_LAYERS 8
 
 struct vmm {
 	const char *dir;
 	uint64_t random;
-	size_t depth; /* layers below this VMM: dir/layer.0 ... */
+	size_t depth;              /* generation: how many ancestors there are */
+	char layers[MAX_LAYERS][192]; /* below this VMM, bottom first */
+	size_t layer_count;
 	enum { ON_ASYNC, ON_SYNC, ON_NONE } tracking; /* what hello said */
 	struct machine machine;
 	struct fake_qmp qmp;
@@ -37,6 +41,8 @@ struct branch_plan {
 	const char *mode;
 	const char *tracking; /* or NULL */
 	bool before, disk, durable;
+	bool folds; /* layers from fold_from up, into the new one */
+	size_t fold_from;
 	enum qmp_script script;
 	unsigned deadline_ms;
 };
@@ -55,8 +61,8 @@ void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, si
 struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan);
 /* A path of the latest branch: "layer", "state", "tail", "durable". */
 const char *vmm_path(const struct vmm *vmm, const char *what);
-/* Keeps the latest branch for a child of depth + 1; or removes its files. */
-void vmm_keep(struct vmm *vmm);
+/* Keeps the latest branch, made by this plan, for a child; or removes its files. */
+void vmm_keep(struct vmm *vmm, const struct branch_plan *plan);
 void vmm_forget(struct vmm *vmm);
 /* After anything: vCPUs run, and no protection holds a writer. */
 void vmm_check_alive(struct vmm *vmm);

@@ -56,9 +56,9 @@ void scenario_injected(const char *dir, uint64_t seed)
 	CHECK(write(vmm.machine.overlay_fd, "overlay", 7) == 7, "no overlay");
 	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
 		for (int kind = FAULT_ERROR; kind <= FAULT_SHORT; kind++) {
-			long n = 1, limit = kind == FAULT_ERROR ? 44 : 8;
+			long n = 1, limit = kind == FAULT_ERROR ? 40 : 6;
 			while (fail_call(&vmm, &modes[m], (enum fault_kind)kind, n))
-				n += n < limit ? 1 : n / 2; /* the sweep makes the same two calls thousands of times */
+				n += n < limit ? 1 : n; /* the sweep makes the same two calls thousands of times */
 		}
 	}
 }

@@ -89,7 +89,7 @@ static void *run_vcpu(void *arg)
 			break;
 		}
 		atomic_fetch_add_explicit(&vcpu->progress, 1, memory_order_relaxed);
-		if (round % 4096 == 4095)
+		if (round % 1024 == 1023)
 			usleep(100); /* two cores for everybody */
 	}
 	return NULL;

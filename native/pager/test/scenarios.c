@@ -40,6 +40,10 @@ static struct branch_plan choose_branch(struct vmm *vmm)
 	plan.before = random_below(random, 2);
 	plan.disk = random_below(random, 2);
 	plan.durable = mode >= 7 && random_below(random, 2);
+	if (mode < 9 && vmm->layer_count > 0 && random_below(random, 3) == 0) {
+		plan.folds = true;
+		plan.fold_from = random_below(random, vmm->layer_count);
+	}
 	return plan;
 }
 
@@ -68,7 +72,7 @@ void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big)
 		struct branch_outcome outcome = vmm_branch(&vmm, &plan);
 		CHECK(outcome.ok, "errno %d, %s", outcome.error, outcome.operation);
 		if (keep)
-			vmm_keep(&vmm);
+			vmm_keep(&vmm, &plan);
 		else
 			vmm_forget(&vmm);
 	}
@@ -202,6 +206,8 @@ static void send_bad_branches(struct vmm *vmm)
 		"branch\tmode=live\tlayer=/x\tstate=/with\\backslash\tdeadline_ms=100",
 		"branch\tmode=live\tlayer=/x\tstate=/with\x01control\tdeadline_ms=100",
 		"branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=100\toverlay=/z",
+		"branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=100\tfold_from=0", /* nothing is mapped below */
+		"branch\tmode=full\tlayer=/x\tstate=/y\tdeadline_ms=100\tfold_from=0",
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
