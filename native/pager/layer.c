@@ -8,14 +8,39 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "kernel.h"
+
+/*
+ * Whether one page written is one page of data. On tmpfs with huge=, or where blocks are larger than pages, the pages
+ * around it would count as data too, and as a layer's they would hide what the layers below hold.
+ */
+static int check_page_data(int fd)
+{
+	static const char page[PAGE_BYTES];
+	off_t at = PAGE_BYTES;
+	int error = layer_write(fd, page, PAGE_BYTES, PAGE_BYTES);
+
+	if (error)
+		return error;
+	if (lseek(fd, 0, SEEK_DATA) != at || lseek(fd, at, SEEK_HOLE) != at + (off_t)PAGE_BYTES)
+		return -EOPNOTSUPP;
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, (off_t)PAGE_BYTES) < 0)
+		return -errno;
+	return 0;
+}
+
 int layer_create(const char *path, size_t ram_bytes, int *fd)
 {
 	int opened = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int error = 0;
 
 	if (opened < 0)
 		return -errno;
-	if (ftruncate(opened, (off_t)ram_bytes) < 0) {
-		int error = -errno;
+	if (ftruncate(opened, (off_t)ram_bytes) < 0)
+		error = -errno;
+	else if (ram_bytes > 2 * PAGE_BYTES)
+		error = check_page_data(opened);
+	if (error) {
 		close(opened);
 		return error;
 	}

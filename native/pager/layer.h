@@ -10,7 +10,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Creates the file (-EEXIST if it is there) with the logical size of RAM and no data. */
+/*
+ * Creates the file (-EEXIST if it is there) with the logical size of RAM and no data. -EOPNOTSUPP where the file system
+ * does not keep single pages apart.
+ */
 int layer_create(const char *path, size_t ram_bytes, int *fd);
 
 /* Writes all of bytes at offset. */
