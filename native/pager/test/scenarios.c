@@ -309,6 +309,23 @@ static void branch_into(struct vmm *vmm, const char *store, size_t room_bytes, c
 	vmm_check_recovers(vmm);
 }
 
+/* A tmpfs that allocates 2 MiB for a page: what is around the page would hide the layers below. Refused, not wrong. */
+static void branch_into_huge_pages(struct vmm *vmm, const char *store)
+{
+	static const struct branch_plan plan = {.mode = "live", .deadline_ms = 20000};
+	const char *dir = vmm->dir;
+
+	if (mount("none", store, "tmpfs", 0, "huge=always,size=64m") < 0)
+		return; /* a kernel without huge pages */
+	vmm->dir = store;
+	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+	CHECK(!outcome.ok && outcome.error == EOPNOTSUPP, "errno %d, %s", outcome.error, outcome.operation);
+	vmm_forget(vmm);
+	CHECK(umount(store) == 0, "errno %d", errno);
+	vmm->dir = dir;
+	vmm_check_recovers(vmm);
+}
+
 void scenario_full_store(const char *dir, uint64_t seed)
 {
 	static const struct branch_plan modes[] = {{.mode = "live", .tracking = "async", .deadline_ms = 20000},
@@ -328,6 +345,7 @@ void scenario_full_store(const char *dir, uint64_t seed)
 	vmm_start(&vmm, dir, seed, 0, 16 * MIB);
 	vmm.machine.vcpus[0].pattern = PATTERN_RANDOM;
 	usleep(50000);
+	branch_into_huge_pages(&vmm, store);
 	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++)
 		for (size_t room = 64 * 1024; room <= 32 * MIB; room = room * 2 - random_below(&vmm.random, room / 2))
 			branch_into(&vmm, store, room, &modes[m]);
