@@ -24,6 +24,30 @@ export function seconds(max: number): (text: string) => number {
   };
 }
 
+const durationUnits = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 } as const;
+
+/** A duration in seconds: `90`, `90s`, `10m`, `1h30m`, `7d`, `2w`. */
+export function duration(text: string): number {
+  if (/^\d+(\.\d+)?$/.test(text) && Number(text) > 0) return Number(text);
+  if (!/^(\d+[smhdw])+$/.test(text)) throw notADuration();
+  const parts = [...text.matchAll(/(\d+)([smhdw])/g)];
+  const secs = parts.reduce(
+    (sum, [, count, unit]) => sum + Number(count) * durationUnits[unit as keyof typeof durationUnits],
+    0,
+  );
+  if (secs === 0) throw notADuration();
+  return secs;
+}
+
+/** As `duration`, or `never`. */
+export function durationOrNever(text: string): number | 'never' {
+  return text === 'never' ? text : duration(text);
+}
+
+function notADuration(): InvalidArgumentError {
+  return new InvalidArgumentError('It must be a duration, such as 90s, 10m, 1h30m or 7d.');
+}
+
 /** Collects repeated `NAME=value` options into one record. */
 export function keyValue(text: string, earlier: Record<string, string> = {}): Record<string, string> {
   const at = text.indexOf('=');

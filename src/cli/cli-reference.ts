@@ -20,9 +20,10 @@ function sections(command: Command, parents: readonly string[]): string[] {
   const path = [...parents, command.name()];
   if (command.commands.length > 0) return command.commands.flatMap((inner) => sections(inner, path));
 
-  const args = command.registeredArguments.map(
-    (argument) => `<${argument.name()}${argument.variadic ? '...' : ''}>`,
-  );
+  const args = command.registeredArguments.map((argument) => {
+    const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+    return argument.required ? `<${name}>` : `[${name}]`;
+  });
   const rows = [
     ...command.registeredArguments.map((argument) => [`<${argument.name()}>`, argument.description]),
     ...command.options.map(({ flags, description, argChoices }) => [

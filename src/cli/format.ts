@@ -54,7 +54,19 @@ export function formatMs(milliseconds: number | undefined): string | undefined {
 
 /** Time since `unixSeconds` in its largest unit: `42s`, `3m`, `5h`, `2d`. */
 export function formatAge(unixSeconds: number, nowMs: number = Date.now()): string {
-  const seconds = Math.max(0, Math.floor(nowMs / 1000 - unixSeconds));
+  return formatDuration(nowMs / 1000 - unixSeconds);
+}
+
+/** Time until `unixSeconds`, likewise; `now` once it has come. */
+export function formatUntil(unixSeconds: number | undefined, nowMs: number = Date.now()): string | undefined {
+  if (unixSeconds === undefined) return undefined;
+  const left = unixSeconds - nowMs / 1000;
+  return left <= 0 ? 'now' : `in ${formatDuration(left)}`;
+}
+
+/** A duration in its largest unit, rounded down. */
+export function formatDuration(secs: number): string {
+  const seconds = Math.max(0, Math.floor(secs));
   if (seconds < 60) return `${seconds}s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;

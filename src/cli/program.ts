@@ -8,6 +8,7 @@ import { registerDoctor } from './commands/doctor.js';
 import { registerEval } from './commands/eval.js';
 import { registerExec } from './commands/exec.js';
 import { registerFork } from './commands/fork.js';
+import { registerGc } from './commands/gc.js';
 import { registerImage } from './commands/image.js';
 import { registerLs } from './commands/ls.js';
 import { registerQuickstart } from './commands/quickstart.js';
@@ -16,6 +17,7 @@ import { registerServe } from './commands/serve.js';
 import { registerSnapshot } from './commands/snapshot.js';
 import { registerSnapshots } from './commands/snapshots.js';
 import { registerSpawn } from './commands/spawn.js';
+import { registerTimeout } from './commands/timeout.js';
 import { addClientOptions, addOutputOption, type Context } from './context.js';
 import { describeFailure } from './exit.js';
 
@@ -47,7 +49,9 @@ export function buildProgram(context: Context): Command {
     registerEval,
     registerBranch,
     registerFork,
+    registerTimeout,
     registerRm,
+    registerGc,
     registerBench,
   ]) {
     register(program, context);

@@ -7,6 +7,13 @@
 
 import { z } from 'zod';
 import { ignoredSchema, millisecondsSchema, tagSchema } from './fields.js';
+import {
+  lifetimeFields,
+  refuseSharedTag,
+  refuseTwoEnds,
+  refuseTwoExpiries,
+  retentionFields,
+} from './lifetime.js';
 import { sandboxSchema } from './sandbox.js';
 import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshot.js';
 
@@ -35,10 +42,12 @@ export const branchRequestSchema = z
     ...modeFields,
     wait: branchWaitSchema.default(true).describe('`true`: until ready, `"durable"`, or `false` (live only)'),
     parent_tag: tagSchema.optional().describe("only with diff: must equal the source's `snapshot_tag`"),
+    ...retentionFields,
     measure_diff: ignoredSchema,
   })
   .superRefine((request, context) => {
     refuseTwoModes(request, context);
+    refuseTwoExpiries(request, context);
     const mode = effectiveMode(request);
     if (request.wait === false && mode !== 'live') {
       context.addIssue({ code: 'custom', path: ['wait'], message: `cannot be false with mode "${mode}"` });
@@ -47,10 +56,11 @@ export const branchRequestSchema = z
       context.addIssue({ code: 'custom', path: ['parent_tag'], message: `needs mode "diff", not "${mode}"` });
     }
   })
-  .transform(({ tag, wait, parent_tag, ...modes }) => ({
+  .transform(({ tag, wait, parent_tag, ...rest }) => ({
     ...(tag === undefined ? {} : { tag }),
     ...(parent_tag === undefined ? {} : { parent_tag }),
-    mode: effectiveMode(modes),
+    ...only(rest, retentionFields),
+    mode: effectiveMode(rest),
     wait,
   }));
 /** Capture a running sandbox, which keeps running. */
@@ -62,12 +72,20 @@ export const forkRequestSchema = z
     count: z.int().min(1).max(100).default(1).describe('how many children'),
     tag: tagSchema.optional().describe('name of the snapshot between; made up when absent'),
     ...modeFields,
+    ...lifetimeFields,
+    ...retentionFields,
   })
-  .superRefine(refuseTwoModes)
-  .transform(({ count, tag, ...modes }) => ({
+  .superRefine((request, context) => {
+    refuseTwoModes(request, context);
+    refuseTwoEnds(request, context);
+    refuseSharedTag(request, request.count, context);
+    refuseTwoExpiries(request, context);
+  })
+  .transform(({ count, tag, ...rest }) => ({
     count,
     ...(tag === undefined ? {} : { tag }),
-    mode: effectiveMode(modes),
+    ...only(rest, { ...lifetimeFields, ...retentionFields }),
+    mode: effectiveMode(rest),
   }));
 /** Branch a sandbox and start `count` children from the capture. */
 export type ForkRequest = z.output<typeof forkRequestSchema>;
@@ -85,6 +103,15 @@ export const forkResultSchema = z.object({
   children: z.array(forkChildSchema).describe('one entry for each child asked for'),
 });
 export type ForkResult = z.infer<typeof forkResultSchema>;
+
+/** The given ones of `fields` alone. */
+function only<T extends object, K extends keyof T>(
+  request: T,
+  fields: Readonly<Record<K, unknown>>,
+): Pick<T, K> {
+  const given = Object.entries(request).filter(([name, value]) => name in fields && value !== undefined);
+  return Object.fromEntries(given) as Pick<T, K>;
+}
 
 function effectiveMode({ mode, diff }: ModeFields): BranchMode {
   if (mode !== undefined) return mode;

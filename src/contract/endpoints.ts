@@ -14,6 +14,7 @@ export const endpoints = {
   healthz: { method: 'GET', path: '/healthz' },
   version: { method: 'GET', path: '/version' },
   metrics: { method: 'GET', path: '/metrics' },
+  gc: { method: 'POST', path: '/v1/gc' },
   listSnapshots: { method: 'GET', path: '/v1/snapshots' },
   createSnapshot: { method: 'POST', path: '/v1/snapshots' },
   getSnapshot: { method: 'GET', path: '/v1/snapshots/:tag' },
@@ -27,6 +28,7 @@ export const endpoints = {
   exec: { method: 'POST', path: '/v1/sandboxes/:id/exec' },
   evaluate: { method: 'POST', path: '/v1/sandboxes/:id/eval' },
   ping: { method: 'POST', path: '/v1/sandboxes/:id/ping' },
+  setTimeout: { method: 'POST', path: '/v1/sandboxes/:id/timeout' },
   branch: { method: 'POST', path: '/v1/sandboxes/:id/branch' },
   fork: { method: 'POST', path: '/v1/sandboxes/:id/fork' },
 } as const satisfies Record<string, Endpoint>;

@@ -5,6 +5,8 @@ export * from './daemon.js';
 export * from './endpoints.js';
 export * from './errors.js';
 export * from './fields.js';
+export * from './gc.js';
+export * from './lifetime.js';
 export * from './routes.js';
 export * from './sandbox.js';
 export * from './snapshot.js';

@@ -13,6 +13,8 @@ import { healthSchema, versionSchema } from './daemon.js';
 import { endpoints, type Endpoint } from './endpoints.js';
 import type { ErrorCode } from './errors.js';
 import { tagSchema } from './fields.js';
+import { gcRequestSchema, gcResultSchema } from './gc.js';
+import { timeoutRequestSchema } from './lifetime.js';
 import {
   evalRequestSchema,
   evalResultSchema,
@@ -108,6 +110,15 @@ export const routes = {
     resource: 'daemon',
     replies: { 200: 'text' },
     errors: [],
+  },
+  gc: {
+    ...endpoints.gc,
+    summary:
+      'Remove what has expired, what `keep_last` no longer keeps and what crashes left behind, as the daemon does by itself every minute; or say what that would be.',
+    resource: 'daemon',
+    body: gcRequestSchema,
+    replies: { 200: gcResultSchema },
+    errors: ['invalid_request'],
   },
 
   listSnapshots: {
@@ -252,6 +263,16 @@ export const routes = {
       'agent_protocol',
       'agent_deadline',
     ],
+  },
+  setTimeout: {
+    ...endpoints.setTimeout,
+    summary:
+      'Set when and how a sandbox ends: sooner, later or never. Using a sandbox never changes `end_at_unix`, it only puts off an idle end.',
+    resource: 'sandboxes',
+    params: byId,
+    body: timeoutRequestSchema,
+    replies: { 200: sandboxSchema },
+    errors: ['invalid_request', 'sandbox_not_found', 'sandbox_not_running'],
   },
   branch: {
     ...endpoints.branch,

@@ -9,6 +9,7 @@ import {
   timeoutSecsSchema,
   unixSecondsSchema,
 } from './fields.js';
+import { lifetimeFields, onEndSchema, refuseSharedTag, refuseTwoEnds } from './lifetime.js';
 
 export const sandboxStateSchema = z.enum(['starting', 'running', 'paused', 'failed']);
 export type SandboxState = z.infer<typeof sandboxStateSchema>;
@@ -40,7 +41,12 @@ export const sandboxSchema = z.object({
   name: z.string().optional(),
   metadata: metadataSchema.optional(),
   parent: z.string().optional().describe('id of the sandbox its snapshot was branched from'),
-  end_at_unix: unixSecondsSchema.optional().describe('when it will be removed'),
+  end_at_unix: unixSecondsSchema.optional().describe('when it ends'),
+  idle_timeout_secs: z.number().optional().describe('seconds without use after which it ends'),
+  on_end: onEndSchema.optional().describe('what happens at its end; always present when it has one'),
+  on_end_tag: z.string().optional().describe('name its last snapshot gets'),
+  last_used_at_unix: unixSecondsSchema.optional().describe('last exec, eval, ping, branch or fork'),
+  warning: z.string().optional().describe('why it still runs although its end has come'),
   memory_mib: z.int().optional().describe("the guest's RAM in MiB"),
   vcpus: z.int().optional(),
   private_bytes: bytesSchema.optional().describe('memory that it shares with nobody'),
@@ -49,22 +55,28 @@ export const sandboxSchema = z.object({
 /** A VM with an identity. */
 export type Sandbox = z.infer<typeof sandboxSchema>;
 
-export const spawnRequestSchema = z.object({
-  snapshot_tag: tagSchema,
-  n: z.int().min(1).max(1000).default(1).describe('how many sandboxes; all of them start or none does'),
-  memory_limit_mib: z
-    .int()
-    .min(32)
-    .max(1_048_576)
-    .optional()
-    .describe('limit on the memory of each VMM, in MiB'),
-  name: plainTextSchema.max(128).optional(),
-  metadata: metadataSchema.optional(),
-  per_child_netns: ignoredSchema,
-  live_fork: ignoredSchema,
-  prewarm: ignoredSchema,
-  hugepages: ignoredSchema,
-});
+export const spawnRequestSchema = z
+  .object({
+    snapshot_tag: tagSchema,
+    n: z.int().min(1).max(1000).default(1).describe('how many sandboxes; all of them start or none does'),
+    memory_limit_mib: z
+      .int()
+      .min(32)
+      .max(1_048_576)
+      .optional()
+      .describe('limit on the memory of each VMM, in MiB'),
+    name: plainTextSchema.max(128).optional(),
+    metadata: metadataSchema.optional(),
+    ...lifetimeFields,
+    per_child_netns: ignoredSchema,
+    live_fork: ignoredSchema,
+    prewarm: ignoredSchema,
+    hugepages: ignoredSchema,
+  })
+  .superRefine((request, context) => {
+    refuseTwoEnds(request, context);
+    refuseSharedTag(request, request.n, context);
+  });
 /** Start `n` sandboxes from one snapshot. */
 export type SpawnRequest = z.output<typeof spawnRequestSchema>;
 export type SpawnRequestInput = z.input<typeof spawnRequestSchema>;

@@ -10,6 +10,7 @@ import {
   tagSchema,
   unixSecondsSchema,
 } from './fields.js';
+import { expiryFields, refuseTwoExpiries } from './lifetime.js';
 
 /** How a branch captures memory: `live` copies while the guest runs, `diff` and `full` inside the pause. */
 export const branchModeSchema = z.enum(['full', 'diff', 'live']);
@@ -35,6 +36,13 @@ export const snapshotSchema = z.object({
   parent_tag: z.string().optional().describe('snapshot whose layers it builds on'),
   memory_physical_bytes: bytesSchema.optional().describe('bytes its own memory layer occupies'),
   captured_bytes: bytesSchema.optional().describe('bytes of guest memory the branch copied'),
+  expires_at_unix: unixSecondsSchema.optional().describe('when the collector may remove it'),
+  keep_last: z
+    .int()
+    .optional()
+    .describe(
+      'removed once so many newer durable snapshots of its source exist that were made with `keep_last`',
+    ),
 });
 /** A captured instant of a guest. */
 export type Snapshot = z.infer<typeof snapshotSchema>;
@@ -71,10 +79,12 @@ export const createSnapshotRequestSchema = z
       .max(60)
       .optional()
       .describe('seconds to let the guest run after its agent answered, before the capture'),
+    ...expiryFields,
   })
   .superRefine((request, context) => {
     const refuse = (field: string, message: string) =>
       context.addIssue({ code: 'custom', path: [field], message });
+    refuseTwoExpiries(request, context);
     if (request.image !== undefined) {
       for (const field of ['kernel', 'rootfs', 'initrd'] as const) {
         if (request[field] !== undefined) refuse(field, 'cannot be combined with "image"');

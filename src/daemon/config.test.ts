@@ -23,6 +23,18 @@ describe('the configuration', () => {
     assert.equal(loadConfig({ logLevel: 'debug' }, env).logLevel, 'debug');
   });
 
+  it('reads sizes in binary units', () => {
+    const quota = (diskQuota: string) => loadConfig({ diskQuota }, {}).diskQuotaBytes;
+    assert.deepEqual(['512', '1k', '1.5M', '2GiB', '3 tb'].map(quota), [
+      512,
+      1024,
+      1.5 * 1024 ** 2,
+      2 * 1024 ** 3,
+      3 * 1024 ** 4,
+    ]);
+    assert.equal(loadConfig({}, {}).diskQuotaBytes, undefined);
+  });
+
   it('knows loopback from the rest', () => {
     const isLoopback = (listen: string) => loadConfig({ listen }, {}).listen.isLoopback;
     for (const listen of ['localhost:1', '127.0.0.2:1', '[::1]:1']) assert.ok(isLoopback(listen), listen);
@@ -42,6 +54,8 @@ describe('the configuration', () => {
     ['a hot directory too long', [{ hotDir: `/${'x'.repeat(80)}` }, {}], /^--hot-dir must be at most/],
     ['an unknown log level', [{ logLevel: 'loud' }, {}], /^--log-level must be one of/],
     ['a limit of zero', [{ maxConcurrentBranches: '0' }, {}], /^--max-concurrent-branches /],
+    ['a quota of nothing', [{ diskQuota: '0' }, {}], /^--disk-quota must be a size/],
+    ['a quota in no unit', [{ diskQuota: '5Q' }, {}], /^--disk-quota must be a size/],
     ['a limit that is no number', [{ maxConcurrentBranches: 'x' }, {}], /must be a whole number/],
   ];
   for (const [what, args, message] of wrong) {

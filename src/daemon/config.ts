@@ -30,6 +30,8 @@ export interface Config {
   readonly tokenFile: string | undefined;
   readonly logLevel: LogLevel;
   readonly maxConcurrentBranches: number;
+  /** What all snapshots together may take on disk. */
+  readonly diskQuotaBytes: number | undefined;
 }
 
 export interface ListenAddress {
@@ -87,6 +89,12 @@ export const settings = {
     placeholder: 'n',
     summary: 'branches in flight at once before 503 (default 4)',
   },
+  diskQuota: {
+    flag: '--disk-quota',
+    env: 'BOUGH_DISK_QUOTA',
+    placeholder: 'size',
+    summary: 'what all snapshots together may take on disk, such as 50G (default: what the disk holds)',
+  },
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof settings;
@@ -102,6 +110,18 @@ const directory = z
   .refine(isAbsolute, 'must be an absolute path')
   .refine((path) => !path.includes('\0'), 'must not contain NUL');
 
+const sizeUnits = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
+
+/** Bytes, or a number with K, M, G or T, all binary; `GiB` and `GB` mean the same as `G`. */
+const size = z.string().transform((text, context) => {
+  const match = /^(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?$/i.exec(text);
+  const unit = sizeUnits[(match?.[2] ?? '').toUpperCase() as keyof typeof sizeUnits];
+  const bytes = Math.floor(Number(match?.[1]) * unit);
+  if (bytes > 0 && bytes <= Number.MAX_SAFE_INTEGER) return bytes;
+  context.addIssue({ code: 'custom', message: 'must be a size, such as 500M or 50G' });
+  return z.NEVER;
+});
+
 const schemas = {
   listen: z.string().transform(parseListenAddress),
   stateDir: directory,
@@ -114,6 +134,7 @@ const schemas = {
     .regex(/^\d{1,4}$/, 'must be a whole number from 1 to 1000')
     .transform(Number)
     .pipe(z.int().min(1).max(1000, 'must be a whole number from 1 to 1000')),
+  diskQuota: size.optional(),
 } as const satisfies Record<SettingName, z.ZodType>;
 
 /**
@@ -149,6 +170,7 @@ export function loadConfig(
     tokenFile: settle('tokenFile'),
     logLevel: settle('logLevel', 'info'),
     maxConcurrentBranches: settle('maxConcurrentBranches', '4'),
+    diskQuotaBytes: settle('diskQuota'),
   };
 }
 

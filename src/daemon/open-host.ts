@@ -10,12 +10,13 @@ export type OpenHost = (config: Config, log: FastifyBaseLogger) => Promise<Host>
 
 /** Opens the host a configuration describes: locks its state directory, adopts and reaps what is left from before. */
 export const openConfiguredHost: OpenHost = async (config, log) => {
-  const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
+  const { stateDir, hotDir, cacheDir, maxConcurrentBranches, diskQuotaBytes } = config;
   return openHost({
     stateDir,
     hotDir,
     cacheDir,
     maxConcurrentBranches,
+    diskQuotaBytes,
     log: (level, event, facts) => log[level](facts, event),
   });
 };

@@ -71,7 +71,7 @@ export function buildServer({ host, listen, isToken, log }: ServerOptions): Serv
 
   handleUnknownRoutes(app);
   bindRoutes(app, calls, {
-    ...daemonHandlers(metrics),
+    ...daemonHandlers(host, metrics),
     ...snapshotHandlers(host),
     ...sandboxHandlers(host),
     ...branchHandlers(host, metrics),

@@ -1,10 +1,11 @@
 /** How many branches may be under way at once, and who waits for what of them. */
 import { randomInt } from 'node:crypto';
-import { BoughError, type BranchMode, type BranchWait } from '../contract/index.js';
+import { BoughError, type BranchMode, type BranchWait, type RetentionRequest } from '../contract/index.js';
 import type { SnapshotView } from '../store/index.js';
 import { startBranch } from './branch.js';
 import type { HostContext } from './context.js';
 import { catalogued } from './failures.js';
+import { retentionOf } from './retention.js';
 import type { Sandbox } from './sandbox.js';
 
 export class Branches {
@@ -28,12 +29,18 @@ export class Branches {
     mode: BranchMode,
     tag: string | undefined,
     wait: BranchWait,
+    stay: RetentionRequest = {},
   ): Promise<SnapshotView> {
     if (this.#underWay.size >= this.#limit) throw new BoughError('too_many_branches', { limit: this.#limit });
     const attempt = { operation: 'branch the sandbox', sandboxId: sandbox.id };
     return catalogued(attempt, async () => {
       const name = tag ?? madeUpTag(sandbox);
-      const starting = startBranch(this.#context, sandbox, { mode, tag: name, announce: wait === false });
+      const starting = startBranch(this.#context, sandbox, {
+        mode,
+        tag: name,
+        announce: wait === false,
+        retention: retentionOf(stay, sandbox.record.branchCount + 1),
+      });
       this.#count(starting.then((branch) => branch.ready));
       const branch = await starting;
       if (wait === false) {
@@ -56,8 +63,9 @@ export class Branches {
   }
 }
 
-function madeUpTag(sandbox: Sandbox): string {
-  return `branch-${sandbox.id.slice(0, 8)}-${randomInt(36 ** 6)
+/** A tag nobody has: what it is of, which sandbox, and chance. */
+export function madeUpTag(sandbox: { readonly id: string }, of = 'branch'): string {
+  return `${of}-${sandbox.id.slice(0, 8)}-${randomInt(36 ** 6)
     .toString(36)
     .padStart(6, '0')}`;
 }

@@ -17,6 +17,8 @@ import type {
   ExecResult,
   ForkRequest,
   ForkResult,
+  GcRequest,
+  GcResult,
   PingResult,
   Sandbox,
   SandboxState,
@@ -24,6 +26,7 @@ import type {
   SnapshotInfo,
   SnapshotStatus,
   SpawnRequest,
+  TimeoutRequest,
 } from '../contract/index.js';
 
 /** The outcome of a branch. */
@@ -63,10 +66,15 @@ export interface Host {
   exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult>;
   evaluate(id: string, request: EvalRequest, signal?: AbortSignal): Promise<EvalResult>;
   ping(id: string): Promise<PingResult>;
+  /** Sets when and how the sandbox ends. */
+  setTimeout(id: string, request: TimeoutRequest): Promise<Sandbox>;
 
   /** On any failure the source runs and nothing of the snapshot is left. */
   branch(id: string, request: BranchRequest): Promise<BranchOutcome>;
   fork(id: string, request: ForkRequest): Promise<ForkResult>;
+
+  /** Removes what has expired or was left behind, or says what that would be. */
+  collect(request: GcRequest): Promise<GcResult>;
 
   gauges(): HostGauges;
   /** Finishes or aborts what is in flight and lets go of the state directory. Sandboxes keep running. */

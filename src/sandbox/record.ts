@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { writeFileAtomic } from '../base/index.js';
 import { imageIdentitySchema, machineIdentitySchema } from '../store/index.js';
+import { lifetimeTermsSchema } from './lifetime.js';
 
 const RECORD_VERSION = 1;
 
@@ -38,6 +39,11 @@ const recordSchema = z.object({
   name: z.string().optional(),
   metadata: z.record(z.string(), z.string()).optional(),
   memoryLimitMiB: z.number().optional(),
+  lifetime: lifetimeTermsSchema.optional(),
+  /** Noted now and then, not at every use. */
+  lastUsedAtUnix: z.number().optional(),
+  /** Its end has begun: it takes no calls and is removed once a snapshot of this tag is durable. */
+  endTag: z.string().optional(),
   /** Id of the sandbox its snapshot was branched from. */
   parent: z.string().optional(),
   /** Its own links to the memory layers below its private pages, bottom first. */

@@ -15,15 +15,19 @@ import { AgentClient } from '../agent/index.js';
 import { Deferred } from '../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../contract/index.js';
 import type { DiskFold } from './fold-disk.js';
+import { Lifetime } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
 import type { Vm } from './vm.js';
 
 /** What a removed sandbox is called while its process is still ending. */
 const BEING_REMOVED = 'being removed';
+/** What a sandbox is called while its last snapshot is being taken. */
+const BEING_ENDED = 'at its end';
 
 export class Sandbox {
   readonly paths: SandboxPaths;
+  readonly lifetime: Lifetime;
   readonly #vm: Vm | undefined;
   readonly #agent: AgentClient | undefined;
   readonly #seccomp: boolean;
@@ -31,6 +35,7 @@ export class Sandbox {
   #branch: Promise<undefined> | undefined;
   #fold: DiskFold | undefined;
   #removing: Promise<void> | undefined;
+  #written: Promise<void> = Promise.resolve();
   #isReleased = false;
 
   private constructor(paths: SandboxPaths, record: SandboxRecord, vm: Vm | undefined, seccomp: boolean) {
@@ -38,6 +43,8 @@ export class Sandbox {
     this.#record = record;
     this.#vm = vm;
     this.#seccomp = seccomp;
+    const lastUsedAtUnix = record.lastUsedAtUnix ?? record.createdAtUnix;
+    this.lifetime = new Lifetime(() => this.#record.lifetime, lastUsedAtUnix);
     if (vm !== undefined) {
       const { secret } = record.agent;
       this.#agent = new AgentClient({ host: '127.0.0.1', port: vm.agentHostPort, secret });
@@ -89,9 +96,35 @@ export class Sandbox {
     if (this.state !== 'running' || this.isBeingRemoved) this.#refuse();
   }
 
-  #refuse(): never {
-    const state = this.isBeingRemoved ? BEING_REMOVED : this.state;
+  /** Throws `sandbox_not_running` unless its users may use it: it runs, and its end has not begun. */
+  requireUsable(): void {
+    this.requireRunning();
+    this.requireNotEnding();
+  }
+
+  /** Throws `sandbox_not_running` once its end has begun. */
+  requireNotEnding(): void {
+    if (this.#record.endTag !== undefined) this.#refuse(BEING_ENDED);
+    if (this.isBeingRemoved) this.#refuse();
+  }
+
+  #refuse(state: string = this.isBeingRemoved ? BEING_REMOVED : this.state): never {
     throw new BoughError('sandbox_not_running', { id: this.id, state });
+  }
+
+  get isBranching(): boolean {
+    return this.#branch !== undefined;
+  }
+
+  /** Notes that its end has begun, and under which tag its last snapshot is taken; or that it runs on. */
+  noteEnd(tag: string | undefined): Promise<void> {
+    return this.update({ endTag: tag });
+  }
+
+  /** Writes down when it was last used, if that has changed. */
+  async noteUse(): Promise<void> {
+    const lastUsedAtUnix = this.lifetime.unnotedUse();
+    if (lastUsedAtUnix !== undefined) await this.update({ lastUsedAtUnix });
   }
 
   /**
@@ -126,7 +159,13 @@ export class Sandbox {
   /** Changes the record, in memory at once and then on disk. */
   async update(changes: Partial<SandboxRecord>): Promise<void> {
     this.#record = { ...this.#record, ...changes };
-    if (this.#removing === undefined) await writeRecord(this.paths.record, this.#record);
+    const write = async (): Promise<void> => {
+      if (this.#removing === undefined) await writeRecord(this.paths.record, this.#record);
+    };
+    // One after the other: the last one to be written has all changes.
+    const written = this.#written.then(write);
+    this.#written = written.catch(() => undefined);
+    await written;
   }
 
   /** Ends the VM and removes everything; resolves when the process is gone. Idempotent. */
@@ -136,6 +175,7 @@ export class Sandbox {
       await this.#vm?.pager.close();
       await this.#branch;
       await this.#fold?.over;
+      await this.#written;
       await removeSandboxFolders(this.paths);
     })();
     return this.#removing;
@@ -143,6 +183,7 @@ export class Sandbox {
 
   /** Lets go of the VM, which runs on for the next daemon. */
   async release(): Promise<void> {
+    await this.noteUse().catch(() => undefined);
     this.#isReleased = true;
     await this.#vm?.pager.close();
     await this.#vm?.vmm.release();
@@ -180,6 +221,7 @@ export class Sandbox {
         seccomp: this.#seccomp,
         cgroup: false,
       },
+      ...this.lifetime.view(),
       ...(record.failure === undefined ? {} : { state_reason: record.failure }),
       ...(record.name === undefined ? {} : { name: record.name }),
       ...(record.metadata === undefined ? {} : { metadata: record.metadata }),

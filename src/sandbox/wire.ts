@@ -18,6 +18,8 @@ export function wireSnapshot(view: SnapshotView): Snapshot {
       parent_tag: view.parentTag,
       memory_physical_bytes: view.memoryPhysicalBytes,
       captured_bytes: view.capturedBytes,
+      expires_at_unix: view.retention?.expiresAtUnix,
+      keep_last: view.retention?.keepLast,
     }),
   };
 }

@@ -14,12 +14,15 @@ import type {
   ExecResult,
   ForkRequestInput,
   ForkResult,
+  GcRequestInput,
+  GcResult,
   Health,
   PingResult,
   Sandbox,
   Snapshot,
   SnapshotInfo,
   SpawnRequestInput,
+  TimeoutRequestInput,
   Version,
 } from '../contract/index.js';
 import { createTransport, type CallOptions, type Transport, type TransportOptions } from './transport.js';
@@ -50,6 +53,11 @@ export class Bough {
   /** Prometheus text. */
   async metrics(options?: CallOptions): Promise<string> {
     return (await this.#call('metrics', options)) as string;
+  }
+
+  /** Runs the collector; with `dry_run` it only says what it would remove. */
+  async gc(request: GcRequestInput = {}, options?: CallOptions): Promise<GcResult> {
+    return (await this.#call('gc', { ...options, body: request })) as GcResult;
   }
 }
 
@@ -128,6 +136,11 @@ class Sandboxes {
 
   async ping(id: string, options?: CallOptions): Promise<PingResult> {
     return (await this.#call('ping', { ...options, params: { id } })) as PingResult;
+  }
+
+  /** Sets when and how the sandbox ends; what is not given stays as it is. */
+  async setTimeout(id: string, request: TimeoutRequestInput, options?: CallOptions): Promise<Sandbox> {
+    return (await this.#call('setTimeout', { ...options, params: { id }, body: request })) as Sandbox;
   }
 
   /** Captures the sandbox, which keeps running, on failure too. */

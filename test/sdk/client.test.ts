@@ -29,12 +29,13 @@ describe('the SDK against a daemon', () => {
     };
     const client = new Bough({ url: 'http://localhost', fetch: spy });
     const { snapshots, sandboxes } = client;
-    await Promise.all([client.healthz(), client.version(), client.metrics()]);
+    await Promise.all([client.healthz(), client.version(), client.metrics(), client.gc()]);
     await Promise.all([snapshots.list(), snapshots.get('t1'), snapshots.info('t1'), snapshots.delete('t1')]);
     await Promise.all([snapshots.create({ tag: 't1', image: 'i' }), snapshots.compact('t1', 't2')]);
     await Promise.all([sandboxes.list(), sandboxes.get('s1'), sandboxes.delete('s1'), sandboxes.ping('s1')]);
     await Promise.all([sandboxes.spawn({ snapshot_tag: 't1' }), sandboxes.exec('s1', { args: ['a'] })]);
     await Promise.all([sandboxes.eval('s1', { code: '1' }), sandboxes.branch('s1'), sandboxes.fork('s1')]);
+    await sandboxes.setTimeout('s1', { timeout_secs: 1 });
     const all = Object.values(endpoints).map(({ method, path }) => `${method} ${path}`);
     assert.deepEqual([...called].sort(), all.sort());
   });

@@ -83,6 +83,11 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
       sandbox(id);
       return { pong: true };
     },
+    setTimeout: (id, { end_at_unix }) => ({
+      ...sandbox(id),
+      ...(end_at_unix === undefined ? {} : { end_at_unix, on_end: 'kill' as const }),
+    }),
+    collect: ({ dry_run }) => ({ dry_run, removed: [], kept: [], freed_bytes: 0 }),
     branch: (id, { tag = 'made-up', mode, wait }) => {
       sandbox(id);
       const status = wait === false ? 'writing' : 'ready';

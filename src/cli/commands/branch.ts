@@ -6,8 +6,9 @@ import { nameArgument } from '../arguments.js';
 import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
 import { withExample } from '../example.js';
 import { formatBytes, formatMs } from '../format.js';
+import { addRetentionOptions, retentionRequest, type RetentionOptions } from '../lifetime-options.js';
 
-interface BranchOptions {
+interface BranchOptions extends RetentionOptions {
   tag?: string;
   mode?: BranchMode;
   wait?: 'ready' | 'durable' | 'none';
@@ -29,13 +30,14 @@ export function registerBranch(program: Command, context: Context): void {
         Object.keys(waits),
       ),
     );
-  addOutputOption(addClientOptions(command)).action(
-    async (id: string, { tag, mode, wait }: BranchOptions) => {
+  addOutputOption(addClientOptions(addRetentionOptions(command))).action(
+    async (id: string, { tag, mode, wait, ...retention }: BranchOptions) => {
       const client = await clientFor(command, context);
       const snapshot = await client.sandboxes.branch(id, {
         tag,
         mode,
         wait: wait === undefined ? undefined : waits[wait],
+        ...retentionRequest(retention),
       });
       const facts = [
         `snapshot "${snapshot.tag}" is ${snapshot.status}`,
@@ -52,5 +54,8 @@ export function registerBranch(program: Command, context: Context): void {
       });
     },
   );
-  withExample(command, 'bough branch $id --tag before-upgrade --wait durable');
+  withExample(
+    command,
+    'bough branch $id --tag before-upgrade --wait durable\nbough branch $id --expires 7d --keep-last 5',
+  );
 }

@@ -7,8 +7,16 @@ import { addClientOptions, addOutputOption, clientFor, printResult, type Context
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes } from '../exit.js';
 import { formatMs } from '../format.js';
+import {
+  addLifetimeOptions,
+  addRetentionOptions,
+  lifetimeRequest,
+  retentionRequest,
+  type LifetimeOptions,
+  type RetentionOptions,
+} from '../lifetime-options.js';
 
-interface ForkOptions {
+interface ForkOptions extends LifetimeOptions, RetentionOptions {
   count?: number;
   tag?: string;
   mode?: BranchMode;
@@ -24,18 +32,24 @@ export function registerFork(program: Command, context: Context): void {
     .addOption(
       new Option('--mode <mode>', 'how to capture memory (default live)').choices(['live', 'diff', 'full']),
     );
-  addOutputOption(addClientOptions(command)).action(async (id: string, options: ForkOptions) => {
-    const { count, tag, mode } = options;
-    const client = await clientFor(command, context);
-    const result = await client.sandboxes.fork(id, { count, tag, mode });
-    const ids = result.children.flatMap((child) => ('sandbox' in child ? [child.sandbox.id] : []));
-    const errors = result.children.flatMap((child) => ('error' in child ? [child.error] : []));
-    printResult(command, context, result, {
-      lines: ids,
-      words: `snapshot "${result.snapshot.tag}", the sandbox paused for ${formatMs(result.pause_ms) ?? ''}`,
-    });
-    for (const error of errors) context.io.stderr(`error: a child did not start: ${error}\n`);
-    if (errors.length > 0) throw new CommandEnd(exitCodes.failed);
-  });
+  addOutputOption(addClientOptions(addRetentionOptions(addLifetimeOptions(command)))).action(
+    async (id: string, options: ForkOptions) => {
+      const { count, tag, mode } = options;
+      const client = await clientFor(command, context);
+      const result = await client.sandboxes.fork(id, {
+        ...{ count, tag, mode },
+        ...lifetimeRequest(options),
+        ...retentionRequest(options),
+      });
+      const ids = result.children.flatMap((child) => ('sandbox' in child ? [child.sandbox.id] : []));
+      const errors = result.children.flatMap((child) => ('error' in child ? [child.error] : []));
+      printResult(command, context, result, {
+        lines: ids,
+        words: `snapshot "${result.snapshot.tag}", the sandbox paused for ${formatMs(result.pause_ms) ?? ''}`,
+      });
+      for (const error of errors) context.io.stderr(`error: a child did not start: ${error}\n`);
+      if (errors.length > 0) throw new CommandEnd(exitCodes.failed);
+    },
+  );
   withExample(command, 'bough fork $id --count 3');
 }

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Sandbox } from '../../contract/index.js';
 import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
 import { withExample } from '../example.js';
-import { formatAge, type Column } from '../format.js';
+import { formatAge, formatDuration, formatUntil, type Column } from '../format.js';
 
 const columns: readonly Column<Sandbox>[] = [
   { title: 'ID', value: (one) => one.id },
@@ -14,7 +14,17 @@ const columns: readonly Column<Sandbox>[] = [
   { title: 'BRANCHES', value: (one) => one.branch_count, align: 'right' },
   { title: 'PID', value: (one) => one.pid ?? undefined, align: 'right' },
   { title: 'AGE', value: (one) => formatAge(one.created_at_unix), align: 'right' },
+  { title: 'END', value: endOf },
+  { title: 'NOTE', value: (one) => one.warning ?? one.state_reason },
 ];
+
+/** `in 42m`, `idle 10m`, or whichever comes first; with what remains of it. */
+function endOf({ end_at_unix: atUnix, idle_timeout_secs: idle, on_end: onEnd }: Sandbox): string | undefined {
+  const ends = [formatUntil(atUnix), idle === undefined ? undefined : `idle ${formatDuration(idle)}`];
+  const text = ends.filter((end) => end !== undefined).join(' or ');
+  if (text === '') return undefined;
+  return onEnd === 'snapshot' ? `${text}, snapshot` : text;
+}
 
 export function registerLs(program: Command, context: Context): void {
   const command = program.command('ls').description('List sandboxes.');

@@ -5,6 +5,7 @@ import { nameArgument, seconds, wholeNumber } from '../arguments.js';
 import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
 import { withExample } from '../example.js';
 import { formatBytes, formatTable } from '../format.js';
+import { addExpiryOption } from '../lifetime-options.js';
 
 interface CreateOptions {
   tag: string;
@@ -15,6 +16,7 @@ interface CreateOptions {
   memory?: number;
   vcpus?: number;
   bootWait?: number;
+  expires?: number;
 }
 
 export function registerSnapshot(program: Command, context: Context): void {
@@ -36,8 +38,8 @@ function registerCreate(snapshot: Command, context: Context): void {
     .option('--memory <MiB>', "RAM in MiB (default: the image's)", wholeNumber(32, 1_048_576))
     .option('--vcpus <n>', "virtual CPUs (default: the image's)", wholeNumber(1, 64))
     .option('--boot-wait <seconds>', 'let the guest run this long before the capture', seconds(60));
-  addOutputOption(addClientOptions(command)).action(async (options: CreateOptions) => {
-    const { tag, image, kernel, rootfs, initrd, memory, vcpus, bootWait } = options;
+  addOutputOption(addClientOptions(addExpiryOption(command))).action(async (options: CreateOptions) => {
+    const { tag, image, kernel, rootfs, initrd, memory, vcpus, bootWait, expires } = options;
     const client = await clientFor(command, context);
     const made = await client.snapshots.create({
       tag,
@@ -48,6 +50,7 @@ function registerCreate(snapshot: Command, context: Context): void {
       memory_mib: memory,
       vcpus,
       boot_wait_secs: bootWait,
+      expires_in_secs: expires,
     });
     const size = formatBytes(made.memory_physical_bytes);
     printResult(command, context, made, {

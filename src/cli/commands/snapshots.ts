@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 import type { Snapshot } from '../../contract/index.js';
 import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
 import { withExample } from '../example.js';
-import { formatAge, formatBytes, formatMs, type Column } from '../format.js';
+import { formatAge, formatBytes, formatMs, formatUntil, type Column } from '../format.js';
 
 const columns: readonly Column<Snapshot>[] = [
   { title: 'TAG', value: (one) => one.tag },
@@ -17,8 +17,15 @@ const columns: readonly Column<Snapshot>[] = [
   { title: 'MEMORY', value: (one) => formatBytes(one.memory_physical_bytes), align: 'right' },
   { title: 'PARENT', value: (one) => one.parent_tag },
   { title: 'AGE', value: (one) => formatAge(one.created_at_unix), align: 'right' },
+  { title: 'END', value: endOf },
   { title: 'NOTE', value: (one) => one.warning },
 ];
+
+function endOf({ expires_at_unix: atUnix, keep_last: keepLast }: Snapshot): string | undefined {
+  const ends = [formatUntil(atUnix), keepLast === undefined ? undefined : `after ${keepLast} newer`];
+  const text = ends.filter((end) => end !== undefined).join(' or ');
+  return text === '' ? undefined : text;
+}
 
 export function registerSnapshots(program: Command, context: Context): void {
   const command = program.command('snapshots').description('List snapshots.');

@@ -4,8 +4,9 @@ import type { Command } from 'commander';
 import { keyValue, nameArgument, wholeNumber } from '../arguments.js';
 import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
 import { withExample } from '../example.js';
+import { addLifetimeOptions, lifetimeRequest, type LifetimeOptions } from '../lifetime-options.js';
 
-interface SpawnOptions {
+interface SpawnOptions extends LifetimeOptions {
   tag: string;
   number?: number;
   name?: string;
@@ -22,7 +23,7 @@ export function registerSpawn(program: Command, context: Context): void {
     .option('--name <name>', 'a name to show')
     .option('--metadata <NAME=value>', 'a fact to keep with it; may be repeated', keyValue)
     .option('--memory-limit <MiB>', 'limit on the memory of each VMM', wholeNumber(32, 1_048_576));
-  addOutputOption(addClientOptions(command)).action(async (options: SpawnOptions) => {
+  addOutputOption(addClientOptions(addLifetimeOptions(command))).action(async (options: SpawnOptions) => {
     const client = await clientFor(command, context);
     const sandboxes = await client.sandboxes.spawn({
       snapshot_tag: options.tag,
@@ -30,8 +31,12 @@ export function registerSpawn(program: Command, context: Context): void {
       name: options.name,
       metadata: options.metadata,
       memory_limit_mib: options.memoryLimit,
+      ...lifetimeRequest(options),
     });
     printResult(command, context, sandboxes, { lines: sandboxes.map(({ id }) => id) });
   });
-  withExample(command, 'id=$(bough spawn --tag base)');
+  withExample(
+    command,
+    'id=$(bough spawn --tag base)\nbough spawn --tag base --timeout 1h --idle-timeout 10m --on-end snapshot',
+  );
 }

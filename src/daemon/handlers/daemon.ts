@@ -1,13 +1,18 @@
 /** Handlers: the daemon about itself. */
 
+import type { Host } from '../../sandbox/host.js';
 import type { Handlers } from '../calls.js';
 import type { Metrics } from '../metrics.js';
 import { version } from '../version.js';
 
-export function daemonHandlers(metrics: Metrics): Pick<Handlers, 'healthz' | 'version' | 'metrics'> {
+export function daemonHandlers(
+  host: Host,
+  metrics: Metrics,
+): Pick<Handlers, 'healthz' | 'version' | 'metrics' | 'gc'> {
   return {
     healthz: () => ({ ok: true as const }),
     version: () => ({ version, api: 'v1' as const }),
     metrics: () => metrics.text(),
+    gc: ({ body }) => host.collect(body),
   };
 }

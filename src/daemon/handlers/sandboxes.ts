@@ -6,7 +6,10 @@ import type { Handlers } from '../calls.js';
 
 export function sandboxHandlers(
   host: Host,
-): Pick<Handlers, 'listSandboxes' | 'spawn' | 'getSandbox' | 'removeSandbox' | 'exec' | 'evaluate' | 'ping'> {
+): Pick<
+  Handlers,
+  'listSandboxes' | 'spawn' | 'getSandbox' | 'removeSandbox' | 'exec' | 'evaluate' | 'ping' | 'setTimeout'
+> {
   return {
     listSandboxes: () => host.listSandboxes(),
     spawn: ({ body }) => host.spawn(body),
@@ -18,6 +21,7 @@ export function sandboxHandlers(
     exec: ({ params, body, signal }) => host.exec(knownForm(params), body, signal),
     evaluate: ({ params, body, signal }) => host.evaluate(knownForm(params), body, signal),
     ping: ({ params }) => host.ping(knownForm(params)),
+    setTimeout: ({ params, body }) => host.setTimeout(knownForm(params), body),
   };
 }
 
