@@ -35,7 +35,12 @@ describe('longestGapMs()', () => {
 
 describe('startGapProbe()', () => {
   it('cuts its own questions off both ends of the window', async () => {
-    const answers = [`'10.000000|'`, `'11.000000|10.001000 90.000;10.500000 6.000;10.999000 80.000;'`];
+    const answers = [
+      'False',
+      'True',
+      `'10.000000|'`,
+      `'11.000000|10.001000 90.000;10.500000 6.000;10.999000 80.000;'`,
+    ];
     const guest: Guest = {
       exec: () => Promise.resolve(''),
       eval: () => Promise.resolve(answers.shift() ?? ''),

@@ -13,6 +13,8 @@ import type { Guest } from './guest.js';
 
 const PATH = '/run/bench-gaps';
 const MARGIN_MS = 30;
+const START_POLL_MS = 200;
+const START_ATTEMPTS = 300;
 const TAIL_CHARACTERS = 16_384;
 
 /** One gap: when it ended on the guest's clock, in seconds, and how long it was. */
@@ -29,6 +31,7 @@ export interface GapProbe {
 /** Starts the probe's program in the guest. */
 export async function startGapProbe(guest: Guest): Promise<GapProbe> {
   await startProgram(guest, gapProgram, PATH);
+  await untilStarted(guest);
   return {
     async during(work) {
       const from = await askTime(guest);
@@ -58,6 +61,15 @@ export function parseGaps(text: string): { nowSeconds: number; gaps: Gap[] } {
     gapMs: Number(gap),
   }));
   return { nowSeconds: Number(now), gaps };
+}
+
+/** The interpreter it runs in takes a second to start, on a busy host several. */
+async function untilStarted(guest: Guest): Promise<void> {
+  for (let attempt = 0; attempt < START_ATTEMPTS; attempt++) {
+    if ((await guest.eval(`__import__('os').path.exists('${PATH}')`)) === 'True') return;
+    await sleep(START_POLL_MS);
+  }
+  throw new Error('The gap probe did not start in the guest');
 }
 
 async function askTime(guest: Guest): Promise<number> {

@@ -53,6 +53,7 @@ describe('limitVerdict()', () => {
   it('is for orientation', () => {
     const verdict = limitVerdict('p', 3, 2);
     assert.deepEqual(verdict, { promise: 'p', measured: '3.00 ms', held: false, decides: false });
+    assert.equal(limitVerdict('p', Infinity, 2)?.measured, 'failed');
     assert.equal(missedAny({ host, load, sections: [{ ...section, verdicts: reached([verdict]) }] }), false);
     const ratio = ratioVerdict('r', 3, 1, 2);
     assert.equal(missedAny({ host, load, sections: [{ ...section, verdicts: reached([ratio]) }] }), true);

@@ -63,7 +63,8 @@ export function limitVerdict(
   limitMs: number,
 ): Verdict | undefined {
   if (measuredMs === undefined) return undefined;
-  return { promise, measured: `${formatMs(measuredMs)} ms`, held: measuredMs < limitMs, decides: false };
+  const measured = Number.isFinite(measuredMs) ? `${formatMs(measuredMs)} ms` : 'failed';
+  return { promise, measured, held: measuredMs < limitMs, decides: false };
 }
 
 /** The verdicts that could be reached. */
