@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { ResourceStack, unixSeconds } from '../base/index.js';
 import { BoughError } from '../contract/index.js';
 import type { DiskRef, Lease, Manifest } from '../store/index.js';
-import { diskNodeName } from '../vmm/index.js';
+import { cpuModelFor, diskNodeName } from '../vmm/index.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
 import type { HostContext } from './context.js';
 import { identifyChild } from './identity.js';
@@ -106,6 +106,7 @@ export function checkCompatible(context: HostContext, manifest: Manifest): void 
   const pairs: [field: string, wanted: string, found: string][] = [
     ['QEMU version', machine.qemuVersion, qemu.version],
     ['machine type', machine.machineType, qemu.machineType],
+    ['CPU model', machine.cpuModel, cpuModelFor(machine.accel)],
     ['device layout', String(machine.deviceLayout), String(DEVICE_LAYOUT)],
   ];
   for (const [field, wanted, found] of pairs) {
