@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants, copyFile, link, open, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { failpoint } from './failpoint.js';
 
 /** What names of unfinished files and folders start with. */
 export const TEMPORARY_PREFIX = '.tmp-';
@@ -38,11 +39,13 @@ export async function writeFileAtomic(
     } finally {
       await file.close();
     }
+    await failpoint('file.written');
     await rename(temporary, path);
   } catch (error) {
     await rm(temporary, { force: true });
     throw error;
   }
+  await failpoint('file.renamed');
   if (durable) await fsyncPath(dirname(path));
 }
 

@@ -3,6 +3,16 @@ export { hostClock } from './clock.js';
 export type { Clock } from './clock.js';
 export { Deferred } from './deferred.js';
 export {
+  armFailpoint,
+  armFailpoints,
+  disarmFailpoints,
+  failpoint,
+  FailpointError,
+  firedFailpoints,
+  shortened,
+} from './failpoint.js';
+export type { FailpointAction } from './failpoint.js';
+export {
   errorCode,
   fsyncPath,
   linkOrCopy,

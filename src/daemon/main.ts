@@ -7,6 +7,7 @@
  */
 
 import { pino } from 'pino';
+import { armFailpoints } from '../base/index.js';
 import { loadConfig, type SettingName } from './config.js';
 import type { OpenHost } from './open-host.js';
 import { requiredTokenCheck, serve } from './serve.js';
@@ -19,6 +20,7 @@ export async function runDaemon(
 ): Promise<void> {
   process.umask(0o077);
   const config = loadConfig(flags, env);
+  armFailpoints(env['BOUGH_FAILPOINTS'] ?? '');
   // Before anything is locked, adopted or written.
   await requiredTokenCheck(config);
   const log = pino({ level: config.logLevel, name: 'bough' }, pino.destination(2));

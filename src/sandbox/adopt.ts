@@ -12,7 +12,7 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { errorCode } from '../base/index.js';
+import { errorCode, failpoint } from '../base/index.js';
 import { findRunningVmms, Vmm, VmmGone, type RunningVmm } from '../vmm/index.js';
 import type { HostContext } from './context.js';
 import { foldIfLong } from './fold-disk.js';
@@ -46,6 +46,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     }
   }
   for (const [id, error] of unreadable) await quarantine(context, id, error);
+  await failpoint('adopt.read');
   const running = await findRunningVmms((name) => sandboxPaths(context.tiers, name).qmpSocket);
   const isNoted = ({ name, pid, startTimeTicks }: RunningVmm): boolean => {
     const noted = records.get(name)?.process;
@@ -55,6 +56,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     context.log('warn', 'vmm.orphan-killed', { ...vmm });
     await Vmm.reap(vmm);
   }
+  await failpoint('adopt.orphans-killed');
   const limit = pLimit(CONCURRENT_ADOPTIONS);
   const taken = await Promise.all(ids.map((id) => limit(() => takeOver(context, id, records.get(id)))));
   for (const sandbox of taken) {
@@ -116,9 +118,12 @@ const hasProcess = (record: SandboxRecord | undefined): record is Found => recor
 async function adopt({ vmHost }: HostContext, paths: SandboxPaths, record: Found): Promise<Sandbox> {
   const vm = await connect(paths, record);
   try {
+    await failpoint('adopt.connected');
     const current = { ...record, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
+    await failpoint('adopt.reconciled');
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
+    await failpoint('adopt.noted');
     return Sandbox.own(paths, current, vm, vmHost.qemu.seccomp);
   } catch (error) {
     await vm.pager.close();
@@ -154,7 +159,9 @@ async function dead(
 ): Promise<Sandbox> {
   const { pid, startTimeTicks } = record.process;
   await Vmm.reap({ name: record.id, pid, startTimeTicks });
+  await failpoint('adopt.reaped');
   await rm(paths.hotDir, { recursive: true, force: true });
+  await failpoint('adopt.freed');
   const failed = { ...record, failure };
   await writeRecord(paths.record, failed);
   context.log('warn', 'sandbox.dead', { id: record.id, pid, reason: failure });

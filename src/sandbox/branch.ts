@@ -11,6 +11,7 @@
  */
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { failpoint } from '../base/index.js';
 import type { BranchMode } from '../contract/index.js';
 import type { PagerBranchRequest, PagerCapture, PagerPause } from '../pager/index.js';
 import type { DiskRef, Draft, Retention, SnapshotView } from '../store/index.js';
@@ -95,7 +96,9 @@ function capture(
   const prepared = prepare(sandbox, draft, mode, memory, context);
   const started = prepared.then(({ request }) => sandbox.vm.pager.branch(request));
   const running = started.then(async (branch) => {
+    await failpoint('branch.requested');
     const pause = await branch.running;
+    await failpoint('branch.running');
     draft.note({ pauseMs: pause.pauseUs / 1000 });
     context.log('info', 'sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
     if (announce) await draft.announce();
@@ -106,10 +109,14 @@ function capture(
     try {
       const { next } = await prepared;
       const captured = await started.then((branch) => branch.done);
+      await failpoint('branch.captured');
       if (next !== undefined) await noteSwitch(sandbox, next);
+      await failpoint('branch.switch-noted');
       return await publish(sandbox, draft, mode, await running, captured);
     } catch (error) {
+      await failpoint('branch.failed');
       await correctDisk(sandbox, context);
+      await failpoint('branch.disk-corrected');
       await draft.abandon(error instanceof Error ? error.message : String(error));
       throw error;
     }
@@ -137,11 +144,14 @@ async function prepare(
   context: HostContext,
 ): Promise<Prepared> {
   const { record } = sandbox;
+  await failpoint('branch.drafted');
   const { size: overlayBytes } = await stat(record.overlay.path);
   const next = overlayBytes > TAIL_LIMIT_BYTES ? await addNextOverlay(sandbox, context) : undefined;
   // A frozen overlay is linked while it is still written to: the link is to the file, whatever it will hold.
   const frozen = next === undefined ? record.disks : [...record.disks, record.overlay];
+  await failpoint('branch.overlay-added');
   await draft.addAncestry({ layers: memory.layers, disks: frozen });
+  await failpoint('branch.prepared');
   const live = mode === 'live';
   return {
     next,
@@ -224,6 +234,7 @@ async function publish(
     pauseMs: pause.pauseUs / 1000,
     capturedBytes: captured.capturedBytes,
   });
+  await failpoint('branch.published');
   await sandbox.update({
     branchCount: sandbox.record.branchCount + 1,
     lastBranchMemoryPath: join(snapshot.dir, 'memory.bin'),

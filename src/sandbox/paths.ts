@@ -7,6 +7,7 @@
 import { randomInt } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { failpoint } from '../base/index.js';
 
 export interface SandboxPaths {
   readonly id: string;
@@ -59,6 +60,7 @@ export async function makeSandboxFolders(paths: SandboxPaths): Promise<void> {
 /** Removes both folders and all in them. Links of others to the same files keep them alive. */
 export async function removeSandboxFolders(paths: SandboxPaths): Promise<void> {
   await rm(paths.hotDir, { recursive: true, force: true });
+  await failpoint('remove.hot-removed');
   await rm(paths.stateDir, { recursive: true, force: true });
 }
 

@@ -6,7 +6,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
-import { writeFileAtomic } from '../base/index.js';
+import { failpoint, writeFileAtomic } from '../base/index.js';
 import { imageIdentitySchema, machineIdentitySchema } from '../store/index.js';
 import { lifetimeTermsSchema } from './lifetime.js';
 
@@ -72,7 +72,9 @@ export function newRecord(fields: SandboxFields): SandboxRecord {
 
 /** Replaces the record; it holds the agent's secret, so only its owner may read it. */
 export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+  await failpoint('record.changed');
   await writeFileAtomic(path, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  await failpoint('record.written');
 }
 
 /** A later version of bough wrote this record: this one must not touch the state directory. */

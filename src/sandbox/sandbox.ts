@@ -10,9 +10,9 @@
  * Invariant: a Sandbox that exists has a record on disk, and a VMM that ran when it was made unless it was made `failed`. What
  * happens to the VMM later is noticed here and told by `state`; nothing here ever stops a VM but `remove()`.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { AgentClient } from '../agent/index.js';
-import { Deferred } from '../base/index.js';
+import { Deferred, failpoint } from '../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../contract/index.js';
 import type { DiskFold } from './fold-disk.js';
 import { Lifetime } from './lifetime.js';
@@ -168,14 +168,20 @@ export class Sandbox {
     await written;
   }
 
-  /** Ends the VM and removes everything; resolves when the process is gone. Idempotent. */
+  /**
+   * Ends the VM and removes everything; resolves when the process is gone. Idempotent. The record goes first: from then on a daemon
+   * that dies here leaves something nobody owns, which the next one ends and removes.
+   */
   remove(): Promise<void> {
     this.#removing ??= (async () => {
+      await this.#written;
+      await rm(this.paths.record, { force: true });
+      await failpoint('remove.forgotten');
       await this.#vm?.vmm.kill();
+      await failpoint('remove.killed');
       await this.#vm?.pager.close();
       await this.#branch;
       await this.#fold?.over;
-      await this.#written;
       await removeSandboxFolders(this.paths);
     })();
     return this.#removing;

@@ -8,7 +8,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ResourceStack, unixSeconds } from '../base/index.js';
+import { failpoint, ResourceStack, unixSeconds } from '../base/index.js';
 import { BoughError } from '../contract/index.js';
 import type { DiskRef, Lease, Manifest } from '../store/index.js';
 import { cpuModelFor, diskNodeName } from '../vmm/index.js';
@@ -39,13 +39,16 @@ export async function spawnChild(
   const paths = sandboxPaths(context.tiers, newId());
   undo.defer(() => removeSandboxFolders(paths));
   await makeSandboxFolders(paths);
+  await failpoint('spawn.folders-made');
   const linked = await lease.linkInto(paths.hotDir, paths.stateDir);
+  await failpoint('spawn.linked');
   const overlay: DiskRef = {
     id: newId(),
     format: 'qcow2',
     path: join(paths.stateDir, 'disk', 'overlay-0.qcow2'),
   };
   await context.overlays.create(overlay.path, await diskBytes(linked.disks));
+  await failpoint('spawn.overlay-made');
   const record = newRecord({
     id: paths.id,
     snapshotTag: manifest.tag,
@@ -68,6 +71,7 @@ export async function spawnChild(
     branchCount: 0,
   });
   await writeRecord(paths.record, record);
+  await failpoint('spawn.recorded');
 
   const vm = await startVm(context.vmHost, {
     paths,
@@ -82,13 +86,16 @@ export async function spawnChild(
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
   await vm.vmm.qmp.execute('cont');
+  await failpoint('spawn.running');
   const secret = await identifyChild(vm.agentHostPort, manifest.agent.secret, paths.id, signal);
   const owned = {
     ...record,
     agent: { ...record.agent, secret },
     process: { pid: vm.vmm.pid, startTimeTicks: vm.vmm.startTimeTicks, agentHostPort: vm.agentHostPort },
   };
+  await failpoint('spawn.identified');
   await writeRecord(paths.record, owned);
+  await failpoint('spawn.owned');
   undo.move();
   return Sandbox.own(paths, owned, vm, context.vmHost.qemu.seccomp);
 }

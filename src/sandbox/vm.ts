@@ -6,7 +6,7 @@
  * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
  */
 import { open } from 'node:fs/promises';
-import { abortReason, ResourceStack, withDeadline } from '../base/index.js';
+import { abortReason, failpoint, ResourceStack, withDeadline } from '../base/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../pager/index.js';
 import type { DiskRef, LayerRef, MachineIdentity } from '../store/index.js';
 import { hostForwardPort, loadDeviceState, Vmm, type MachineSpec, type QemuFacts } from '../vmm/index.js';
@@ -55,14 +55,17 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     ...(signal === undefined ? {} : { signal }),
   });
   undo.defer(() => vmm.kill());
+  await failpoint('spawn.started');
   const pager = undo.use(await connectPager(paths));
   await pager.map(
     paths.ramMarker,
     request.layers.map((layer) => layer.path),
   );
+  await failpoint('spawn.mapped');
   if ('deviceState' in request.from) {
     await loadDeviceState(vmm.qmp, paths.incomingSocket, request.from.deviceState, signal && { signal });
   }
+  await failpoint('spawn.loaded');
   const agentHostPort = await hostForwardPort(vmm.qmp, request.agentPort);
   if (signal?.aborted === true) throw abortReason(signal);
   undo.move();

@@ -7,6 +7,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { failpoint } from '../base/index.js';
 import type { StoreContext } from './context.js';
 import { copyRunsInto, copyWholeFile } from './copy.js';
 import { startDraft, type DraftFolder, type OnReady } from './draft.js';
@@ -42,8 +43,10 @@ export async function compactSnapshot(
   );
   try {
     await writeMemory(draft, lease, signal);
+    await failpoint('compact.memory-written');
     await copyWholeFile(lease.vmstatePath, { path: draft.vmstatePath }, signal);
     await writeDisks(draft, lease, signal);
+    await failpoint('compact.disks-written');
     return await draft.publish({
       memory: { runs, logicalBytes: lease.layers[0]?.logicalBytes ?? 0 },
       capturedBytes: memoryBytes,

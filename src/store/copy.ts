@@ -9,7 +9,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants, open, type FileHandle } from 'node:fs/promises';
-import { abortReason } from '../base/index.js';
+import { abortReason, failpoint, shortened } from '../base/index.js';
 import type { Run } from './types.js';
 
 const CHUNK_BYTES = 1 << 20;
@@ -142,7 +142,9 @@ async function readAll(
 /** write(2) may write less than asked for, on a file system that is nearly full for instance. */
 async function writeFully(target: FileHandle, data: Buffer, position: number): Promise<void> {
   for (let done = 0; done < data.length;) {
-    const { bytesWritten } = await target.write(data, done, data.length - done, position + done);
+    await failpoint('copy.chunk');
+    const askedBytes = shortened('copy.write', data.length - done);
+    const { bytesWritten } = await target.write(data, done, askedBytes, position + done);
     done += bytesWritten;
   }
 }
@@ -163,6 +165,7 @@ async function create(
   const file = await open(path, 'wx', mode);
   try {
     await fill(file);
+    await failpoint('copy.filled');
     if (durable) await file.sync();
   } finally {
     await file.close();

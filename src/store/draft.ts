@@ -5,7 +5,7 @@
  */
 import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Deferred, errorCode, unixSeconds } from '../base/index.js';
+import { Deferred, errorCode, failpoint, unixSeconds } from '../base/index.js';
 import { StoredEntry, type WritingEntry } from './catalog.js';
 import { linkIfPresent, listedFolder, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, fileDigest } from './copy.js';
@@ -117,6 +117,7 @@ export class DraftFolder implements Draft {
     const { reserveHotBytes = 0, reserveDurableBytes = 0 } = this.#entry.request;
     this.#hotReservation = await hotSpace.reserve(reserveHotBytes, () => allocatedBytes(this.memoryPath));
     await this.#durableRoom.ensure(reserveDurableBytes);
+    await failpoint('draft.reserved');
     await removeFailed(this.#context.durable.failed, this.tag);
     await this.#inTier('hot', async () => {
       for (const folder of ['', 'layers', 'disk'])
@@ -125,6 +126,7 @@ export class DraftFolder implements Draft {
     await this.#inTier('durable', async () => {
       for (const folder of ['', 'disk']) await mkdir(join(this.durableStaging, folder), { mode: 0o700 });
     });
+    await failpoint('draft.staged');
   }
 
   async addAncestry({ layers, disks }: Ancestry): Promise<void> {
@@ -132,7 +134,9 @@ export class DraftFolder implements Draft {
       throw new RangeError(`A snapshot cannot stand on ${MAX_CHAIN_DEPTH} layers; compact it first`);
     }
     for (const layer of layers) await this.#addLayer(layer);
+    await failpoint('draft.layers-linked');
     for (const disk of disks) await this.addDisk(disk);
+    await failpoint('draft.disks-linked');
   }
 
   async #addLayer({ id, path, runs, logicalBytes, sha256 }: LayerRef): Promise<void> {
@@ -193,6 +197,7 @@ export class DraftFolder implements Draft {
   async announce(): Promise<void> {
     this.#announced = true;
     await writeFailed(this.#context.durable.failed, { ...this.#identity(), reason: STOPPED_REASON });
+    await failpoint('draft.announced');
   }
 
   async publish(fields: PublishFields): Promise<SnapshotView> {
@@ -208,10 +213,14 @@ export class DraftFolder implements Draft {
   async #publish(fields: PublishFields): Promise<SnapshotView> {
     try {
       const manifest = await this.#seal(fields);
+      await failpoint('publish.sealed');
       if (fields.memory.isDurable !== true) await this.#durableRoom.ensure(bytesToPersist(manifest));
       await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
+      await failpoint('publish.described');
       await rename(this.durableStaging, this.#context.durable.ready(this.id));
+      await failpoint('publish.disk-renamed');
       await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
+      await failpoint('publish.renamed');
       return this.#succeed(manifest, fields.memory.isDurable === true);
     } catch (error) {
       await this.#end(error instanceof Error ? error.message : String(error));
@@ -283,6 +292,7 @@ export class DraftFolder implements Draft {
       // A publish that failed half way may have renamed the durable half already.
       for (const folder of [this.#hotStaging, this.durableStaging, durable.ready(this.id)])
         await removeAll(folder);
+      await failpoint('abandon.removed');
       if (this.#announced) await writeFailed(durable.failed, { ...this.#identity(), reason });
     } finally {
       this.#hotReservation?.release();

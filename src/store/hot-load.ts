@@ -6,7 +6,7 @@
  */
 import { link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../base/index.js';
+import { errorCode, failpoint } from '../base/index.js';
 import type { StoredEntry } from './catalog.js';
 import { durableFolder, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, fileDigest, FileTooShort, layerDigest } from './copy.js';
@@ -97,11 +97,16 @@ export class HotLoader {
     const staging = hot.loading(entry.id);
     try {
       await mkdir(join(staging, 'layers'), { recursive: true, mode: 0o700 });
+      await failpoint('load.staged');
       for (const layer of entry.manifest.layers)
         await this.#loadLayer(entry, layer, join(staging, layer.file));
+      await failpoint('load.layers-loaded');
       await this.#loadVmstate(entry, join(staging, VMSTATE_FILE));
+      await failpoint('load.vmstate-loaded');
       await writeManifest(staging, entry.manifest, false);
+      await failpoint('load.described');
       await rename(staging, hotFolder(this.#context, entry));
+      await failpoint('load.renamed');
       entry.hot = true;
     } catch (error) {
       await removeAll(staging);
@@ -162,6 +167,7 @@ export class HotLoader {
     const load = async (): Promise<void> => {
       const digest = await copyLayer(source, layer, { path, mode: 0o400 });
       if (digest !== layer.sha256) throw mismatch(entry, layer.file);
+      await failpoint('load.layer-read');
       await this.#context.verified.remember(path, digest);
     };
     const flight: Flight = {
@@ -204,6 +210,7 @@ export async function dropHotCopy(context: StoreContext, entry: StoredEntry): Pr
   entry.hot = false;
   const doomed = context.hot.deleted(entry.id);
   await rename(hotFolder(context, entry), doomed);
+  await failpoint('evict.renamed');
   await removeAll(doomed);
 }
 

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { errorCode } from '../base/index.js';
+import { errorCode, failpoint } from '../base/index.js';
 import { StoreTooNew } from './errors.js';
 import { MANIFEST_VERSION, manifestSchema, type Manifest } from './manifest.js';
 
@@ -24,6 +24,7 @@ export class BadManifest extends Error {
 export async function writeManifest(folder: string, manifest: Manifest, durable: boolean): Promise<void> {
   const text = `${JSON.stringify(manifest)}\n`;
   await writeNew(join(folder, MANIFEST_FILE), text, durable);
+  await failpoint('manifest.unsigned');
   await writeNew(join(folder, MANIFEST_CHECKSUM_FILE), `${sha256(text)}  ${MANIFEST_FILE}\n`, durable);
 }
 

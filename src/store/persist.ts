@@ -9,7 +9,7 @@
  */
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fsyncPath } from '../base/index.js';
+import { failpoint, fsyncPath } from '../base/index.js';
 import type { StoredEntry } from './catalog.js';
 import { fileExists, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, fileDigest, layerDigest } from './copy.js';
@@ -56,23 +56,33 @@ export function schedulePersist(context: StoreContext, entry: StoredEntry): void
 async function persist(context: StoreContext, entry: StoredEntry, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const staging = context.durable.ready(entry.id);
+  await failpoint('persist.started');
   await removeCopies(staging, entry.memoryIsDurable);
   await mkdir(join(staging, 'layers'), { mode: 0o700 });
+  await failpoint('persist.cleared');
   const layers: ManifestLayer[] = [];
   for (const layer of entry.manifest.layers) layers.push(await persistLayer(context, entry, layer, signal));
+  await failpoint('persist.layers-copied');
   const disks: ManifestDisk[] = [];
   for (const disk of entry.manifest.disks) disks.push(await persistDisk(context, entry, disk, signal));
+  await failpoint('persist.disks-copied');
   const vmstate = await persistVmstate(context, entry, signal);
+  await failpoint('persist.vmstate-copied');
   const manifest: Manifest = { ...entry.manifest, layers, disks, vmstate };
   await writeManifest(staging, manifest, true);
+  await failpoint('persist.described');
   for (const folder of ['layers', 'disk', '']) await fsyncPath(join(staging, folder));
+  await failpoint('persist.synced');
   signal.throwIfAborted();
   await rename(staging, context.durable.snapshot(entry.tag));
+  await failpoint('persist.renamed');
   await fsyncPath(context.durable.snapshots);
+  await failpoint('persist.rename-synced');
   entry.manifest = manifest;
   entry.durable = true;
   // Disk files are read from the durable tier from now on; whoever uses the hot tail has a link of its own.
   await removeAll(join(hotFolder(context, entry), 'disk'));
+  await failpoint('persist.tail-removed');
   context.log('info', 'snapshot-durable', { tag: entry.tag });
 }
 

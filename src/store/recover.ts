@@ -6,7 +6,7 @@
  */
 import { lstat, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../base/index.js';
+import { errorCode, failpoint } from '../base/index.js';
 import { StoredEntry } from './catalog.js';
 import { removeAll, type StoreContext } from './context.js';
 import { StoreTooNew } from './errors.js';
@@ -29,6 +29,7 @@ export async function recover(context: StoreContext): Promise<StoredEntry[]> {
   const { catalog, durable, hot } = context;
   const durableScan = await scan(durable);
   const hotScan = await scan(hot);
+  await failpoint('recover.scanned');
   const entries: StoredEntry[] = [];
   for (const [tag, manifest] of durableScan.manifests) {
     const damage = await missingFile(manifest, [durable.snapshot(tag)]);
@@ -38,7 +39,9 @@ export async function recover(context: StoreContext): Promise<StoredEntry[]> {
   for (const [tag, manifest] of hotScan.manifests) await recoverHot(context, entries, hotScan, tag, manifest);
   await quarantineAll(context, durable, durableScan);
   await quarantineAll(context, hot, hotScan);
+  await failpoint('recover.quarantined');
   await removeGarbage(context, entries, durableScan, hotScan);
+  await failpoint('recover.cleaned');
   entries.sort((a, b) => a.createdAtUnix - b.createdAtUnix || a.ancestors.length - b.ancestors.length);
   for (const entry of entries) catalog.put(entry);
   for (const failed of await readFailed(durable.failed)) {
@@ -61,8 +64,12 @@ async function recoverHot(
     hotScan.damaged.set(tag, `is ${manifest.id}, but the durable snapshot of that name is ${onDisk.id}`);
   } else if (onDisk !== undefined) {
     // A hot copy of a durable snapshot is a cache: used if whole, else dropped. Its disk files are in the durable folder.
-    if ((await missingFile({ ...manifest, disks: [] }, [folder])) === undefined) onDisk.hot = true;
-    else await removeAll(folder);
+    if ((await missingFile({ ...manifest, disks: [] }, [folder])) === undefined) {
+      onDisk.hot = true;
+      await removeAll(join(folder, 'disk'));
+    } else {
+      await removeAll(folder);
+    }
   } else {
     const ready = context.durable.ready(manifest.id);
     const damage = await missingFile(manifest, [folder, ready]);

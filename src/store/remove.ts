@@ -5,7 +5,7 @@
  * between leaves either the whole durable snapshot or garbage with a temporary name. Objects that others use are their links too.
  */
 import { rename } from 'node:fs/promises';
-import { errorCode, fsyncPath } from '../base/index.js';
+import { errorCode, failpoint, fsyncPath } from '../base/index.js';
 import type { StoredEntry, WritingEntry } from './catalog.js';
 import { removeAll, type StoreContext } from './context.js';
 import { SnapshotInUse, SnapshotNotFound, type IntegrityError } from './errors.js';
@@ -62,16 +62,22 @@ function busyHolders(entry: StoredEntry | WritingEntry): string[] {
 
 async function removeStored(context: StoreContext, entry: StoredEntry): Promise<void> {
   await stopPersisting(entry);
+  await failpoint('delete.begun');
   const { hot, durable } = context;
   const doomed = { hot: hot.deleted(entry.id), durable: durable.deleted(entry.id) };
   await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomed.hot));
   entry.hot = false;
-  await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
-  await fsyncPath(durable.snapshots);
+  await failpoint('delete.hot-renamed');
+  if (entry.durable) await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
+  // It is gone now, whatever happens to the rest: what an error leaves behind has a temporary name.
   context.catalog.remove(entry.tag);
+  await failpoint('delete.renamed');
+  await fsyncPath(durable.snapshots);
+  await failpoint('delete.synced');
   for (const path of [doomed.hot, doomed.durable, durable.ready(entry.id)]) {
     await removeAll(path).catch((error: unknown) => context.log('warn', 'unlink-failed', { path, error }));
   }
+  await failpoint('delete.unlinked');
   context.log('info', 'snapshot-deleted', { tag: entry.tag });
 }
 
@@ -88,8 +94,10 @@ export async function quarantineStored(
   const kept = durable.quarantined(`${entry.tag}-${entry.id}`);
   const source = entry.durable ? durable.snapshot(entry.tag) : durable.ready(entry.id);
   if (await renameIfPresent(source, kept)) damage.quarantinedTo = kept;
+  await failpoint('quarantine.moved');
   const doomedHot = hot.deleted(entry.id);
   await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomedHot));
+  await failpoint('quarantine.hot-renamed');
   await removeAll(doomedHot);
   context.catalog.remove(entry.tag);
   context.log('warn', 'snapshot-quarantined', {
