@@ -34,19 +34,19 @@ export interface Mortal {
 
 /** What ending takes; each throws what went wrong. */
 export interface EndActions<S extends Mortal> {
-  sandboxes(): readonly S[];
+  readonly sandboxes: () => readonly S[];
   /** Ends the VM and forgets the sandbox. */
-  remove(sandbox: S): Promise<void>;
+  readonly remove: (sandbox: S) => Promise<void>;
   /** Chooses the tag of the last snapshot. Throws when the one that was asked for is taken. */
-  chooseTag(sandbox: S): string;
+  readonly chooseTag: (sandbox: S) => string;
   /** True when the tag is a complete snapshot of that very sandbox. */
-  isCaptured(sandbox: S, tag: string): boolean;
+  readonly isCaptured: (sandbox: S, tag: string) => boolean;
   /** Resolves when the snapshot is complete. */
-  capture(sandbox: S, tag: string): Promise<unknown>;
+  readonly capture: (sandbox: S, tag: string) => Promise<unknown>;
   /** Resolves when the snapshot would survive power loss. */
-  durable(tag: string, signal: AbortSignal): Promise<unknown>;
+  readonly durable: (tag: string, signal: AbortSignal) => Promise<unknown>;
   /** Deletes a snapshot that cannot be made durable. */
-  discard(tag: string): Promise<unknown>;
+  readonly discard: (tag: string) => Promise<unknown>;
 }
 
 interface Retry {

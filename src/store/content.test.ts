@@ -16,7 +16,7 @@ import {
   snapshot,
   writeDisk,
   type Fixture,
-} from '../../test/store/fixture.js';
+} from '../../test/support/store-fixture.js';
 import { IntegrityError, SnapshotNotFound, type Store } from './index.js';
 
 const inode = async (path: string): Promise<number> => (await stat(path)).ino;

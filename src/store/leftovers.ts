@@ -54,7 +54,7 @@ async function inTier(tier: TierFolder, owned: ReadonlySet<string>): Promise<Lef
 }
 
 /** Removes a leftover, files and all. */
-export const removeLeftover = ({ path }: Leftover): Promise<void> => removeAll(path);
+export const removeLeftover = ({ path }: Pick<Leftover, 'path'>): Promise<void> => removeAll(path);
 
 /** All files at or below a path, each link counted; what vanishes meanwhile is left out. */
 export async function filesBelow(path: string): Promise<CountedFile[]> {

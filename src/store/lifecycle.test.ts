@@ -12,7 +12,7 @@ import {
   readMemory,
   snapshot,
   writeDisk,
-} from '../../test/store/fixture.js';
+} from '../../test/support/store-fixture.js';
 import {
   BadStoreFolder,
   NoSpace,

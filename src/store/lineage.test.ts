@@ -14,7 +14,7 @@ import {
   readMemory,
   snapshot,
   type Fixture,
-} from '../../test/store/fixture.js';
+} from '../../test/support/store-fixture.js';
 import {
   SnapshotInUse,
   SnapshotNotFound,

@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { pino } from 'pino';
+import { aSandbox, aSnapshot, fakeHost, type FakeHost } from '../../test/support/fake-host.js';
+import type { BranchRequest, GcRequest, SpawnRequest, TimeoutRequest } from '../contract/index.js';
+import { loadConfig } from '../daemon/config.js';
+import { serve, type Daemon } from '../daemon/serve.js';
+import { duration } from './arguments.js';
+import { formatUntil } from './format.js';
+import { run } from './program.js';
+import type { Providers } from './providers.js';
+
+const nowUnix = (): number => Math.floor(Date.now() / 1000);
+
+describe('a duration on the command line', () => {
+  it('is seconds, or numbers with units', () => {
+    assert.deepEqual(
+      ['90', '90s', '10m', '1h30m', '7d', '2w'].map(duration),
+      [90, 90, 600, 5400, 604_800, 1_209_600],
+    );
+  });
+
+  it('is refused otherwise', () => {
+    for (const text of ['', '0', '0s', 'x', '1y', '-1', '1h 30m', 'never']) {
+      assert.throws(() => duration(text), /must be a duration/, text);
+    }
+  });
+
+  it('is shown as what is left', () => {
+    assert.equal(formatUntil(1000, 900_000), 'in 1m');
+    assert.equal(formatUntil(1000, 1_000_000), 'now');
+    assert.equal(formatUntil(undefined), undefined);
+  });
+});
+
+describe('lifetimes on the command line', () => {
+  let daemon: Daemon;
+  let host: FakeHost;
+  let asked: { spawn?: SpawnRequest; branch?: BranchRequest; timeout?: TimeoutRequest; gc?: GcRequest };
+
+  before(async () => {
+    host = fakeHost({
+      spawn: (request) => Promise.resolve([((asked.spawn = request), aSandbox('sb1', 'base'))]),
+      setTimeout: (_id, request) => {
+        asked.timeout = request;
+        return Promise.resolve({
+          ...aSandbox('sb1', 'base'),
+          end_at_unix: 1_700_000_000,
+          idle_timeout_secs: 600,
+        });
+      },
+      branch: (_id, request) => {
+        asked.branch = request;
+        return Promise.resolve({ snapshot: aSnapshot('b'), accepted: false });
+      },
+      collect: (request) => {
+        asked.gc = request;
+        return Promise.resolve({
+          dry_run: request.dry_run,
+          removed: [{ what: 'snapshot', name: 'old', why: 'it has expired', bytes: 1536 }],
+          kept: [{ what: 'quarantine', name: '/q/x', why: 'it is damaged', bytes: 0 }],
+          freed_bytes: 1536,
+        });
+      },
+    });
+    const config = loadConfig({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, {});
+    daemon = await serve(config, host, { log: pino({ level: 'silent' }), drainMs: 20 });
+  });
+  after(() => daemon.close());
+  beforeEach(() => {
+    asked = {};
+  });
+
+  async function bough(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+    const ran = { code: 0, out: '', err: '' };
+    ran.code = await run(args, {
+      io: {
+        stdout: (text) => (ran.out += text),
+        stderr: (text) => (ran.err += text),
+        env: { BOUGH_URL: daemon.address },
+        readStdin: () => Promise.resolve(''),
+      },
+      providers: {} as Providers,
+    });
+    return ran;
+  }
+
+  it('spawns with an end', async () => {
+    const flags = [
+      '--timeout',
+      '1h',
+      '--idle-timeout',
+      '10m',
+      '--on-end',
+      'snapshot',
+      '--on-end-tag',
+      'last',
+    ];
+    assert.equal((await bough('spawn', '--tag', 'base', ...flags)).code, 0);
+    const { timeout_secs, idle_timeout_secs, on_end, on_end_tag } = asked.spawn ?? {};
+    assert.deepEqual([timeout_secs, idle_timeout_secs, on_end, on_end_tag], [3600, 600, 'snapshot', 'last']);
+    assert.equal((await bough('spawn', '--tag', 'base', '--timeout', 'soon')).code, 2);
+  });
+
+  it('sets an end, puts it off, takes it away', async () => {
+    const { out } = await bough('timeout', 'sb1', '2h');
+    assert.equal(out, 'ends at 2023-11-14T22:13:20.000Z, ends after 10m without use\n');
+    assert.deepEqual(asked.timeout, { timeout_secs: 7200, extend_only: false });
+    await bough('timeout', 'sb1', '2h', '--extend-only', '--on-end', 'kill');
+    assert.deepEqual(asked.timeout, { timeout_secs: 7200, extend_only: true, on_end: 'kill' });
+    await bough('timeout', 'sb1', 'never', '--idle-timeout', 'never');
+    assert.deepEqual(asked.timeout, { never: true, idle_timeout_secs: 0, extend_only: false });
+    assert.equal((await bough('timeout', 'sb1')).code, 2);
+  });
+
+  it('branches with a retention', async () => {
+    await bough('branch', 'sb1', '--expires', '7d', '--keep-last', '5');
+    assert.deepEqual(asked.branch, { expires_in_secs: 604_800, keep_last: 5, mode: 'live', wait: true });
+  });
+
+  it('says what the collector would remove, and why', async () => {
+    const { out, err } = await bough('gc', '--dry-run');
+    assert.equal(asked.gc?.dry_run, true);
+    assert.match(out, /would remove +snapshot +old +1\.5 KiB +it has expired/);
+    assert.match(out, /kept +quarantine +\/q\/x +0 B +it is damaged/);
+    assert.equal(err, 'would free 1.5 KiB\n');
+    assert.match((await bough('gc')).out, /^ACTION[^\n]*\n(.*\n)*removed /);
+  });
+
+  it('shows ends in the tables', async () => {
+    host.sandboxes.set('sb1', {
+      ...aSandbox('sb1', 'base'),
+      ...{ end_at_unix: nowUnix() + 3599, idle_timeout_secs: 600, on_end: 'snapshot', warning: 'it is kept' },
+    });
+    const { out } = await bough('ls');
+    assert.match(out, /in 59m or idle 10m, snapshot +it is kept/);
+    host.snapshots.set('s', { ...aSnapshot('s'), expires_at_unix: nowUnix() + 86_500, keep_last: 3 });
+    assert.match((await bough('snapshots')).out, /in 1d or after 3 newer/);
+  });
+});
