@@ -13,7 +13,12 @@ import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '../base/index.js';
 import type { BranchMode } from '../contract/index.js';
-import type { PagerBranchRequest, PagerCapture, PagerPause } from '../pager/index.js';
+import {
+  PagerDisconnected,
+  type PagerBranchRequest,
+  type PagerCapture,
+  type PagerPause,
+} from '../pager/index.js';
 import type { DiskRef, Draft, Retention, SnapshotView } from '../store/index.js';
 import type { HostContext } from './context.js';
 import { foldIfLong, makeRoomInChain } from './fold-disk.js';
@@ -73,7 +78,7 @@ export async function startBranch(
       reserveHotBytes: reserve,
       reserveDurableBytes: reserve,
     });
-    const branch = capture(sandbox, draft, plan, memory, context);
+    const branch = capture(sandbox, draft, plan, memory, context, release);
     const ready = branch.ready.finally(() => {
       release();
       foldIfLong(context, sandbox);
@@ -92,6 +97,7 @@ function capture(
   { mode, announce }: BranchPlan,
   memory: LayersBelow,
   context: HostContext,
+  release: () => void,
 ): { running: Promise<PagerPause>; ready: Promise<SnapshotView> } {
   const prepared = prepare(sandbox, draft, mode, memory, context);
   const started = prepared.then(({ request }) => sandbox.vm.pager.branch(request));
@@ -112,9 +118,10 @@ function capture(
       await failpoint('branch.captured');
       if (next !== undefined) await noteSwitch(sandbox, next);
       await failpoint('branch.switch-noted');
-      return await publish(sandbox, draft, mode, await running, captured);
+      return await publish(sandbox, draft, mode, await running, captured, release);
     } catch (error) {
       await failpoint('branch.failed');
+      if (error instanceof PagerDisconnected) await sandbox.endNoted();
       await correctDisk(sandbox, context);
       await failpoint('branch.disk-corrected');
       await draft.abandon(error instanceof Error ? error.message : String(error));
@@ -219,6 +226,7 @@ async function publish(
   mode: BranchMode,
   pause: PagerPause,
   captured: PagerCapture,
+  release: () => void,
 ): Promise<SnapshotView> {
   const { record } = sandbox;
   const snapshot = await draft.publish({
@@ -234,6 +242,8 @@ async function publish(
     pauseMs: pause.pauseUs / 1000,
     capturedBytes: captured.capturedBytes,
   });
+  // Whoever sees that it is ready may branch again at once.
+  release();
   await failpoint('branch.published');
   await sandbox.update({
     branchCount: sandbox.record.branchCount + 1,

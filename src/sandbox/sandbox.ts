@@ -12,7 +12,7 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { AgentClient } from '../agent/index.js';
-import { Deferred, failpoint } from '../base/index.js';
+import { Deferred, failpoint, withDeadline } from '../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../contract/index.js';
 import type { DiskFold } from './fold-disk.js';
 import { Lifetime } from './lifetime.js';
@@ -24,6 +24,7 @@ import type { Vm } from './vm.js';
 const BEING_REMOVED = 'being removed';
 /** What a sandbox is called while its last snapshot is being taken. */
 const BEING_ENDED = 'at its end';
+const END_NOTED_DEADLINE_MS = 1_000;
 
 export class Sandbox {
   readonly paths: SandboxPaths;
@@ -37,6 +38,7 @@ export class Sandbox {
   #removing: Promise<void> | undefined;
   #written: Promise<void> = Promise.resolve();
   #isReleased = false;
+  #ending: Promise<void> = Promise.resolve();
 
   private constructor(paths: SandboxPaths, record: SandboxRecord, vm: Vm | undefined, seccomp: boolean) {
     this.paths = paths;
@@ -54,7 +56,7 @@ export class Sandbox {
   /** Takes over a VM whose record is on disk, and watches it from now on. */
   static own(paths: SandboxPaths, record: SandboxRecord, vm: Vm, seccomp: boolean): Sandbox {
     const sandbox = new Sandbox(paths, record, vm, seccomp);
-    void vm.vmm.exited.then((exit) =>
+    sandbox.#ending = vm.vmm.exited.then((exit) =>
       sandbox.#ended(exit === 'gone' ? 'its process is gone' : describe(exit)),
     );
     return sandbox;
@@ -128,8 +130,8 @@ export class Sandbox {
   }
 
   /**
-   * Takes the sandbox for a branch; the caller calls what is returned when nothing of the branch is left to do.
-   * Throws `sandbox_not_running`, `branch_in_progress`.
+   * Takes the sandbox for a branch; the caller calls what is returned when nothing of the branch is left to do but notes
+   * in the record. Idempotent. Throws `sandbox_not_running`, `branch_in_progress`.
    */
   claimForBranch(): () => void {
     this.requireRunning();
@@ -137,7 +139,7 @@ export class Sandbox {
     const over = new Deferred<undefined>();
     this.#branch = over.promise;
     return () => {
-      this.#branch = undefined;
+      if (this.#branch === over.promise) this.#branch = undefined;
       over.resolve(undefined);
     };
   }
@@ -166,6 +168,11 @@ export class Sandbox {
     const written = this.#written.then(write);
     this.#written = written.catch(() => undefined);
     await written;
+  }
+
+  /** Waits until `state` tells the end of the VM, of which a lost connection has just told; not for long, it may run on. */
+  async endNoted(): Promise<void> {
+    await withDeadline(this.#ending, END_NOTED_DEADLINE_MS, 'The end of a VM').catch(() => undefined);
   }
 
   /**
