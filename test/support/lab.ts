@@ -5,15 +5,17 @@
  */
 import assert from 'node:assert/strict';
 import type { BranchMode, BranchWait } from '../../src/contract/index.js';
+import type { HostLog } from '../../src/sandbox/context.js';
 import type { Host } from '../../src/sandbox/host.js';
 import { openHost, type HostOptions } from '../../src/sandbox/open-host.js';
 import { sleep } from '../../src/base/index.js';
 import { Guest } from './guest.js';
-import { inventory } from './leftovers.js';
+import { difference, inventory } from './leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from './template-copy.js';
 import { TEMPLATE_TAG } from './test-host.js';
 
 const POLL_MS = 20;
+const DURABLE_DEADLINE_MS = 60_000;
 
 /** What the host logged: `event` and its facts. */
 export type LoggedEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
@@ -23,12 +25,20 @@ export class Lab {
   readonly folders: OwnFolders;
   readonly events: LoggedEvent[];
   readonly #before: string[];
+  readonly #keptTags: string[];
 
-  private constructor(host: Host, folders: OwnFolders, events: LoggedEvent[], before: string[]) {
+  private constructor(
+    host: Host,
+    folders: OwnFolders,
+    events: LoggedEvent[],
+    before: string[],
+    keptTags: string[],
+  ) {
     this.host = host;
     this.folders = folders;
     this.events = events;
     this.#before = before;
+    this.#keptTags = keptTags;
   }
 
   /** Opens a host over folders named after the test file. */
@@ -38,12 +48,13 @@ export class Lab {
   ): Promise<Lab> {
     const { maxConcurrentBranches = 4, folders = await foldersWithTemplate(name) } = options;
     const events: LoggedEvent[] = [];
-    const host = await openHost({
-      ...folders,
-      maxConcurrentBranches,
-      log: (_level, event, facts) => void events.push({ ...facts, event }),
+    const log: HostLog = (_level, event, facts) => void events.push({ ...facts, event });
+    const host = await openHost({ ...folders, maxConcurrentBranches, log }).catch(async (error: unknown) => {
+      await folders.remove();
+      throw error;
     });
-    return new Lab(host, folders, events, await inventory(folders));
+    const keptTags = (await host.listSnapshots()).map(({ tag }) => tag);
+    return new Lab(host, folders, events, await inventory(folders, keptTags), keptTags);
   }
 
   /** One sandbox of a snapshot. */
@@ -74,28 +85,36 @@ export class Lab {
     }
   }
 
-  /** Nothing but what the host still shows: call it while sandboxes and snapshots of the test exist. */
+  /** Files and folders that belong to nothing the host shows: call it while sandboxes and snapshots of the test exist. */
   async leftovers(): Promise<string[]> {
+    await this.#durable();
     const sandboxes = (await this.host.listSandboxes()).map(({ id }) => `sandboxes/${id}`);
     const tags = (await this.host.listSnapshots()).map(({ tag }) => `snapshots/${tag}`);
     const shown = [...sandboxes, ...tags];
-    const now = await inventory(this.folders);
-    return now.filter(
-      (line) =>
-        !this.#before.includes(line) &&
-        !line.startsWith('process ') &&
-        !shown.some((name) => line.endsWith(name) || line.includes(`${name}/`)),
-    );
+    const belongs = (line: string): boolean =>
+      line.startsWith('process ') || shown.some((name) => line.endsWith(name) || line.includes(`${name}/`));
+    return (await inventory(this.folders, this.#keptTags)).filter((line) => !this.#before.includes(line) && !belongs(line));
   }
 
   /** Removes what a test made, and checks that nothing else is left. */
   async clean(): Promise<void> {
     for (const { id } of await this.host.listSandboxes()) await this.host.removeSandbox(id);
     for (const { tag } of await this.host.listSnapshots()) {
-      if (tag !== TEMPLATE_TAG) await this.host.deleteSnapshot(tag, { cascade: false, force: true });
+      if (!this.#keptTags.includes(tag)) await this.host.deleteSnapshot(tag, { cascade: false, force: true });
     }
     this.events.length = 0;
-    assert.deepEqual(await inventory(this.folders), this.#before);
+    assert.deepEqual(difference(this.#before, await inventory(this.folders, this.#keptTags)), []);
+  }
+
+  /** Waits until nothing is being made durable in the background. */
+  async #durable(): Promise<void> {
+    const giveUpMs = performance.now() + DURABLE_DEADLINE_MS;
+    while (performance.now() < giveUpMs) {
+      const snapshots = await this.host.listSnapshots();
+      if (snapshots.every(({ durable }) => durable === true)) return;
+      await sleep(POLL_MS);
+    }
+    assert.fail('a snapshot does not become durable');
   }
 
   /** Ends everything and removes the folders. */

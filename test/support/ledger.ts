@@ -31,13 +31,10 @@ def private(size):
     return mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 memory = np.frombuffer(private(PAGES * 4096), np.uint64).reshape(PAGES, 512)
 header = np.frombuffer(private(4096), np.uint64)
-for m in range(1, PAGES + 1):
-    np.multiply(SALT, np.uint64(m), out=memory[m * STRIDE % PAGES])
 disk = os.open('/root/records', os.O_RDWR | os.O_CREAT | os.O_DIRECT, 0o600)
 block = private(SLOTS * 512)
 records = np.frombuffer(block, np.uint64).reshape(SLOTS, 64)
-n = PAGES - PAGES % (EVERY * SLOTS)
-if n < SLOTS * EVERY: n = SLOTS * EVERY
+n = max(PAGES, SLOTS * EVERY)
 for m in range(n - PAGES + 1, n + 1):
     np.multiply(SALT, np.uint64(m), out=memory[m * STRIDE % PAGES])
 r = n // EVERY
@@ -84,7 +81,6 @@ def look():
             memory.seek(header_at)
             n, wrong_pages, wrong_records = map(int, np.frombuffer(memory.read(24), np.uint64))
             memory.seek(memory_at)
-            counters, torn = [], 0
             steps = np.arange(n - pages + 1, n + 1, dtype=np.uint64)
             step_of = np.empty(pages, np.uint64)
             step_of[(steps * np.uint64(STRIDE)) % np.uint64(pages)] = steps

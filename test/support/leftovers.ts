@@ -10,16 +10,27 @@ import { errorCode } from '../../src/base/index.js';
 import { TEMPLATE_TAG, type TestFolders } from './test-host.js';
 
 /** Sorted lines such as `hot: sandboxes/x/ram` and `process 4242 qemu-system-x86`. */
-export async function inventory({ stateDir, hotDir }: TestFolders): Promise<string[]> {
+export async function inventory(
+  { stateDir, hotDir }: TestFolders,
+  cachedTags: readonly string[] = [TEMPLATE_TAG],
+): Promise<string[]> {
   const state = (await pathsBelow(stateDir)).filter((path) => !/^(lock|overlays(\/.*)?)$/.test(path));
   const hot = (await pathsBelow(hotDir)).filter(
-    (path) => path !== 'lock' && !path.startsWith(`snapshots/${TEMPLATE_TAG}`),
+    (path) => path !== 'lock' && !cachedTags.includes(/^snapshots\/([^/]+)/.exec(path)?.[1] ?? ''),
   );
   return [
     ...state.map((path) => `state: ${path}`),
     ...hot.map((path) => `hot: ${path}`),
     ...(await vmProcesses(hotDir)).map(({ pid, name }) => `process ${pid} ${name}`),
   ].sort();
+}
+
+/** What was added (`+ `) and what is missing (`- `). */
+export function difference(before: readonly string[], after: readonly string[]): string[] {
+  return [
+    ...after.filter((line) => !before.includes(line)).map((line) => `+ ${line}`),
+    ...before.filter((line) => !after.includes(line)).map((line) => `- ${line}`),
+  ];
 }
 
 /** The processes of sandboxes below a hot dir. */

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { captureBegins } from '../support/capture-begins.js';
+import { foreignSnapshot } from '../support/foreign-snapshot.js';
+import type { Guest } from '../support/guest.js';
+import { Lab } from '../support/lab.js';
+import { vmProcesses } from '../support/leftovers.js';
+import { refusal, refusedWith } from '../support/refusal.js';
+import { foldersWithTemplate } from '../support/template-copy.js';
+import { TEMPLATE_TAG } from '../support/test-host.js';
+
+/** Enough private memory that a branch takes a moment. */
+const makeBusy = (guest: Guest): Promise<unknown> => guest.python('memory = bytearray(b"x") * (300 << 20)');
+
+describe('what a host refuses', { timeout: 180_000 }, () => {
+  let lab: Lab;
+  before(async () => {
+    const folders = await foldersWithTemplate('refuse');
+    await foreignSnapshot(folders, 'other-qemu', { qemuVersion: '9.9.9' });
+    await foreignSnapshot(folders, 'other-machine', { machineType: 'pc-i440fx-2.1' });
+    await foreignSnapshot(folders, 'other-cpu', { cpuModel: 'Nehalem' });
+    await foreignSnapshot(folders, 'other-layout', { deviceLayout: 99 });
+    lab = await Lab.open('refuse', { folders, maxConcurrentBranches: 2 });
+  });
+  afterEach(() => lab.clean());
+  after(() => lab.close());
+
+  /** After a refusal: the source answers, no tag is listed, no file is left. */
+  const isUnharmed = async (source: Guest, tag: string): Promise<void> => {
+    assert.equal(await source.python('6 * 7'), '42');
+    await refusedWith('snapshot_not_found', 404, lab.host.getSnapshot(tag));
+    assert.deepEqual(await lab.leftovers(), []);
+  };
+
+  it('names what does not exist: a snapshot, a sandbox, an image', async () => {
+    const spawn = lab.host.spawn({ snapshot_tag: 'nowhere', n: 1 });
+    assert.match((await refusedWith('snapshot_not_found', 404, spawn)).message, /"nowhere"/);
+    const branch = lab.host.branch('nobody', { mode: 'live', wait: true });
+    assert.match((await refusedWith('sandbox_not_found', 404, branch)).message, /"nobody"/);
+    const create = lab.host.createSnapshot({ tag: 'made', image: 'no-such-image' });
+    assert.match((await refusedWith('image_not_found', 404, create)).message, /"no-such-image"/);
+  });
+
+  it('takes a tag once', async () => {
+    const source = await lab.spawn();
+    await refusedWith('tag_exists', 409, lab.branch(source, { tag: TEMPLATE_TAG }));
+    assert.equal(await source.python('6 * 7'), '42');
+    assert.deepEqual(await lab.leftovers(), []);
+  });
+
+  it('branches a sandbox once at a time; the branch under way is not disturbed', async () => {
+    const source = await lab.spawn();
+    await makeBusy(source);
+    const wanted = lab.branch(source, { tag: 'wanted' });
+    await refusedWith('branch_in_progress', 409, lab.branch(source, { tag: 'unwanted' }));
+    const child = await lab.spawn(await wanted);
+    assert.equal(await child.python('len(memory)'), String(300 << 20));
+    await isUnharmed(source, 'unwanted');
+  });
+
+  it('branches no more sandboxes at once than the limit', async () => {
+    const sources = [await lab.spawn(), await lab.spawn()];
+    const source = await lab.spawn();
+    await Promise.all(sources.map(makeBusy));
+    const wanted = sources.map((busy) => lab.branch(busy));
+    const tooMany = await refusedWith('too_many_branches', 503, lab.branch(source, { tag: 'unwanted' }));
+    assert.deepEqual(tooMany.details, { limit: 2 });
+    await Promise.all(wanted);
+    await isUnharmed(source, 'unwanted');
+  });
+
+  for (const [tag, field] of [
+    ['other-qemu', 'QEMU version'],
+    ['other-machine', 'machine type'],
+    ['other-cpu', 'CPU model'],
+    ['other-layout', 'device layout'],
+  ] as const) {
+    it(`does not start a snapshot of another ${field}`, async () => {
+      const refused = await refusedWith('snapshot_incompatible', 409, lab.spawn(tag));
+      assert.equal(refused.details['field'], field);
+      assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
+    });
+  }
+
+  it('gives up on an agent that does not answer; the sandbox can still be branched and removed', async () => {
+    const source = await lab.spawn();
+    const stop = { args: ['sh', '-c', 'kill -STOP $PPID'], timeout_secs: 1 };
+    const refused = await refusal(lab.host.exec(source.id, stop));
+    assert(refused.status === 504 || refused.status === 502, refused.message);
+    assert.equal((await lab.host.getSandbox(source.id)).state, 'running');
+    assert.equal(await lab.settled(await lab.branch(source)), 'ready');
+  });
+
+  it('fails a branch whose VMM dies, tells why, and lets the sandbox be removed', async () => {
+    const source = await lab.spawn();
+    const { pid } = await lab.host.getSandbox(source.id);
+    assert(pid !== null);
+    await makeBusy(source);
+    const branching = refusal(lab.branch(source, { tag: 'unfinished' }));
+    await captureBegins(lab.folders.hotDir);
+    process.kill(pid, 'SIGKILL');
+
+    const { code, status } = await branching;
+    assert(code === 'source_died' || code === 'vmm_failed', code);
+    assert.equal(status, 500);
+    const { state, state_reason: reason } = await lab.host.getSandbox(source.id);
+    assert.equal(state, 'failed');
+    assert.match(reason ?? '', /SIGKILL/);
+    await refusedWith('snapshot_not_found', 404, lab.host.getSnapshot('unfinished'));
+    await refusedWith('sandbox_not_running', 409, lab.branch(source, { tag: 'again' }));
+    assert.deepEqual(await lab.leftovers(), []);
+  });
+});
