@@ -86,7 +86,7 @@ describe('keep_last', () => {
   it('keeps the newest, whatever the order they are listed in', () => {
     const { remove } = plan(branches(4).reverse());
     assert.deepEqual(names(remove).sort(), ['b1', 'b2']);
-    assert.match(remove[0]?.why ?? '', /newer snapshots of sandbox sb1 exist, of which 2 are kept/);
+    assert.match(remove[0]?.why ?? '', /^sandbox sb1 has \d newer, and keep_last is 2$/);
   });
 
   it('goes by what the newest branch asked for', () => {

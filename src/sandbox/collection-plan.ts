@@ -110,7 +110,7 @@ function supersededWhy(fact: SnapshotFact, all: readonly SnapshotFact[]): string
   const keepLast = newest.keepLast ?? fact.keepLast;
   const newer = siblings.filter(({ ordinal, isDurable }) => isDurable && ordinal > fact.ordinal).length;
   return newer >= keepLast
-    ? `${newer} newer snapshots of sandbox ${fact.source} exist, of which ${keepLast} are kept`
+    ? `sandbox ${fact.source} has ${newer} newer, and keep_last is ${keepLast}`
     : undefined;
 }
 
