@@ -14,6 +14,7 @@ import type { HostContext } from './context.js';
 import { claimGuest } from './identity.js';
 import { imageOfFiles } from './image-of-files.js';
 import { makeSandboxFolders, newId, removeSandboxFolders, sandboxPaths, type SandboxPaths } from './paths.js';
+import { retentionOf } from './retention.js';
 import { startVm, type Vm } from './vm.js';
 
 /** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
@@ -31,7 +32,8 @@ export async function createSnapshot(
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
   const image = await requestedImage(context, request);
-  const draft = await context.store.draft({ tag: request.tag, mode: 'full' });
+  const retention = retentionOf(request);
+  const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention });
   undo.defer(() => draft.abandon());
   const paths = sandboxPaths(context.tiers, newId());
   undo.defer(() => removeSandboxFolders(paths));

@@ -6,6 +6,7 @@
 import pLimit from 'p-limit';
 import type {
   BranchRequest,
+  BranchWait,
   CompactRequest,
   CreateSnapshotRequest,
   DeleteSnapshotOptions,
@@ -15,13 +16,17 @@ import type {
   ExecResult,
   ForkRequest,
   ForkResult,
+  GcRequest,
+  GcResult,
   PingResult,
+  RetentionRequest,
   Sandbox as WireSandbox,
   SandboxState,
   Snapshot,
   SnapshotInfo,
   SnapshotStatus,
   SpawnRequest,
+  TimeoutRequest,
 } from '../contract/index.js';
 import { BoughError } from '../contract/index.js';
 import type { Lease } from '../store/index.js';
@@ -30,6 +35,8 @@ import type { HostContext } from './context.js';
 import { createSnapshot } from './create-snapshot.js';
 import { catalogued, toCatalogue } from './failures.js';
 import type { BranchOutcome, Host, HostGauges } from './host.js';
+import { Housekeeping } from './housekeeping.js';
+import { changedTerms, termsOf } from './lifetime.js';
 import type { Sandbox } from './sandbox.js';
 import { checkCompatible, spawnChild, type ChildOptions } from './spawn.js';
 import { wireSnapshot, wireSnapshotInfo } from './wire.js';
@@ -40,11 +47,18 @@ const CONCURRENT_STARTS = 4;
 export class LocalHost implements Host {
   readonly #context: HostContext;
   readonly #branches: Branches;
+  readonly #housekeeping: Housekeeping;
   readonly #starts = pLimit(CONCURRENT_STARTS);
 
   constructor(context: HostContext, options: { readonly maxConcurrentBranches: number }) {
     this.#context = context;
     this.#branches = new Branches(context, options.maxConcurrentBranches);
+    this.#housekeeping = new Housekeeping(context, this.#branches, (sandbox) => this.#remove(sandbox));
+  }
+
+  /** From now on sandboxes end when their time is over, and what has expired is removed. */
+  start(): void {
+    this.#housekeeping.start();
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the interface is asynchronous for remote hosts
@@ -98,7 +112,9 @@ export class LocalHost implements Host {
   }
 
   async spawn(request: SpawnRequest): Promise<WireSandbox[]> {
+    termsOf(request);
     const options: ChildOptions = {
+      lifetime: () => termsOf(request),
       ...(request.memory_limit_mib === undefined ? {} : { memoryLimitMiB: request.memory_limit_mib }),
       ...(request.name === undefined ? {} : { name: request.name }),
       ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
@@ -146,6 +162,13 @@ export class LocalHost implements Host {
     return this.#inGuest(id, 'ping', async ({ agent }) => ({ ...(await agent.ping()), pong: true }));
   }
 
+  async setTimeout(id: string, request: TimeoutRequest): Promise<WireSandbox> {
+    const sandbox = this.#context.sandboxes.get(id);
+    sandbox.requireNotEnding();
+    await sandbox.update({ lifetime: changedTerms(sandbox.record.lifetime, request) });
+    return sandbox.view();
+  }
+
   async branch(id: string, request: BranchRequest): Promise<BranchOutcome> {
     const sandbox = this.#context.sandboxes.get(id);
     const { parent_tag: parentTag } = request;
@@ -153,17 +176,17 @@ export class LocalHost implements Host {
       const problem = `must be the source's snapshot "${sandbox.record.snapshotTag}", not "${parentTag}"`;
       throw new BoughError('invalid_request', { field: 'parent_tag', problem });
     }
-    const view = await this.#branches.run(sandbox, request.mode, request.tag, request.wait);
-    return { snapshot: wireSnapshot(view), accepted: request.wait === false };
+    const snapshot = await this.#branch(sandbox, request, request.wait);
+    return { snapshot, accepted: request.wait === false };
   }
 
   async fork(id: string, request: ForkRequest): Promise<ForkResult> {
-    const sandbox = this.#context.sandboxes.get(id);
-    const view = await this.#branches.run(sandbox, request.mode, request.tag, true);
-    const outcomes = await this.#spawnAll(view.tag, request.count, {});
+    termsOf(request);
+    const { tag, pause_ms: pauseMs } = await this.#branch(this.#context.sandboxes.get(id), request, true);
+    const outcomes = await this.#spawnAll(tag, request.count, { lifetime: () => termsOf(request) });
     return {
-      snapshot: wireSnapshot(this.#context.store.get(view.tag)),
-      pause_ms: view.pauseMs ?? 0,
+      snapshot: wireSnapshot(this.#context.store.get(tag)),
+      pause_ms: pauseMs ?? 0,
       children: outcomes.map((outcome) => {
         if (outcome.sandbox !== undefined) return { sandbox: outcome.sandbox.view() };
         const { error } = outcome;
@@ -172,6 +195,10 @@ export class LocalHost implements Host {
           : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };
       }),
     };
+  }
+
+  collect(request: GcRequest): Promise<GcResult> {
+    return this.#housekeeping.collect(request);
   }
 
   gauges(): HostGauges {
@@ -183,6 +210,7 @@ export class LocalHost implements Host {
   }
 
   async close(): Promise<void> {
+    await this.#housekeeping.stop();
     await this.#branches.settled();
     await Promise.all(this.#context.sandboxes.list().map((sandbox) => sandbox.release()));
     await this.#context.store.close();
@@ -190,8 +218,21 @@ export class LocalHost implements Host {
 
   async #inGuest<T>(id: string, operation: string, work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
     const sandbox = this.#context.sandboxes.get(id);
-    sandbox.requireRunning();
-    return catalogued({ operation, sandboxId: id }, () => work(sandbox));
+    sandbox.requireUsable();
+    return sandbox.lifetime.during(() => catalogued({ operation, sandboxId: id }, () => work(sandbox)));
+  }
+
+  async #branch(
+    sandbox: Sandbox,
+    request: Pick<BranchRequest, 'mode' | 'tag' | keyof RetentionRequest>,
+    wait: BranchWait,
+  ): Promise<Snapshot> {
+    sandbox.requireUsable();
+    const { mode, tag } = request;
+    const view = await sandbox.lifetime.during(() => this.#branches.run(sandbox, mode, tag, wait, request));
+    const snapshot = wireSnapshot(view);
+    this.#housekeeping.afterBranch(snapshot);
+    return snapshot;
   }
 
   async #remove(sandbox: Sandbox): Promise<void> {

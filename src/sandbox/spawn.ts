@@ -15,6 +15,7 @@ import { cpuModelFor, diskNodeName } from '../vmm/index.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
 import type { HostContext } from './context.js';
 import { identifyChild } from './identity.js';
+import type { LifetimeTerms } from './lifetime.js';
 import { makeSandboxFolders, newId, removeSandboxFolders, sandboxPaths } from './paths.js';
 import { newRecord, writeRecord } from './record.js';
 import { Sandbox } from './sandbox.js';
@@ -25,6 +26,8 @@ export interface ChildOptions {
   readonly memoryLimitMiB?: number;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+  /** When and how it ends; asked when it is ready. */
+  readonly lifetime?: () => LifetimeTerms | undefined;
 }
 
 /** Restores one child of the leased snapshot. Throws leaf errors and BoughError; nothing is left then. */
@@ -88,8 +91,10 @@ export async function spawnChild(
   await vm.vmm.qmp.execute('cont');
   await failpoint('spawn.running');
   const secret = await identifyChild(vm.agentHostPort, manifest.agent.secret, paths.id, signal);
+  const lifetime = options.lifetime?.();
   const owned = {
     ...record,
+    ...(lifetime === undefined ? {} : { lifetime }),
     agent: { ...record.agent, secret },
     process: { pid: vm.vmm.pid, startTimeTicks: vm.vmm.startTimeTicks, agentHostPort: vm.agentHostPort },
   };
