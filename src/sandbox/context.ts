@@ -1,5 +1,6 @@
 /** What every use case needs of the host it runs on; made once by `openHost`. */
 import type { Store } from '../store/index.js';
+import type { Admission } from './admission.js';
 import type { OverlayTemplates } from './overlays.js';
 import type { Tiers } from './paths.js';
 import type { SandboxRegistry } from './registry.js';
@@ -20,5 +21,7 @@ export interface HostContext {
   readonly vmHost: VmHost;
   readonly overlays: OverlayTemplates;
   readonly sandboxes: SandboxRegistry;
+  /** Room in memory for VMs. */
+  readonly admission: Admission;
   readonly log: HostLog;
 }

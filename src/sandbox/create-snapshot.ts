@@ -10,6 +10,7 @@ import { BoughError, type CreateSnapshotRequest } from '../contract/index.js';
 import { findImage, type Image } from '../image/index.js';
 import type { DiskRef, MachineIdentity, SnapshotView } from '../store/index.js';
 import { chooseAccelerator, cpuModelFor, VmmStartFailed } from '../vmm/index.js';
+import { bootBytes } from './admission.js';
 import type { HostContext } from './context.js';
 import { claimGuest } from './identity.js';
 import { imageOfFiles } from './image-of-files.js';
@@ -47,6 +48,8 @@ export async function createSnapshot(
   };
   await context.overlays.create(overlay.path, image.rootfsBytes);
   const machine = await bootMachine(context, request, image);
+  const [ticket] = await context.admission.admit(bootBytes(machine.memoryMiB), 1);
+  undo.defer(() => ticket?.release());
   const vm = await startVm(context.vmHost, {
     paths,
     machine,

@@ -3,7 +3,6 @@
  *
  * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once.
  */
-import pLimit from 'p-limit';
 import type {
   BranchRequest,
   BranchWait,
@@ -29,36 +28,38 @@ import type {
   TimeoutRequest,
 } from '../contract/index.js';
 import { BoughError } from '../contract/index.js';
-import type { Lease } from '../store/index.js';
 import { Branches } from './branches.js';
 import type { HostContext } from './context.js';
 import { createSnapshot } from './create-snapshot.js';
-import { catalogued, toCatalogue } from './failures.js';
+import { catalogued } from './failures.js';
+import { HotTier } from './hot-tier.js';
 import type { BranchOutcome, Host, HostGauges } from './host.js';
 import { Housekeeping } from './housekeeping.js';
 import { changedTerms, termsOf } from './lifetime.js';
 import type { Sandbox } from './sandbox.js';
-import { checkCompatible, spawnChild, type ChildOptions } from './spawn.js';
+import type { ChildOptions } from './spawn.js';
+import { Starts } from './starts.js';
 import { wireSnapshot, wireSnapshotInfo } from './wire.js';
-
-/** VMMs started at the same time: more only take turns on the processors. */
-const CONCURRENT_STARTS = 4;
 
 export class LocalHost implements Host {
   readonly #context: HostContext;
   readonly #branches: Branches;
   readonly #housekeeping: Housekeeping;
-  readonly #starts = pLimit(CONCURRENT_STARTS);
+  readonly #starts: Starts;
+  readonly #hotTier: HotTier;
 
   constructor(context: HostContext, options: { readonly maxConcurrentBranches: number }) {
     this.#context = context;
     this.#branches = new Branches(context, options.maxConcurrentBranches);
+    this.#starts = new Starts(context);
+    this.#hotTier = new HotTier(context);
     this.#housekeeping = new Housekeeping(context, this.#branches, (sandbox) => this.#remove(sandbox));
   }
 
   /** From now on sandboxes end when their time is over, and what has expired is removed. */
   start(): void {
     this.#housekeeping.start();
+    this.#hotTier.start();
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the interface is asynchronous for remote hosts
@@ -80,7 +81,9 @@ export class LocalHost implements Host {
 
   createSnapshot(request: CreateSnapshotRequest, signal?: AbortSignal): Promise<Snapshot> {
     return catalogued({ operation: 'boot the guest' }, async () =>
-      wireSnapshot(await createSnapshot(this.#context, request, signal)),
+      wireSnapshot(
+        await this.#starts.run((closing) => createSnapshot(this.#context, request, anyOf(closing, signal))),
+      ),
     );
   }
 
@@ -88,7 +91,7 @@ export class LocalHost implements Host {
     const sandboxesOf = (held: string): string[] =>
       this.#context.sandboxes
         .list()
-        .filter((sandbox) => sandbox.record.snapshotTag === held)
+        .filter((sandbox) => sandbox.record.snapshotTag === held && sandbox.state === 'running')
         .map((sandbox) => `sandbox ${sandbox.id}`);
     return catalogued({ operation: 'delete the snapshot' }, () =>
       this.#context.store.delete(tag, { cascade, force, sandboxesOf }),
@@ -119,13 +122,8 @@ export class LocalHost implements Host {
       ...(request.name === undefined ? {} : { name: request.name }),
       ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
     };
-    const outcomes = await this.#spawnAll(request.snapshot_tag, request.n, options);
-    const failed = outcomes.find((outcome) => outcome.error !== undefined);
-    if (failed === undefined) return outcomes.flatMap(({ sandbox }) => sandbox?.view() ?? []);
-    await Promise.all(
-      outcomes.flatMap(({ sandbox }) => (sandbox === undefined ? [] : [this.#remove(sandbox)])),
-    );
-    throw failed.error;
+    const sandboxes = await this.#starts.all(request.snapshot_tag, request.n, options);
+    return sandboxes.map((sandbox) => sandbox.view());
   }
 
   async removeSandbox(id: string): Promise<void> {
@@ -183,7 +181,7 @@ export class LocalHost implements Host {
   async fork(id: string, request: ForkRequest): Promise<ForkResult> {
     termsOf(request);
     const { tag, pause_ms: pauseMs } = await this.#branch(this.#context.sandboxes.get(id), request, true);
-    const outcomes = await this.#spawnAll(tag, request.count, { lifetime: () => termsOf(request) });
+    const outcomes = await this.#starts.each(tag, request.count, { lifetime: () => termsOf(request) });
     return {
       snapshot: wireSnapshot(this.#context.store.get(tag)),
       pause_ms: pauseMs ?? 0,
@@ -206,11 +204,11 @@ export class LocalHost implements Host {
     for (const { state } of this.#context.sandboxes.list()) sandboxes[state] = (sandboxes[state] ?? 0) + 1;
     const snapshots: Partial<Record<SnapshotStatus, number>> = {};
     for (const { status } of this.#context.store.list()) snapshots[status] = (snapshots[status] ?? 0) + 1;
-    return { sandboxes, snapshots, branchesInFlight: this.#branches.count, hotBytes: 0, durableBytes: 0 };
+    return { sandboxes, snapshots, branchesInFlight: this.#branches.count, ...this.#hotTier.bytes };
   }
 
   async close(): Promise<void> {
-    await this.#housekeeping.stop();
+    await Promise.all([this.#starts.stop(), this.#housekeeping.stop(), this.#hotTier.stop()]);
     await this.#branches.settled();
     await Promise.all(this.#context.sandboxes.list().map((sandbox) => sandbox.release()));
     await this.#context.store.close();
@@ -239,32 +237,8 @@ export class LocalHost implements Host {
     await sandbox.remove();
     this.#context.sandboxes.delete(sandbox.id);
   }
-
-  /** Starts `count` children of one snapshot; one outcome for each, in any mix. */
-  async #spawnAll(tag: string, count: number, options: ChildOptions): Promise<SpawnOutcome[]> {
-    const attempt = { operation: 'start a child' };
-    const lease = await catalogued(attempt, () => this.#context.store.acquire(tag, 'a spawn under way'));
-    try {
-      checkCompatible(this.#context, lease.manifest);
-      return await Promise.all(
-        Array.from({ length: count }, () => this.#starts(() => this.#spawnOne(lease, options))),
-      );
-    } finally {
-      lease.release();
-    }
-  }
-
-  async #spawnOne(lease: Lease, options: ChildOptions): Promise<SpawnOutcome> {
-    try {
-      const sandbox = await spawnChild(this.#context, lease, options);
-      this.#context.sandboxes.add(sandbox);
-      return { sandbox };
-    } catch (cause) {
-      const error = toCatalogue(cause, { operation: 'start a child' });
-      this.#context.log('warn', 'sandbox.not-started', { tag: lease.manifest.tag, err: cause });
-      return { error };
-    }
-  }
 }
 
-type SpawnOutcome = { sandbox: Sandbox; error?: undefined } | { sandbox?: undefined; error: unknown };
+function anyOf(closing: AbortSignal, signal: AbortSignal | undefined): AbortSignal {
+  return signal === undefined ? closing : AbortSignal.any([closing, signal]);
+}

@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ResourceStack } from '../base/index.js';
 import { openStore } from '../store/index.js';
 import { probeQemu } from '../vmm/index.js';
+import { Admission } from './admission.js';
 import { adoptSandboxes } from './adopt.js';
 import type { HostContext, HostLog } from './context.js';
 import type { Host } from './host.js';
@@ -20,6 +21,10 @@ export interface HostOptions {
   readonly maxConcurrentBranches: number;
   /** What all snapshots together may take on disk. */
   readonly diskQuotaBytes?: number | undefined;
+  /** What all memory layers together may take in the hot tier; default half of its file system. */
+  readonly hotBudgetBytes?: number | undefined;
+  /** Memory no sandbox is started into. */
+  readonly memoryReserveBytes?: number | undefined;
   readonly log: HostLog;
 }
 
@@ -28,12 +33,19 @@ const PAGER_LIBRARY = fileURLToPath(new URL('../../../native/pager/build/libpage
 
 /** Throws QemuUnusable, or what the store says of its folders. */
 export async function openHost(options: HostOptions): Promise<Host> {
-  const { stateDir, hotDir, cacheDir, log, maxConcurrentBranches, diskQuotaBytes } = options;
+  const { stateDir, hotDir, cacheDir, log, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
   await using undo = new ResourceStack();
   const qemu = await probeQemu();
   let makeDurableRoom = (): Promise<unknown> => Promise.resolve();
   const store = undo.use(
-    await openStore({ stateDir, hotDir, log, diskQuotaBytes, makeDurableRoom: () => makeDurableRoom() }),
+    await openStore({
+      stateDir,
+      hotDir,
+      log,
+      diskQuotaBytes,
+      ...(hotBudgetBytes === undefined ? {} : { hotBudgetBytes }),
+      makeDurableRoom: () => makeDurableRoom(),
+    }),
   );
   const context: HostContext = {
     tiers: { stateDir, hotDir },
@@ -42,6 +54,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
     vmHost: { qemu, pagerLibrary: PAGER_LIBRARY },
     overlays: new OverlayTemplates(join(stateDir, 'overlays')),
     sandboxes: new SandboxRegistry(),
+    admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
     log,
   };
   await adoptSandboxes(context);

@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Admission, bootBytes, childBytes } from './admission.js';
+
+const MIB = 1024 * 1024;
+const withRoom = (bytes: number, reserveBytes = 0): Admission =>
+  new Admission({ reserveBytes, availableBytes: () => Promise.resolve(bytes) });
+
+describe('Admission', () => {
+  it('admits all or none', async () => {
+    const admission = withRoom(1000);
+    await assert.rejects(admission.admit(300, 4), (error: unknown) => {
+      const { code, details } = error as { code: string; details: unknown };
+      assert.equal(code, 'no_memory');
+      assert.deepEqual(details, { needed_bytes: 1200, available_bytes: 1000 });
+      return true;
+    });
+    assert.equal((await admission.admit(300, 3)).length, 3);
+  });
+
+  it('counts what was promised to others until it is released, once', async () => {
+    const admission = withRoom(1000);
+    const [first, second] = await admission.admit(400, 2);
+    assert(first && second);
+    await assert.rejects(admission.admit(400, 1));
+    first.release();
+    first.release();
+    await admission.admit(400, 1);
+    await assert.rejects(admission.admit(400, 1));
+  });
+
+  it('gives the last room to one of two callers', async () => {
+    const admission = withRoom(1000);
+    const outcomes = await Promise.allSettled([admission.admit(600, 1), admission.admit(600, 1)]);
+    assert.deepEqual(outcomes.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
+  });
+
+  it('admits some and says why not all', async () => {
+    const { tickets, refusal } = await withRoom(1000, 100).admitSome(400, 5);
+    assert.equal(tickets.length, 2);
+    assert.equal(refusal?.code, 'no_memory');
+  });
+
+  it('refuses everything when the reserve is not there', async () => {
+    await assert.rejects(withRoom(100, 200).admit(1, 1), { code: 'no_memory' });
+  });
+});
+
+describe('childBytes()', () => {
+  it('is the VMM and a share of RAM, and never more than the limit', () => {
+    assert.equal(childBytes(1536), (120 + 48) * MIB);
+    assert.equal(childBytes(1536, 64), 64 * MIB);
+    assert.equal(bootBytes(1536), (120 + 1536) * MIB);
+  });
+});
