@@ -6,7 +6,7 @@
  */
 import { lstat, mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode, failpoint } from '../base/index.js';
+import { errorCode, failpoint, fsyncPath } from '../base/index.js';
 import { StoredEntry } from './catalog.js';
 import { removeAll, type StoreContext } from './context.js';
 import { StoreTooNew } from './errors.js';
@@ -27,6 +27,8 @@ interface Scan {
 /** Fills the catalog; returns the snapshots that still have to be persisted. Throws StoreTooNew with nothing changed. */
 export async function recover(context: StoreContext): Promise<StoredEntry[]> {
   const { catalog, durable, hot } = context;
+  // A daemon killed between a rename and its fsync: what is called durable from here on must be.
+  await fsyncPath(durable.snapshots);
   const durableScan = await scan(durable);
   const hotScan = await scan(hot);
   await failpoint('recover.scanned');

@@ -68,7 +68,7 @@ async function removeStored(context: StoreContext, entry: StoredEntry): Promise<
   await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomed.hot));
   entry.hot = false;
   await failpoint('delete.hot-renamed');
-  if (entry.durable) await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
+  await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
   // It is gone now, whatever happens to the rest: what an error leaves behind has a temporary name.
   context.catalog.remove(entry.tag);
   await failpoint('delete.renamed');

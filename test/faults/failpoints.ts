@@ -1,0 +1,114 @@
+/**
+ * Which failpoint is tested how. An architecture test compares the names here with those in src/.
+ *
+ * A case of the store names an operation of `store-world.ts` and, after a colon, which passage of the place it is about. A case of
+ * the host names one of `host-operations.ts`.
+ */
+
+/** How one place is reached. */
+export interface FailpointCase {
+  readonly operation: string;
+  readonly count: number;
+}
+
+/** Places where nothing can fail but the process: what follows is a change in memory. */
+export const KILL_ONLY: readonly string[] = ['publish.renamed', 'load.renamed'];
+
+const store: Readonly<Record<string, string>> = {
+  'draft.reserved': 'capture',
+  'draft.staged': 'capture',
+  'draft.layers-linked': 'capture',
+  'draft.disks-linked': 'capture',
+  'draft.announced': 'capture',
+  'file.written': 'capture abandon:2',
+  'file.renamed': 'capture abandon:2',
+  'publish.sealed': 'capture',
+  'manifest.unsigned': 'capture capture:2 load',
+  'publish.described': 'capture compact',
+  'publish.disk-renamed': 'capture compact',
+  'publish.renamed': 'capture compact',
+  'persist.started': 'capture restart',
+  'persist.cleared': 'capture restart',
+  'copy.chunk': 'capture capture:2 capture:3 load load:2 load:3 restart',
+  'copy.write': 'capture capture:2 capture:3 load load:2 load:3',
+  'copy.filled': 'capture capture:2 capture:3 load load:2 load:3',
+  'persist.layers-copied': 'capture',
+  'persist.disks-copied': 'capture restart',
+  'persist.vmstate-copied': 'capture',
+  'persist.described': 'capture',
+  'persist.synced': 'capture',
+  'persist.renamed': 'capture compact restart',
+  'persist.rename-synced': 'capture',
+  'persist.tail-removed': 'capture restart',
+  'abandon.removed': 'abandon',
+  'delete.begun': 'delete',
+  'delete.hot-renamed': 'delete',
+  'delete.renamed': 'delete',
+  'delete.synced': 'delete',
+  'delete.unlinked': 'delete',
+  'evict.renamed': 'evict evict:2 evict:3',
+  'load.staged': 'load',
+  'load.layer-read': 'load load:2',
+  'load.layers-loaded': 'load',
+  'load.vmstate-loaded': 'load',
+  'load.described': 'load',
+  'load.renamed': 'load',
+  'compact.memory-written': 'compact',
+  'compact.disks-written': 'compact',
+  'quarantine.moved': 'quarantine',
+  'quarantine.hot-renamed': 'quarantine',
+  'recover.scanned': 'restart',
+  'recover.quarantined': 'restart',
+  'recover.cleaned': 'restart',
+};
+
+const host: Readonly<Record<string, string>> = {
+  'branch.drafted': 'branch switch',
+  'branch.overlay-added': 'branch switch',
+  'branch.prepared': 'branch switch',
+  'branch.requested': 'branch switch',
+  'branch.running': 'branch switch',
+  'branch.captured': 'branch switch',
+  'branch.switch-noted': 'branch switch',
+  'branch.published': 'branch switch',
+  'branch.failed': 'broken-branch',
+  'branch.disk-corrected': 'broken-branch',
+  'record.changed': 'branch spawn spawn:2 adopt',
+  'record.written': 'branch spawn spawn:2 adopt',
+  'spawn.folders-made': 'spawn',
+  'spawn.linked': 'spawn',
+  'spawn.overlay-made': 'spawn',
+  'spawn.recorded': 'spawn',
+  'spawn.started': 'spawn',
+  'spawn.mapped': 'spawn',
+  'spawn.loaded': 'spawn',
+  'spawn.running': 'spawn',
+  'spawn.identified': 'spawn',
+  'spawn.owned': 'spawn',
+  'remove.forgotten': 'remove',
+  'remove.killed': 'remove',
+  'remove.hot-removed': 'remove',
+  'adopt.read': 'adopt',
+  'adopt.orphans-killed': 'adopt',
+  'adopt.connected': 'adopt',
+  'adopt.reconciled': 'adopt',
+  'adopt.noted': 'adopt',
+  'adopt.reaped': 'adopt-dead',
+  'adopt.freed': 'adopt-dead',
+};
+
+const parse = (table: Readonly<Record<string, string>>): ReadonlyMap<string, readonly FailpointCase[]> =>
+  new Map(
+    Object.entries(table).map(([name, cases]) => [
+      name,
+      cases.split(' ').map((each) => {
+        const [operation = '', count = '1'] = each.split(':');
+        return { operation, count: Number(count) };
+      }),
+    ]),
+  );
+
+/** Places in the store, tried without a VM. */
+export const STORE_FAILPOINTS = parse(store);
+/** Places in the host, tried with real VMs. */
+export const HOST_FAILPOINTS = parse(host);

@@ -1,0 +1,21 @@
+/**
+ * A process that does one operation on a store and is killed at a failpoint, or ends:
+ * `node interrupted-store.js '{"stateDir", "hotDir", "operation", "failpoints"}'`. Prints `done` if nothing killed it.
+ */
+import { armFailpoints } from '../../src/base/index.js';
+import { OPERATIONS, openIn } from './store-world.js';
+
+const { stateDir, hotDir, operation, failpoints } = JSON.parse(process.argv[2] ?? '') as Record<
+  'stateDir' | 'hotDir' | 'operation' | 'failpoints',
+  string
+>;
+const dirs = { stateDir, hotDir };
+const { prepare, run } = OPERATIONS[operation] ?? {};
+if (run === undefined) throw new TypeError(`No operation ${operation}`);
+if (prepare === undefined) armFailpoints(failpoints);
+const store = await openIn(dirs);
+await prepare?.(dirs, store);
+if (prepare !== undefined) armFailpoints(failpoints);
+await run(dirs, store);
+process.stdout.write('done');
+await store.close();

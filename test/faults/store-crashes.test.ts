@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
+import { KILL_ONLY, STORE_FAILPOINTS } from './failpoints.js';
+import { checkOpenStore, checkStore, makeWorld, openIn, OPERATIONS, type StoreDirs } from './store-world.js';
+
+const CHILD = fileURLToPath(new URL('interrupted-store.js', import.meta.url));
+const CHILD_DEADLINE_MS = 60_000;
+
+interface Case {
+  readonly place: string;
+  readonly operation: string;
+  readonly count: number;
+}
+
+const CASES: readonly Case[] = [...STORE_FAILPOINTS].flatMap(([place, cases]) =>
+  cases.map((each) => ({ place, ...each })),
+);
+const nameOf = ({ place, operation, count }: Case): string =>
+  `${place} in ${operation}${count === 1 ? '' : `, passage ${count}`}`;
+
+describe('a store that is interrupted', () => {
+  let template: StoreDirs;
+  let dirs: StoreDirs;
+  let kept: string[] = [];
+  let [kills, faults] = [0, 0];
+
+  const freshDirs = async (): Promise<StoreDirs> => {
+    const made = {
+      stateDir: await mkdtemp(join(tmpdir(), 'bough-crash-')),
+      hotDir: await mkdtemp('/dev/shm/bough-crash-'),
+    };
+    kept = [...kept, made.stateDir, made.hotDir];
+    return made;
+  };
+  const remove = async (): Promise<void> => {
+    for (const folder of kept.splice(0)) await rm(folder, { recursive: true, force: true });
+  };
+
+  before(async () => {
+    template = await freshDirs();
+    await makeWorld(template);
+    kept = [];
+  });
+  afterEach(async () => {
+    disarmFailpoints();
+    await remove();
+  });
+  after(async () => {
+    kept = [template.stateDir, template.hotDir];
+    await remove();
+    console.log(`# store: ${kills} kills survived, ${faults} other faults, none lost`);
+  });
+
+  /** A copy of the world, made ready for the operation. */
+  const world = async (operation: string): Promise<void> => {
+    dirs = await freshDirs();
+    await cp(template.stateDir, dirs.stateDir, { recursive: true });
+    await OPERATIONS[operation]?.before?.(dirs);
+  };
+
+  for (const each of CASES.filter(({ place }) => place !== 'copy.write')) {
+    it(`killed at ${nameOf(each)} loses nothing and leaves nothing`, async () => {
+      await world(each.operation);
+      const { signal, output } = await runChild(dirs, each.operation, `${each.place}:${each.count}=abort`);
+      assert.deepEqual({ signal, output }, { signal: 'SIGKILL', output: '' }, 'the place was not reached');
+      kills += 1;
+      await checkStore(dirs, each.operation);
+    });
+  }
+
+  const errors = CASES.filter(
+    ({ place, operation }) =>
+      !KILL_ONLY.includes(place) && place !== 'copy.write' && OPERATIONS[operation]?.prepare !== undefined,
+  );
+  for (const code of ['ENOSPC', 'EIO']) {
+    for (const each of errors) {
+      it(`${code} at ${nameOf(each)} fails the operation and nothing else`, async () => {
+        await world(each.operation);
+        const store = await openIn(dirs);
+        try {
+          await OPERATIONS[each.operation]?.prepare?.(dirs, store);
+          armFailpoints(`${each.place}:${each.count}=errno:${code}`);
+          await OPERATIONS[each.operation]?.run(dirs, store).catch(() => undefined);
+          assert.deepEqual(firedFailpoints(), [each.place], 'the place was not reached');
+          disarmFailpoints();
+          faults += 1;
+          await checkOpenStore(dirs, store, each.operation);
+        } finally {
+          await store.close();
+        }
+        await checkStore(dirs, each.operation);
+      });
+    }
+  }
+
+  for (const each of CASES.filter(({ place }) => place === 'copy.write')) {
+    it(`a short write at ${nameOf(each)} is completed`, async () => {
+      await world(each.operation);
+      const store = await openIn(dirs);
+      try {
+        await OPERATIONS[each.operation]?.prepare?.(dirs, store);
+        armFailpoints(`${each.place}:${each.count}=short`);
+        await OPERATIONS[each.operation]?.run(dirs, store);
+        assert.deepEqual(firedFailpoints(), [each.place], 'the place was not reached');
+        faults += 1;
+      } finally {
+        await store.close();
+      }
+      await checkStore(dirs, each.operation);
+    });
+  }
+});
+
+async function runChild(
+  dirs: StoreDirs,
+  operation: string,
+  failpoints: string,
+): Promise<{ signal: NodeJS.Signals | null; output: string }> {
+  const child = spawn(process.execPath, [CHILD, JSON.stringify({ ...dirs, operation, failpoints })], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    timeout: CHILD_DEADLINE_MS,
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (output += text));
+  await once(child, 'close');
+  return { signal: child.signalCode, output };
+}
