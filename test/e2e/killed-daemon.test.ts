@@ -27,7 +27,7 @@ describe('a daemon killed in the middle of a branch', { timeout: 240_000 }, () =
     const { id } = await lab.spawn();
     const { pid } = await lab.client.sandboxes.get(id);
     await startLedger(lab.guest(id), 16);
-    await lab.guest(id).python('memory = bytearray(b"x") * (200 << 20)');
+    await lab.guest(id).python('memory = bytearray(b"x") * (100 << 20)');
     await startPulse(lab.guest(id));
 
     const survived: string[] = [];

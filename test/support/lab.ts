@@ -65,9 +65,16 @@ export class Lab {
   }
 
   /** Branches and returns the tag. */
-  async branch(guest: Guest, how: { mode?: BranchMode; wait?: BranchWait; tag?: string } = {}): Promise<string> {
+  async branch(
+    guest: Guest,
+    how: { mode?: BranchMode; wait?: BranchWait; tag?: string } = {},
+  ): Promise<string> {
     const { mode = 'live', wait = true, tag } = how;
-    const { snapshot } = await this.host.branch(guest.id, { mode, wait, ...(tag === undefined ? {} : { tag }) });
+    const { snapshot } = await this.host.branch(guest.id, {
+      mode,
+      wait,
+      ...(tag === undefined ? {} : { tag }),
+    });
     return snapshot.tag;
   }
 
@@ -93,7 +100,9 @@ export class Lab {
     const shown = [...sandboxes, ...tags];
     const belongs = (line: string): boolean =>
       line.startsWith('process ') || shown.some((name) => line.endsWith(name) || line.includes(`${name}/`));
-    return (await inventory(this.folders, this.#keptTags)).filter((line) => !this.#before.includes(line) && !belongs(line));
+    return (await inventory(this.folders, this.#keptTags)).filter(
+      (line) => !this.#before.includes(line) && !belongs(line),
+    );
   }
 
   /** Removes what a test made, and checks that nothing else is left. */

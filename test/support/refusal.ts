@@ -16,11 +16,13 @@ export async function refusal(call: Promise<unknown>): Promise<Refusal> {
     () => assert.fail('the call was not refused'),
     (reason: unknown) => reason,
   );
-  if (error instanceof BoughError || error instanceof BoughApiError) {
-    const { code, status, message, details = {} } = error;
-    return { code, status, message, details };
-  }
+  if (error instanceof BoughError) return told(error);
+  if (error instanceof BoughApiError) return told(error);
   throw error;
+}
+
+function told({ code, status, message, details = {} }: BoughError | BoughApiError): Refusal {
+  return { code, status, message, details };
 }
 
 /** Fails unless the call is refused with that code and status. */

@@ -61,7 +61,10 @@ describe('branch() of a source that does not hold still', { timeout: 180_000 }, 
 
     const pulse = await readPulse(source);
     assert(pulse.beats > beats);
-    assert(snapshot.pause_ms !== undefined && snapshot.pause_ms < STALL_MS / 20, `${snapshot.pause_ms ?? '?'} ms`);
+    assert(
+      snapshot.pause_ms !== undefined && snapshot.pause_ms < STALL_MS / 20,
+      `${snapshot.pause_ms ?? '?'} ms`,
+    );
     assert(
       pulse.longestGapMs < STALL_MS / 4,
       `longest gap ${pulse.longestGapMs} ms, ${usualGapMs} ms before`,

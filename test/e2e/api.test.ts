@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { DaemonLab } from '../support/daemon-lab.js';
+import { refusedWith } from '../support/refusal.js';
+import { TEMPLATE_TAG } from '../support/test-host.js';
+
+/** Whether a process is there. */
+const isAlive = (pid: number | null): boolean => existsSync(`/proc/${pid ?? 'none'}`);
+
+describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
+  let lab: DaemonLab;
+  before(async () => {
+    lab = await DaemonLab.open('api');
+  });
+  afterEach(() => lab.clean());
+  after(() => lab.close());
+
+  const request = async (
+    method: string,
+    path: string,
+    body?: string,
+  ): Promise<{ status: number; json: Record<string, unknown> }> => {
+    const response = await fetch(`${lab.url}${path}`, {
+      method,
+      ...(body === undefined ? {} : { body }),
+      headers: { 'content-type': 'application/json' },
+    });
+    const text = await response.text();
+    return {
+      status: response.status,
+      json: (text === '' ? {} : JSON.parse(text)) as Record<string, unknown>,
+    };
+  };
+
+  it('tells of itself: health, version, metrics', async () => {
+    assert.deepEqual(await lab.client.healthz(), { ok: true });
+    assert.equal((await lab.client.version()).api, 'v1');
+    const source = await lab.spawn();
+    await lab.branch(source);
+    const metrics = await lab.client.metrics();
+    assert.match(metrics, /^bough_sandboxes\{state="running"\} 1$/m);
+    assert.match(metrics, /^bough_branch_pause_seconds_count\{mode="live"\} 1$/m);
+  });
+
+  it('starts n sandboxes, runs programs and expressions in them, pings them, and ends them for good', async () => {
+    const sandboxes = await lab.client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3, name: 'trio' });
+    assert.equal(sandboxes.length, 3);
+    const [first] = sandboxes;
+    assert(first);
+    const { id } = first;
+    const run = { args: ['sh', '-c', 'cat; echo $WHO >&2; exit 7'], stdin: 'in', env: { WHO: 'me' } };
+    assert.deepEqual(await lab.client.sandboxes.exec(id, run), {
+      stdout: 'in',
+      stderr: 'me\n',
+      exit_code: 7,
+    });
+    assert.equal((await lab.client.sandboxes.eval(id, { code: 'numpy.arange(4).sum().item()' })).result, '6');
+    assert.match((await lab.client.sandboxes.eval(id, { code: '1 / 0' })).error ?? '', /ZeroDivisionError/);
+    const ping = await request('POST', `/v1/sandboxes/${id}/ping`, '');
+    assert.deepEqual([ping.status, ping.json['pong']], [200, true]);
+
+    const listed = await lab.client.sandboxes.list();
+    assert.deepEqual(
+      listed.map((sandbox) => sandbox.id).sort(),
+      sandboxes.map((sandbox) => sandbox.id).sort(),
+    );
+    assert.equal((await lab.client.sandboxes.get(id)).name, 'trio');
+    for (const sandbox of sandboxes) {
+      assert(isAlive(sandbox.pid));
+      assert.equal((await request('DELETE', `/v1/sandboxes/${sandbox.id}`, '')).status, 204);
+      assert(!isAlive(sandbox.pid));
+      await refusedWith('sandbox_not_found', 404, lab.client.sandboxes.get(sandbox.id));
+    }
+  });
+
+  it('answers a branch when asked to: when the source runs, when it is ready, when it is durable', async () => {
+    const source = await lab.spawn();
+    await source.python('memory = bytearray(b"x") * (100 << 20)');
+    const path = `/v1/sandboxes/${source.id}/branch`;
+    const early = await request('POST', path, '{"tag": "early", "wait": false}');
+    assert.deepEqual([early.status, early.json['tag']], [202, 'early']);
+    assert(Number(early.json['pause_ms']) > 0);
+    await lab.listed('early', 'ready');
+
+    const ready = await request('POST', path, '{"tag": "ready", "live": true, "measure_diff": true}');
+    assert.deepEqual([ready.status, ready.json['status']], [201, 'ready']);
+    const durable = await request('POST', path, '{"tag": "durable", "wait": "durable"}');
+    assert.deepEqual([durable.status, durable.json['durable']], [201, true]);
+    const diff = await request('POST', path, `{"diff": true, "parent_tag": "${TEMPLATE_TAG}"}`);
+    assert.deepEqual([diff.status, diff.json['mode']], [201, 'diff']);
+
+    const sandbox = await lab.client.sandboxes.get(source.id);
+    assert.deepEqual([sandbox.has_branched, sandbox.branch_count], [true, 4]);
+    assert(existsSync(sandbox.last_branch_memory_path ?? ''));
+    const child = await lab.spawn('early');
+    assert.equal(await child.python('len(memory)'), String(100 << 20));
+  });
+
+  it('forks: a snapshot and its children in one call', async () => {
+    const source = await lab.spawn();
+    await source.python('answer = 42');
+    const { snapshot, pause_ms, children } = await lab.client.sandboxes.fork(source.id, {
+      count: 2,
+      tag: 'fork',
+    });
+    assert.deepEqual([snapshot.tag, snapshot.status, children.length], ['fork', 'ready', 2]);
+    assert(pause_ms > 0);
+    for (const child of children) {
+      assert('sandbox' in child);
+      assert.equal(child.sandbox.parent, source.id);
+      assert.equal(await lab.guest(child.sandbox.id).python('answer'), '42');
+    }
+  });
+
+  it('tells a snapshot, its sizes and its lineage, folds it, and deletes it when nobody needs it', async () => {
+    const source = await lab.spawn();
+    await source.python('answer = 42');
+    const first = await lab.branch(source, { tag: 'first' });
+    const child = await lab.spawn(first);
+    await lab.branch(child, { tag: 'second' });
+
+    assert.equal((await lab.client.snapshots.get('second')).branched_from, child.id);
+    const info = await lab.client.snapshots.info('second');
+    assert.deepEqual(info.ancestors, [TEMPLATE_TAG, 'first']);
+    assert(info.memory_physical_bytes < info.memory_logical_bytes && info.vmstate_bytes > 0);
+    assert.deepEqual((await lab.client.snapshots.info('first')).dependents, ['second']);
+
+    const flat = await request('POST', '/v1/snapshots/second/compact', '{"to": "flat"}');
+    assert.deepEqual([flat.status, flat.json['tag']], [200, 'flat']);
+    assert.deepEqual((await lab.client.snapshots.info('flat')).ancestors, []);
+    assert.equal(await (await lab.spawn('flat')).python('answer'), '42');
+
+    const inUse = await refusedWith('snapshot_in_use', 409, lab.client.snapshots.delete('first'));
+    assert.deepEqual(inUse.details['snapshots'], ['second']);
+    assert.deepEqual(inUse.details['sandboxes'], [child.id]);
+    await lab.client.sandboxes.delete(child.id);
+    await lab.client.snapshots.delete('first', { cascade: true });
+    await refusedWith('snapshot_not_found', 404, lab.client.snapshots.get('second'));
+  });
+
+  it('refuses what it cannot read, with a sentence and a code', async () => {
+    const source = await lab.spawn();
+    const branch = `/v1/sandboxes/${source.id}/branch`;
+    const refusals: [method: string, path: string, body: string, status: number, code: string][] = [
+      ['POST', branch, '{', 400, 'malformed_json'],
+      ['POST', branch, '{"tag": "not a tag"}', 400, 'invalid_request'],
+      ['POST', branch, '{"mode": "fast"}', 400, 'invalid_request'],
+      ['POST', branch, '{"mode": "diff", "live": true}', 400, 'invalid_request'],
+      ['POST', branch, '{"mode": "full", "wait": false}', 400, 'invalid_request'],
+      ['POST', branch, '{"diff": true, "parent_tag": "other"}', 400, 'invalid_request'],
+      ['POST', branch, `{"tag": "${TEMPLATE_TAG}"}`, 409, 'tag_exists'],
+      ['POST', '/v1/snapshots', `{"tag": "${TEMPLATE_TAG}", "image": "python-numpy"}`, 400, 'tag_exists'],
+      ['POST', '/v1/snapshots', '{"tag": "x", "image": "absent"}', 404, 'image_not_found'],
+      ['POST', '/v1/sandboxes', '{"snapshot_tag": "absent"}', 404, 'snapshot_not_found'],
+      ['POST', '/v1/sandboxes', '{"snapshot_tag": 5}', 400, 'invalid_request'],
+      ['POST', '/v1/sandboxes/nobody/branch', '{}', 404, 'sandbox_not_found'],
+      ['DELETE', `/v1/snapshots/${TEMPLATE_TAG}?cascade=true&force=true`, '', 400, 'invalid_request'],
+      ['GET', '/v1/nothing', '', 404, 'route_not_found'],
+    ];
+    for (const [method, path, body, status, code] of refusals) {
+      const answer = await request(method, path, ...(method === 'GET' ? [] : [body]));
+      assert.deepEqual([answer.status, answer.json['code']], [status, code], `${method} ${path} ${body}`);
+      assert.equal(typeof answer.json['error'], 'string');
+    }
+    assert.equal(await source.python('6 * 7'), '42');
+    assert.deepEqual(await lab.leftovers(), []);
+  });
+});

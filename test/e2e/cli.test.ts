@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import type { ForkResult, Sandbox, Snapshot } from '../../src/contract/index.js';
+import { runCli, type CliRun } from '../support/cli-run.js';
+import { DaemonLab } from '../support/daemon-lab.js';
+import { TEMPLATE_TAG } from '../support/test-host.js';
+
+describe('bough, the command, with a real daemon', { timeout: 180_000 }, () => {
+  let lab: DaemonLab;
+  before(async () => {
+    lab = await DaemonLab.open('cli');
+  });
+  afterEach(() => lab.clean());
+  after(() => lab.close());
+
+  const bough = (args: string[], input = ''): Promise<CliRun> => runCli(args, { url: lab.url, input });
+  /** What a command that must succeed printed. */
+  const printed = async (...args: string[]): Promise<string> => {
+    const { stdout, stderr, status } = await bough(args);
+    assert.equal(status, 0, stderr);
+    return stdout;
+  };
+  const json = async <T>(...args: string[]): Promise<T> =>
+    JSON.parse(await printed(...args, '-o', 'json')) as T;
+
+  it('spawns, branches and forks, and prints what scripts need: ids and tags', async () => {
+    const id = (await printed('spawn', '--tag', TEMPLATE_TAG, '--name', 'source')).trim();
+    assert.match(await printed('ls'), new RegExp(`${id}.*source.*running`));
+    assert.equal(await printed('eval', id, '6 * 7'), '42\n');
+    assert.equal(await printed('branch', id, '--tag', 'point', '--wait', 'durable'), 'point\n');
+    assert.match(await printed('snapshots'), /point +durable +live/);
+    const children = (await printed('fork', id, '--count', '2', '--tag', 'forked')).trim().split('\n');
+    assert.deepEqual(
+      (await json<Sandbox[]>('ls')).map((sandbox) => sandbox.id).sort(),
+      [id, ...children].sort(),
+    );
+    assert.match(await printed('snapshot', 'info', 'point'), new RegExp(`ancestors +.*${TEMPLATE_TAG}`));
+    await printed('rm', id, ...children);
+    await printed('rm', '--snapshot', 'point', 'forked');
+    assert.deepEqual(await json('ls'), []);
+  });
+
+  it('prints with -o json what the API answered', async () => {
+    const [sandbox] = await json<Sandbox[]>('spawn', '--tag', TEMPLATE_TAG);
+    assert(sandbox);
+    const snapshot = await json<Snapshot>('branch', sandbox.id, '--mode', 'diff');
+    assert.deepEqual([snapshot.mode, snapshot.branched_from], ['diff', sandbox.id]);
+    const fork = await json<ForkResult>('fork', sandbox.id);
+    assert.equal(fork.children.length, 1);
+    const snapshots = await json<Snapshot[]>('snapshots');
+    assert.deepEqual(
+      snapshots.map(({ tag }) => tag).sort(),
+      [TEMPLATE_TAG, snapshot.tag, fork.snapshot.tag].sort(),
+    );
+    const flat = await json<Snapshot>('snapshot', 'compact', snapshot.tag, '--to', 'flat');
+    assert.equal(flat.tag, 'flat');
+  });
+
+  it('exec passes on input, output and status as they are', async () => {
+    const { id } = await lab.spawn();
+    const script = 'cat; printf "a\\tb"; printf oops >&2; exit 9';
+    const run = await bough(['exec', '-i', id, '--', 'sh', '-c', script], 'in\n');
+    assert.deepEqual(run, { stdout: 'in\na\tb', stderr: 'oops', status: 9 });
+  });
+
+  it('ends with 1 when refused, 2 when misused, 3 when no daemon answers', async () => {
+    const refused = await bough(['spawn', '--tag', 'absent']);
+    assert.deepEqual([refused.status, refused.stdout], [1, '']);
+    assert.match(refused.stderr, /^error: No snapshot is named "absent"\nhint: /);
+    assert.equal((await bough(['spawn'])).status, 2);
+    assert.equal((await bough(['branch', 'x', '--mode', 'fast'])).status, 2);
+    const nobody = await runCli(['ls'], { url: 'http://127.0.0.1:9' });
+    assert.equal(nobody.status, 3);
+    assert.match(nobody.stderr, /hint: start the daemon/);
+  });
+});

@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { rm } from 'node:fs/promises';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { sleep } from '../../src/base/index.js';
+import { DaemonLab } from '../support/daemon-lab.js';
+import { vmProcesses } from '../support/leftovers.js';
+import { readPulse, startPulse } from '../support/pulse.js';
+import { TEMPLATE_TAG } from '../support/test-host.js';
+
+describe('a daemon that comes back', { timeout: 180_000 }, () => {
+  let lab: DaemonLab;
+  before(async () => {
+    lab = await DaemonLab.open('restart');
+  });
+  afterEach(() => lab.clean());
+  after(() => lab.close());
+
+  it('stopped by SIGTERM, leaves its sandboxes running and adopts them', async () => {
+    const { id } = await lab.spawn();
+    await startPulse(lab.guest(id));
+    await lab.branch(lab.guest(id), { tag: 'before' });
+    const known = await lab.client.sandboxes.get(id);
+    const { beats } = await readPulse(lab.guest(id));
+
+    await lab.stop();
+    assert.deepEqual(
+      (await vmProcesses(lab.folders.hotDir)).map(({ pid }) => pid),
+      [known.pid],
+    );
+    await sleep(500);
+    await lab.start();
+
+    assert.deepEqual(await lab.client.sandboxes.get(id), known);
+    assert((await readPulse(lab.guest(id))).beats > beats);
+    assert.equal((await lab.client.snapshots.get('before')).status, 'ready');
+    await lab.branch(lab.guest(id), { tag: 'after' });
+    for (const tag of ['before', 'after']) assert.equal(await (await lab.spawn(tag)).python('6 * 7'), '42');
+  });
+
+  it('after a reboot of the machine, has every durable snapshot and loads it from disk', async () => {
+    const source = await lab.spawn();
+    await source.python('answer = 42');
+    await source.shell('echo kept > /root/note');
+    await lab.branch(source, { tag: 'kept', wait: 'durable' });
+
+    await lab.stop();
+    for (const { pid } of await vmProcesses(lab.folders.hotDir)) process.kill(pid, 'SIGKILL');
+    await rm(lab.folders.hotDir, { recursive: true });
+    await lab.start();
+
+    const snapshots = await lab.client.snapshots.list();
+    assert.deepEqual(
+      snapshots.map(({ tag, status, durable }) => [tag, status, durable]),
+      [
+        [TEMPLATE_TAG, 'ready', true],
+        ['kept', 'ready', true],
+      ],
+    );
+    for (const { state } of await lab.client.sandboxes.list()) assert.equal(state, 'failed');
+    const child = await lab.spawn('kept');
+    assert.equal(await child.python('answer'), '42');
+    assert.equal(await child.shell('cat /root/note'), 'kept');
+  });
+});
