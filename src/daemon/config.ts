@@ -32,6 +32,10 @@ export interface Config {
   readonly maxConcurrentBranches: number;
   /** What all snapshots together may take on disk. */
   readonly diskQuotaBytes: number | undefined;
+  /** What all memory layers together may take in the hot tier. */
+  readonly hotBudgetBytes: number | undefined;
+  /** Memory of this host that no sandbox is started into. */
+  readonly memoryReserveBytes: number | undefined;
 }
 
 export interface ListenAddress {
@@ -95,6 +99,18 @@ export const settings = {
     placeholder: 'size',
     summary: 'what all snapshots together may take on disk, such as 50G (default: what the disk holds)',
   },
+  hotBudget: {
+    flag: '--hot-budget',
+    env: 'BOUGH_HOT_BUDGET',
+    placeholder: 'size',
+    summary: 'memory layers kept in the hot store, such as 8G (default: half of its file system)',
+  },
+  memoryReserve: {
+    flag: '--memory-reserve',
+    env: 'BOUGH_MEMORY_RESERVE',
+    placeholder: 'size',
+    summary: 'memory of the host that no sandbox is started into (default 512M)',
+  },
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof settings;
@@ -135,6 +151,8 @@ const schemas = {
     .transform(Number)
     .pipe(z.int().min(1).max(1000, 'must be a whole number from 1 to 1000')),
   diskQuota: size.optional(),
+  hotBudget: size.optional(),
+  memoryReserve: size.optional(),
 } as const satisfies Record<SettingName, z.ZodType>;
 
 /**
@@ -171,6 +189,8 @@ export function loadConfig(
     logLevel: settle('logLevel', 'info'),
     maxConcurrentBranches: settle('maxConcurrentBranches', '4'),
     diskQuotaBytes: settle('diskQuota'),
+    hotBudgetBytes: settle('hotBudget'),
+    memoryReserveBytes: settle('memoryReserve'),
   };
 }
 

@@ -10,13 +10,11 @@ export type OpenHost = (config: Config, log: FastifyBaseLogger) => Promise<Host>
 
 /** Opens the host a configuration describes: locks its state directory, adopts and reaps what is left from before. */
 export const openConfiguredHost: OpenHost = async (config, log) => {
-  const { stateDir, hotDir, cacheDir, maxConcurrentBranches, diskQuotaBytes } = config;
+  const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
+  const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes } = config;
   return openHost({
-    stateDir,
-    hotDir,
-    cacheDir,
-    maxConcurrentBranches,
-    diskQuotaBytes,
+    ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
+    ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes },
     log: (level, event, facts) => log[level](facts, event),
   });
 };
