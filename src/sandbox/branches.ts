@@ -6,7 +6,7 @@ import { startBranch } from './branch.js';
 import type { HostContext } from './context.js';
 import { catalogued } from './failures.js';
 import { retentionOf } from './retention.js';
-import type { Sandbox } from './sandbox.js';
+import { BEING_REMOVED, type Sandbox } from './sandbox.js';
 
 export class Branches {
   readonly #context: HostContext;
@@ -33,7 +33,7 @@ export class Branches {
   ): Promise<SnapshotView> {
     if (this.#underWay.size >= this.#limit) throw new BoughError('too_many_branches', { limit: this.#limit });
     const attempt = { operation: 'branch the sandbox', sandboxId: sandbox.id };
-    return catalogued(attempt, async () => {
+    const branching = catalogued(attempt, async () => {
       const name = tag ?? madeUpTag(sandbox);
       const starting = startBranch(this.#context, sandbox, {
         mode,
@@ -50,6 +50,9 @@ export class Branches {
       const snapshot = await branch.ready;
       return wait === 'durable' ? this.#context.store.durable(name) : snapshot;
     });
+    return branching.catch((error: unknown) => {
+      throw explained(sandbox, error);
+    });
   }
 
   /** Resolves when none is under way. */
@@ -61,6 +64,16 @@ export class Branches {
     const ended = branch.catch(() => undefined).finally(() => this.#underWay.delete(ended));
     this.#underWay.add(ended);
   }
+}
+
+/** A source that ends takes its branch along in many ways; the caller is told the reason and not the way. */
+function explained(sandbox: Sandbox, cause: unknown): unknown {
+  if (sandbox.isBeingRemoved) {
+    return new BoughError('sandbox_not_running', { id: sandbox.id, state: BEING_REMOVED }, { cause });
+  }
+  const { failure } = sandbox.record;
+  if (failure === undefined || cause instanceof BoughError) return cause;
+  return new BoughError('source_died', { id: sandbox.id, reason: failure }, { cause });
 }
 
 /** A tag nobody has: what it is of, which sandbox, and chance. */

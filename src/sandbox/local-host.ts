@@ -27,7 +27,7 @@ import type {
   SpawnRequest,
   TimeoutRequest,
 } from '../contract/index.js';
-import { BoughError } from '../contract/index.js';
+import { BoughError, isBoughError } from '../contract/index.js';
 import { Branches } from './branches.js';
 import type { HostContext } from './context.js';
 import { createSnapshot } from './create-snapshot.js';
@@ -188,7 +188,7 @@ export class LocalHost implements Host {
       children: outcomes.map((outcome) => {
         if (outcome.sandbox !== undefined) return { sandbox: outcome.sandbox.view() };
         const { error } = outcome;
-        return error instanceof BoughError
+        return isBoughError(error)
           ? { error: error.message, code: error.code }
           : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };
       }),

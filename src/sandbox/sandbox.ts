@@ -21,7 +21,7 @@ import { writeRecord, type SandboxRecord } from './record.js';
 import type { Vm } from './vm.js';
 
 /** What a removed sandbox is called while its process is still ending. */
-const BEING_REMOVED = 'being removed';
+export const BEING_REMOVED = 'being removed';
 /** What a sandbox is called while its last snapshot is being taken. */
 const BEING_ENDED = 'at its end';
 const END_NOTED_DEADLINE_MS = 1_000;
