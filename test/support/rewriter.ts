@@ -1,7 +1,7 @@
 /**
- * A program in a guest that rewrites a lot of memory without end, faster than any copy: the source of residues too large
- * for a pause. Before each write it checks that the memory holds what the pass before wrote, so that a page of another
- * instant is found within one pass.
+ * A program in a guest that writes to every page of a lot of memory without end, faster than any copy: the source of residues
+ * too large for a pause. Before each write it checks that the word holds what was last written there, so that a page of another
+ * instant is found within two passes.
  */
 import { sleep } from '../../src/base/index.js';
 import type { Guest } from './guest.js';
@@ -9,15 +9,15 @@ import type { Guest } from './guest.js';
 const PROGRAM = `
 import os, sys
 import numpy as np
-memory = np.zeros((int(sys.argv[1]), 1 << 17), np.uint64)
-wrong = np.empty(1 << 17, bool)
+memory = np.zeros((int(sys.argv[1]), 256, 512), np.uint64)
+wrong = np.empty(256, bool)
 passes = errors = 0
 while True:
     passes += 1
-    for row in memory:
-        np.not_equal(row, passes - 1, out=wrong)
-        errors += bool(wrong.any())
-        row.fill(passes)
+    for words in memory[:, :, passes % 2 * 300]:
+        np.not_equal(words, max(passes - 2, 0), out=wrong)
+        errors += int(wrong.sum())
+        words.fill(passes)
     with open('/run/rewriter.new', 'w') as out:
         out.write(f'{passes} {errors}')
     os.replace('/run/rewriter.new', '/run/rewriter')
@@ -32,7 +32,7 @@ export async function startRewriter(guest: Guest, memoryMiB: number): Promise<vo
   await passOf(guest, 1);
 }
 
-/** Lets it make `passes` more passes from now on; how many MiB it found wrong since it began. */
+/** Lets it make `passes` more passes from now on; how many pages it found wrong since it began. */
 export async function errorsAfter(guest: Guest, passes: number): Promise<number> {
   // The pass under way was begun at an unknown place: it does not count.
   return passOf(guest, (await progress(guest)).passes + 1 + passes);

@@ -37,10 +37,10 @@ describe('branch() of a source that does not hold still', { timeout: 180_000 }, 
     );
     for (const tag of tags) {
       const child = await lab.spawn(tag);
-      assert.equal(await errorsAfter(child, 1), 0);
+      assert.equal(await errorsAfter(child, 2), 0);
       await lab.end(child);
     }
-    assert.equal(await errorsAfter(source, 1), 0);
+    assert.equal(await errorsAfter(source, 2), 0);
   });
 
   it('is not paused longer by a daemon whose event loop stands still', async () => {
