@@ -5,7 +5,7 @@
  * look like a newer version.
  */
 import { createHash } from 'node:crypto';
-import { open, readFile } from 'node:fs/promises';
+import { constants, open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { errorCode, failpoint } from '../base/index.js';
@@ -53,9 +53,10 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 
 async function readOr(path: string, missing: string): Promise<string> {
   try {
-    return await readFile(path, 'utf8');
+    return await readFile(path, { encoding: 'utf8', flag: constants.O_RDONLY | constants.O_NOFOLLOW });
   } catch (error) {
     if (errorCode(error) === 'ENOENT') throw new BadManifest(missing, { cause: error });
+    if (errorCode(error) === 'ELOOP') throw new BadManifest('is a symbolic link', { cause: error });
     throw error;
   }
 }

@@ -1,0 +1,74 @@
+/**
+ * A daemon whose failpoints a test arms while it runs: `bough serve` with a line to its parent.
+ * `node controlled-daemon.js '{"listen", "stateDir", …}'`, started with `fork`.
+ *
+ * The parent says `{arm}`, a text as `BOUGH_FAILPOINTS` takes it, or `{meet, count}`: the daemon then waits at that place, says
+ * `{met}`, and goes on when the parent says `{go}`. `{measure}` is answered with what the daemon takes.
+ */
+import { readdir } from 'node:fs/promises';
+import {
+  armFailpoint,
+  armFailpoints,
+  Deferred,
+  disarmFailpoints,
+  firedFailpoints,
+} from '../../src/base/index.js';
+import { runDaemon } from '../../src/daemon/main.js';
+
+/** What the parent says. */
+export interface Order {
+  readonly arm?: string;
+  readonly meet?: string;
+  readonly count?: number;
+  readonly go?: boolean;
+  readonly measure?: boolean;
+}
+
+/** What the daemon takes, with its garbage collected. */
+export interface DaemonUsage {
+  readonly heapBytes: number;
+  readonly residentBytes: number;
+  readonly fds: number;
+}
+
+/** What the daemon says. */
+export interface Answer {
+  /** Places that were armed until now and reached; also says that the order has been followed. */
+  readonly fired?: readonly string[];
+  readonly met?: string;
+  readonly usage?: DaemonUsage;
+}
+
+let leave = new Deferred<undefined>();
+const say = (answer: Answer): void => void process.send?.(answer);
+
+process.on('message', (order: Order) => {
+  if (order.arm !== undefined) {
+    const fired = [...firedFailpoints()];
+    disarmFailpoints();
+    armFailpoints(order.arm);
+    say({ fired });
+  }
+  if (order.meet !== undefined) {
+    const place = order.meet;
+    const meeting = async (): Promise<void> => {
+      leave = new Deferred();
+      say({ met: place });
+      await leave.promise;
+    };
+    armFailpoint(place, meeting, order.count);
+    say({ fired: [] });
+  }
+  if (order.go === true) leave.resolve(undefined);
+  if (order.measure === true) void measure().then((usage) => say({ usage }));
+});
+process.once('disconnect', () => process.exit());
+
+async function measure(): Promise<DaemonUsage> {
+  globalThis.gc?.();
+  const { heapUsed, rss } = process.memoryUsage();
+  return { heapBytes: heapUsed, residentBytes: rss, fds: (await readdir('/proc/self/fd')).length };
+}
+
+await runDaemon(JSON.parse(process.argv[2] ?? '{}') as Record<string, string>, process.env);
+process.disconnect();

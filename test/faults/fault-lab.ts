@@ -1,0 +1,342 @@
+/**
+ * A daemon with real VMs that tests kill, at a place in its code or at any moment, and start again over the same folders.
+ *
+ * Two sandboxes are there all the time: the *source* operations are done on, whose guest counts, and a *bystander*. After each fault
+ * `settle` looks at everything and cleans up: who runs, who was promised, what is left.
+ */
+import assert from 'node:assert/strict';
+import { fork, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import { sleep, withDeadline } from '../../src/base/index.js';
+import type { Sandbox } from '../../src/contract/index.js';
+import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/client.js';
+import { Guest } from '../support/guest.js';
+import { difference, inventory, vmProcesses } from '../support/leftovers.js';
+import { readPulse, startPulse } from '../support/pulse.js';
+import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
+import { TEMPLATE_TAG } from '../support/test-host.js';
+import type { Answer, DaemonUsage, Order } from './controlled-daemon.js';
+
+const DAEMON = fileURLToPath(new URL('controlled-daemon.js', import.meta.url));
+const DEADLINE_MS = 60_000;
+const POLL_MS = 10;
+
+/** What `settle` is told about the fault. */
+export interface Expected {
+  /** The source's VMM was killed. */
+  readonly sourceDied?: boolean;
+  /** A tag that may be there; it must then be whole. */
+  readonly tag?: string | undefined;
+  /** The tag was given out before: it may be listed as failed. */
+  readonly mayBeFailed?: boolean;
+  /** Start a child of that tag too, if it is there. */
+  readonly startChild?: boolean;
+  /** Whoever was interrupted asks again. */
+  readonly again?: (() => Promise<unknown>) | undefined;
+}
+
+export class FaultLab {
+  readonly folders: OwnFolders;
+  source!: Guest;
+  bystander!: Guest;
+  #daemon!: ChildProcess;
+  #client!: Bough;
+  #exited!: Promise<NodeJS.Signals | null>;
+  #log = '';
+  #before: string[] = [];
+  #beats = 0;
+
+  private constructor(folders: OwnFolders) {
+    this.folders = folders;
+  }
+
+  static async open(folders: string | OwnFolders): Promise<FaultLab> {
+    const lab = new FaultLab(typeof folders === 'string' ? await foldersWithTemplate(folders) : folders);
+    try {
+      await lab.start();
+      lab.#before = await lab.inventory();
+      lab.bystander = await lab.spawn();
+      await lab.newSource();
+    } catch (error) {
+      await lab.close().catch(() => undefined);
+      throw error;
+    }
+    return lab;
+  }
+
+  get client(): Bough {
+    return this.#client;
+  }
+
+  /** The end of what the daemons have logged. */
+  get log(): string {
+    return this.#log;
+  }
+
+  /** Starts the next daemon, and waits until it answers; false if it ended instead. */
+  async start(failpoints = ''): Promise<boolean> {
+    const listen = `127.0.0.1:${await freePort()}`;
+    const { stateDir, hotDir, cacheDir } = this.folders;
+    const flags = { listen, stateDir, hotDir, cacheDir, logLevel: 'warn' };
+    const child = fork(DAEMON, [JSON.stringify(flags)], {
+      env: { ...process.env, BOUGH_FAILPOINTS: failpoints },
+      execArgv: ['--expose-gc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    child.stderr
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => (this.#log = (this.#log + text).slice(-8000)));
+    this.#daemon = child;
+    this.#exited = once(child, 'exit').then(() => child.signalCode);
+    this.#client = new Bough({ url: `http://${listen}` });
+    for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
+      if (child.exitCode !== null || child.signalCode !== null) return false;
+      const answers = await this.#client.healthz().then(
+        () => true,
+        () => false,
+      );
+      if (answers) break;
+      await sleep(POLL_MS);
+    }
+    // The guests of before are now reached through this daemon.
+    for (const which of ['source', 'bystander'] as const) {
+      const guest = this[which] as Guest | undefined;
+      if (guest !== undefined) this[which] = Guest.ofDaemon(this.#client, guest.id);
+    }
+    return true;
+  }
+
+  /** Waits until the daemon has ended; the signal that ended it. */
+  died(): Promise<NodeJS.Signals | null> {
+    return withDeadline(this.#exited, DEADLINE_MS, 'The end of the daemon');
+  }
+
+  async kill(): Promise<void> {
+    this.#daemon.kill('SIGKILL');
+    await this.died();
+  }
+
+  /** Arms failpoints of the running daemon, instead of those armed before; returns which of those were reached. */
+  async arm(failpoints: string): Promise<readonly string[]> {
+    return this.#order({ arm: failpoints }, ({ fired }) => fired);
+  }
+
+  /** Has the daemon wait at a place until `meanwhile` is over; `over` resolves then, and never if the place is not reached. */
+  async meet(
+    place: string,
+    count: number,
+    meanwhile: () => Promise<void>,
+  ): Promise<{ readonly over: Promise<void> }> {
+    const over = this.#answer(({ met: where }) => where).then(async () => {
+      await meanwhile();
+      this.#daemon.send({ go: true } satisfies Order);
+    });
+    over.catch(() => undefined);
+    this.#daemon.send({ meet: place, count } satisfies Order);
+    await this.#answer(({ fired }) => fired);
+    return { over };
+  }
+
+  measure(): Promise<DaemonUsage> {
+    return this.#order({ measure: true }, ({ usage }) => usage);
+  }
+
+  async spawn(tag = TEMPLATE_TAG): Promise<Guest> {
+    const [sandbox] = await this.client.sandboxes.spawn({ snapshot_tag: tag });
+    assert(sandbox);
+    return Guest.ofDaemon(this.client, sandbox.id);
+  }
+
+  /** A source for the operations to come. */
+  async newSource(): Promise<void> {
+    this.source = await this.spawn();
+    await startPulse(this.source);
+    this.#beats = 0;
+  }
+
+  async sourcePid(): Promise<number> {
+    const { pid } = await this.client.sandboxes.get(this.source.id);
+    assert(pid !== null);
+    return pid;
+  }
+
+  /** VMMs that belong to no sandbox of the list: children on their way. */
+  async unlistedVmms(): Promise<number[]> {
+    const listed = new Set((await this.client.sandboxes.list()).map(({ pid }) => pid));
+    return (await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid).filter((pid) => !listed.has(pid));
+  }
+
+  /** What an operation that was interrupted ended with: undefined for success. Anything but an answer of the daemon's is thrown. */
+  async outcome(operation: Promise<unknown>): Promise<string | undefined> {
+    try {
+      await operation;
+      return undefined;
+    } catch (error) {
+      if (error instanceof BoughUnreachable) return 'unreachable';
+      if (!(error instanceof BoughApiError)) throw error;
+      assert.match(error.code, /^[a-z_]+$/);
+      return error.code;
+    }
+  }
+
+  /** Looks at everything after a fault, see the header; then only the source and the bystander are there again. */
+  async settle({
+    sourceDied = false,
+    tag,
+    mayBeFailed = false,
+    startChild = false,
+    again,
+  }: Expected): Promise<void> {
+    await this.#checkSandboxes(sourceDied);
+    await this.#checkSnapshots(tag, mayBeFailed);
+    if (again !== undefined && !sourceDied) {
+      const code = await this.outcome(again());
+      assert(
+        code === undefined || code === 'tag_exists' || code.endsWith('_not_found'),
+        `asked again, it was refused: ${code ?? ''}`,
+      );
+      await this.#checkSnapshots(tag, mayBeFailed);
+    }
+    const isThere = (await this.client.snapshots.list()).some(
+      (each) => each.tag === tag && each.status === 'ready',
+    );
+    if (startChild && isThere && tag !== undefined) {
+      const child = await this.spawn(tag);
+      assert((await readPulse(child)).beats > 0);
+      await this.client.sandboxes.delete(child.id);
+    }
+    assert.deepEqual(await this.#leftovers(), [], 'files belong to nobody');
+    await this.clean();
+  }
+
+  /** Removes all but the source and the bystander, and checks that nothing else is left. */
+  async clean(): Promise<void> {
+    const kept = [this.source.id, this.bystander.id];
+    for (const { id } of await this.client.sandboxes.list()) {
+      if (!kept.includes(id)) await this.client.sandboxes.delete(id);
+    }
+    for (const { tag } of await this.client.snapshots.list()) {
+      if (tag !== TEMPLATE_TAG) await this.client.snapshots.delete(tag, { force: true });
+    }
+    const left = difference(this.#before, await this.inventory());
+    assert.deepEqual(
+      left.filter(
+        (line) => !kept.some((id) => line.includes(`sandboxes/${id}`)) && !line.startsWith('+ process'),
+      ),
+      [],
+      'files are left after everything was deleted',
+    );
+  }
+
+  inventory(): Promise<string[]> {
+    return inventory(this.folders);
+  }
+
+  async close(): Promise<void> {
+    try {
+      for (const { id } of await this.client.sandboxes.list()) await this.client.sandboxes.delete(id);
+    } finally {
+      this.#daemon.kill('SIGTERM');
+      await this.died().catch(() => this.kill());
+      await this.folders.remove();
+    }
+  }
+
+  async #checkSandboxes(sourceDied: boolean): Promise<void> {
+    const sandboxes = await this.client.sandboxes.list();
+    const stateOf = (id: string): Sandbox['state'] | undefined =>
+      sandboxes.find((sandbox) => sandbox.id === id)?.state;
+    assert.equal(stateOf(this.bystander.id), 'running');
+    assert.equal(await this.bystander.python('6 * 7'), '42');
+    if (sourceDied) {
+      await this.#failed(this.source.id);
+      await this.client.sandboxes.delete(this.source.id);
+      await this.newSource();
+    } else {
+      assert.equal(stateOf(this.source.id), 'running');
+      const { beats } = await readPulse(this.source);
+      assert(beats > this.#beats, 'the source stands still');
+      this.#beats = beats;
+    }
+    for (const { id, state } of sandboxes) {
+      if (id === this.source.id || id === this.bystander.id || state !== 'running') continue;
+      assert.equal(await Guest.ofDaemon(this.client, id).python('6 * 7'), '42');
+    }
+    const running = (await this.client.sandboxes.list()).flatMap(({ pid }) => pid ?? []);
+    const processes = (await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid);
+    assert.deepEqual(processes.sort(), running.sort(), 'processes and sandboxes differ');
+  }
+
+  async #failed(id: string): Promise<void> {
+    for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
+      const { state, state_reason: reason } = await this.client.sandboxes.get(id);
+      if (state === 'failed') {
+        assert(reason);
+        return;
+      }
+      await sleep(POLL_MS);
+    }
+    assert.fail('a sandbox whose VMM was killed does not fail');
+  }
+
+  /** Every listed snapshot is expected, and becomes durable. */
+  async #checkSnapshots(tag: string | undefined, mayBeFailed: boolean): Promise<void> {
+    for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
+      const snapshots = await this.client.snapshots.list();
+      for (const each of snapshots) {
+        assert([TEMPLATE_TAG, tag].includes(each.tag), `"${each.tag}" came from nowhere`);
+        assert(each.status !== 'failed' || mayBeFailed, each.warning);
+      }
+      if (snapshots.every(({ durable, status }) => durable === true || status === 'failed')) return;
+      if (snapshots.some(({ warning }) => warning !== undefined)) return;
+      await sleep(POLL_MS);
+    }
+    assert.fail('a snapshot does not become durable');
+  }
+
+  async #leftovers(): Promise<string[]> {
+    const sandboxes = (await this.client.sandboxes.list()).map(({ id }) => `sandboxes/${id}`);
+    const tags = (await this.client.snapshots.list()).map(({ tag }) => `snapshots/${tag}`);
+    const shown = [...sandboxes, ...tags];
+    const belongs = (line: string): boolean =>
+      /^[+-] process/.test(line) || shown.some((name) => line.endsWith(name) || line.includes(`${name}/`));
+    return difference(this.#before, await this.inventory()).filter((line) => !belongs(line));
+  }
+
+  async #order<T>(order: Order, pick: (answer: Answer) => T | undefined): Promise<T> {
+    const answered = this.#answer(pick);
+    this.#daemon.send(order);
+    return answered;
+  }
+
+  async #answer<T>(pick: (answer: Answer) => T | undefined): Promise<T> {
+    const daemon = this.#daemon;
+    return new Promise((resolve, reject) => {
+      const onMessage = (answer: Answer): void => {
+        const picked = pick(answer);
+        if (picked === undefined) return;
+        stop();
+        resolve(picked);
+      };
+      const onExit = (): void => {
+        stop();
+        reject(new Error('The daemon ended'));
+      };
+      const stop = (): void => {
+        daemon.off('message', onMessage).off('exit', onExit);
+      };
+      daemon.on('message', onMessage).on('exit', onExit);
+    });
+  }
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

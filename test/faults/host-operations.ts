@@ -1,0 +1,99 @@
+/** Operations of a daemon that a test interrupts, each on the source of a `FaultLab`. */
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { sleep } from '../../src/base/index.js';
+import { TEMPLATE_TAG } from '../support/test-host.js';
+import type { FaultLab } from './fault-lab.js';
+
+/** The tag that operations make or remove. */
+export const TAG = 'interrupted';
+
+export interface HostOperation {
+  /** Before anything is armed. */
+  readonly prepare?: (lab: FaultLab) => Promise<unknown>;
+  /** Between two daemons: then starting the second one is the operation. */
+  readonly between?: (lab: FaultLab) => Promise<unknown>;
+  readonly run?: (lab: FaultLab) => Promise<unknown>;
+  /** Failpoints that the operation needs to get to the place at all. */
+  readonly alsoArm?: string;
+  /** Asking again after an interruption makes sense. */
+  readonly again?: boolean;
+  /** The tag is given out before the snapshot is ready: then a failure is listed. */
+  readonly mayBeFailed?: boolean;
+  /** Which VMM it needs: `source`, or that of the child it starts. */
+  readonly vmm?: 'source' | 'child';
+}
+
+const branch = ({ client, source }: FaultLab): Promise<unknown> =>
+  client.sandboxes.branch(source.id, { tag: TAG });
+
+/** More than fits into a pause, so that the next branch switches overlays. */
+const writeDisk = ({ source }: FaultLab): Promise<unknown> =>
+  source.shell('head -c 1600000 /dev/urandom > /root/big && sync');
+
+const extraSandbox = new WeakMap<FaultLab, { readonly id: string; readonly pid: number }>();
+
+async function startExtra(lab: FaultLab): Promise<void> {
+  const { id } = await lab.spawn();
+  const { pid } = await lab.client.sandboxes.get(id);
+  extraSandbox.set(lab, { id, pid: pid ?? 0 });
+}
+
+export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
+  branch: { run: branch, again: true, vmm: 'source' },
+  switch: { prepare: writeDisk, run: branch, again: true, vmm: 'source' },
+  'broken-branch': { prepare: writeDisk, run: branch, again: true, alsoArm: 'branch.captured=error' },
+  spawn: {
+    run: ({ client }) => client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG }),
+    vmm: 'child',
+  },
+  remove: {
+    prepare: startExtra,
+    run: (lab) => lab.client.sandboxes.delete(extraSandbox.get(lab)?.id ?? ''),
+    again: true,
+  },
+  adopt: { between: () => Promise.resolve() },
+  'adopt-dead': {
+    prepare: startExtra,
+    between: async (lab) => {
+      const { pid = 0 } = extraSandbox.get(lab) ?? {};
+      process.kill(pid, 'SIGKILL');
+      while (existsSync(`/proc/${pid}/exe`)) await sleep(5);
+    },
+  },
+
+  // The store's operations, in a daemon with VMs.
+  capture: {
+    run: ({ client, source }) => client.sandboxes.branch(source.id, { tag: TAG, wait: 'durable' }),
+    again: true,
+  },
+  announced: {
+    run: async ({ client, source }) => {
+      await client.sandboxes.branch(source.id, { tag: TAG, wait: false });
+      while ((await client.snapshots.get(TAG)).status === 'writing') await sleep(5);
+    },
+    again: true,
+    mayBeFailed: true,
+  },
+  delete: {
+    prepare: ({ client, source }) => client.sandboxes.branch(source.id, { tag: TAG, wait: 'durable' }),
+    run: ({ client }) => client.snapshots.delete(TAG),
+    again: true,
+  },
+  load: {
+    prepare: async (lab) => {
+      await lab.kill();
+      await rm(join(lab.folders.hotDir, 'snapshots', TEMPLATE_TAG), { recursive: true });
+      await lab.start();
+    },
+    run: (lab) => lab.spawn(),
+  },
+  restart: {
+    prepare: async (lab) => {
+      await lab.arm('persist.started=error');
+      await lab.client.sandboxes.branch(lab.source.id, { tag: TAG });
+    },
+    between: () => Promise.resolve(),
+  },
+};
