@@ -12,6 +12,7 @@ import {
   type BenchRequest,
 } from '../src/cli/bench-request.js';
 import { BoughApiError, type Bough } from '../src/sdk/client.js';
+import { benchChains } from './chains.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
@@ -32,6 +33,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     pause: benchPause,
     seen: benchSeen,
     consecutive: benchConsecutive,
+    chains: benchChains,
     'ram-size': benchRamSize,
     rewriter: benchRewriter,
     spawn: benchSpawn,
@@ -41,6 +43,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   pause: 50,
   seen: 10,
   consecutive: 30,
+  chains: 100,
   'ram-size': 20,
   rewriter: 20,
   spawn: 10,

@@ -5,7 +5,15 @@
 import type { Bough } from '../sdk/client.js';
 
 /** Every benchmark, in the order in which all of them run. */
-export const benchmarkNames = ['pause', 'seen', 'consecutive', 'ram-size', 'rewriter', 'spawn'] as const;
+export const benchmarkNames = [
+  'pause',
+  'seen',
+  'consecutive',
+  'chains',
+  'ram-size',
+  'rewriter',
+  'spawn',
+] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
 export const ownModes = ['live-sync', 'live-async', 'diff', 'full'] as const;
