@@ -13,6 +13,7 @@
  * Invariant: however a fold ends, the record says afterwards what QEMU's disk is. Children that are never branched are not folded:
  * each would copy what they share.
  */
+import { stat } from 'node:fs/promises';
 import type { HostContext } from './context.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
 import type { Sandbox } from './sandbox.js';
@@ -36,9 +37,10 @@ export interface DiskFold {
   cancel(): Promise<void>;
 }
 
-/** Folds in the background what has grown too long. Call when no branch of the sandbox is under way. */
+/** Folds in the background the long chain of a sandbox that is branched. Call when no branch of it is under way. */
 export function foldIfLong(context: HostContext, sandbox: Sandbox): void {
-  if (sandbox.record.disks.length < CHAIN_LIMIT) return;
+  const { disks, branchCount } = sandbox.record;
+  if (disks.length < CHAIN_LIMIT || branchCount === 0) return;
   sandbox.foldInBackground(() => startFold(context, sandbox, BACKGROUND_DEADLINE_MS));
 }
 
@@ -52,7 +54,7 @@ export async function makeRoomInChain(context: HostContext, sandbox: Sandbox): P
 
 function startFold(context: HostContext, sandbox: Sandbox, timeoutMs: number): DiskFold {
   const { qmp } = sandbox.vm.vmm;
-  const over = fold(sandbox, timeoutMs).catch((error: unknown) => {
+  const over = fold(context, sandbox, timeoutMs).catch((error: unknown) => {
     if (sandbox.state !== 'running' || sandbox.isBeingRemoved || qmp.closed) return;
     context.log('warn', 'sandbox.disk-not-folded', { id: sandbox.id, err: error });
   });
@@ -65,8 +67,14 @@ function startFold(context: HostContext, sandbox: Sandbox, timeoutMs: number): D
   };
 }
 
-async function fold(sandbox: Sandbox, timeoutMs: number): Promise<void> {
+async function fold({ store }: HostContext, sandbox: Sandbox, timeoutMs: number): Promise<void> {
   const { record, paths, vm } = sandbox;
+  // A guest whose disk is full is stopped by QEMU: better a long chain than that.
+  const neededBytes = await allocatedBytes(record.disks.slice(1).map(({ path }) => path));
+  const { freeBytes, reservedBytes } = await store.durableSpace();
+  if (neededBytes > freeBytes - reservedBytes) {
+    throw new Error(`Folding may take ${neededBytes} bytes, ${freeBytes - reservedBytes} are free`);
+  }
   const { qmp } = vm.vmm;
   // The bottom of the chain keeps the node name it was started under: only what lies above it is ever replaced.
   const args = { device: record.overlayNode, 'base-node': 'disk0' };
@@ -76,4 +84,9 @@ async function fold(sandbox: Sandbox, timeoutMs: number): Promise<void> {
     await sandbox.update(await reconcileDisk(paths, sandbox.record, qmp));
     await removeOtherDisks(paths, sandbox.record);
   }
+}
+
+async function allocatedBytes(paths: readonly string[]): Promise<number> {
+  const files = await Promise.all(paths.map((path) => stat(path)));
+  return files.reduce((sum, { blocks }) => sum + blocks * 512, 0);
 }

@@ -7,6 +7,7 @@ import { basename, join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { sleep } from '../../src/base/index.js';
 import { QmpClient } from '../../src/qmp/index.js';
+import { CHAIN_LIMIT } from '../../src/sandbox/fold-disk.js';
 import type { Host } from '../../src/sandbox/host.js';
 import { openHost } from '../../src/sandbox/open-host.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/record.js';
@@ -149,6 +150,29 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     const child = await spawnGuest(await branch(source));
     assert.equal(await child.python('len(memory)'), String(150 << 20));
     assert.equal(await child.shell('sha256sum < /root/big'), await source.shell('sha256sum < /root/big'));
+  });
+
+  it('goes on with a fold of the disk that was under way, and reads what was written', async () => {
+    const source = await spawnGuest();
+    for (let index = 0; index < CHAIN_LIMIT; index++) {
+      await source.shell(
+        `head -c 2097152 /dev/urandom > /root/f${index}; sync; sha256sum /root/f${index} >> /root/sums`,
+      );
+      await branch(source);
+    }
+    await whileNoDaemonRuns(() => Promise.resolve());
+    let record = await recordOf(source.id);
+    while (record.disks.length >= CHAIN_LIMIT) {
+      await sleep(50);
+      record = await recordOf(source.id);
+    }
+    const again = Guest.ofHost(lab.host, source.id);
+    await again.shell('echo 3 > /proc/sys/vm/drop_caches; sha256sum -c /root/sums');
+    const child = await spawnGuest(await branch(again));
+    await child.shell('sha256sum -c /root/sums');
+    record = await recordOf(source.id);
+    const chain = [...record.disks, record.overlay].map(({ path }) => basename(path));
+    assert.deepEqual(await disksOf(source.id), chain.sort());
   });
 
   it('kills the VMM of a sandbox that nobody was told of, and the VMM whose folders are gone', async () => {
