@@ -12,7 +12,7 @@
  * Tags cannot start with a dot, so no snapshot can be mistaken for a staging folder.
  */
 import { randomBytes } from 'node:crypto';
-import { lstat, mkdir, open, rm } from 'node:fs/promises';
+import { lstat, mkdir, open, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode } from '../base/index.js';
 import { BadStoreFolder } from './errors.js';
@@ -21,6 +21,7 @@ export const WRITING_PREFIX = '.writing-';
 export const READY_PREFIX = '.ready-';
 const LOADING_PREFIX = '.loading-';
 const DELETED_PREFIX = '.deleted-';
+const PROBE_PREFIX = '.probe-';
 
 /** A fresh id for a snapshot and the layer it owns: 24 hex digits. */
 export const newObjectId = (): string => randomBytes(12).toString('hex');
@@ -89,7 +90,7 @@ export async function prepareTierFolder(path: string): Promise<TierFolder> {
   return tier;
 }
 
-/** Creates the sub-folders; call with the lock held. */
+/** Creates the sub-folders, and removes what an earlier probe may have left; call with the lock held. */
 export async function prepareSubfolders(tier: TierFolder, withFailed: boolean): Promise<void> {
   const folders = [tier.snapshots, tier.quarantine, ...(withFailed ? [tier.failed] : [])];
   for (const folder of folders) {
@@ -97,10 +98,13 @@ export async function prepareSubfolders(tier: TierFolder, withFailed: boolean): 
     const stats = await lstat(folder);
     if (!stats.isDirectory()) throw new BadStoreFolder(folder, 'it is not a folder');
   }
+  for (const name of await readdir(tier.path)) {
+    if (name.startsWith(PROBE_PREFIX)) await rm(join(tier.path, name), { force: true });
+  }
 }
 
 async function probeWritable(path: string): Promise<void> {
-  const probe = join(path, `.probe-${randomBytes(6).toString('hex')}`);
+  const probe = join(path, PROBE_PREFIX + randomBytes(6).toString('hex'));
   try {
     await (await open(probe, 'wx', 0o600)).close();
     await rm(probe);

@@ -84,7 +84,7 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
   load: {
     prepare: async (lab) => {
       await lab.kill();
-      await rm(join(lab.folders.hotDir, 'snapshots', TEMPLATE_TAG), { recursive: true });
+      await rm(join(lab.folders.hotDir, 'snapshots', TEMPLATE_TAG), { recursive: true, force: true });
       await lab.start();
     },
     run: (lab) => lab.spawn(),

@@ -46,6 +46,9 @@ export const CONTENT: Readonly<Record<string, Content>> = {
   flat: BASE,
 };
 
+/** What an undisturbed `interrupted-store.ts` makes in the state dir when its operation is over. */
+export const DONE_FOLDER = 'operation-done';
+
 export const BYSTANDERS = ['base', 'kept'];
 
 /** Opens the store; nothing in it is evicted by itself. */
@@ -163,10 +166,8 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
     makes: ['flat'],
   },
   quarantine: {
-    prepare: async (dirs, store) => {
-      await store.evict(0);
-      await flipByte(victimFile(dirs, 'vmstate.bin'), 3);
-    },
+    before: (dirs) => flipByte(victimFile(dirs, 'vmstate.bin'), 3),
+    prepare: ready,
     run: async (_dirs, store) => assert.rejects(store.acquire('victim', 'sandbox'), IntegrityError),
     tags: ['victim'],
     damaged: 'victim',
@@ -182,7 +183,9 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
       disarmFailpoints();
       await store.close();
     },
-    run: (_dirs, store) => store.durable('new'),
+    // What was only in memory may be gone with the power.
+    run: (dirs, store) =>
+      store.list().some(({ tag }) => tag === 'new') ? store.durable('new') : captureChild(dirs, store, 'new'),
     tags: ['new', 'victim'],
     makes: ['new'],
     removes: ['victim'],

@@ -16,8 +16,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { IntegrityError, SnapshotNotFound, type Store } from '../../src/store/index.js';
-import { BYSTANDERS, checkContent, makeWorld, openIn, type StoreDirs } from './store-world.js';
-import { Seeded } from './seeded.js';
+import { BYSTANDERS, checkContent, makeWorld, openIn, type StoreDirs } from '../faults/store-world.js';
+import { Seeded } from '../faults/seeded.js';
 
 /** Places in each file that are flipped, cut and overwritten. */
 const PLACES = 24;

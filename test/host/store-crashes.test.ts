@@ -7,10 +7,17 @@ import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
-import { KILL_ONLY, STORE_FAILPOINTS } from './failpoints.js';
-import { checkOpenStore, checkStore, makeWorld, openIn, OPERATIONS, type StoreDirs } from './store-world.js';
+import { KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
+import {
+  checkOpenStore,
+  checkStore,
+  makeWorld,
+  openIn,
+  OPERATIONS,
+  type StoreDirs,
+} from '../faults/store-world.js';
 
-const CHILD = fileURLToPath(new URL('interrupted-store.js', import.meta.url));
+const CHILD = fileURLToPath(new URL('../faults/interrupted-store.js', import.meta.url));
 const CHILD_DEADLINE_MS = 60_000;
 
 interface Case {
