@@ -23,6 +23,9 @@ import {
   type ManifestLayer,
 } from './manifest.js';
 
+/** A disk file on its way, in the staging folder: it gets its name when it is whole, since a lease may link it from then on. */
+const UNFINISHED_DISK_FILE = 'disk-unfinished';
+
 /** Persists in the background; `entry.persisted` tells how it went. */
 export function schedulePersist(context: StoreContext, entry: StoredEntry): void {
   const signal = AbortSignal.any([context.closing, entry.persistAbort.signal]);
@@ -135,7 +138,9 @@ async function persistDisk(
       return { ...disk, sha256: held.sha256 };
     }
   }
-  const sha256 = await copyWholeFile(hotSource, { path: destination, durable: true }, signal);
+  const unfinished = join(context.durable.ready(entry.id), UNFINISHED_DISK_FILE);
+  const sha256 = await copyWholeFile(hotSource, { path: unfinished, durable: true }, signal);
+  await rename(unfinished, destination);
   await context.verified.remember(destination, sha256);
   return { ...disk, sha256 };
 }
@@ -159,7 +164,8 @@ async function persistVmstate(
 
 /** Removes everything of an earlier attempt; what was there before any attempt (disk files, an fsynced layer) stays. */
 async function removeCopies(staging: string, keepMemory = false): Promise<void> {
-  for (const name of [MEMORY_FILE, VMSTATE_FILE, MANIFEST_FILE, MANIFEST_CHECKSUM_FILE, 'layers']) {
+  const copies = [MEMORY_FILE, VMSTATE_FILE, MANIFEST_FILE, MANIFEST_CHECKSUM_FILE, 'layers'];
+  for (const name of [...copies, UNFINISHED_DISK_FILE]) {
     if (!(keepMemory && name === MEMORY_FILE)) await removeAll(join(staging, name));
   }
 }

@@ -12,7 +12,12 @@ export interface FailpointCase {
 }
 
 /** Places where nothing can fail but the process: what follows is a change in memory. */
-export const KILL_ONLY: readonly string[] = ['publish.renamed', 'load.renamed'];
+export const KILL_ONLY: readonly string[] = [
+  'publish.renamed',
+  'load.renamed',
+  'branch.failed',
+  'branch.disk-corrected',
+];
 
 const store: Readonly<Record<string, string>> = {
   'draft.reserved': 'capture',
