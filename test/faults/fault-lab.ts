@@ -259,7 +259,7 @@ export class FaultLab {
     assert.equal(stateOf(this.bystander.id), 'running');
     assert.equal(await this.bystander.python('6 * 7'), '42');
     if (sourceDied) {
-      await this.#failed(this.source.id);
+      await this.failed(this.source.id);
       await this.client.sandboxes.delete(this.source.id);
       await this.newSource();
     } else {
@@ -271,14 +271,15 @@ export class FaultLab {
     for (const { id } of await this.client.sandboxes.list()) {
       const code = await this.outcome(Guest.ofDaemon(this.client, id).python('6 * 7'));
       // A child that was killed just when it was ready.
-      if (code !== undefined) await this.#failed(id);
+      if (code !== undefined) await this.failed(id);
     }
     const running = (await this.client.sandboxes.list()).flatMap(({ pid }) => pid ?? []);
     const processes = (await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid);
     assert.deepEqual(processes.sort(), running.sort(), 'processes and sandboxes differ');
   }
 
-  async #failed(id: string): Promise<void> {
+  /** Waits until a sandbox whose VMM was killed is listed as failed, with the reason. */
+  async failed(id: string): Promise<void> {
     for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
       const { state, state_reason: reason } = await this.client.sandboxes.get(id);
       if (state === 'failed') {

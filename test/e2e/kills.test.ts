@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { after, before, beforeEach, describe, it } from 'node:test';
+import { sleep } from '../../src/base/index.js';
+import { FaultLab } from '../faults/fault-lab.js';
+import { HOST_FAILPOINTS, KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
+import { HOST_OPERATIONS, TAG, type HostOperation } from '../faults/host-operations.js';
+import { Seeded } from '../faults/seeded.js';
+
+/** Kills at places alone come to about 150; at any moment as many as make these. */
+const LEAST_KILLS = 200;
+/** A child is started of every so-manyth snapshot that survived. */
+const CHILD_EVERY = 8;
+
+interface Case extends HostOperation {
+  readonly place: string;
+  readonly count: number;
+  readonly name: string;
+}
+
+/** How the host's places are reached, and each of the store's with a VM once for every operation. */
+const CASES: readonly Case[] = [
+  ...[...HOST_FAILPOINTS].flatMap(([place, cases]) => cases.map((each) => ({ place, ...each }))),
+  ...[...STORE_FAILPOINTS].flatMap(([place, cases]) =>
+    cases.filter(({ count }) => count === 1).map((each) => ({ place, ...each })),
+  ),
+].flatMap(({ place, operation, count }) => {
+  // With a daemon only a caller who does not wait is told a tag before its snapshot is ready.
+  const found = HOST_OPERATIONS[place === 'draft.announced' ? 'announced' : operation];
+  if (found === undefined || place === 'copy.write') return [];
+  return [{ ...found, place, count, name: `${place}${count > 1 ? `:${count}` : ''} in ${operation}` }];
+});
+
+describe('a daemon with VMs that is killed', { timeout: 840_000 }, () => {
+  let lab: FaultLab;
+  let [daemonKills, vmmKills, faults, survived] = [0, 0, 0, 0];
+  const random = Seeded.fromEnvironment();
+
+  before(async () => {
+    lab = await FaultLab.open('kills');
+  });
+  beforeEach(() => lab.ensureRunning());
+  after(async () => {
+    await lab.close();
+    console.log(
+      `# kills survived: ${daemonKills} of the daemon, ${vmmKills} of a VMM; ${faults} other faults; none lost; ${random.name}`,
+    );
+  });
+
+  const again = ({ run, again: makesSense }: HostOperation): (() => Promise<unknown>) | undefined =>
+    makesSense === true && run !== undefined ? () => run(lab) : undefined;
+  const settle = (operation: HostOperation, sourceDied = false): Promise<void> =>
+    lab.settle({
+      sourceDied,
+      tag: TAG,
+      mayBeFailed: operation.mayBeFailed === true,
+      startChild: ++survived % CHILD_EVERY === 0,
+      again: again(operation),
+    });
+
+  for (const each of CASES) {
+    it(`SIGKILL of the daemon at ${each.name}`, async () => {
+      const { place, count, prepare, between, run, alsoArm } = each;
+      const failpoints = [...(alsoArm === undefined ? [] : [alsoArm]), `${place}:${count}=abort`].join(',');
+      await prepare?.(lab);
+      if (between === undefined) {
+        await lab.arm(failpoints);
+        const ended = lab.outcome(run?.(lab) ?? Promise.resolve());
+        assert.equal(await lab.died(), 'SIGKILL');
+        await ended;
+      } else {
+        await lab.kill();
+        await between(lab);
+        if (await lab.start(failpoints))
+          assert.equal(await lab.died(), 'SIGKILL', 'the place was not reached');
+      }
+      daemonKills += 1;
+      assert(await lab.start(), lab.log);
+      await settle(each);
+    });
+  }
+
+  for (const each of CASES.filter(({ vmm, place }) => vmm !== undefined && !place.startsWith('record.'))) {
+    it(`SIGKILL of the VMM of the ${each.vmm ?? ''} at ${each.name}`, async () => {
+      const { place, count, prepare, run, vmm } = each;
+      await prepare?.(lab);
+      let killed = 0;
+      const pid = await lab.sourcePid();
+      const { over } = await lab.meet(place, count, async () => {
+        for (const each of vmm === 'source' ? [pid] : await lab.unlistedVmms()) {
+          process.kill(each, 'SIGKILL');
+          killed += 1;
+        }
+        await sleep(5);
+      });
+      await lab.outcome(run?.(lab) ?? Promise.resolve());
+      await over;
+      vmmKills += killed;
+      await settle({}, vmm === 'source');
+    });
+  }
+
+  for (const each of CASES.filter(
+    ({ between, place }) => between === undefined && !KILL_ONLY.includes(place),
+  )) {
+    it(`EIO at ${each.name}`, async () => {
+      const { place, count, prepare, run, alsoArm } = each;
+      await prepare?.(lab);
+      const failpoints = [...(alsoArm === undefined ? [] : [alsoArm]), `${place}:${count}=errno:EIO`];
+      await lab.arm(failpoints.join(','));
+      await lab.outcome(run?.(lab) ?? Promise.resolve());
+      assert((await lab.arm('')).includes(place), 'the place was not reached');
+      faults += 1;
+      await settle(each);
+    });
+  }
+
+  it(`SIGKILL at any moment, until there were ${LEAST_KILLS}`, async () => {
+    const operations = ['branch', 'switch', 'capture', 'delete', 'spawn', 'remove'] as const;
+    for (let left = LEAST_KILLS; left > 0 && daemonKills + vmmKills < LEAST_KILLS; left--) {
+      const name = random.pick(operations);
+      const operation = HOST_OPERATIONS[name] ?? {};
+      const isVmm = operation.vmm === 'source' && random.below(4) === 0;
+      await operation.prepare?.(lab);
+      const pid = await lab.sourcePid();
+      const ended = lab.outcome(operation.run?.(lab) ?? Promise.resolve());
+      await sleep(random.below(name === 'spawn' ? 400 : 60));
+      if (isVmm) {
+        process.kill(pid, 'SIGKILL');
+        vmmKills += 1;
+      } else {
+        await lab.kill();
+        daemonKills += 1;
+      }
+      await ended;
+      if (!isVmm) assert(await lab.start(), lab.log);
+      await settle(isVmm ? {} : operation, isVmm);
+    }
+    assert(daemonKills + vmmKills >= LEAST_KILLS);
+  });
+});

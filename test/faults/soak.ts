@@ -1,0 +1,194 @@
+/**
+ * `npm run soak -- --minutes N [--seed S]`: a daemon with VMs under everything at once, for as long as you like.
+ *
+ * Round after round: operations next to a model, kills at places in the code and at any moment, and every so often a disk or a tmpfs
+ * that is full. After each round everything that the round made is removed, and what is taken then is noted. At the end all of it
+ * must be flat: processes, descriptors, memory of the daemon, files in both tiers, length of the chains.
+ *
+ * The two tiers are tmpfs mounts of their own (root), so that they can be filled; without root nothing is filled.
+ */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { filesBelow } from '../../src/store/index.js';
+import { vmProcesses } from '../support/leftovers.js';
+import { plantTemplate } from '../support/template-copy.js';
+import { emptyFolders } from '../support/test-host.js';
+import { leaveFree, mountTmpfs, noTmpfs } from '../support/tmpfs.js';
+import { FaultLab } from './fault-lab.js';
+import { HOST_FAILPOINTS, STORE_FAILPOINTS } from './failpoints.js';
+import { HostModel } from './host-model.js';
+import { HOST_OPERATIONS, TAG } from './host-operations.js';
+import { Seeded } from './seeded.js';
+
+const MODEL_STEPS = 12;
+const KILLS = 4;
+const FILL_EVERY = 4;
+const TIER_MIB = 4096;
+/** Too little for a branch, enough to start something small. */
+const FULL_MIB = 24;
+/** How much more than after the first rounds may be taken at the end. */
+const SLACK = {
+  heapBytes: 16 << 20,
+  residentBytes: 96 << 20,
+  fds: 8,
+  hotBytes: 64 << 20,
+  stateBytes: 64 << 20,
+};
+const MOST_DISKS_IN_CHAIN = 18;
+
+/** What is taken when nothing goes on: only the source, the bystander and the template are there. */
+interface Taken {
+  readonly processes: number;
+  readonly fds: number;
+  readonly heapBytes: number;
+  readonly residentBytes: number;
+  readonly hotBytes: number;
+  readonly stateBytes: number;
+  readonly chain: number;
+}
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { minutes: { type: 'string' }, seed: { type: 'string' } } });
+  const minutes = Number(values.minutes ?? '10');
+  if (!(minutes > 0)) throw new TypeError('--minutes must be a number above 0');
+  const random = values.seed === undefined ? Seeded.fromEnvironment() : new Seeded(Number(values.seed));
+  console.log(
+    `soak: ${minutes} minutes, ${random.name}${noTmpfs === false ? '' : `; nothing is filled: ${noTmpfs}`}`,
+  );
+  const folders = await smallFolders();
+  const lab = await FaultLab.open(folders);
+  const counts = { rounds: 0, steps: 0, kills: 0, fills: 0 };
+  const taken: Taken[] = [];
+  const endMs = performance.now() + minutes * 60_000;
+  try {
+    while (performance.now() < endMs) {
+      await round(lab, random, counts);
+      taken.push(await measure(lab));
+      report(counts, taken.at(-1));
+    }
+  } finally {
+    await lab.close();
+  }
+  return verdict(taken, counts);
+}
+
+async function round(
+  lab: FaultLab,
+  random: Seeded,
+  counts: { rounds: number; steps: number; kills: number; fills: number },
+): Promise<void> {
+  counts.rounds += 1;
+  const model = new HostModel(lab, random);
+  for (let step = 0; step < MODEL_STEPS; step++) {
+    await model.step();
+    counts.steps += 1;
+  }
+  await lab.clean();
+  for (let kill = 0; kill < KILLS; kill++) {
+    await killSomewhere(lab, random);
+    counts.kills += 1;
+  }
+  if (noTmpfs === false && counts.rounds % FILL_EVERY === 0) {
+    for (const dir of [lab.folders.hotDir, lab.folders.stateDir]) await fill(lab, dir);
+    counts.fills += 2;
+  }
+}
+
+/** Kills the daemon at a place picked by chance, or a moment later if the place is not reached. */
+async function killSomewhere(lab: FaultLab, random: Seeded): Promise<void> {
+  const places = [...HOST_FAILPOINTS, ...STORE_FAILPOINTS].flatMap(([place, cases]) =>
+    cases.map(({ operation }) => ({ place, operation: HOST_OPERATIONS[operation] })),
+  );
+  const { place, operation } = random.pick(places.filter((each) => each.operation?.run !== undefined));
+  if (operation?.run === undefined) return;
+  await operation.prepare?.(lab);
+  await lab.arm(`${place}:${1 + random.below(2)}=abort`);
+  await lab.outcome(operation.run(lab));
+  await lab.kill();
+  if (!(await lab.start())) throw new Error(`The daemon does not start: ${lab.log}`);
+  await lab.settle({ tag: TAG, mayBeFailed: true, startChild: random.below(2) === 0 });
+}
+
+/** A full tier refuses a branch and does no harm; with room again it works. */
+async function fill(lab: FaultLab, dir: string): Promise<void> {
+  await lab.source.python('filler = bytearray(__import__("os").urandom(1 << 20)) * 100');
+  await leaveFree(dir, FULL_MIB);
+  const code = await lab.outcome(lab.client.sandboxes.branch(lab.source.id, { tag: TAG }));
+  if (code !== 'no_space') throw new Error(`A branch into a full ${dir} ended with ${code ?? 'success'}`);
+  await leaveFree(dir, TIER_MIB);
+  await lab.source.python('del filler');
+  await lab.client.sandboxes.branch(lab.source.id, { tag: TAG, wait: 'durable' });
+  await lab.settle({ tag: TAG, startChild: true });
+}
+
+async function measure(lab: FaultLab): Promise<Taken> {
+  const { stateDir, hotDir } = lab.folders;
+  const { fds, heapBytes, residentBytes } = await lab.measure();
+  const record = JSON.parse(
+    await readFile(join(stateDir, 'sandboxes', lab.source.id, 'record.json'), 'utf8'),
+  ) as { disks: unknown[] };
+  return {
+    processes: (await vmProcesses(hotDir)).length,
+    ...{ fds, heapBytes, residentBytes },
+    hotBytes: await bytesBelow(hotDir),
+    stateBytes: await bytesBelow(stateDir),
+    chain: record.disks.length,
+  };
+}
+
+async function bytesBelow(dir: string): Promise<number> {
+  const files = new Map((await filesBelow(dir)).map(({ dev, ino, bytes }) => [`${dev}:${ino}`, bytes]));
+  return [...files.values()].reduce((sum, bytes) => sum + bytes, 0);
+}
+
+const mib = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(0)} MiB`;
+
+function report(
+  { rounds, steps, kills, fills }: Readonly<Record<string, number>>,
+  taken: Taken | undefined,
+): void {
+  if (taken === undefined) return;
+  console.log(
+    `round ${rounds ?? 0}: ${steps ?? 0} steps, ${kills ?? 0} kills, ${fills ?? 0} fills | ${taken.processes} VMMs, ${taken.fds} fds, ` +
+      `heap ${mib(taken.heapBytes)}, daemon ${mib(taken.residentBytes)}, hot ${mib(taken.hotBytes)}, ` +
+      `disk ${mib(taken.stateBytes)}, chain ${taken.chain}`,
+  );
+}
+
+/** Compares the last round with the first one. */
+function verdict(taken: readonly Taken[], counts: Readonly<Record<string, number>>): number {
+  const [first, last] = [taken[0], taken.at(-1)];
+  if (first === undefined || last === undefined) return 1;
+  const grown = Object.entries(SLACK)
+    .map(([what, slack]) => ({
+      what,
+      by: last[what as keyof typeof SLACK] - first[what as keyof typeof SLACK],
+      slack,
+    }))
+    .filter(({ by, slack }) => by > slack)
+    .map(({ what, by }) => `${what} grew by ${by}`);
+  if (last.processes !== first.processes) grown.push(`${last.processes} VMMs, ${first.processes} at first`);
+  const longest = Math.max(...taken.map(({ chain }) => chain));
+  if (longest > MOST_DISKS_IN_CHAIN) grown.push(`a chain of ${longest} disks`);
+  console.log(
+    `soak: ${JSON.stringify(counts)}, ${grown.length === 0 ? 'everything flat' : grown.join(', ')}`,
+  );
+  return grown.length === 0 ? 0 : 1;
+}
+
+/** Both tiers on small file systems of their own, the template in them. */
+async function smallFolders(): ReturnType<typeof emptyFolders> {
+  const folders = await emptyFolders('soak');
+  const mounted = noTmpfs === false ? [folders.hotDir, folders.stateDir] : [];
+  const unmounts: (() => Promise<void>)[] = [];
+  for (const dir of mounted) unmounts.push(await mountTmpfs(dir, TIER_MIB));
+  await plantTemplate(folders.stateDir, 'copied');
+  const remove = async (): Promise<void> => {
+    for (const unmount of unmounts) await unmount();
+    await folders.remove();
+  };
+  return { ...folders, remove };
+}
+
+process.exitCode = await main();
