@@ -36,6 +36,7 @@ export class Sandbox {
   #branch: Promise<undefined> | undefined;
   #fold: DiskFold | undefined;
   #removing: Promise<void> | undefined;
+  #isBeingRemoved = false;
   #written: Promise<void> = Promise.resolve();
   #isReleased = false;
   #ending: Promise<void> = Promise.resolve();
@@ -90,7 +91,7 @@ export class Sandbox {
   }
 
   get isBeingRemoved(): boolean {
-    return this.#removing !== undefined;
+    return this.#isBeingRemoved;
   }
 
   /** Throws `sandbox_not_running` unless its VMM runs and nobody is removing it. */
@@ -162,7 +163,7 @@ export class Sandbox {
   async update(changes: Partial<SandboxRecord>): Promise<void> {
     this.#record = { ...this.#record, ...changes };
     const write = async (): Promise<void> => {
-      if (this.#removing === undefined) await writeRecord(this.paths.record, this.#record);
+      if (!this.#isBeingRemoved) await writeRecord(this.paths.record, this.#record);
     };
     // One after the other: the last one to be written has all changes.
     const written = this.#written.then(write);
@@ -177,21 +178,24 @@ export class Sandbox {
 
   /**
    * Ends the VM and removes everything; resolves when the process is gone. Idempotent. The record goes first: from then on a daemon
-   * that dies here leaves something nobody owns, which the next one ends and removes.
+   * that dies here leaves something nobody owns, which the next one ends and removes. What fails can be tried again.
    */
   remove(): Promise<void> {
-    this.#removing ??= (async () => {
-      await this.#written;
-      await rm(this.paths.record, { force: true });
-      await failpoint('remove.forgotten');
-      await this.#vm?.vmm.kill();
-      await failpoint('remove.killed');
-      await this.#vm?.pager.close();
-      await this.#branch;
-      await this.#fold?.over;
-      await removeSandboxFolders(this.paths);
-    })();
+    this.#isBeingRemoved = true;
+    this.#removing ??= this.#remove().finally(() => (this.#removing = undefined));
     return this.#removing;
+  }
+
+  async #remove(): Promise<void> {
+    await this.#written;
+    await rm(this.paths.record, { force: true });
+    await failpoint('remove.forgotten');
+    await this.#vm?.vmm.kill();
+    await failpoint('remove.killed');
+    await this.#vm?.pager.close();
+    await this.#branch;
+    await this.#fold?.over;
+    await removeSandboxFolders(this.paths);
   }
 
   /** Lets go of the VM, which runs on for the next daemon. */
@@ -243,7 +247,7 @@ export class Sandbox {
   }
 
   async #ended(reason: string): Promise<void> {
-    if (this.#removing !== undefined || this.#isReleased) return;
+    if (this.#isBeingRemoved || this.#isReleased) return;
     const lastLine = (await this.vm.vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
     await this.update({ failure: lastLine === '' ? reason : `${reason}: ${lastLine}` }).catch(
       () => undefined,

@@ -110,6 +110,8 @@ describe('a daemon with VMs that is killed', { timeout: 840_000 }, () => {
       await lab.outcome(run?.(lab) ?? Promise.resolve());
       assert((await lab.arm('')).includes(place), 'the place was not reached');
       faults += 1;
+      if (each.againAtOnce === true)
+        assert.equal(await lab.outcome(run?.(lab) ?? Promise.resolve()), undefined);
       await settle(each);
     });
   }

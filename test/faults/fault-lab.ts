@@ -271,7 +271,7 @@ export class FaultLab {
     for (const { id } of await this.client.sandboxes.list()) {
       const code = await this.outcome(Guest.ofDaemon(this.client, id).python('6 * 7'));
       // A child that was killed just when it was ready.
-      if (code !== undefined) await this.failed(id);
+      if (code !== undefined && code !== 'sandbox_not_running') await this.failed(id);
     }
     const running = (await this.client.sandboxes.list()).flatMap(({ pid }) => pid ?? []);
     const processes = (await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid);

@@ -17,6 +17,8 @@ export interface HostOperation {
   readonly run?: (lab: FaultLab) => Promise<unknown>;
   /** Failpoints that the operation needs to get to the place at all. */
   readonly alsoArm?: string;
+  /** Half done, it is neither here nor there until it is asked for again. */
+  readonly againAtOnce?: boolean;
   /** Asking again after an interruption makes sense. */
   readonly again?: boolean;
   /** The tag is given out before the snapshot is ready: then a failure is listed. */
@@ -51,6 +53,7 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
   remove: {
     prepare: startExtra,
     run: (lab) => lab.client.sandboxes.delete(extraSandbox.get(lab)?.id ?? ''),
+    againAtOnce: true,
     again: true,
   },
   adopt: { between: () => Promise.resolve() },
