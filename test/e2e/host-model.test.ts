@@ -15,7 +15,7 @@ describe('a daemon with VMs', { timeout: 600_000 }, () => {
 
   it('does what a model of it does, kills included', async () => {
     const random = Seeded.fromEnvironment();
-    const model = new HostModel(lab, random);
+    const model = await HostModel.of(lab, random);
     const did: string[] = [];
     try {
       for (let step = 0; step < STEPS; step++) did.push(await model.step());

@@ -29,11 +29,20 @@ export class HostModel {
   readonly #snapshots = new Map<string, ModelSnapshot>([[TEMPLATE_TAG, { number: 0, parent: '' }]]);
   #made = 0;
 
-  constructor(lab: FaultLab, random: Seeded) {
+  private constructor(lab: FaultLab, random: Seeded) {
     this.#lab = lab;
     this.#random = random;
-    for (const { id } of [lab.source, lab.bystander])
-      this.#sandboxes.set(id, { number: 0, tag: TEMPLATE_TAG });
+  }
+
+  /** A model of a lab in which only its own two sandboxes are. */
+  static async of(lab: FaultLab, random: Seeded): Promise<HostModel> {
+    const model = new HostModel(lab, random);
+    for (const guest of [lab.source, lab.bystander]) {
+      const [number = 0] = await guest.read<number[]>(READ);
+      model.#sandboxes.set(guest.id, { number, tag: TEMPLATE_TAG });
+      model.#made = Math.max(model.#made, number);
+    }
+    return model;
   }
 
   /** Does one thing, and looks; what it did, in words. */
