@@ -29,6 +29,7 @@
 uint64_t check_seed;
 _Atomic unsigned long check_count;
 struct tally *tally;
+static char root_dir[64]; /* everything the run makes is below it */
 
 static void open_tally(void)
 {
@@ -109,7 +110,7 @@ static void spawn_vmm(const char *scenario, const char *dir, uint64_t seed, unsi
 		fprintf(stderr, "fake_vmm: %s, seed %s, generation %s: %s %d\n", scenario, seed_text, depth_text,
 			WIFSIGNALED(status) ? "ended by signal" : "exit status",
 			WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		remove_tree(dir);
+		remove_tree(root_dir);
 		exit(1);
 	}
 }
@@ -147,7 +148,6 @@ static void print_tally(unsigned long seed, unsigned long runs)
 int main(int argc, char **argv)
 {
 	const char *root = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
-	char dir[64];
 
 	if (argc == 6 && strcmp(argv[1], "vmm") == 0)
 		return run_vmm(argv);
@@ -156,22 +156,22 @@ int main(int argc, char **argv)
 	int fd = memfd_create("tally", 0);
 	CHECK(fd >= 0 && ftruncate(fd, sizeof(*tally)) == 0 && dup2(fd, TALLY_FD) == TALLY_FD, "errno %d", errno);
 	open_tally();
-	snprintf(dir, sizeof(dir), "%s/pager-test-XXXXXX", root);
-	CHECK(mkdtemp(dir), "%s: errno %d", dir, errno);
+	snprintf(root_dir, sizeof(root_dir), "%s/pager-test-XXXXXX", root);
+	CHECK(mkdtemp(root_dir), "%s: errno %d", root_dir, errno);
 
 	if (argc > 2 && strcmp(argv[1], "--only") == 0) {
 		unsigned generations = strcmp(argv[2], "random") == 0 ? 4 : strcmp(argv[2], "big") == 0 ? 2 : 1;
 		for (unsigned long i = 0; i < runs; i++)
-			run_lineage(argv[2], dir, seed + i, generations);
-		rmdir(dir);
+			run_lineage(argv[2], root_dir, seed + i, generations);
+		rmdir(root_dir);
 		print_tally(seed, runs);
 		return 0;
 	}
-	run_lineage("qmp-faults", dir, seed, 1);
-	run_lineage("requests", dir, seed, 1);
-	run_lineage("full-store", dir, seed, 1);
+	run_lineage("qmp-faults", root_dir, seed, 1);
+	run_lineage("requests", root_dir, seed, 1);
+	run_lineage("full-store", root_dir, seed, 1);
 #ifndef PRELOADED
-	run_lineage("injected", dir, seed, 1);
+	run_lineage("injected", root_dir, seed, 1);
 #endif
 	for (unsigned long i = 0; i < runs; i++) {
 #ifndef PRELOADED
@@ -183,12 +183,12 @@ int main(int argc, char **argv)
 			unsetenv("BOUGH_TEST_NO_PAGEMAP_SCAN");
 		}
 #endif
-		run_lineage("random", dir, seed + i, 4);
+		run_lineage("random", root_dir, seed + i, 4);
 	}
 	unsetenv("BOUGH_TEST_NO_PAGEMAP_SCAN");
 	for (unsigned long i = 0; i < big; i++)
-		run_lineage("big", dir, seed + i, 2);
-	rmdir(dir);
+		run_lineage("big", root_dir, seed + i, 2);
+	rmdir(root_dir);
 	print_tally(seed, runs);
 	CHECK(runs < 40 || (tally->armed > 0 && tally->faults > 0 && tally->long_tails > 0), "something never happened");
 	return 0;
