@@ -308,10 +308,14 @@ export class FaultLab {
 
   async #leftovers(): Promise<string[]> {
     const sandboxes = (await this.client.sandboxes.list()).map(({ id }) => `sandboxes/${id}`);
-    const tags = (await this.client.snapshots.list()).map(({ tag }) => `snapshots/${tag}`);
-    const shown = [...sandboxes, ...tags];
+    const snapshots = await this.client.snapshots.list();
+    // One that could not be made durable keeps what it has on disk, for the next daemon to try again.
+    const isHalfDurable = snapshots.some(({ durable, status }) => status === 'ready' && durable !== true);
+    const shown = [...sandboxes, ...snapshots.map(({ tag }) => `snapshots/${tag}`)];
     const belongs = (line: string): boolean =>
-      /^[+-] process/.test(line) || shown.some((name) => line.endsWith(name) || line.includes(`${name}/`));
+      /^[+-] process/.test(line) ||
+      (isHalfDurable && line.includes(' snapshots/.ready-')) ||
+      shown.some((name) => line.endsWith(name) || line.includes(`${name}/`));
     return difference(this.#before, await this.inventory()).filter((line) => !belongs(line));
   }
 

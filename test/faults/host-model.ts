@@ -22,6 +22,7 @@ interface ModelSnapshot {
 }
 
 export class HostModel {
+  readonly #killsDaemon: boolean;
   readonly #lab: FaultLab;
   readonly #random: Seeded;
   /** Ids to the numbers their guests have; undefined once the VMM was killed. */
@@ -29,14 +30,15 @@ export class HostModel {
   readonly #snapshots = new Map<string, ModelSnapshot>([[TEMPLATE_TAG, { number: 0, parent: '' }]]);
   #made = 0;
 
-  private constructor(lab: FaultLab, random: Seeded) {
+  private constructor(lab: FaultLab, random: Seeded, killsDaemon: boolean) {
+    this.#killsDaemon = killsDaemon;
     this.#lab = lab;
     this.#random = random;
   }
 
   /** A model of a lab in which only its own two sandboxes are. */
-  static async of(lab: FaultLab, random: Seeded): Promise<HostModel> {
-    const model = new HostModel(lab, random);
+  static async of(lab: FaultLab, random: Seeded, { killsDaemon = true } = {}): Promise<HostModel> {
+    const model = new HostModel(lab, random, killsDaemon);
     for (const guest of [lab.source, lab.bystander]) {
       const [number = 0] = await guest.read<number[]>(READ);
       model.#sandboxes.set(guest.id, { number, tag: TEMPLATE_TAG });
@@ -56,7 +58,7 @@ export class HostModel {
       () => this.#end(),
       () => this.#delete(),
       () => this.#killVmm(),
-      () => this.#killDaemon(),
+      ...(this.#killsDaemon ? [() => this.#killDaemon()] : []),
     ]);
     const did = await step();
     await this.#compare(did);
