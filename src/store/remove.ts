@@ -65,17 +65,23 @@ async function removeStored(context: StoreContext, entry: StoredEntry): Promise<
   await failpoint('delete.begun');
   const { hot, durable } = context;
   const doomed = { hot: hot.deleted(entry.id), durable: durable.deleted(entry.id) };
-  await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomed.hot));
-  entry.hot = false;
-  await failpoint('delete.hot-renamed');
-  await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
-  // It is gone now, whatever happens to the rest: what an error leaves behind has a temporary name.
-  context.catalog.remove(entry.tag);
-  await failpoint('delete.renamed');
-  await fsyncPath(durable.snapshots);
-  await failpoint('delete.synced');
-  for (const path of [doomed.hot, doomed.durable, durable.ready(entry.id)]) {
-    await removeAll(path).catch((error: unknown) => context.log('warn', 'unlink-failed', { path, error }));
+  // Memory is given back whatever happens; the disk only when the snapshot is gone from it for good.
+  const garbage = [doomed.hot];
+  try {
+    await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomed.hot));
+    entry.hot = false;
+    await failpoint('delete.hot-renamed');
+    await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
+    // It is gone now: what an error leaves behind has a temporary name.
+    context.catalog.remove(entry.tag);
+    await failpoint('delete.renamed');
+    await fsyncPath(durable.snapshots);
+    garbage.push(doomed.durable, durable.ready(entry.id));
+    await failpoint('delete.synced');
+  } finally {
+    for (const path of garbage) {
+      await removeAll(path).catch((error: unknown) => context.log('warn', 'unlink-failed', { path, error }));
+    }
   }
   await failpoint('delete.unlinked');
   context.log('info', 'snapshot-deleted', { tag: entry.tag });

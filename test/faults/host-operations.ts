@@ -19,6 +19,8 @@ export interface HostOperation {
   readonly alsoArm?: string;
   /** Half done, it is neither here nor there until it is asked for again. */
   readonly againAtOnce?: boolean;
+  /** After a failed fsync a folder with a temporary name stays until the next start. */
+  readonly leavesGarbage?: boolean;
   /** Asking again after an interruption makes sense. */
   readonly again?: boolean;
   /** The tag is given out before the snapshot is ready: then a failure is listed. */
@@ -82,6 +84,7 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
   delete: {
     prepare: ({ client, source }) => client.sandboxes.branch(source.id, { tag: TAG, wait: 'durable' }),
     run: ({ client }) => client.snapshots.delete(TAG),
+    leavesGarbage: true,
     again: true,
   },
   load: {
