@@ -43,7 +43,8 @@ struct branch_request {
 
 /* Microseconds unless the name says otherwise. */
 struct branch_report {
-	uint64_t pause_us; /* command sent to reply read: an upper bound of the time the vCPUs stand still */
+	uint64_t pause_us;  /* command sent to reply read: an upper bound of the time the vCPUs stand still */
+	uint64_t events_us; /* between QEMU's STOP and RESUME events: a lower bound; 0 unknown */
 	uint64_t stop_us;  /* command sent to vCPUs stopped and block layer drained */
 	uint64_t scan_us;
 	uint64_t copy_us; /* residue copied or armed */

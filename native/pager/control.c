@@ -117,12 +117,12 @@ static void handle_map(const struct request *request)
 static void answer_running(void *arg, const struct branch_report *report)
 {
 	(void)arg;
-	answerf("running\tpause_us=%" PRIu64 "\tstop_us=%" PRIu64 "\tscan_us=%" PRIu64 "\tcopy_us=%" PRIu64
+	answerf("running\tpause_us=%" PRIu64 "\tevents_us=%" PRIu64 "\tstop_us=%" PRIu64 "\tscan_us=%" PRIu64 "\tcopy_us=%" PRIu64
 		"\ttail_us=%" PRIu64 "\tstate_us=%" PRIu64 "\tprecopy_us=%" PRIu64
 		"\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\ttail_bytes=%" PRIu64
 		"\tswitched=%d\n",
-		report->pause_us, report->stop_us, report->scan_us, report->copy_us, report->tail_us, report->state_us,
-		report->precopy_us, report->precopied_pages, report->passes, report->residue_pages, report->armed_pages,
+		report->pause_us, report->events_us, report->stop_us, report->scan_us, report->copy_us, report->tail_us,
+		report->state_us, report->precopy_us, report->precopied_pages, report->passes, report->residue_pages, report->armed_pages,
 		report->tail_bytes, report->switched);
 }
 

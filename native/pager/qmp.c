@@ -2,14 +2,19 @@
 #include "qmp.h"
 
 #include <errno.h>
+#include <linux/sockios.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+/* Between two looks whether QEMU has read what was sent. */
+#define READ_POLL_NS 50000
 
 uint64_t monotonic_ns(void)
 {
@@ -34,6 +39,21 @@ static int wait_readable(int fd, uint64_t deadline_ns)
 	}
 }
 
+/* {"timestamp": {"seconds": S, "microseconds": U}, "event": "NAME"...}: a command of its own line never looks like this. */
+static void note_event(struct qmp *qmp, const char *line)
+{
+	unsigned long long seconds, microseconds;
+	char name[32];
+
+	if (sscanf(line, "{\"timestamp\": {\"seconds\": %llu, \"microseconds\": %llu}, \"event\": \"%31[A-Z_]\"", &seconds,
+		   &microseconds, name) != 3)
+		return;
+	if (strcmp(name, "STOP") == 0)
+		qmp->stopped_us = seconds * 1000000 + microseconds;
+	else if (strcmp(name, "RESUME") == 0)
+		qmp->resumed_us = seconds * 1000000 + microseconds;
+}
+
 /* Reads on until the buffer holds a line with text in it; leaves that line, terminated, at the buffer's start. */
 static int read_line_with(struct qmp *qmp, const char *text, uint64_t deadline_ns)
 {
@@ -46,6 +66,7 @@ static int read_line_with(struct qmp *qmp, const char *text, uint64_t deadline_n
 				qmp->length = 0;
 				return 0;
 			}
+			note_event(qmp, qmp->buffer);
 			qmp->length -= (size_t)(end + 1 - qmp->buffer);
 			memmove(qmp->buffer, end + 1, qmp->length);
 		}
@@ -63,31 +84,87 @@ static int read_line_with(struct qmp *qmp, const char *text, uint64_t deadline_n
 	}
 }
 
-int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns)
+static int send_parts(struct qmp *qmp, struct iovec *parts, size_t count)
 {
-	char tail[48];
-	char id[32];
-	struct iovec parts[3];
-	struct msghdr message = {.msg_iov = parts, .msg_iovlen = 3};
-	size_t total;
-	int error;
+	struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+	size_t total = 0;
 
-	snprintf(id, sizeof(id), "\"pager-%u\"", ++qmp->next_id);
-	snprintf(tail, sizeof(tail), ", \"id\": %s}\n", id);
-	/* sendmsg() only reads from the parts; struct iovec has no const form. */
-	parts[0] = (struct iovec){.iov_base = (char *)"{", .iov_len = 1};
-	parts[1] = (struct iovec){.iov_base = (char *)members, .iov_len = strlen(members)};
-	parts[2] = (struct iovec){.iov_base = tail, .iov_len = strlen(tail)};
-	total = 1 + parts[1].iov_len + parts[2].iov_len;
+	for (size_t i = 0; i < count; i++)
+		total += parts[i].iov_len;
 	ssize_t sent = sendmsg(qmp->fd, &message, MSG_NOSIGNAL);
 	if (sent < 0)
 		return errno == EAGAIN ? -ETIMEDOUT : -errno;
-	if ((size_t)sent != total)
-		return -EMSGSIZE;
+	return (size_t)sent == total ? 0 : -EMSGSIZE;
+}
+
+static int send_text(struct qmp *qmp, const char *text)
+{
+	/* sendmsg() only reads; struct iovec has no const form. */
+	return send_parts(qmp, &(struct iovec){.iov_base = (char *)text, .iov_len = strlen(text)}, 1);
+}
+
+static void format_id(const struct qmp *qmp, char id[32])
+{
+	snprintf(id, 32, "\"pager-%u\"", qmp->next_id);
+}
+
+static int send_members(struct qmp *qmp, const char *members)
+{
+	char id[32], tail[48];
+
+	qmp->next_id++;
+	format_id(qmp, id);
+	snprintf(tail, sizeof(tail), ", \"id\": %s", id);
+	struct iovec parts[3] = {
+		{.iov_base = (char *)"{", .iov_len = 1},
+		{.iov_base = (char *)members, .iov_len = strlen(members)},
+		{.iov_base = tail, .iov_len = strlen(tail)},
+	};
+	return send_parts(qmp, parts, 3);
+}
+
+/* Returns once QEMU has taken all that was sent off the socket. */
+static int wait_until_read(int fd, uint64_t deadline_ns)
+{
+	for (;;) {
+		int unread_bytes;
+
+		if (ioctl(fd, SIOCOUTQ, &unread_bytes) < 0)
+			return -errno;
+		if (unread_bytes == 0)
+			return 0;
+		if (monotonic_ns() >= deadline_ns)
+			return -ETIMEDOUT;
+		nanosleep(&(struct timespec){.tv_nsec = READ_POLL_NS}, NULL);
+	}
+}
+
+int qmp_begin(struct qmp *qmp, const char *members, uint64_t deadline_ns)
+{
+	int error = send_members(qmp, members);
+
+	return error ? error : wait_until_read(qmp->fd, deadline_ns);
+}
+
+int qmp_finish(struct qmp *qmp, uint64_t deadline_ns)
+{
+	char id[32];
+	int error = send_text(qmp, "}\n");
+
+	if (error)
+		return error;
+	format_id(qmp, id);
 	error = read_line_with(qmp, id, deadline_ns);
 	if (error)
 		return error;
 	return strstr(qmp->buffer, "\"error\": {") ? -EREMOTEIO : 0;
+}
+
+int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns)
+{
+	int error = send_members(qmp, members);
+
+	return error ? error : qmp_finish(qmp, deadline_ns);
 }
 
 /* connect() and sendmsg() would wait for ever for a QEMU whose main thread is stuck; they share this limit. */
@@ -109,8 +186,7 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	qmp->length = 0;
-	qmp->next_id = 0;
+	*qmp = (struct qmp){.fd = -1};
 	qmp->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (qmp->fd < 0)
 		return -errno;

@@ -2,8 +2,11 @@
  * qmp.h - the pager's own QMP connection: connect, run one command at a time, close.
  *
  * Only as much QMP as the pause window needs. Commands come as text and carry the id given here, so the reply is
- * the one line that holds this id; all other lines (events) are passed over. A line longer than the buffer is an
- * error, not a guess. Not handled: parsing results.
+ * the one line that holds this id; of all other lines only the times of STOP and RESUME are noted. A line longer than
+ * the buffer is an error, not a guess. Not handled: parsing results.
+ *
+ * QEMU reads QMP a byte at a time, some microseconds each. So a command can be sent in two steps: all of it but the
+ * closing brace, and, once QEMU has read that, the brace.
  */
 #ifndef BOUGH_QMP_H
 #define BOUGH_QMP_H
@@ -14,6 +17,9 @@
 struct qmp {
 	int fd;
 	unsigned next_id;
+	/* When the VM last stopped and ran again, in microseconds of QEMU's wall clock as its events give it; 0 before any. */
+	uint64_t stopped_us;
+	uint64_t resumed_us;
 	size_t length;
 	char buffer[64 * 1024];
 };
@@ -26,6 +32,10 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns);
  * -EREMOTEIO when QEMU answers with an error, whose text is then in qmp->buffer; -ETIMEDOUT at the deadline.
  */
 int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns);
+
+/* The two steps of qmp_execute(): the first returns when QEMU has read all but the brace, the second runs it. */
+int qmp_begin(struct qmp *qmp, const char *members, uint64_t deadline_ns);
+int qmp_finish(struct qmp *qmp, uint64_t deadline_ns);
 
 void qmp_close(struct qmp *qmp);
 

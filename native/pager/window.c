@@ -10,7 +10,6 @@
 
 enum { IDLE, ARMED, INSIDE, LEFT };
 
-
 /* One window at a time in a process; the lock is held only to look at or change these. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct window *current;
@@ -98,10 +97,17 @@ int window_run(struct window *window, struct qmp *qmp)
 	snprintf(members, sizeof(members),
 		 "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"%s\", \"live\": false}",
 		 window->state_path);
+	qmp->stopped_us = 0;
+	qmp->resumed_us = 0;
+	error = qmp_begin(qmp, members, window->deadline_ns);
+	if (error)
+		return error;
 	arm_window(window);
 	window->sent_ns = monotonic_ns();
-	error = qmp_execute(qmp, members, window->deadline_ns);
+	error = qmp_finish(qmp, window->deadline_ns);
 	window->replied_ns = monotonic_ns();
+	if (qmp->stopped_us && qmp->resumed_us > qmp->stopped_us)
+		window->events_us = qmp->resumed_us - qmp->stopped_us;
 	while (end_window(&inside_error) == INSIDE) {
 		/* The body uses the caller's memory; it sees window_expired() and leaves. */
 		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);

@@ -30,6 +30,9 @@ struct window {
 	uint64_t entered_ns;
 	uint64_t left_ns;
 	uint64_t replied_ns;
+	/* Between QEMU's own STOP and RESUME events; 0 when it did not tell. The first comes after the vCPUs have stopped, the
+	 * second before they run: it bounds the pause from below. */
+	uint64_t events_us;
 };
 
 /* Runs the window. The body's error, or why QEMU could not run it: -ENOTCONN when it never opened the file. */

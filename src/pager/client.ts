@@ -43,6 +43,8 @@ export interface PagerBranchRequest {
 /** The pause window, in microseconds and pages. `pauseUs` bounds the time the vCPUs stood still from above. */
 export interface PagerPause {
   readonly pauseUs: number;
+  /** Between QEMU's STOP and RESUME events, a bound from below; 0 when it did not tell. */
+  readonly eventsUs: number;
   readonly stopUs: number;
   readonly scanUs: number;
   readonly copyUs: number;
@@ -225,6 +227,7 @@ function number(message: PagerMessage, key: string): number {
 function readPause(message: PagerMessage): PagerPause {
   return {
     pauseUs: number(message, 'pause_us'),
+    eventsUs: number(message, 'events_us'),
     stopUs: number(message, 'stop_us'),
     scanUs: number(message, 'scan_us'),
     copyUs: number(message, 'copy_us'),

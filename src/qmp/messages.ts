@@ -4,7 +4,7 @@
  */
 import { QmpProtocolError } from './errors.js';
 
-/** An asynchronous event; `unixMs` is QEMU's own wall clock. */
+/** An asynchronous event; `unixMs` is QEMU's own wall clock, to the microsecond. */
 export interface QmpEvent {
   readonly event: string;
   readonly data: Readonly<Record<string, unknown>>;
@@ -45,7 +45,7 @@ function parseEvent(event: string, message: Record<string, unknown>): QmpEvent {
   return {
     event,
     data: isRecord(message['data']) ? message['data'] : {},
-    unixMs: Number(stamp['seconds'] ?? 0) * 1000 + Math.floor(Number(stamp['microseconds'] ?? 0) / 1000),
+    unixMs: Number(stamp['seconds'] ?? 0) * 1000 + Number(stamp['microseconds'] ?? 0) / 1000,
   };
 }
 

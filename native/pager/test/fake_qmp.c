@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -37,7 +38,11 @@ __attribute__((format(printf, 2, 3))) static void sayf(int fd, const char *forma
 
 static void event(int fd, const char *name)
 {
-	sayf(fd, "{\"timestamp\": {\"seconds\": 1700000000, \"microseconds\": 1}, \"event\": \"%s\"}\r\n", name);
+	struct timeval now;
+
+	gettimeofday(&now, NULL);
+	sayf(fd, "{\"timestamp\": {\"seconds\": %lld, \"microseconds\": %lld}, \"event\": \"%s\"}\r\n", (long long)now.tv_sec,
+	     (long long)now.tv_usec, name);
 }
 
 static void reply(int fd, const char *id)

@@ -203,6 +203,9 @@ struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan
 		outcome.armed_pages = client_number(&vmm->client, "armed_pages");
 		CHECK(client_number(&vmm->client, "switched") == plan->before, "%s", vmm->client.line);
 		CHECK(vmm->qmp.opened == 1 && vmm->qmp.saves == saves + 1, "running, but opened=%d", vmm->qmp.opened);
+		uint64_t events_us = client_number(&vmm->client, "events_us"), pause_us = client_number(&vmm->client, "pause_us");
+		/* The events' clock is not the pager's, and may be set meanwhile by as much as a slow machine's clock drifts. */
+		CHECK(events_us > 0 && events_us <= pause_us + 1000, "%s", vmm->client.line);
 		machine_check_running(machine);
 		CHECK(client_read(&vmm->client), "the pager hung up");
 	}
