@@ -8,7 +8,7 @@ const CLI_PATH = join(PROJECT_DIR, 'dist/src/cli/main.js');
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'];
 
 await runMain(async () => {
-  await setup();
+  await setup({ guests: true });
   const cli = spawn(process.execPath, [CLI_PATH, 'quickstart', ...process.argv.slice(2)], {
     stdio: 'inherit',
   });

@@ -30,6 +30,7 @@ export const REQUIREMENTS = [
   { needs: 'mmdebstrap', package: 'mmdebstrap' },
   { needs: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring' },
   { needs: 'mke2fs', package: 'e2fsprogs' },
+  { needs: 'xz', package: 'xz-utils' },
   { needs: 'flock', package: 'util-linux' },
   { needs: 'python3', package: 'python3' },
   { needs: 'gcc', package: 'gcc' },
@@ -40,9 +41,10 @@ export const REQUIREMENTS = [
 /** A reason to stop that the user can act on; printed without a stack. */
 export class SetupFailed extends Error {}
 
-/** Runs every step; resolves once `dist/` and the pager are built from the present sources. */
-export async function setup() {
+/** Runs every step; resolves once `dist/` and the pager are built from the present sources. `guests`: real VMs are to run then. */
+export async function setup({ guests = false } = {}) {
   checkNode(process.versions.node);
+  if (guests) checkGuestHost(process.getuid?.(), osReleaseText());
   await ensureDebianPackages();
   await ensureNpmPackages();
   await ensureBuilt();
@@ -54,6 +56,22 @@ export function checkNode(version) {
   throw new SetupFailed(
     `Node ${MIN_NODE_MAJOR} or newer is needed, found ${version}. See https://nodejs.org/en/download`,
   );
+}
+
+/** Throws SetupFailed, naming all that is missing, unless guest images can be built: as root, on Debian. */
+export function checkGuestHost(uid, osRelease) {
+  const value = (key) => new RegExp(`^${key}="?([^"\\n]*)"?$`, 'm').exec(osRelease)?.[1];
+  const missing = [];
+  if (uid !== 0) missing.push('root, to build guest images (run this again with sudo)');
+  if (value('ID') !== 'debian') {
+    const found = value('PRETTY_NAME') ?? 'an unknown system';
+    missing.push(`Debian 12 or 13, of whose packages guest images are made (this is ${found})`);
+  }
+  if (missing.length > 0) throw new SetupFailed(`Needed here: ${missing.join('; ')}.`);
+}
+
+function osReleaseText() {
+  return existsSync('/etc/os-release') ? readFileSync('/etc/os-release', 'utf8') : '';
 }
 
 /** The Debian packages of those requirements that are not met. */

@@ -138,7 +138,7 @@ if (isMain(import.meta.url)) {
     if (unknown !== undefined) {
       throw new SetupFailed(`No tier "${unknown}": choose from ${Object.keys(TIERS).join(', ')}`);
     }
-    await setup();
+    await setup({ guests: tiers.some((tier) => TIERS[tier].prepared) });
     await prepare(tiers);
     const tally = new Tally();
     for (const tier of tiers) await runTier(tier, tally);

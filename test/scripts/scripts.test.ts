@@ -12,6 +12,7 @@ interface Tally {
 
 interface Setup {
   checkNode(version: string): void;
+  checkGuestHost(uid: number | undefined, osRelease: string): void;
   missingDebianPackages(requirements: { needs: string; package: string }[]): string[];
   npmPackagesMatch(projectDir: string): boolean;
   fingerprint(projectDir: string): string;
@@ -47,6 +48,16 @@ describe('setup', () => {
   it('refuses an old Node by its version', () => {
     setup.checkNode('20.0.0');
     assert.throws(() => setup.checkNode('18.20.4'), /Node 20 or newer is needed, found 18.20.4/);
+  });
+
+  it('names all that guests need and this host lacks: root, Debian', () => {
+    setup.checkGuestHost(0, 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nID=debian\n');
+    assert.throws(
+      () => setup.checkGuestHost(1000, 'PRETTY_NAME="Ubuntu 24.04"\nID=ubuntu\nID_LIKE=debian\n'),
+      /^Error: Needed here: root, .*; Debian 12 or 13, .*\(this is Ubuntu 24\.04\)\.$/,
+    );
+    assert.throws(() => setup.checkGuestHost(1000, 'ID="debian"\n'), /root(?!.*Debian 12)/);
+    assert.throws(() => setup.checkGuestHost(0, ''), /this is an unknown system/);
   });
 
   it('installs npm packages when one is absent or of another version, except optional ones', async () => {
