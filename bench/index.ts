@@ -11,12 +11,12 @@ import {
   type BenchOutcome,
   type BenchRequest,
 } from '../src/cli/bench-request.js';
+import { startThrowawayDaemon } from '../src/cli/own-daemon.js';
 import { BoughApiError, type Bough } from '../src/sdk/client.js';
 import { benchChains } from './chains.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
-import { startOwnDaemon } from './own-daemon.js';
 import { benchPause } from './pause.js';
 import { benchRamSize } from './ram-size.js';
 import { missedAny, resultText, sectionCsv, writeReport, type BenchResult } from './report.js';
@@ -93,7 +93,7 @@ async function reachDaemon(
 ): Promise<{ client: Bough; daemonPid: number | undefined }> {
   if (daemon !== undefined) return { client: daemon, daemonPid: undefined };
   say('starting a daemon');
-  const own = resources.use(await startOwnDaemon({ cacheDir, signal }));
+  const own = resources.use(await startThrowawayDaemon(cacheDir, process.env, { signal }));
   return { client: own.client, daemonPid: own.pid };
 }
 

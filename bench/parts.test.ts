@@ -6,7 +6,6 @@ import { growthRatios } from './consecutive.js';
 import { longestEchoDuring } from './echo-probe.js';
 import { gapProgram, parseProgress, rewriterProgram, writerProgram } from './guest-programs.js';
 import { chosen, cpuModel, cpuTicks } from './host-facts.js';
-import { listeningAddress } from './own-daemon.js';
 import { parseRollup } from './process-memory.js';
 import { fileUri, stoppedMs } from './stock-machine.js';
 
@@ -72,13 +71,6 @@ describe('what is read from elsewhere', () => {
     assert.equal(fileUri({ version: '7.2.22' }, '/x'), 'exec:cat > /x');
     assert.equal(fileUri({ version: '8.2.0' }, '/x'), 'file:/x');
     assert.equal(fileUri({ version: '10.0.13' }, '/x'), 'file:/x');
-  });
-
-  it('the daemon tells its address in its log', () => {
-    const log =
-      '{"level":30,"msg":"opening"}\n{"level":30,"address":"http://127.0.0.1:4711","msg":"listening"}\n';
-    assert.equal(listeningAddress(log), 'http://127.0.0.1:4711');
-    assert.equal(listeningAddress(''), undefined);
   });
 
   it('facts of the host have words for what is missing', () => {

@@ -41,12 +41,26 @@ export function addOutputOption(command: Command): Command {
 
 /** The client a command's options ask for. Throws `UsageError` for a bad URL or token file. */
 export async function clientFor(command: Command, { io }: Context): Promise<Bough> {
-  const options = sharedOptions(command);
-  const url = options.url ?? nonEmpty(io.env['BOUGH_URL']) ?? defaultUrl;
+  const url = sharedOptions(command).url ?? nonEmpty(io.env['BOUGH_URL']) ?? defaultUrl;
   if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
     throw new UsageError(`Not an http URL: ${JSON.stringify(url)}`);
   }
-  return new Bough({ url, token: await readToken(options.tokenFile, io) });
+  return new Bough({ url, token: await tokenFor(command, { io }) });
+}
+
+/** The token a command's options or its environment give. Throws `UsageError` for a file that cannot be read. */
+export async function tokenFor(
+  command: Command,
+  { io: { env } }: Pick<Context, 'io'>,
+): Promise<string | undefined> {
+  const path = sharedOptions(command).tokenFile ?? nonEmpty(env['BOUGH_TOKEN_FILE']);
+  if (path === undefined) return nonEmpty(env['BOUGH_TOKEN']);
+  const text = await readFile(path, 'utf8').catch((error: unknown) => {
+    throw new UsageError(
+      `Cannot read the token file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'failed'}`,
+    );
+  });
+  return text.trim();
 }
 
 /** Prints rows as a table, or as the JSON they came as. */
@@ -87,17 +101,6 @@ function sharedOptions(command: Command): SharedOptions {
   const levels: Command[] = [];
   for (let level: Command | null = command; level !== null; level = level.parent) levels.unshift(level);
   return Object.assign({}, ...levels.map((level) => level.opts<SharedOptions>())) as SharedOptions;
-}
-
-async function readToken(fromFlag: string | undefined, { env }: Io): Promise<string | undefined> {
-  const path = fromFlag ?? nonEmpty(env['BOUGH_TOKEN_FILE']);
-  if (path === undefined) return nonEmpty(env['BOUGH_TOKEN']);
-  const text = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new UsageError(
-      `Cannot read the token file ${path}: ${(error as NodeJS.ErrnoException).code ?? 'failed'}`,
-    );
-  });
-  return text.trim();
 }
 
 function nonEmpty(text: string | undefined): string | undefined {

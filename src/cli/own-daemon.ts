@@ -1,19 +1,31 @@
 /**
  * A daemon for the length of one command: on a free port of the loopback, ended with the command.
  *
- * It is a process of its own, as a user's daemon is, so what a command measures through it is what users get.
+ * It is a process of its own, as a user's daemon is, so what a command measures through it is what users get. The kernel chooses
+ * the port, and the daemon's log tells which. Sandboxes outlive their daemon, so a throwaway one has more to end than a process:
+ * its sandboxes are removed through the API first, and whatever then still names its hot folder in its arguments is killed. That
+ * folder's name is random, so it can only be ours.
+ *
+ * Not handled: a command that is killed itself; its daemon then runs on.
  */
-import { spawn } from 'node:child_process';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { setTimeout as sleep } from 'node:timers/promises';
+import { ResourceStack, withDeadline } from '../base/index.js';
 import { Bough } from '../sdk/client.js';
 
-const START_DEADLINE_MS = 20_000;
+const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
+const START_DEADLINE_MS = 30_000;
 const STOP_DEADLINE_MS = 15_000;
-const LOG_TAIL_CHARACTERS = 4000;
+const CLEANUP_CALL_MS = 15_000;
+const LOG_TAIL_LINES = 20;
+
+type Environment = Readonly<Record<string, string | undefined>>;
 
 /** A running daemon; `stop()` is idempotent and leaves its sandboxes running. */
 export interface OwnDaemon {
@@ -23,49 +35,120 @@ export interface OwnDaemon {
   readonly stop: () => Promise<void>;
 }
 
-/** Starts `bough serve` with these flags besides `--listen`. Rejects with the end of its log when it does not come up. */
+/** `close()` is idempotent: it ends the daemon and everything it started, and removes its folders. */
+export interface ThrowawayDaemon extends OwnDaemon {
+  readonly close: () => Promise<void>;
+}
+
+export interface OwnDaemonOptions {
+  /** For a daemon whose environment or flags name a token file. */
+  readonly token?: string | undefined;
+  /** Ends the wait for the start, not the daemon. */
+  readonly signal?: AbortSignal | undefined;
+  /** Is given each line of the daemon's log. */
+  readonly onLogLine?: ((line: string) => void) | undefined;
+}
+
+/** Starts `bough serve` with these flags; rejects with the end of its log when it does not come up, and it is gone then. */
 export async function startOwnDaemon(
   flags: readonly string[],
-  env: Readonly<Record<string, string | undefined>>,
+  env: Environment,
+  { token, signal, onLogLine }: OwnDaemonOptions = {},
 ): Promise<OwnDaemon> {
-  const url = `http://127.0.0.1:${await freePort()}`;
-  const main = fileURLToPath(new URL('./main.js', import.meta.url));
-  const args = [main, 'serve', '--listen', new URL(url).host, ...flags];
+  const args = [MAIN, 'serve', ...flags, '--listen', '127.0.0.1:0', '--log-level', 'info'];
   // A session of its own: an interrupt at the terminal ends the command, and the command ends the daemon.
   const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
-  let log = '';
-  child.stderr
-    .setEncoding('utf8')
-    .on('data', (text: string) => (log = (log + text).slice(-LOG_TAIL_CHARACTERS)));
-  const exited = once(child, 'exit');
-  const stop = async (): Promise<void> => {
-    if (child.exitCode !== null || child.signalCode !== null) return;
-    child.kill('SIGTERM');
-    const late = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
-    await exited;
-    clearTimeout(late);
-  };
-  const client = new Bough({ url });
-  const deadline = performance.now() + START_DEADLINE_MS;
-  for (;;) {
-    if (child.exitCode !== null || child.signalCode !== null || performance.now() > deadline) {
-      await stop();
-      throw new Error(`The daemon did not start: ${log.trim().split('\n').at(-1) ?? 'it printed nothing'}`);
-    }
-    try {
-      await client.healthz();
-      return { url, client, pid: child.pid ?? -1, stop };
-    } catch {
-      await sleep(20);
-    }
+  await once(child, 'spawn');
+  const stop = (): Promise<void> => stopProcess(child);
+  try {
+    signal?.throwIfAborted();
+    const lines = createInterface({ input: child.stderr });
+    if (onLogLine !== undefined) lines.on('line', onLogLine);
+    const url = await withDeadline(addressFrom(lines, signal), START_DEADLINE_MS, 'The start of the daemon');
+    return { url, client: new Bough({ url, token }), pid: child.pid ?? -1, stop };
+  } catch (error) {
+    await stop();
+    throw error;
   }
 }
 
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+/** The same over empty folders of its own, besides which only the cache is anybody else's. */
+export async function startThrowawayDaemon(
+  cacheDir: string,
+  env: Environment,
+  options?: OwnDaemonOptions,
+): Promise<ThrowawayDaemon> {
+  await using undo = new ResourceStack();
+  const stateDir = await mkdtemp(join(tmpdir(), 'bough-throwaway-'));
+  undo.defer(() => rm(stateDir, { recursive: true, force: true }));
+  const hotDir = `/dev/shm/bough-throwaway-${randomBytes(6).toString('hex')}`;
+  undo.defer(() => rm(hotDir, { recursive: true, force: true }));
+  undo.defer(() => killAllNaming(hotDir));
+  const folders = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', cacheDir];
+  const daemon = await startOwnDaemon(folders, withoutSettings(env), options);
+  undo.defer(daemon.stop);
+  undo.defer(() => removeSandboxes(daemon.client).catch(() => undefined));
+  const kept = undo.move();
+  return { ...daemon, close: () => kept.close() };
+}
+
+/** The address in the line of the daemon's log that says it listens; undefined for any other line. */
+export function listeningAddress(line: string): string | undefined {
+  return line.includes('"msg":"listening"') ? /"address":"(http:[^"]+)"/.exec(line)?.[1] : undefined;
+}
+
+function addressFrom(log: Interface, signal: AbortSignal | undefined): Promise<string> {
+  const tail: string[] = [];
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(signal?.reason as Error);
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const onLine = (line: string): void => {
+      tail.push(line);
+      if (tail.length > LOG_TAIL_LINES) tail.shift();
+      const address = listeningAddress(line);
+      if (address === undefined) return;
+      log.off('line', onLine);
+      signal?.removeEventListener('abort', onAbort);
+      resolve(address);
+    };
+    log.on('line', onLine);
+    log.once('close', () => reject(new Error(`The daemon did not start: ${lastWords(tail)}`)));
+  });
+}
+
+/** What the command said last for people, or else the last of its log. */
+function lastWords(log: readonly string[]): string {
+  const error = log.findLast((line) => line.startsWith('error: '));
+  return error?.slice('error: '.length) ?? log.at(-1) ?? 'it printed nothing';
+}
+
+async function stopProcess(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const exited = once(child, 'exit');
+  child.kill('SIGTERM');
+  const late = setTimeout(() => child.kill('SIGKILL'), STOP_DEADLINE_MS);
+  await exited;
+  clearTimeout(late);
+}
+
+function withoutSettings(env: Environment): Environment {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !name.startsWith('BOUGH_')));
+}
+
+async function removeSandboxes(client: Bough): Promise<void> {
+  const signal = AbortSignal.timeout(CLEANUP_CALL_MS);
+  for (const { id } of await client.sandboxes.list({ signal })) await client.sandboxes.delete(id, { signal });
+}
+
+async function killAllNaming(hotDir: string): Promise<void> {
+  for (const name of await readdir('/proc')) {
+    if (!/^\d+$/.test(name)) continue;
+    const commandLine = await readFile(`/proc/${name}/cmdline`, 'latin1').catch(() => '');
+    if (!commandLine.includes(hotDir)) continue;
+    try {
+      process.kill(Number(name), 'SIGKILL');
+    } catch {
+      // It ended meanwhile.
+    }
+  }
 }

@@ -130,5 +130,5 @@ export class DaemonLab {
 
 function start({ stateDir, hotDir, cacheDir }: OwnFolders): Promise<OwnDaemon> {
   const folders = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', cacheDir];
-  return startOwnDaemon([...folders, '--log-level', 'warn'], process.env);
+  return startOwnDaemon(folders, process.env);
 }

@@ -23,6 +23,7 @@ import {
 } from '../context.js';
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes, UsageError } from '../exit.js';
+import { untilInterrupted } from '../interrupt.js';
 
 interface BenchOptions {
   sourceTag: string;
@@ -113,19 +114,4 @@ function modeList(text: string): PauseMode[] {
 function namesDaemon(command: Command, { io }: Context): boolean {
   const url = command.optsWithGlobals<{ url?: string }>().url ?? io.env['BOUGH_URL'] ?? '';
   return url !== '';
-}
-
-/** Runs `work` with a signal that an interrupt or SIGTERM aborts, so that it can clean up; a second one ends the process. */
-async function untilInterrupted<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
-  const controller = new AbortController();
-  const onSignal = (name: NodeJS.Signals) =>
-    controller.abort(new Error(`Interrupted by ${name}; cleaned up`));
-  process.once('SIGINT', onSignal);
-  process.once('SIGTERM', onSignal);
-  try {
-    return await work(controller.signal);
-  } finally {
-    process.off('SIGINT', onSignal);
-    process.off('SIGTERM', onSignal);
-  }
 }

@@ -8,9 +8,10 @@ import type { Command } from 'commander';
 import { loadConfig } from '../../daemon/config.js';
 import type { Sandbox } from '../../contract/index.js';
 import type { Bough } from '../../sdk/client.js';
-import type { Context } from '../context.js';
+import { tokenFor, type Context } from '../context.js';
 import { withExample } from '../example.js';
 import { formatMs, formatTable } from '../format.js';
+import { untilInterrupted } from '../interrupt.js';
 import { startOwnDaemon } from '../own-daemon.js';
 
 const IMAGE = 'python-numpy';
@@ -42,7 +43,7 @@ export function registerQuickstart(program: Command, context: Context): void {
     .description(
       'Build an image, run a sandbox, branch it live and start children: a tour with measurements.',
     );
-  command.action(() => quickstart(context));
+  command.action(() => quickstart(command, context));
   withExample(command, 'bough quickstart');
 }
 
@@ -55,7 +56,8 @@ interface ChildRow {
   readonly firstAnswerMs: number | undefined;
 }
 
-async function quickstart({ io, providers }: Context): Promise<void> {
+async function quickstart(command: Command, context: Context): Promise<void> {
+  const { io, providers } = context;
   const config = loadConfig({}, io.env);
   const step = (words: string): void => io.stderr(`==> ${words}\n`);
 
@@ -65,27 +67,38 @@ async function quickstart({ io, providers }: Context): Promise<void> {
     cacheDir: config.cacheDir,
     onProgress: (words) => io.stderr(`    ${words}\n`),
   });
-  step('daemon');
-  const daemon = await startOwnDaemon([], { ...io.env, BOUGH_LOG_LEVEL: 'warn' });
-  const { client } = daemon;
-  const started: string[] = [];
-  try {
-    await makeTemplate(client, step);
-    await tour({ io, providers }, client, step, started);
-  } finally {
-    for (const id of started) await client.sandboxes.delete(id).catch(() => undefined);
-    await daemon.stop();
-  }
+  const token = await tokenFor(command, context);
+  await untilInterrupted(async (signal) => {
+    const nextStep = (words: string): void => {
+      signal.throwIfAborted();
+      step(words);
+    };
+    nextStep('daemon');
+    const daemon = await startOwnDaemon([], io.env, { token, signal });
+    const { client } = daemon;
+    const started: string[] = [];
+    try {
+      await makeTemplate(client, nextStep, signal);
+      await tour(context, client, nextStep, started);
+    } finally {
+      for (const id of started) await client.sandboxes.delete(id).catch(() => undefined);
+      await daemon.stop();
+    }
+  });
 }
 
-async function makeTemplate(client: Bough, step: (words: string) => void): Promise<void> {
+async function makeTemplate(
+  client: Bough,
+  step: (words: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const known = await client.snapshots.list();
   if (known.some(({ tag, status }) => tag === TAG && status === 'ready')) {
     step(`snapshot ${TAG} (there already)`);
     return;
   }
   step(`snapshot ${TAG}: booting a guest, which takes some 15 s without hardware virtualization`);
-  await client.snapshots.create({ tag: TAG, image: IMAGE });
+  await client.snapshots.create({ tag: TAG, image: IMAGE }, { signal });
 }
 
 async function tour(
@@ -108,9 +121,9 @@ async function tour(
   const [snapshot, branchMs] = await timed(() => client.sandboxes.branch(source.id, { tag, mode: 'live' }));
   try {
     const after = await counter(client, source.id);
-    step(`${CHILDREN} children of the branch`);
     const rows = [await describe(client, 'source', source.id, undefined)];
     for (let n = 1; n <= CHILDREN; n++) {
+      step(`child ${n} of ${CHILDREN}, from the branch`);
       const begun = performance.now();
       const child = onlyOne(await client.sandboxes.spawn({ snapshot_tag: tag }));
       started.push(child.id);
