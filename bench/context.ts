@@ -3,11 +3,14 @@ import { randomBytes } from 'node:crypto';
 import { monotonicMs, sleep } from '../src/base/index.js';
 import type { BranchMode, Sandbox, Snapshot } from '../src/contract/index.js';
 import { BoughApiError, type Bough } from '../src/sdk/client.js';
+import type { PauseParts } from './pause-parts.js';
 
 export interface BenchContext {
   readonly client: Bough;
   /** The daemon's process, where it is ours to look at. */
   readonly daemonPid: number | undefined;
+  /** What the daemon logged of the pause of a branch; nothing where its log is not ours to read. */
+  readonly pauseParts: (tag: string) => PauseParts | undefined;
   readonly cacheDir: string;
   /** Tag of the snapshot every source starts from; it exists. */
   readonly sourceTag: string;

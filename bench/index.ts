@@ -18,6 +18,7 @@ import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchPause } from './pause.js';
+import { pausePartsOf, type PauseParts } from './pause-parts.js';
 import { benchRamSize } from './ram-size.js';
 import { missedAny, resultText, sectionCsv, writeReport, type BenchResult } from './report.js';
 import { benchRewriter } from './rewriter.js';
@@ -66,10 +67,10 @@ async function measure(request: BenchRequest): Promise<BenchResult> {
   const { signal, say } = request;
   await using resources = new ResourceStack();
   const loadSoFar = await watchHostLoad();
-  const { client, daemonPid } = await reachDaemon(request, resources);
+  const { client, daemonPid, pauseParts } = await reachDaemon(request, resources);
   await ensureSource(client, request);
   const contextFor = (name: BenchmarkName): BenchContext => ({
-    ...{ client, daemonPid, signal, say },
+    ...{ client, daemonPid, pauseParts, signal, say },
     cacheDir: request.cacheDir,
     sourceTag: request.sourceTag,
     image: request.image,
@@ -90,11 +91,17 @@ async function measure(request: BenchRequest): Promise<BenchResult> {
 async function reachDaemon(
   { daemon, cacheDir, signal, say }: BenchRequest,
   resources: ResourceStack,
-): Promise<{ client: Bough; daemonPid: number | undefined }> {
-  if (daemon !== undefined) return { client: daemon, daemonPid: undefined };
+): Promise<Pick<BenchContext, 'client' | 'daemonPid' | 'pauseParts'>> {
+  const seen = new Map<string, PauseParts>();
+  const pauseParts = (tag: string): PauseParts | undefined => seen.get(tag);
+  if (daemon !== undefined) return { client: daemon, daemonPid: undefined, pauseParts };
   say('starting a daemon');
-  const own = resources.use(await startThrowawayDaemon(cacheDir, process.env, { signal }));
-  return { client: own.client, daemonPid: own.pid };
+  const onLogLine = (line: string): void => {
+    const pause = pausePartsOf(line);
+    if (pause !== undefined) seen.set(pause.tag, pause.parts);
+  };
+  const own = resources.use(await startThrowawayDaemon(cacheDir, process.env, { signal, onLogLine }));
+  return { client: own.client, daemonPid: own.pid, pauseParts };
 }
 
 async function ensureSource(client: Bough, { sourceTag, image, signal, say }: BenchRequest): Promise<void> {

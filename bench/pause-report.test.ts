@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { partsTable, pausePartsOf } from './pause-parts.js';
 import { pauseTables, pauseVerdicts, summaryOf } from './pause-report.js';
 import type { PauseRow } from './pause.js';
 
@@ -51,5 +52,26 @@ describe('pauseTables()', () => {
       ['full', '1/500.0', 'failed'],
       ['stock-background-snapshot', '1/30.0', '1/20.0'],
     ]);
+  });
+});
+
+describe('where the pause goes', () => {
+  const line =
+    '{"level":30,"tag":"t","pauseUs":950,"eventsUs":0,"stopUs":250,"residuePages":7,"msg":"sandbox.pause-window"}';
+
+  it('is read from the daemon’s log, without what QEMU did not tell', () => {
+    assert.deepEqual(pausePartsOf(line), { tag: 't', parts: { stop_ms: 0.25, residue_pages: 7 } });
+    assert.equal(pausePartsOf('{"level":30,"msg":"listening"}'), undefined);
+  });
+
+  it('is a table of medians, for modes that have any', () => {
+    const of = (mode: PauseRow['mode'], stopMs: number): PauseRow => ({
+      ...{ mode, iteration: 1, pause_ms: 1, stop_ms: stopMs, residue_pages: 7 },
+    });
+    const table = partsTable(['live-sync', 'full'], [of('live-sync', 0.1), of('live-sync', 0.3)]);
+    assert.deepEqual(table?.rows, [
+      ['live-sync', '1.00', undefined, '0.100', undefined, undefined, undefined, undefined, 7, undefined],
+    ]);
+    assert.equal(partsTable(['live-sync'], rows), undefined);
   });
 });

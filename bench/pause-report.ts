@@ -1,5 +1,6 @@
 /** From rows of the pause benchmark to tables and verdicts; pure. */
 import type { PauseMode } from '../src/cli/bench-request.js';
+import { partsTable } from './pause-parts.js';
 import type { PauseRow } from './pause.js';
 import {
   formatMs,
@@ -23,7 +24,7 @@ const timeTitles: readonly [TimeColumn, string][] = [
   ['echo_gap_ms', 'Longest TCP echo, ms'],
 ];
 
-/** Percentiles of every time that was measured, and the ratios of pauses. */
+/** Percentiles of every time that was measured, the ratios of pauses, and where they go. */
 export function pauseTables(
   modes: readonly PauseMode[],
   rows: readonly PauseRow[],
@@ -31,8 +32,7 @@ export function pauseTables(
 ): TextTable[] {
   const shown = probes ? timeTitles : timeTitles.filter(([column]) => !column.includes('gap'));
   const tables = shown.map(([column, title]) => timeTable(title, modes, rows, column));
-  const ratios = ratioTable(modes, rows);
-  return ratios === undefined ? tables : [...tables, ratios];
+  return [...tables, ratioTable(modes, rows), partsTable(modes, rows)].filter((table) => table !== undefined);
 }
 
 /** Summary of one mode's column; undefined if the mode has no such column or was not run. */

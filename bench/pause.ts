@@ -24,6 +24,7 @@ import { longestEchoDuring } from './echo-probe.js';
 import { startGapProbe, type GapProbe } from './gap-probe.js';
 import { startProgram, writerProgram } from './guest-programs.js';
 import { sandboxGuest, type Guest } from './guest.js';
+import { partColumns } from './pause-parts.js';
 import { pauseTables, pauseVerdicts } from './pause-report.js';
 import type { Section } from './section.js';
 import { StockMachine, type StockMode } from './stock-machine.js';
@@ -41,6 +42,7 @@ export const pauseColumns = [
   'durable',
   'guest_gap_ms',
   'echo_gap_ms',
+  ...partColumns,
   'error',
 ] as const;
 
@@ -106,6 +108,7 @@ function pauseSection(
     conditions: [
       `source ${context.sourceTag}, ${busy === 0 ? 'idle' : `a writer at ${busy} MiB/s`}, disk and network attached`,
       `disk: virtio-blk on a qcow2 overlay, no-flush; stock QEMU saves RAM and devices to tmpfs, without the disk but for savevm`,
+      'pause: ours from the command given to its reply read, an upper bound; stock’s from QEMU’s STOP event to RESUME, a lower bound',
       `n = ${context.iterations} of each mode, interleaved; the first row of each mode is the cold one and is included`,
       ...(probes
         ? [
@@ -154,6 +157,7 @@ async function ownSubject(
           memory_bin_physical_bytes: memory === undefined ? undefined : memory.blocks * 512,
           captured_bytes: snapshot.captured_bytes,
           durable: snapshot.durable,
+          ...context.pauseParts(tag),
           ...seen,
         };
       } finally {
