@@ -68,7 +68,7 @@ async function measure(request: BenchRequest): Promise<BenchResult> {
   await using resources = new ResourceStack();
   const loadSoFar = await watchHostLoad();
   const { client, daemonPid, pauseParts } = await reachDaemon(request, resources);
-  await ensureSource(client, request);
+  await ensureSource(client, request, resources);
   const contextFor = (name: BenchmarkName): BenchContext => ({
     ...{ client, daemonPid, pauseParts, signal, say },
     cacheDir: request.cacheDir,
@@ -104,13 +104,19 @@ async function reachDaemon(
   return { client: own.client, daemonPid: own.pid, pauseParts };
 }
 
-async function ensureSource(client: Bough, { sourceTag, image, signal, say }: BenchRequest): Promise<void> {
+/** A snapshot that is made here is removed at the end, also from a daemon that was running already. */
+async function ensureSource(
+  client: Bough,
+  { sourceTag, image, signal, say }: BenchRequest,
+  resources: ResourceStack,
+): Promise<void> {
   try {
     await client.snapshots.get(sourceTag, { signal });
   } catch (error) {
     if (!(error instanceof BoughApiError && error.code === 'snapshot_not_found')) throw error;
     say(`booting image ${image} for snapshot ${sourceTag}`);
     await client.snapshots.create({ tag: sourceTag, image }, { signal });
+    resources.defer(() => client.snapshots.delete(sourceTag));
   }
 }
 
