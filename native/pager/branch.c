@@ -215,7 +215,7 @@ static int prepare(struct branch *branch, uint64_t deadline_ns)
 	}
 	if (live && request->tracking == TRACKING_ASYNC) {
 		branch->report->operation = "track writes";
-		error = tracker_switch(branch->tracker, branch->ram, TRACKING_ASYNC);
+		error = tracker_start(branch->tracker, branch->ram);
 		if (error)
 			return error;
 		branch->report->operation = "pre-copy";

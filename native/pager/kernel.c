@@ -68,25 +68,25 @@ int uffd_open(enum tracking kind, int *fd)
 	return 0;
 }
 
-int uffd_register_wp(int fd, void *start, size_t bytes)
+int uffd_register_wp(int fd, uint64_t start, size_t bytes)
 {
 	struct uffdio_register request = {
-		.range = {.start = (uintptr_t)start, .len = bytes},
+		.range = {.start = start, .len = bytes},
 		.mode = UFFDIO_REGISTER_MODE_WP,
 	};
 	return ioctl(fd, UFFDIO_REGISTER, &request) < 0 ? -errno : 0;
 }
 
-int uffd_unregister(int fd, void *start, size_t bytes)
+int uffd_unregister(int fd, uint64_t start, size_t bytes)
 {
-	struct uffdio_range range = {.start = (uintptr_t)start, .len = bytes};
+	struct uffdio_range range = {.start = start, .len = bytes};
 	return ioctl(fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
 }
 
-int uffd_writeprotect(int fd, void *start, size_t bytes, bool protect)
+int uffd_writeprotect(int fd, uint64_t start, size_t bytes, bool protect)
 {
 	struct uffdio_writeprotect request = {
-		.range = {.start = (uintptr_t)start, .len = bytes},
+		.range = {.start = start, .len = bytes},
 		.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,
 	};
 

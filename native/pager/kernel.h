@@ -34,10 +34,10 @@ enum tracking kernel_probe(void);
 
 /* Opens a userfaultfd for the given tracking. */
 int uffd_open(enum tracking kind, int *fd);
-int uffd_register_wp(int fd, void *start, size_t bytes);
-int uffd_unregister(int fd, void *start, size_t bytes);
+int uffd_register_wp(int fd, uint64_t start, size_t bytes);
+int uffd_unregister(int fd, uint64_t start, size_t bytes);
 /* Protects a range, or lifts the protection and wakes whoever waits for it. */
-int uffd_writeprotect(int fd, void *start, size_t bytes, bool protect);
+int uffd_writeprotect(int fd, uint64_t start, size_t bytes, bool protect);
 /* Takes up to max addresses of write faults off fd; returns how many, 0 when there are none now. */
 int uffd_read_faults(int fd, uint64_t *addresses, int max);
 

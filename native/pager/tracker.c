@@ -2,29 +2,41 @@
 
 #include <unistd.h>
 
-int tracker_switch(struct tracker *tracker, const struct ram *ram, enum tracking kind)
+int tracker_start(struct tracker *tracker, const struct ram *ram)
 {
 	int error;
 
-	if (tracker->kind == kind)
+	if (tracker->on)
 		return 0;
-	if (tracker->kind != TRACKING_NONE) {
-		error = uffd_unregister(tracker->uffd, ram->base, ram->bytes);
-		if (error)
-			return error;
-		close(tracker->uffd);
-		tracker->kind = TRACKING_NONE;
-	}
-	if (kind == TRACKING_NONE)
-		return 0;
-	error = uffd_open(kind, &tracker->uffd);
+	error = uffd_open(TRACKING_ASYNC, &tracker->uffd);
 	if (error)
 		return error;
-	error = uffd_register_wp(tracker->uffd, ram->base, ram->bytes);
+	error = uffd_register_wp(tracker->uffd, (uintptr_t)ram->base, ram->bytes);
 	if (error) {
 		close(tracker->uffd);
 		return error;
 	}
-	tracker->kind = kind;
+	tracker->ram = ram;
+	tracker->on = true;
 	return 0;
+}
+
+void tracker_stop(struct tracker *tracker)
+{
+	if (!tracker->on)
+		return;
+	uffd_unregister(tracker->uffd, (uintptr_t)tracker->ram->base, tracker->ram->bytes);
+	/* The last descriptor's close lifts what unregistering could not. */
+	close(tracker->uffd);
+	tracker->on = false;
+}
+
+int tracker_lend(struct tracker *tracker, const struct page_run *range)
+{
+	return tracker->on ? uffd_unregister(tracker->uffd, range->start, range->end - range->start) : 0;
+}
+
+int tracker_take_back(struct tracker *tracker, const struct page_run *range)
+{
+	return tracker->on ? uffd_register_wp(tracker->uffd, range->start, range->end - range->start) : 0;
 }

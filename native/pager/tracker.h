@@ -1,23 +1,33 @@
 /*
- * tracker.h - knowing what the guest writes: one userfaultfd over all of RAM, of one kind at a time.
+ * tracker.h - knowing what the guest writes: one asynchronous userfaultfd over all of RAM.
  *
- * Asynchronous tracking serves the pre-copy (the kernel notes writes), synchronous tracking the armed residue (a
- * writer waits for us). A range can belong to one userfaultfd only, so the kinds take turns. The asynchronous one
- * stays registered between branches; a child that never branches registers none, which keeps the kernel's
- * fault-around for its layers.
+ * The kernel notes writes to what a scan armed, and lets them pass. Registered by the first live branch, it stays between
+ * branches; a child that never branches registers none, which keeps the kernel's fault-around for its layers.
+ *
+ * A range can belong to one userfaultfd only: an armed residue borrows its ranges, and brings them back.
  */
 #ifndef BOUGH_TRACKER_H
 #define BOUGH_TRACKER_H
+
+#include <stdbool.h>
 
 #include "kernel.h"
 #include "ram.h"
 
 struct tracker {
-	enum tracking kind; /* what is registered now */
+	const struct ram *ram;
 	int uffd;
+	bool on;
 };
 
-/* Puts RAM under tracking of this kind; nothing is protected yet. TRACKING_NONE lifts it, and all protection. */
-int tracker_switch(struct tracker *tracker, const struct ram *ram, enum tracking kind);
+/* Puts RAM under tracking, if it is not already; nothing is armed yet. */
+int tracker_start(struct tracker *tracker, const struct ram *ram);
+
+/* Lifts tracking, and all that is armed. */
+void tracker_stop(struct tracker *tracker);
+
+/* Takes a range out of tracking, whatever is armed in it lifted, and puts it back. Nothing to do when tracking is off. */
+int tracker_lend(struct tracker *tracker, const struct page_run *range);
+int tracker_take_back(struct tracker *tracker, const struct page_run *range);
 
 #endif

@@ -195,6 +195,7 @@ struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan
 	uint8_t *touched = malloc(machine->page_count);
 
 	vmm->serial++;
+	vmm->tracks |= vmm->tracking == ON_ASYNC && plan->mode[0] == 'l' && (!plan->tracking || strcmp(plan->tracking, "async") == 0);
 	vmm->qmp.script = (int)plan->script;
 	send_request(vmm, plan);
 	CHECK(client_read(&vmm->client), "the pager hung up");
@@ -218,8 +219,8 @@ struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan
 		check_capture(vmm, plan, touched);
 		tally->faults += client_number(&vmm->client, "faults");
 		count(vmm, plan, &outcome);
-		if (outcome.armed_pages > 0 || (plan->tracking && strcmp(plan->tracking, "sync") == 0 &&
-						strcmp(plan->mode, "live") == 0 && outcome.armed_pages > 0))
+		/* What asynchronous tracking arms stays so, and holds nobody up. */
+		if (outcome.armed_pages > 0 && !vmm->tracks)
 			CHECK(machine_protected_pages(machine) == 0, "pages stay protected after a sweep");
 	} else {
 		CHECK(client_is(&vmm->client, "error"), "%s", vmm->client.line);

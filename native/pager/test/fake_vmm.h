@@ -28,6 +28,7 @@ struct vmm {
 	char layers[MAX_LAYERS][192]; /* below this VMM, bottom first */
 	size_t layer_count;
 	enum { ON_ASYNC, ON_SYNC, ON_NONE } tracking; /* what hello said */
+	bool tracks; /* asynchronous tracking is on, from some branch on */
 	struct machine machine;
 	struct fake_qmp qmp;
 	struct client client;
