@@ -2,8 +2,8 @@
  * Copying and hashing, in one pass, without blowing up holes.
  *
  * The digest of a memory layer covers where its bytes are as well as what they are: sha256 over, for every run in order, its
- * offset and its length (each an unsigned 64-bit little-endian number) followed by its bytes. The digest of any other file is
- * plain sha256 of its bytes.
+ * offset and its length (each an unsigned 64-bit little-endian number) followed by its bytes. That of a disk file is in disk-digest.ts;
+ * the digest of any other file is plain sha256 of its bytes.
  *
  * Not handled: parallel hashing; one stream does more than a disk does.
  */
@@ -13,8 +13,9 @@ import { abortReason, failpoint, shortened } from '../base/index.js';
 import type { Run } from './types.js';
 
 const CHUNK_BYTES = 1 << 20;
-const HOLE_BYTES = 1 << 16;
-const zeros = Buffer.alloc(HOLE_BYTES);
+/** So many zero bytes in a row, aligned, are left out as a hole. */
+export const HOLE_BYTES = 1 << 16;
+export const zeros = Buffer.alloc(HOLE_BYTES);
 
 /** Thrown when a file ends before the bytes it should hold; `path` is that file. */
 export class FileTooShort extends Error {
@@ -51,7 +52,7 @@ export async function copyLayer(
 ): Promise<string> {
   const hash = createHash('sha256');
   await withFile(sourcePath, (source) =>
-    create(destination, async (target) => {
+    createFile(destination, async (target) => {
       await target.truncate(logicalBytes);
       for (const run of runs) await readRun(source, sourcePath, run, hash, target, signal);
     }),
@@ -86,7 +87,7 @@ export async function copyWholeFile(
 ): Promise<string> {
   const hash = createHash('sha256');
   await withFile(sourcePath, (source) =>
-    create(destination, (target) => readAll(source, hash, target, signal)),
+    createFile(destination, (target) => readAll(source, hash, target, signal)),
   );
   return hash.digest('hex');
 }
@@ -140,7 +141,7 @@ async function readAll(
 }
 
 /** write(2) may write less than asked for, on a file system that is nearly full for instance. */
-async function writeFully(target: FileHandle, data: Buffer, position: number): Promise<void> {
+export async function writeFully(target: FileHandle, data: Buffer, position: number): Promise<void> {
   for (let done = 0; done < data.length;) {
     await failpoint('copy.chunk');
     const askedBytes = shortened('copy.write', data.length - done);
@@ -149,24 +150,27 @@ async function writeFully(target: FileHandle, data: Buffer, position: number): P
   }
 }
 
-async function withFile(path: string, use: (file: FileHandle) => Promise<void>): Promise<void> {
+/** Opens a file for reading, which must not be a symbolic link, for as long as `use` takes. */
+export async function withFile<T>(path: string, use: (file: FileHandle) => Promise<T>): Promise<T> {
   const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW);
   try {
-    await use(file);
+    return await use(file);
   } finally {
     await file.close();
   }
 }
 
-async function create(
+/** Makes a file that `fill` writes. */
+export async function createFile<T>(
   { path, durable = false, mode = 0o600 }: Destination,
-  fill: (file: FileHandle) => Promise<void>,
-): Promise<void> {
+  fill: (file: FileHandle) => Promise<T>,
+): Promise<T> {
   const file = await open(path, 'wx', mode);
   try {
-    await fill(file);
+    const result = await fill(file);
     await failpoint('copy.filled');
     if (durable) await file.sync();
+    return result;
   } finally {
     await file.close();
   }

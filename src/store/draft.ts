@@ -8,7 +8,8 @@ import { join } from 'node:path';
 import { Deferred, errorCode, failpoint, unixSeconds } from '../base/index.js';
 import { StoredEntry, type WritingEntry } from './catalog.js';
 import { linkIfPresent, listedFolder, removeAll, type StoreContext } from './context.js';
-import { copyLayer, copyWholeFile, fileDigest } from './copy.js';
+import { copyLayer, fileDigest } from './copy.js';
+import { copyDisk, kindOfDigest } from './disk-digest.js';
 import { bytesToPersist, DurableRoom } from './durable-room.js';
 import { IntegrityError, TagExists } from './errors.js';
 import { removeFailed, STOPPED_REASON, writeFailed } from './failed.js';
@@ -166,7 +167,7 @@ export class DraftFolder implements Draft {
       else if (await this.#linkDurableDisk(id, file, destination, sha256)) {
         this.#pushDisk({ id, file, format }, destination, known);
       } else {
-        const copied = await copyWholeFile(path, { path: destination });
+        const copied = await copyDisk(path, { path: destination }, kindOfDigest(sha256));
         if (sha256 !== undefined && copied !== sha256) {
           throw new IntegrityError(this.tag, path, 'does not match its digest');
         }

@@ -10,6 +10,7 @@ import { errorCode, failpoint } from '../base/index.js';
 import type { StoredEntry } from './catalog.js';
 import { durableFolder, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, fileDigest, FileTooShort, layerDigest } from './copy.js';
+import { diskDigest, kindOfDigest, type DiskDigestKind } from './disk-digest.js';
 import { IntegrityError, NoSpace } from './errors.js';
 import { writeManifest } from './manifest-file.js';
 import { VMSTATE_FILE, type ManifestLayer } from './manifest.js';
@@ -67,7 +68,12 @@ export class HotLoader {
     if (!entry.durable) return;
     const folder = durableFolder(this.#context, entry);
     const { disks } = entry.manifest;
-    await Promise.all(disks.map(({ file, sha256 }) => this.#verify(entry, folder, file, sha256, fileDigest)));
+    await Promise.all(
+      disks.map(({ file, sha256 }) => {
+        const kind = kindOfDigest(sha256);
+        return this.#verify(entry, folder, file, sha256, (path) => diskDigest(path, kind), kind);
+      }),
+    );
   }
 
   async #verify(
@@ -76,12 +82,13 @@ export class HotLoader {
     file: string,
     sha256: string | undefined,
     digest: (path: string) => Promise<string>,
+    kind?: DiskDigestKind,
   ): Promise<void> {
     const path = join(folder, file);
     const found = await namingDamage(entry, file, async () => {
       await stat(path);
       if (sha256 === undefined) return undefined;
-      return this.#context.verified.digestOf(path, () => digest(path));
+      return this.#context.verified.digestOf(path, () => digest(path), kind);
     });
     if (found !== undefined && found !== sha256) throw mismatch(entry, file);
   }

@@ -241,7 +241,7 @@ describe('openStore()', () => {
     const folder = join(fixture.stateDir, 'snapshots', 'a');
     const manifest = await readManifest(folder);
     for (const name of ['manifest.json', 'manifest.sha256']) await rm(join(folder, name));
-    await writeManifest(folder, { ...manifest, version: 2 as 1 }, false);
+    await writeManifest(folder, { ...manifest, version: 3 as 2 }, false);
     await writeFile(join(fixture.stateDir, 'snapshots', 'b', 'manifest.json'), 'torn');
     await mkdir(join(fixture.hotDir, 'snapshots', '.writing-x'));
     await assert.rejects(fixture.reopen(), StoreTooNew);

@@ -1,13 +1,13 @@
 /**
- * `manifest.json`, version 1: everything there is to know about a snapshot besides its bytes.
+ * `manifest.json`, version 2: everything there is to know about a snapshot besides its bytes.
  *
  * Invariant: a manifest that parses is internally consistent (unique ids, ordered runs inside the RAM, own layer on top), and
  * `manifest.sha256` beside it covers every byte of it. What the format means is in docs/snapshot-format.md.
  */
 import { z } from 'zod';
 
-/** The version this program writes, and the highest it reads. */
-export const MANIFEST_VERSION = 1;
+/** The version this program writes, and the highest it reads. Version 1 knows only plain digests of disk files. */
+export const MANIFEST_VERSION = 2;
 
 /** No snapshot has more memory layers or disk files than this; fold them (`compact`) before. */
 export const MAX_CHAIN_DEPTH = 64;
@@ -99,7 +99,11 @@ const diskSchema = z.strictObject({
   file: z.string(),
   format: z.enum(['raw', 'qcow2']),
   bytes,
-  sha256: sha256.optional(),
+  /** See disk-digest.ts. */
+  sha256: z
+    .string()
+    .regex(/^(sparse:)?[0-9a-f]{64}$/)
+    .optional(),
 });
 /** One file of the disk chain as a manifest lists it. */
 export type ManifestDisk = z.infer<typeof diskSchema>;
@@ -115,7 +119,7 @@ export const VMSTATE_FILE = 'vmstate.bin';
 
 export const manifestSchema = z
   .strictObject({
-    version: z.literal(MANIFEST_VERSION),
+    version: z.literal([1, MANIFEST_VERSION]),
     id: objectId,
     tag,
     createdAtUnix: z.number().int().nonnegative(),

@@ -12,10 +12,12 @@ import { join } from 'node:path';
 import { failpoint, fsyncPath } from '../base/index.js';
 import type { StoredEntry } from './catalog.js';
 import { fileExists, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
-import { copyLayer, copyWholeFile, fileDigest, layerDigest } from './copy.js';
+import { copyLayer, copyWholeFile, layerDigest } from './copy.js';
+import { copyDisk, diskDigest } from './disk-digest.js';
 import { IntegrityError } from './errors.js';
 import { MANIFEST_CHECKSUM_FILE, MANIFEST_FILE, writeManifest } from './manifest-file.js';
 import {
+  MANIFEST_VERSION,
   MEMORY_FILE,
   VMSTATE_FILE,
   type Manifest,
@@ -71,7 +73,7 @@ async function persist(context: StoreContext, entry: StoredEntry, signal: AbortS
   await failpoint('persist.disks-copied');
   const vmstate = await persistVmstate(context, entry, signal);
   await failpoint('persist.vmstate-copied');
-  const manifest: Manifest = { ...entry.manifest, layers, disks, vmstate };
+  const manifest: Manifest = { ...entry.manifest, version: MANIFEST_VERSION, layers, disks, vmstate };
   await writeManifest(staging, manifest, true);
   await failpoint('persist.described');
   for (const folder of ['layers', 'disk', '']) await fsyncPath(join(staging, folder));
@@ -126,7 +128,12 @@ async function persistDisk(
   const hotSource = join(hotFolder(context, entry), disk.file);
   if (!(await fileExists(hotSource))) {
     const sha256 =
-      disk.sha256 ?? (await context.verified.digestOf(destination, () => fileDigest(destination, signal)));
+      disk.sha256 ??
+      (await context.verified.digestOf(
+        destination,
+        () => diskDigest(destination, 'sparse', signal),
+        'sparse',
+      ));
     await fsyncPath(destination);
     return { ...disk, sha256 };
   }
@@ -139,9 +146,9 @@ async function persistDisk(
     }
   }
   const unfinished = join(context.durable.ready(entry.id), UNFINISHED_DISK_FILE);
-  const sha256 = await copyWholeFile(hotSource, { path: unfinished, durable: true }, signal);
+  const sha256 = await copyDisk(hotSource, { path: unfinished, durable: true }, 'sparse', signal);
   await rename(unfinished, destination);
-  await context.verified.remember(destination, sha256);
+  await context.verified.remember(destination, sha256, 'sparse');
   return { ...disk, sha256 };
 }
 

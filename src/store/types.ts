@@ -29,7 +29,7 @@ export interface DiskRef {
   readonly id: string;
   readonly path: string;
   readonly format: DiskFormat;
-  /** sha256 of the whole file, once something has computed it. */
+  /** `diskDigest` of the file, once something has computed it. */
   readonly sha256?: string | undefined;
 }
 

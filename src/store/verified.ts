@@ -5,6 +5,7 @@
  * afterwards is hashed again. Not handled: a change that forges the modification time.
  */
 import { stat } from 'node:fs/promises';
+import type { DiskDigestKind } from './disk-digest.js';
 
 const MAX_REMEMBERED = 16_384;
 
@@ -14,13 +15,17 @@ export class VerifiedFiles {
   readonly #running = new Map<string, Promise<string>>();
 
   /** Remembers that the file at `path` has this digest, because the caller has just read or written all of it. */
-  async remember(path: string, digest: string): Promise<void> {
-    this.#store(await stampOf(path), digest);
+  async remember(path: string, digest: string, kind: DiskDigestKind = 'plain'): Promise<void> {
+    this.#store(await stampOf(path, kind), digest);
   }
 
   /** The digest of the file at `path`: the remembered one, else `compute()`, which runs once for concurrent callers. */
-  async digestOf(path: string, compute: () => Promise<string>): Promise<string> {
-    const stamp = await stampOf(path);
+  async digestOf(
+    path: string,
+    compute: () => Promise<string>,
+    kind: DiskDigestKind = 'plain',
+  ): Promise<string> {
+    const stamp = await stampOf(path, kind);
     const known = this.#digestByStamp.get(stamp);
     if (known !== undefined) return known;
     const running = this.#running.get(stamp) ?? this.#start(stamp, compute);
@@ -48,7 +53,7 @@ export class VerifiedFiles {
   }
 }
 
-async function stampOf(path: string): Promise<string> {
+async function stampOf(path: string, kind: DiskDigestKind): Promise<string> {
   const { dev, ino, size, mtimeNs } = await stat(path, { bigint: true });
-  return `${dev}:${ino}:${size}:${mtimeNs}`;
+  return `${dev}:${ino}:${size}:${mtimeNs}:${kind}`;
 }
