@@ -25,10 +25,10 @@ interface SharedOptions {
   output?: 'table' | 'json';
 }
 
-/** Options of commands that talk to the daemon. */
-export function addClientOptions(command: Command): Command {
+/** Options of commands that talk to the daemon; `withoutUrl` tells which one that is without --url. */
+export function addClientOptions(command: Command, withoutUrl = `default ${defaultUrl}`): Command {
   return command
-    .option('--url <url>', `the daemon (or BOUGH_URL; default ${defaultUrl})`)
+    .option('--url <url>', `the daemon (or BOUGH_URL; ${withoutUrl})`)
     .option('--token-file <file>', 'file with the token (or BOUGH_TOKEN_FILE, or the token in BOUGH_TOKEN)');
 }
 

@@ -40,8 +40,12 @@ const hints: Partial<Record<ErrorCode, string>> = {
   snapshot_in_use: '--cascade deletes what builds on it too, --force deletes it all the same',
   mode_unsupported: '`bough doctor` says what this host can do',
   boot_failed: '`bough doctor` says what this host can do',
+  agent_deadline: 'give it longer with --timeout <seconds>',
   snapshot_incompatible: '`bough doctor` says what this host has',
 };
+
+/** What is said after wrong usage, whoever found it. */
+export const usageHint = '--help shows how it is used';
 
 /** Sorts out whatever a command threw. */
 export function describeFailure(error: unknown): Failure {
@@ -66,9 +70,11 @@ export function describeFailure(error: unknown): Failure {
     const hint = error.code === 'unexpected_answer' ? 'is it bough that listens there?' : hints[error.code];
     return { exitCode: exitCodes.failed, words, hint };
   }
+  if (error instanceof UsageError) return { exitCode: exitCodes.usage, words, hint: usageHint };
   // A configuration that cannot work, or a name that is none: the caller's, like a wrong flag.
-  const isUsage = error instanceof UsageError || error instanceof TypeError || hasName(error, 'ConfigError');
-  return { exitCode: isUsage ? exitCodes.usage : exitCodes.failed, words, hint: undefined };
+  const isUsage = error instanceof TypeError || hasName(error, 'ConfigError');
+  const hint = hasName(error, 'StoreLocked') ? 'stop that daemon, or give another --state-dir' : undefined;
+  return { exitCode: isUsage ? exitCodes.usage : exitCodes.failed, words, hint };
 }
 
 function hasName(error: unknown, name: string): boolean {

@@ -23,8 +23,8 @@ const onEndOption = (): Option =>
 export function addLifetimeOptions(command: Command): Command {
   return addEndOptions(
     command
-      .option('--timeout <duration>', 'end it after so long, such as 1h30m', duration)
-      .option('--idle-timeout <duration>', 'end it after so long without use, such as 10m', duration),
+      .option('--timeout <duration>', 'end each after so long, such as 1h30m', duration)
+      .option('--idle-timeout <duration>', 'end each after so long without use, such as 10m', duration),
   );
 }
 
@@ -42,14 +42,14 @@ export function lifetimeRequest({ timeout, idleTimeout, onEnd, onEndTag }: Lifet
 
 /** The option of commands that make snapshots. */
 export function addExpiryOption(command: Command): Command {
-  return command.option('--expires <duration>', 'remove it after so long, such as 7d', duration);
+  return command.option('--expires <duration>', 'remove the snapshot after so long, such as 7d', duration);
 }
 
 /** Options of commands that branch. */
 export function addRetentionOptions(command: Command): Command {
   return addExpiryOption(command).option(
     '--keep-last <n>',
-    'of the snapshots of this sandbox made so, keep the newest n',
+    'of the snapshots of this sandbox made with this option, keep the newest n',
     wholeNumber(1, 10_000),
   );
 }

@@ -116,10 +116,11 @@ function addressFrom(log: Interface, signal: AbortSignal | undefined): Promise<s
   });
 }
 
-/** What the command said last for people, or else the last of its log. */
+/** What the command said last for people, with its hint, or else the last of its log. */
 function lastWords(log: readonly string[]): string {
-  const error = log.findLast((line) => line.startsWith('error: '));
-  return error?.slice('error: '.length) ?? log.at(-1) ?? 'it printed nothing';
+  const at = log.findLastIndex((line) => line.startsWith('error: '));
+  if (at < 0) return log.at(-1) ?? 'it printed nothing';
+  return log.slice(at).join('\n').slice('error: '.length);
 }
 
 async function stopProcess(child: ChildProcess): Promise<void> {

@@ -188,6 +188,9 @@ describe('the command line without a daemon', () => {
     ['exec', 'a'],
     ['exec', 'a', 'ls', '-la'],
     ['exec', 'a', '-e', '=x', '--', 'ls'],
+    ['snapshot', 'create', '--tag', 'a'],
+    ['snapshot', 'create', '--tag', 'a', '--image', 'i', '--kernel', '/k', '--rootfs', '/r'],
+    ['timeout', 'a'],
     ['ls', '-o', 'xml'],
     ['ls', '--url', 'ftp://x'],
     ['ls', '--token-file', '/nowhere/token'],
@@ -196,7 +199,7 @@ describe('the command line without a daemon', () => {
     it(`\`bough ${args.join(' ')}\` is wrong usage`, async () => {
       const { code, stdout, stderr } = await runWith(args, {});
       assert.deepEqual([code, stdout], [2, '']);
-      assert.match(stderr, /^error: /);
+      assert.match(stderr, /^error: .+\n(\(Did you mean .+\n)?hint: --help/);
     });
   }
 

@@ -19,7 +19,7 @@ import { registerSnapshots } from './commands/snapshots.js';
 import { registerSpawn } from './commands/spawn.js';
 import { registerTimeout } from './commands/timeout.js';
 import { addClientOptions, addOutputOption, type Context } from './context.js';
-import { describeFailure } from './exit.js';
+import { describeFailure, usageHint } from './exit.js';
 
 /** Builds the program; commands print through `context.io` and throw what run() below turns into an exit code. */
 export function buildProgram(context: Context): Command {
@@ -28,11 +28,11 @@ export function buildProgram(context: Context): Command {
     .description('Sandboxes that can be branched while they run.')
     .version(version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print help')
-    .helpCommand(false)
+    .helpCommand('help [command]', 'print help for a command')
     .enablePositionalOptions()
     .configureOutput({ writeOut: io.stdout, writeErr: io.stderr })
     .configureHelp({ showGlobalOptions: false })
-    .showHelpAfterError('hint: --help shows how it is used')
+    .showHelpAfterError(`hint: ${usageHint}`)
     .exitOverride();
   addOutputOption(addClientOptions(program));
 

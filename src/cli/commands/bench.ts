@@ -64,7 +64,7 @@ export function registerBench(
     .option('--out-csv <file>', "write one benchmark's rows to a file")
     .option('--strict', 'fail when a promised ratio is missed')
     .option('--cache-dir <dir>', "the daemon's --cache-dir (or BOUGH_CACHE_DIR)");
-  addOutputOption(addClientOptions(command)).action(
+  addOutputOption(addClientOptions(command, 'default: one of its own')).action(
     async (benchmark: BenchmarkName | undefined, options: BenchOptions) => {
       const { io } = context;
       const { outCsv, cacheDir } = options;

@@ -17,9 +17,9 @@ export function registerEval(program: Command, context: Context): void {
   const { io } = context;
   const command = program
     .command('eval')
-    .description("Evaluate an expression in the image's warm interpreter.")
+    .description("Evaluate code in the image's warm interpreter; prints the value of an expression.")
     .argument('<id>', 'the sandbox', nameArgument)
-    .argument('<code>', 'the expression')
+    .argument('<code>', 'an expression, or statements')
     .option('--timeout <seconds>', 'how long it may take (default 30, at most 3600)', seconds(3600));
   addOutputOption(addClientOptions(command)).action(
     async (id: string, code: string, { timeout }: { timeout?: number }) => {

@@ -13,7 +13,10 @@ interface ImageOptions {
 
 export function registerImage(program: Command, context: Context): void {
   const { io, providers } = context;
-  const image = program.command('image').description('Build and list guest images. Needs no daemon.');
+  const image = program
+    .command('image')
+    .description('Build and list guest images. Needs no daemon.')
+    .helpCommand(false);
   const cacheDirOf = ({ cacheDir }: ImageOptions) =>
     loadConfig(cacheDir === undefined ? {} : { cacheDir }, io.env).cacheDir;
   const addCacheDir = (command: Command) =>

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { nameArgument, seconds, wholeNumber } from '../arguments.js';
 import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
 import { withExample } from '../example.js';
+import { UsageError } from '../exit.js';
 import { formatBytes, formatTable } from '../format.js';
 import { addExpiryOption } from '../lifetime-options.js';
 
@@ -20,7 +21,10 @@ interface CreateOptions {
 }
 
 export function registerSnapshot(program: Command, context: Context): void {
-  const snapshot = program.command('snapshot').description('Make, inspect and fold snapshots.');
+  const snapshot = program
+    .command('snapshot')
+    .description('Make, inspect and fold snapshots.')
+    .helpCommand(false);
   registerCreate(snapshot, context);
   registerInfo(snapshot, context);
   registerCompact(snapshot, context);
@@ -40,6 +44,9 @@ function registerCreate(snapshot: Command, context: Context): void {
     .option('--boot-wait <seconds>', 'let the guest run this long before the capture', seconds(60));
   addOutputOption(addClientOptions(addExpiryOption(command))).action(async (options: CreateOptions) => {
     const { tag, image, kernel, rootfs, initrd, memory, vcpus, bootWait, expires } = options;
+    if (image === undefined ? kernel === undefined || rootfs === undefined : kernel !== undefined) {
+      throw new UsageError('Nothing to boot: give --image, or --kernel and --rootfs');
+    }
     const client = await clientFor(command, context);
     const made = await client.snapshots.create({
       tag,
