@@ -9,10 +9,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint, ResourceStack, unixSeconds } from '../base/index.js';
-import { BoughError } from '../contract/index.js';
-import type { DiskRef, Lease, Manifest } from '../store/index.js';
-import { cpuModelFor, diskNodeName } from '../vmm/index.js';
-import { DEVICE_LAYOUT } from './create-snapshot.js';
+import type { DiskRef, Lease } from '../store/index.js';
+import { diskNodeName } from '../vmm/index.js';
 import type { HostContext } from './context.js';
 import { identifyChild } from './identity.js';
 import type { LifetimeTerms } from './lifetime.js';
@@ -109,19 +107,4 @@ export async function spawnChild(
 async function diskBytes([base]: readonly DiskRef[]): Promise<number> {
   if (base === undefined) throw new TypeError('A sandbox needs a disk');
   return (await stat(base.path)).size;
-}
-
-/** Refuses, by name, a snapshot made with something else than what this host would run it with. */
-export function checkCompatible(context: HostContext, manifest: Manifest): void {
-  const { qemu } = context.vmHost;
-  const { machine, tag } = manifest;
-  const pairs: [field: string, wanted: string, found: string][] = [
-    ['QEMU version', machine.qemuVersion, qemu.version],
-    ['machine type', machine.machineType, qemu.machineType],
-    ['CPU model', machine.cpuModel, cpuModelFor(machine.accel)],
-    ['device layout', String(machine.deviceLayout), String(DEVICE_LAYOUT)],
-  ];
-  for (const [field, wanted, found] of pairs) {
-    if (wanted !== found) throw new BoughError('snapshot_incompatible', { tag, field, wanted, found });
-  }
 }

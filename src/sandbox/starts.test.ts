@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Deferred } from '../base/index.js';
-import type { Lease } from '../store/index.js';
+import type { Lease, Store } from '../store/index.js';
 import { Admission, childBytes } from './admission.js';
 import type { HostContext } from './context.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
@@ -12,13 +12,17 @@ import { Starts, type SpawnChild } from './starts.js';
 const MEMORY_MIB = 1024;
 
 /** A host with room for `room` children; `spawn` makes each. Counts what was made, removed and leased. */
-function fixture(room: number, spawn: (index: number, signal: AbortSignal) => Promise<void>) {
+function fixture(
+  room: number,
+  spawn: (index: number, signal: AbortSignal) => Promise<void>,
+  qemuVersion = '7.2.0',
+) {
   const sandboxes = new SandboxRegistry();
   const removed: string[] = [];
   let made = 0;
   let leases = 0;
   const machine = {
-    ...{ qemuVersion: '7.2.0', machineType: 'pc', accel: 'tcg', cpuModel: 'max', vcpus: 1 },
+    ...{ qemuVersion, machineType: 'pc', accel: 'tcg', cpuModel: 'max', vcpus: 1 },
     ...{ memoryMiB: MEMORY_MIB, deviceLayout: DEVICE_LAYOUT },
   };
   const lease = (): Lease =>
@@ -29,9 +33,10 @@ function fixture(room: number, spawn: (index: number, signal: AbortSignal) => Pr
     }) as unknown as Lease;
   const context = {
     store: {
-      acquire: () => {
+      acquire: async (...[, , , accept]: Parameters<Store['acquire']>) => {
+        await accept?.(lease().manifest);
         leases += 1;
-        return Promise.resolve(lease());
+        return lease();
       },
     },
     vmHost: { qemu: { version: '7.2.0', machineType: 'pc' } },
@@ -75,6 +80,13 @@ describe('Starts', () => {
     await assert.rejects(starts.all('base', 4, {}), /no luck/);
     assert.deepEqual(listed(), []);
     assert(removed.includes('sandbox1'));
+  });
+
+  it('refuses a snapshot of another QEMU before it is leased', async () => {
+    const { starts, counts } = fixture(9, () => Promise.resolve(), '9.9.9');
+    await assert.rejects(starts.all('base', 1, {}), { code: 'snapshot_incompatible' });
+    await assert.rejects(starts.each('base', 1, {}), { code: 'snapshot_incompatible' });
+    assert.deepEqual(counts(), { made: 0, leases: 0 });
   });
 
   it('each() starts as many as there is room for, and says why not the others', async () => {

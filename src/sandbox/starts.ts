@@ -10,10 +10,11 @@ import pLimit from 'p-limit';
 import { BoughError } from '../contract/index.js';
 import type { Lease } from '../store/index.js';
 import { childBytes, type Ticket } from './admission.js';
+import { checkCompatible } from './compatible.js';
 import type { HostContext } from './context.js';
 import { toCatalogue } from './failures.js';
 import type { Sandbox } from './sandbox.js';
-import { checkCompatible, spawnChild, type ChildOptions } from './spawn.js';
+import { spawnChild, type ChildOptions } from './spawn.js';
 
 /** VMMs started at the same time: more only take turns on the processors. */
 const CONCURRENT_STARTS = 4;
@@ -106,8 +107,9 @@ export class Starts {
 
   async #leased<T>(tag: string, signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {
     try {
-      using lease = await this.#context.store.acquire(tag, 'a spawn under way', signal);
-      checkCompatible(this.#context, lease.manifest);
+      using lease = await this.#context.store.acquire(tag, 'a spawn under way', signal, (manifest) =>
+        checkCompatible(this.#context, manifest),
+      );
       return await work(lease);
     } catch (error) {
       throw toCatalogue(error, ATTEMPT);

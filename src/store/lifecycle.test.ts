@@ -230,6 +230,18 @@ describe('openStore()', () => {
     await assert.rejects(open(join(stateDir, 'file', 'below')), BadStoreFolder);
   });
 
+  it('loads nothing of a snapshot whose manifest the caller refuses', async (t) => {
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    await snapshot(store, { tag: 'a' });
+    await store.durable('a');
+    await store.evict(0);
+    const refuse = (): Promise<void> => Promise.reject(new Error('not here'));
+    await assert.rejects(store.acquire('a', 'sandbox', undefined, refuse), /not here/);
+    assert.equal(store.get('a').hot, false);
+    assert.deepEqual(store.holders('a'), []);
+  });
+
   it('refuses a newer version and changes nothing', async (t) => {
     const fixture = await makeFixture(t);
     const store = await fixture.reopen();

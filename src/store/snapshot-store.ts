@@ -17,6 +17,7 @@ import { SnapshotLease } from './lease.js';
 import { schedulePersist } from './persist.js';
 import { recover } from './recover.js';
 import { findLeftovers, type Leftover } from './leftovers.js';
+import type { Manifest } from './manifest.js';
 import { deleteSnapshot, holdersOf, quarantineStored } from './remove.js';
 import { Space } from './space.js';
 import type { DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
@@ -131,12 +132,18 @@ class SnapshotStore implements Store {
     return this.#view(tag);
   }
 
-  async acquire(tag: string, holder: string, signal?: AbortSignal): Promise<Lease> {
+  async acquire(
+    tag: string,
+    holder: string,
+    signal?: AbortSignal,
+    accept?: (manifest: Manifest) => Promise<void>,
+  ): Promise<Lease> {
     const entry = await this.#settled(tag, signal);
     const { bootable, warning } = entry.manifest;
     if (!bootable) throw new SnapshotUnusable(tag, warning ?? 'it was captured as not bootable');
     const lease = new SnapshotLease(this.#context, entry, holder);
     try {
+      await accept?.(entry.manifest);
       await orAborted(this.#loader.ensureUsable(entry), signal);
     } catch (error) {
       lease.release();

@@ -127,9 +127,15 @@ export interface Store {
   durable(tag: string, signal?: AbortSignal): Promise<SnapshotView>;
   /**
    * Waits for a snapshot in `writing`, loads its layers into the hot tier if they are not there, checks what was not checked before.
-   * `holder` names the user for SnapshotInUse, such as `sandbox sb1`. Throws SnapshotNotFound, SnapshotUnusable, IntegrityError (then quarantined), NoSpace.
+   * `holder` names the user for SnapshotInUse, such as `sandbox sb1`; `accept` sees the manifest before anything is loaded and refuses
+   * by throwing. Throws SnapshotNotFound, SnapshotUnusable, IntegrityError (then quarantined), NoSpace, or what `accept` throws.
    */
-  acquire(tag: string, holder: string, signal?: AbortSignal): Promise<Lease>;
+  acquire(
+    tag: string,
+    holder: string,
+    signal?: AbortSignal,
+    accept?: (manifest: Manifest) => Promise<void>,
+  ): Promise<Lease>;
   /** Throws SnapshotNotFound, SnapshotInUse (also while it is written or leased), TypeError for both flags. */
   delete(tag: string, options?: DeleteOptions): Promise<void>;
   /** What `delete` with the same options would refuse for, such as `sandbox sb1`; none if nothing. Throws SnapshotNotFound. */

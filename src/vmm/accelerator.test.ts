@@ -3,7 +3,7 @@ import { chmod, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { chooseAccelerator, type ChooseAcceleratorOptions } from './accelerator.js';
+import { chooseAccelerator, knownAccelerator, type ChooseAcceleratorOptions } from './accelerator.js';
 
 describe('chooseAccelerator()', () => {
   let dir = '';
@@ -27,6 +27,8 @@ describe('chooseAccelerator()', () => {
     const choice = await chooseAccelerator({ ...options, kvmPath: join(dir, 'absent') });
     assert.equal(choice.accelerator, 'tcg');
     assert.match(choice.reason, /absent cannot be used: ENOENT/);
+    assert.deepEqual(await knownAccelerator({ ...options, kvmPath: join(dir, 'absent') }), choice);
+    assert.equal(await knownAccelerator(options), undefined);
   });
 
   it('gives TCG where KVM opens and runs no guest, and remembers that for this boot and QEMU', async () => {
@@ -34,6 +36,7 @@ describe('chooseAccelerator()', () => {
     assert.equal(choice.accelerator, 'tcg');
     assert.match(choice.reason, /opens but runs no guest: .*status 3: no guest here/);
     assert.equal((await chooseAccelerator(options)).cached, true);
+    assert.equal((await knownAccelerator(options))?.accelerator, 'tcg');
     assert.equal(await runCount(), 1);
     await chooseAccelerator({ ...options, qemu: { ...options.qemu, version: '8.0.0' } });
     await chooseAccelerator({ ...options, fresh: true });

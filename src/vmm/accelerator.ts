@@ -46,19 +46,30 @@ export interface ChooseAcceleratorOptions {
 
 /** KVM if a guest was seen to run under it, else TCG; rejects only if the answer cannot be kept. */
 export async function chooseAccelerator(options: ChooseAcceleratorOptions): Promise<AcceleratorChoice> {
-  const unusable = await whyKvmCannotOpen(options.kvmPath ?? '/dev/kvm');
-  if (unusable !== undefined) return { accelerator: 'tcg', reason: unusable, cached: false };
-  const key = await hostKey(options.qemu);
-  const cachePath = join(options.cacheDir, 'accelerator.json');
-  if (options.fresh !== true) {
-    const known = await readCached(cachePath, key);
-    if (known !== undefined) return known;
-  }
+  const known = await knownAccelerator(options);
+  if (known !== undefined) return known;
   const choice = await runGuestUnderKvm(options);
   await mkdir(options.cacheDir, { recursive: true });
-  await writeFileAtomic(cachePath, `${JSON.stringify({ key, ...choice }, undefined, 2)}\n`, { mode: 0o644 });
+  const text = `${JSON.stringify({ key: await hostKey(options.qemu), ...choice }, undefined, 2)}\n`;
+  await writeFileAtomic(cachePathIn(options.cacheDir), text, { mode: 0o644 });
   return choice;
 }
+
+/** The answer where none has to be found out: KVM does not open, or an earlier probe of this host boot has told. */
+export async function knownAccelerator({
+  qemu,
+  cacheDir,
+  fresh = false,
+  kvmPath = '/dev/kvm',
+}: Pick<ChooseAcceleratorOptions, 'qemu' | 'cacheDir' | 'fresh' | 'kvmPath'>): Promise<
+  AcceleratorChoice | undefined
+> {
+  const unusable = await whyKvmCannotOpen(kvmPath);
+  if (unusable !== undefined) return { accelerator: 'tcg', reason: unusable, cached: false };
+  return fresh ? undefined : readCached(cachePathIn(cacheDir), await hostKey(qemu));
+}
+
+const cachePathIn = (cacheDir: string): string => join(cacheDir, 'accelerator.json');
 
 async function whyKvmCannotOpen(kvmPath: string): Promise<string | undefined> {
   try {

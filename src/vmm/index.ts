@@ -1,5 +1,5 @@
 /** One QEMU process: from its description to its end, and what this host's QEMU can do. */
-export { chooseAccelerator, GUEST_SIGN_OF_LIFE } from './accelerator.js';
+export { chooseAccelerator, GUEST_SIGN_OF_LIFE, knownAccelerator } from './accelerator.js';
 export type { AcceleratorChoice, ChooseAcceleratorOptions } from './accelerator.js';
 export type { Check } from './check.js';
 export { diskNodeName } from './disk-graph.js';

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { captureBegins } from '../support/capture-begins.js';
 import { foreignSnapshot } from '../support/foreign-snapshot.js';
@@ -79,6 +81,11 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
       const refused = await refusedWith('snapshot_incompatible', 409, lab.spawn(tag));
       assert.equal(refused.details['field'], field);
       assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
+      assert.equal(
+        existsSync(join(lab.folders.hotDir, 'snapshots', tag)),
+        false,
+        'it was loaded all the same',
+      );
     });
   }
 
