@@ -11,7 +11,7 @@ import {
 } from './fields.js';
 import { lifetimeFields, onEndSchema, refuseSharedTag, refuseTwoEnds } from './lifetime.js';
 
-export const sandboxStateSchema = z.enum(['starting', 'running', 'paused', 'failed']);
+export const sandboxStateSchema = z.enum(['starting', 'running', 'paused', 'unresponsive', 'failed']);
 export type SandboxState = z.infer<typeof sandboxStateSchema>;
 
 export const isolationSchema = z.object({
@@ -36,7 +36,9 @@ export const sandboxSchema = z.object({
   pid: z.int().nullable().describe('process id of the VMM'),
   memory_limit_mib: z.int().nullable(),
   last_branch_memory_path: z.string().nullable().describe("memory file of its last branch's snapshot"),
-  state: sandboxStateSchema.optional(),
+  state: sandboxStateSchema
+    .optional()
+    .describe('`unresponsive`: its VMM lives, but does not answer a daemon that came back; it is asked again until it does'),
   state_reason: z.string().optional().describe('why it failed'),
   name: z.string().optional(),
   metadata: metadataSchema.optional(),

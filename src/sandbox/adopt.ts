@@ -2,7 +2,8 @@
  * Taking over what an earlier daemon left: sandboxes whose VMM still runs, and VMMs nobody can use any more.
  *
  *   folder and record that names a process ─ it runs, answers ─▶ adopted, the record brought in line with the VM's disk
- *                                          └ it does not      ─▶ dead: listed as failed with the reason, until it is removed
+ *                                          ├ runs, is silent  ─▶ unresponsive: asked again every few seconds, never killed for it
+ *                                          └ it is gone       ─▶ dead: listed as failed with the reason, until it is removed
  *   record without a process, or none                         ─▶ removed: nobody was ever told of that sandbox
  *   record that cannot be read                                ─▶ its folder goes into quarantine
  *   VMM with its sockets in our hot directory, not adopted    ─▶ killed
@@ -12,7 +13,8 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { errorCode, failpoint } from '../base/index.js';
+import { DeadlineExceeded, errorCode, failpoint } from '../base/index.js';
+import { QmpTimeout } from '../qmp/index.js';
 import { findRunningVmms, Vmm, VmmGone, type RunningVmm } from '../vmm/index.js';
 import type { HostContext } from './context.js';
 import { foldIfLong } from './fold-disk.js';
@@ -24,10 +26,18 @@ import { connectPager, type Vm } from './vm.js';
 
 /** Adoptions at the same time: each may have to wait for a branch that is still under way in its VMM. */
 const CONCURRENT_ADOPTIONS = 8;
-/** QMP does not answer while a `diff` or `full` capture has the VM stopped. */
-const QMP_DEADLINE_MS = 10_000;
-/** The pager answers when the branch of the daemon before is over. */
-const PAGER_DEADLINE_MS = 30_000;
+/**
+ * How long a daemon that starts waits for one VMM. QMP does not answer while a `diff` or `full` capture has the VM stopped, the
+ * pager not before the branch of the daemon before is over; one that takes longer is waited for in the background.
+ */
+const AT_START: Patience = { qmpMs: 10_000, pagerMs: 20_000 };
+/** When asked again. */
+const LATER: Patience = { qmpMs: 1_000, pagerMs: 1_000 };
+
+interface Patience {
+  readonly qmpMs: number;
+  readonly pagerMs: number;
+}
 
 /** A record and what it was found with. */
 type Found = SandboxRecord & { readonly process: NonNullable<SandboxRecord['process']> };
@@ -66,6 +76,24 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
   }
 }
 
+/** Asks those again that did not answer; each becomes what it turns out to be, in the registry. */
+export async function adoptUnresponsive(context: HostContext): Promise<void> {
+  for (const silent of context.sandboxes.list()) {
+    const { id, record, paths } = silent;
+    const isWanted = (): boolean => !silent.isBeingRemoved;
+    if (silent.state !== 'unresponsive' || !isWanted() || !hasProcess(record)) continue;
+    const found = await adoptOrBury(context, paths, record, LATER);
+    if (found.state === 'unresponsive') continue;
+    if (!isWanted()) {
+      await found.release();
+      continue;
+    }
+    context.sandboxes.add(found);
+    foldIfLong(context, found);
+    context.log('info', 'sandbox.answered', { id, state: found.state });
+  }
+}
+
 /** Sandboxes that have a folder in either tier. */
 async function sandboxIds({ tiers }: HostContext): Promise<string[]> {
   const found = new Set<string>();
@@ -100,11 +128,26 @@ async function takeOver(
     return undefined;
   }
   if (record.failure !== undefined) return dead(context, paths, record, record.failure);
+  return adoptOrBury(context, paths, record, AT_START);
+}
+
+async function adoptOrBury(
+  context: HostContext,
+  paths: SandboxPaths,
+  record: Found,
+  patience: Patience,
+): Promise<Sandbox> {
+  const { pid } = record.process;
   try {
-    const sandbox = await adopt(context, paths, record);
-    context.log('info', 'sandbox.adopted', { id, pid: record.process.pid });
+    const sandbox = await adopt(context, paths, record, patience);
+    context.log('info', 'sandbox.adopted', { id: record.id, pid });
     return sandbox;
   } catch (error) {
+    if (isSilence(error)) {
+      if (patience === AT_START)
+        context.log('warn', 'sandbox.unresponsive', { id: record.id, pid, err: error });
+      return Sandbox.unresponsive(paths, record, context.vmHost.qemu.seccomp);
+    }
     const reason =
       error instanceof VmmGone
         ? 'its VMM ended while no daemon ran'
@@ -113,10 +156,21 @@ async function takeOver(
   }
 }
 
+/** Whether a VMM that lives has just said nothing: it is stopped, or busy, or more wait for it than its sockets let. */
+function isSilence(error: unknown): boolean {
+  if (error instanceof QmpTimeout || error instanceof DeadlineExceeded) return true;
+  return error instanceof Error && errorCode(error.cause) === 'EAGAIN';
+}
+
 const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
 
-async function adopt({ vmHost }: HostContext, paths: SandboxPaths, record: Found): Promise<Sandbox> {
-  const vm = await connect(paths, record);
+async function adopt(
+  { vmHost }: HostContext,
+  paths: SandboxPaths,
+  record: Found,
+  patience: Patience,
+): Promise<Sandbox> {
+  const vm = await connect(paths, record, patience);
   try {
     await failpoint('adopt.connected');
     const current = { ...record, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
@@ -133,16 +187,16 @@ async function adopt({ vmHost }: HostContext, paths: SandboxPaths, record: Found
 }
 
 /** Connects to the VMM and waits until the branch that may be under way in it is over. */
-async function connect(paths: SandboxPaths, { id, process }: Found): Promise<Vm> {
+async function connect(paths: SandboxPaths, { id, process }: Found, patience: Patience): Promise<Vm> {
   const { pid, startTimeTicks, agentHostPort } = process;
   const vmm = await Vmm.adopt({
     ...{ name: id, pid, startTimeTicks },
     qmpSocketPath: paths.qmpSocket,
     logPath: paths.qemuLog,
-    deadlineMs: QMP_DEADLINE_MS,
+    deadlineMs: patience.qmpMs,
   });
   try {
-    const pager = await connectPager(paths, PAGER_DEADLINE_MS);
+    const pager = await connectPager(paths, patience.pagerMs);
     return { vmm, pager, agentHostPort };
   } catch (error) {
     await vmm.release();

@@ -74,7 +74,7 @@ export class Collector {
   readonly #sandboxesOf = (tag: string): string[] =>
     this.#context.sandboxes
       .list()
-      .filter((sandbox) => sandbox.record.snapshotTag === tag && sandbox.state === 'running')
+      .filter((sandbox) => sandbox.record.snapshotTag === tag && sandbox.state !== 'failed')
       .map((sandbox) => `sandbox ${sandbox.id}`);
 
   async #facts(): Promise<Facts> {

@@ -1,10 +1,11 @@
 /**
- * What the host does by itself: it ends sandboxes whose end has come and removes what may go.
+ * What the host does by itself: it ends sandboxes whose end has come, removes what may go, and asks VMMs again that were silent.
  *
  * Rounds are short and idempotent; whatever one of them leaves undone the next one finds again.
  */
 import { startRounds, type Rounds } from '../base/index.js';
 import { BoughError, isBoughError, type GcRequest, type GcResult, type Snapshot } from '../contract/index.js';
+import { adoptUnresponsive } from './adopt.js';
 import { madeUpTag, type Branches } from './branches.js';
 import { Collector } from './collector.js';
 import type { HostContext } from './context.js';
@@ -13,6 +14,7 @@ import type { Sandbox } from './sandbox.js';
 
 const EXPIRY_ROUND_MS = 1_000;
 const COLLECTION_ROUND_MS = 60_000;
+const UNRESPONSIVE_ROUND_MS = 3_000;
 
 export class Housekeeping {
   readonly #context: HostContext;
@@ -50,6 +52,7 @@ export class Housekeeping {
         return Promise.resolve();
       }),
       startRounds(COLLECTION_ROUND_MS, () => this.#look()),
+      startRounds(UNRESPONSIVE_ROUND_MS, () => this.#askAgain()),
     ];
   }
 
@@ -85,6 +88,14 @@ export class Housekeeping {
       await this.#collector.run({ dryRun: false });
     } catch (err) {
       log('warn', 'gc.failed', { err });
+    }
+  }
+
+  async #askAgain(): Promise<void> {
+    try {
+      await adoptUnresponsive(this.#context);
+    } catch (err) {
+      this.#context.log('warn', 'sandbox.not-asked-again', { err });
     }
   }
 

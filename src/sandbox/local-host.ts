@@ -28,6 +28,7 @@ import type {
   TimeoutRequest,
 } from '../contract/index.js';
 import { BoughError, isBoughError } from '../contract/index.js';
+import { withDeadline } from '../base/index.js';
 import { Branches } from './branches.js';
 import type { HostContext } from './context.js';
 import { createSnapshot } from './create-snapshot.js';
@@ -40,6 +41,9 @@ import type { Sandbox } from './sandbox.js';
 import type { ChildOptions } from './spawn.js';
 import { Starts } from './starts.js';
 import { wireSnapshot, wireSnapshotInfo } from './wire.js';
+
+/** A branch that takes longer is left to its VMM, which runs on, when the host closes. */
+const BRANCHES_GRACE_MS = 10_000;
 
 export class LocalHost implements Host {
   readonly #context: HostContext;
@@ -91,7 +95,7 @@ export class LocalHost implements Host {
     const sandboxesOf = (held: string): string[] =>
       this.#context.sandboxes
         .list()
-        .filter((sandbox) => sandbox.record.snapshotTag === held && sandbox.state === 'running')
+        .filter((sandbox) => sandbox.record.snapshotTag === held && sandbox.state !== 'failed')
         .map((sandbox) => `sandbox ${sandbox.id}`);
     return catalogued({ operation: 'delete the snapshot' }, () =>
       this.#context.store.delete(tag, { cascade, force, sandboxesOf }),
@@ -209,8 +213,12 @@ export class LocalHost implements Host {
 
   async close(): Promise<void> {
     await Promise.all([this.#starts.stop(), this.#housekeeping.stop(), this.#hotTier.stop()]);
-    await this.#branches.settled();
+    await withDeadline(this.#branches.settled(), BRANCHES_GRACE_MS, 'Branches under way').catch(
+      (err: unknown) => this.#context.log('warn', 'branches.left', { err }),
+    );
     await Promise.all(this.#context.sandboxes.list().map((sandbox) => sandbox.release()));
+    // Those that were left fail with their VM let go, and clean up after themselves.
+    await this.#branches.settled();
     await this.#context.store.close();
   }
 

@@ -2,6 +2,7 @@
  * A sandbox: an identity, its record on disk, and the VM behind it, while there is one.
  *
  *   own() ──▶ running ──its VMM ends──▶ failed ◀── dead(): it ended while no daemon ran
+ *                │   unresponsive(): its VMM does not answer this daemon; one of the others takes its place
  *                └─────── remove() ──────┴─▶ (gone)
  *
  * One piece of work at a time may rearrange what the sandbox consists of (a branch, a fold of its disk); whoever wants to
@@ -15,6 +16,7 @@ import { AgentClient } from '../agent/index.js';
 import { Deferred, failpoint, withDeadline } from '../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../contract/index.js';
 import type { DiskFold } from './fold-disk.js';
+import { Vmm } from '../vmm/index.js';
 import { Lifetime } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
@@ -68,6 +70,11 @@ export class Sandbox {
     return new Sandbox(paths, record, undefined, false);
   }
 
+  /** A sandbox whose VMM lives and does not answer: nothing can be done with it but wait, or remove it. */
+  static unresponsive(paths: SandboxPaths, record: SandboxRecord, seccomp: boolean): Sandbox {
+    return new Sandbox(paths, record, undefined, seccomp);
+  }
+
   get id(): string {
     return this.#record.id;
   }
@@ -76,18 +83,19 @@ export class Sandbox {
     return this.#record;
   }
 
-  /** Throws `sandbox_not_running` when there is none. */
+  /** Throws `sandbox_not_running` when there is none to talk to. */
   get vm(): Vm {
     return this.#vm ?? this.#refuse();
   }
 
-  /** Throws `sandbox_not_running` when there is no VM. */
+  /** Throws `sandbox_not_running` when there is no VM to talk to. */
   get agent(): AgentClient {
     return this.#agent ?? this.#refuse();
   }
 
   get state(): SandboxState {
-    return this.#record.failure === undefined ? 'running' : 'failed';
+    if (this.#record.failure !== undefined) return 'failed';
+    return this.#vm === undefined ? 'unresponsive' : 'running';
   }
 
   get isBeingRemoved(): boolean {
@@ -190,12 +198,18 @@ export class Sandbox {
     await this.#written;
     await rm(this.paths.record, { force: true });
     await failpoint('remove.forgotten');
-    await this.#vm?.vmm.kill();
+    await (this.#vm === undefined ? this.#reap() : this.#vm.vmm.kill());
     await failpoint('remove.killed');
     await this.#vm?.pager.close();
     await this.#branch;
     await this.#fold?.over;
     await removeSandboxFolders(this.paths);
+  }
+
+  /** Ends a VMM that never answered us. */
+  async #reap(): Promise<void> {
+    const { process, failure } = this.#record;
+    if (process !== undefined && failure === undefined) await Vmm.reap({ name: this.id, ...process });
   }
 
   /** Lets go of the VM, which runs on for the next daemon. */
@@ -226,7 +240,7 @@ export class Sandbox {
       has_branched: record.branchCount > 0,
       branch_count: record.branchCount,
       netns: null,
-      pid: this.state === 'running' ? (record.process?.pid ?? null) : null,
+      pid: this.state === 'failed' ? null : (record.process?.pid ?? null),
       memory_limit_mib: record.memoryLimitMiB ?? null,
       last_branch_memory_path: record.lastBranchMemoryPath ?? null,
       state: this.state,

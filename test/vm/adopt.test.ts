@@ -207,6 +207,53 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     assert.deepEqual(await lab.host.listSandboxes(), []);
   });
 
+  it('leaves a VMM alone that says nothing, and takes it over once it answers; removed, it is gone', async () => {
+    const source = await spawnGuest();
+    const unwanted = await spawnGuest();
+    const pidOf = async ({ id }: Guest): Promise<number> => (await lab.host.getSandbox(id)).pid ?? 0;
+    const [sourcePid, unwantedPid] = [await pidOf(source), await pidOf(unwanted)];
+    await whileNoDaemonRuns(() => {
+      for (const pid of [sourcePid, unwantedPid]) process.kill(pid, 'SIGSTOP');
+      return Promise.resolve();
+    });
+    const silent = await lab.host.getSandbox(source.id);
+    assert.deepEqual([silent.state, silent.pid], ['unresponsive', sourcePid]);
+    await assert.rejects(lab.host.ping(source.id), { code: 'sandbox_not_running' });
+    await assert.rejects(lab.host.branch(source.id, { mode: 'live', wait: true }), {
+      code: 'sandbox_not_running',
+    });
+    await lab.host.removeSandbox(unwanted.id);
+    assert.deepEqual(
+      (await vmProcesses(folders.hotDir)).map(({ pid }) => pid),
+      [sourcePid],
+    );
+
+    process.kill(sourcePid, 'SIGCONT');
+    while ((await lab.host.getSandbox(source.id)).state !== 'running') await sleep(50);
+    const again = Guest.ofHost(lab.host, source.id);
+    await again.shell('echo here > /root/note; sync');
+    const child = await spawnGuest(await branch(again));
+    assert.equal(await child.shell('cat /root/note'), 'here');
+  });
+
+  it('does not wait for ever at its end for a branch of a VMM that is stopped; the VMM outlives it', async () => {
+    const source = await spawnGuest();
+    const { pid } = await lab.host.getSandbox(source.id);
+    process.kill(pid ?? 0, 'SIGSTOP');
+    const refused = assert.rejects(lab.host.branch(source.id, { mode: 'live', wait: true, tag: 'late' }));
+    await sleep(200);
+    await whileNoDaemonRuns(async () => {
+      await refused;
+      process.kill(pid ?? 0, 'SIGCONT');
+    });
+    assert.equal((await lab.host.getSandbox(source.id)).state, 'running');
+    assert.deepEqual(
+      (await lab.host.listSnapshots()).map(({ tag }) => tag),
+      [TEMPLATE_TAG],
+    );
+    await branch(Guest.ofHost(lab.host, source.id));
+  });
+
   it('never touches a process that has the pid by chance', async () => {
     const { id } = await spawnGuest();
     const stranger = spawn('sleep', ['60']);
