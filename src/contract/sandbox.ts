@@ -38,7 +38,9 @@ export const sandboxSchema = z.object({
   last_branch_memory_path: z.string().nullable().describe("memory file of its last branch's snapshot"),
   state: sandboxStateSchema
     .optional()
-    .describe('`unresponsive`: its VMM lives, but does not answer a daemon that came back; it is asked again until it does'),
+    .describe(
+      '`unresponsive`: its VMM lives, but does not answer a daemon that came back; it is asked again until it does',
+    ),
   state_reason: z.string().optional().describe('why it failed'),
   name: z.string().optional(),
   metadata: metadataSchema.optional(),
