@@ -1,9 +1,22 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { sleep } from '../../src/base/index.js';
+import type { GcItem, GcResult } from '../../src/contract/index.js';
 import { DaemonLab } from '../support/daemon-lab.js';
 import { refusedWith } from '../support/refusal.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
+
+const POLL_MS = 50;
+const DEADLINE_MS = 20_000;
+
+async function until(isDone: () => Promise<boolean>): Promise<void> {
+  const giveUpMs = performance.now() + DEADLINE_MS;
+  while (!(await isDone())) {
+    assert(performance.now() < giveUpMs, 'what was waited for did not happen');
+    await sleep(POLL_MS);
+  }
+}
 
 /** Whether a process is there. */
 const isAlive = (pid: number | null): boolean => existsSync(`/proc/${pid ?? 'none'}`);
@@ -41,6 +54,16 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
     const metrics = await lab.client.metrics();
     assert.match(metrics, /^bough_sandboxes\{state="running"\} 1$/m);
     assert.match(metrics, /^bough_branch_pause_seconds_count\{mode="live"\} 1$/m);
+  });
+
+  it('boots a built image and captures it, with as much RAM as asked for', async () => {
+    const body = '{"tag": "booted", "image": "python-numpy", "memory_mib": 512, "boot_wait_secs": 0}';
+    const made = await request('POST', '/v1/snapshots', body);
+    assert.deepEqual([made.status, made.json['tag'], made.json['status']], [201, 'booted', 'ready']);
+    assert.equal(made.json['bootable'], true);
+    const sandbox = await lab.spawn('booted');
+    assert.equal((await lab.client.sandboxes.get(sandbox.id)).memory_mib, 512);
+    assert.equal(await sandbox.python('numpy.arange(4).sum().item()'), '6');
   });
 
   it('starts n sandboxes, runs programs and expressions in them, pings them, and ends them for good', async () => {
@@ -137,6 +160,48 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
     await lab.client.sandboxes.delete(child.id);
     await lab.client.snapshots.delete('first', { cascade: true });
     await refusedWith('snapshot_not_found', 404, lab.client.snapshots.get('second'));
+  });
+
+  it('ends a sandbox when it was told to, in the way it was told to', async () => {
+    const source = await lab.spawn();
+    await source.python('answer = 42');
+    const path = `/v1/sandboxes/${source.id}/timeout`;
+    const set = await request('POST', path, '{"timeout_secs": 3600, "idle_timeout_secs": 600}');
+    assert.equal(set.status, 200);
+    assert(Math.abs(Number(set.json['end_at_unix']) - Date.now() / 1000 - 3600) < 60);
+    assert.equal(set.json['idle_timeout_secs'], 600);
+    const unset = await request('POST', path, '{"never": true, "idle_timeout_secs": 0}');
+    assert.deepEqual([unset.json['end_at_unix'], unset.json['idle_timeout_secs']], [undefined, undefined]);
+    assert.equal((await request('POST', path, '{}')).status, 400);
+
+    await request('POST', path, '{"timeout_secs": 0.5, "on_end": "snapshot", "on_end_tag": "last"}');
+    await until(async () => (await lab.client.sandboxes.list()).length === 0);
+    assert.equal((await lab.client.snapshots.get('last')).durable, true);
+    assert.equal(await (await lab.spawn('last')).python('answer'), '42');
+  });
+
+  it('collects what has expired, once nothing holds it, and says so before it does', async () => {
+    const source = await lab.spawn();
+    await lab.branch(source, { tag: 'brief', expires_in_secs: 0.1 });
+    const child = await lab.spawn('brief');
+    const collect = async (body: string): Promise<GcResult> => {
+      const { status, json } = await request('POST', '/v1/gc', body);
+      assert.equal(status, 200);
+      return json as GcResult;
+    };
+    const names = (items: GcItem[]): string[] => items.map(({ name }) => name);
+    await until(async () => names((await collect('{"dry_run": true}')).kept).includes('brief'));
+    const held = await collect('');
+    assert.deepEqual([held.dry_run, names(held.removed), names(held.kept)], [false, [], ['brief']]);
+    assert.match(held.kept[0]?.why ?? '', new RegExp(child.id));
+
+    await lab.client.sandboxes.delete(child.id);
+    assert.deepEqual(names((await collect('{"dry_run": true}')).removed), ['brief']);
+    assert.equal((await lab.client.snapshots.get('brief')).status, 'ready');
+    const done = await collect('{}');
+    assert.deepEqual(names(done.removed), ['brief']);
+    assert(done.freed_bytes > 0);
+    await refusedWith('snapshot_not_found', 404, lab.client.snapshots.get('brief'));
   });
 
   it('refuses what it cannot read, with a sentence and a code', async () => {

@@ -56,6 +56,39 @@ describe('bough, the command, with a real daemon', { timeout: 180_000 }, () => {
     assert.equal(flat.tag, 'flat');
   });
 
+  it('shows images and what the host can do, and boots an image into a snapshot', async () => {
+    const { stateDir, hotDir, cacheDir } = lab.folders;
+    const cache = ['--cache-dir', cacheDir];
+    assert.match(await printed('image', 'ls', ...cache), /^python-numpy +[\d.]+ GiB +1536 MiB +1 /m);
+    assert.equal(await printed('image', 'build', 'python-numpy', ...cache), 'python-numpy\n');
+    assert.match(
+      await printed('doctor', '--state-dir', stateDir, '--hot-dir', hotDir, ...cache),
+      /^ok +pager /m,
+    );
+    assert.equal(
+      await printed('snapshot', 'create', '--tag', 'booted', '--image', 'python-numpy'),
+      'booted\n',
+    );
+    const id = (await printed('spawn', '--tag', 'booted')).trim();
+    assert.equal(await printed('eval', id, '6 * 7'), '42\n');
+  });
+
+  it('measures a pause against the daemon that runs, and leaves nothing in it', async () => {
+    const bench = [
+      'bench',
+      'pause',
+      '--source-tag',
+      TEMPLATE_TAG,
+      '--iterations',
+      '1',
+      '--modes',
+      'live-sync',
+    ];
+    assert.match(await printed(...bench), /^Pause window, ms\n.*\nlive-sync +1 +0 /m);
+    assert.deepEqual(await json('ls'), []);
+    assert.equal((await json<Snapshot[]>('snapshots')).length, 1);
+  });
+
   it('exec passes on input, output and status as they are', async () => {
     const { id } = await lab.spawn();
     const script = 'cat; printf "a\\tb"; printf oops >&2; exit 9';
