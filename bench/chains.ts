@@ -9,7 +9,7 @@ import { monotonicMs } from '../src/base/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';
 import { sandboxGuest, type Guest } from './guest.js';
 import { formatMs, ratioVerdict, reached, type Section } from './section.js';
-import { percentile } from './statistics.js';
+import { median } from './statistics.js';
 
 const ENDS = 10;
 const LIMIT = 2;
@@ -48,8 +48,8 @@ export async function benchChains(context: BenchContext): Promise<Section> {
     title: `${title}: medians of the first and the last ${ENDS}, ms`,
     columns: ['', ...keys.map((key) => names[key])],
     rows: [
-      ['first', ...keys.map((key) => formatMs(median(rows.slice(0, ENDS), key)))],
-      ['last', ...keys.map((key) => formatMs(median(rows.slice(-ENDS), key)))],
+      ['first', ...keys.map((key) => formatMs(medianOf(rows.slice(0, ENDS), key)))],
+      ['last', ...keys.map((key) => formatMs(medianOf(rows.slice(-ENDS), key)))],
     ],
   });
   return {
@@ -165,19 +165,16 @@ const names: Record<Measure, string> = {
   read_ms: 'read of 8 MiB',
 };
 
-function median(rows: readonly Row[], measure: Measure): number {
-  return percentile(
-    rows.map((row) => row[measure] ?? Infinity),
-    50,
-  );
+function medianOf(rows: readonly Row[], measure: Measure): number {
+  return median(rows.map((row) => row[measure] ?? Infinity));
 }
 
 function growth(what: string, rows: readonly Row[], measure: Measure) {
   const promise = `${what} of the last ${ENDS} ≤ ${LIMIT} × that of the first ${ENDS}`;
   return ratioVerdict(
     promise,
-    median(rows.slice(-ENDS), measure),
-    median(rows.slice(0, ENDS), measure),
+    medianOf(rows.slice(-ENDS), measure),
+    medianOf(rows.slice(0, ENDS), measure),
     LIMIT,
   );
 }

@@ -8,7 +8,7 @@
 import { sleep } from '../src/base/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';
 import { formatMs, ratioVerdict, reached, type Section } from './section.js';
-import { percentile } from './statistics.js';
+import { median } from './statistics.js';
 
 const BRANCHES = 20;
 const FIRST = 10;
@@ -100,8 +100,4 @@ export function growthRatios(samples: readonly { round: number; branch: number; 
     const own = samples.filter((sample) => sample.round === round).toSorted((a, b) => a.branch - b.branch);
     return (own.at(-1)?.value ?? NaN) / median(own.slice(0, FIRST).map(({ value }) => value));
   });
-}
-
-function median(values: readonly number[]): number {
-  return percentile(values, 50);
 }

@@ -6,7 +6,7 @@
 import type { PauseRow } from './pause.js';
 import type { PauseMode } from '../src/cli/bench-request.js';
 import { formatMs, type Cell, type TextTable } from './section.js';
-import { percentile } from './statistics.js';
+import { median } from './statistics.js';
 
 /** Column of a row, field of the log line, how it reads in the table, and how many of the field's units make one of the column's. */
 const parts = [
@@ -42,15 +42,15 @@ export function partsTable(modes: readonly PauseMode[], rows: readonly PauseRow[
   const lines = modes.flatMap((mode): Cell[][] => {
     const ofMode = rows.filter((row) => row.mode === mode && row.stop_ms !== undefined);
     if (ofMode.length === 0) return [];
-    const median = (column: keyof PauseRow): number | undefined => {
+    const medianOf = (column: keyof PauseRow): number | undefined => {
       const values = ofMode.map((row) => row[column]).filter((value) => typeof value === 'number');
-      return values.length === 0 ? undefined : percentile(values, 50);
+      return values.length === 0 ? undefined : median(values);
     };
     const cells = parts.map(([column, , , units]) => {
-      const value = median(column);
+      const value = medianOf(column);
       return value === undefined || units === 1 ? value : formatMs(value);
     });
-    return [[mode, formatMs(median('pause_ms') ?? Infinity), ...cells]];
+    return [[mode, formatMs(medianOf('pause_ms') ?? Infinity), ...cells]];
   });
   if (lines.length === 0) return undefined;
   const columns = ['mode', 'pause', ...parts.map(([, , title]) => title)];

@@ -3,12 +3,13 @@ import type { PauseMode } from '../src/cli/bench-request.js';
 import { partsTable } from './pause-parts.js';
 import type { PauseRow } from './pause.js';
 import {
-  formatMs,
   formatRatio,
   limitVerdict,
   ratioOf,
   ratioVerdict,
   reached,
+  summaryCells,
+  summaryColumns,
   type TextTable,
   type Verdict,
 } from './section.js';
@@ -90,12 +91,10 @@ function timeTable(
 ): TextTable {
   return {
     title,
-    columns: ['mode', 'n', 'failed', 'first', 'p50', 'p90', 'p99', 'max'],
+    columns: ['mode', ...summaryColumns],
     rows: modes.flatMap((mode) => {
       const summary = summaryOf(rows, mode, column);
-      if (summary === undefined) return [];
-      const { n, failed, first, p50, p90, p99, max } = summary;
-      return [[mode, n, failed, ...[first, p50, p90, p99, max].map(formatMs)]];
+      return summary === undefined ? [] : [[mode, ...summaryCells(summary)]];
     }),
   };
 }

@@ -3,7 +3,7 @@ import { sleep } from '../src/base/index.js';
 import type { Sandbox } from '../src/contract/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';
 import { sandboxGuest } from './guest.js';
-import { formatMs, ratioVerdict, reached, type Section } from './section.js';
+import { ratioVerdict, reached, summaryCells, summaryColumns, type Section } from './section.js';
 import { summarize, type Summary } from './statistics.js';
 
 const SIZES_MIB = [512, 4096] as const;
@@ -81,12 +81,10 @@ function section(context: BenchContext, rows: readonly Row[]): Section {
     tables: [
       {
         title: 'Pause window, ms',
-        columns: ['RAM', 'n', 'first', 'p50', 'p90', 'p99', 'max'],
+        columns: ['RAM', ...summaryColumns],
         rows: SIZES_MIB.map((size, index) => {
           const summary = pauses[index];
-          if (summary === undefined) return [`${size} MiB`];
-          const { n, first, p50, p90, p99, max } = summary;
-          return [`${size} MiB`, n, ...[first, p50, p90, p99, max].map(formatMs)];
+          return [`${size} MiB`, ...(summary === undefined ? [] : summaryCells(summary))];
         }),
       },
     ],

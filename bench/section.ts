@@ -6,6 +6,7 @@
  */
 import { formatTable } from '../src/cli/format.js';
 import type { CsvValue } from './csv.js';
+import type { Summary } from './statistics.js';
 
 export type Cell = string | number | undefined;
 
@@ -65,6 +66,14 @@ export function limitVerdict(
   if (measuredMs === undefined) return undefined;
   const measured = Number.isFinite(measuredMs) ? `${formatMs(measuredMs)} ms` : 'failed';
   return { promise, measured, held: measuredMs < limitMs, decides: false };
+}
+
+/** Heads of `summaryCells`. */
+export const summaryColumns = ['n', 'failed', 'first', 'p50', 'p90', 'p99', 'max'] as const;
+
+/** A summary of times in ms as cells of a row. */
+export function summaryCells({ n, failed, first, p50, p90, p99, max }: Summary): Cell[] {
+  return [n, failed, ...[first, p50, p90, p99, max].map(formatMs)];
 }
 
 /** The verdicts that could be reached. */

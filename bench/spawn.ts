@@ -7,7 +7,7 @@ import { monotonicMs, sleep } from '../src/base/index.js';
 import type { Sandbox } from '../src/contract/index.js';
 import { failureWords, type BenchContext } from './context.js';
 import { processMemory } from './process-memory.js';
-import { formatMs, type Cell, type Section } from './section.js';
+import { summaryCells, summaryColumns, type Cell, type Section } from './section.js';
 import { summarize } from './statistics.js';
 
 const TOGETHER = 20;
@@ -114,7 +114,7 @@ function section(context: BenchContext, rows: readonly Row[], daemonBytes: numbe
     tables: [
       {
         title: 'From the request to the first answered command, ms',
-        columns: ['children', 'n', 'failed', 'first', 'p50', 'p90', 'p99', 'max'],
+        columns: ['children', ...summaryColumns],
         rows: [1, TOGETHER].map((count) => answerCells(rows, count)),
       },
       {
@@ -131,9 +131,7 @@ function section(context: BenchContext, rows: readonly Row[], daemonBytes: numbe
 function answerCells(rows: readonly Row[], count: number): Cell[] {
   const own = rows.filter((row) => row.children === count);
   const summary = summarize(own.map((row) => row.first_answer_ms));
-  if (summary === undefined) return [count];
-  const { n, failed, first, p50, p90, p99, max } = summary;
-  return [count, n, failed, ...[first, p50, p90, p99, max].map(formatMs)];
+  return [count, ...(summary === undefined ? [] : summaryCells(summary))];
 }
 
 function memoryCells(rows: readonly Row[], count: number): Cell[] {

@@ -25,6 +25,11 @@ export function percentile(samples: readonly number[], percent: number): number 
   return value;
 }
 
+/** The value in the middle, by nearest rank; throws a TypeError for no samples. */
+export function median(samples: readonly number[]): number {
+  return percentile(samples, 50);
+}
+
 /** Summarizes attempts in their order, undefined for a failed one; undefined if there were none. */
 export function summarize(attempts: readonly (number | undefined)[]): Summary | undefined {
   if (attempts.length === 0) return undefined;
