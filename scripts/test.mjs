@@ -11,7 +11,6 @@
  * of tests that really ran, leaves only. A file that dies or a hook that fails counts as a failure, and in CI so does a skip.
  */
 import { spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
 import { join, relative } from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
@@ -25,7 +24,7 @@ const TIERS = {
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 900_000, prepared: true },
 };
 
-/** Builds the guest image that VM tests share, before any test's clock runs. */
+/** Makes what VM tests share before any test's clock runs, and gives its memory back after the last. */
 const PREPARE_PATH = join(PROJECT_DIR, 'dist/test/support/prepare.js');
 
 /** How many tests passed, failed and were skipped. */
@@ -125,9 +124,8 @@ async function runTier(tier, tally) {
   await runTestFiles(files, TIERS[tier], tally);
 }
 
-async function prepare(tiers) {
-  if (!existsSync(PREPARE_PATH) || !tiers.some((tier) => TIERS[tier].prepared)) return;
-  const status = await runForStatus(process.execPath, [PREPARE_PATH]);
+async function prepare(flags = []) {
+  const status = await runForStatus(process.execPath, [PREPARE_PATH, ...flags]);
   if (status !== 0) throw new SetupFailed(`Preparing the guest image for the tests failed with ${status}`);
 }
 
@@ -138,10 +136,12 @@ if (isMain(import.meta.url)) {
     if (unknown !== undefined) {
       throw new SetupFailed(`No tier "${unknown}": choose from ${Object.keys(TIERS).join(', ')}`);
     }
-    await setup({ guests: tiers.some((tier) => TIERS[tier].prepared) });
-    await prepare(tiers);
+    const guests = tiers.some((tier) => TIERS[tier].prepared);
+    await setup({ guests });
+    if (guests) await prepare();
     const tally = new Tally();
     for (const tier of tiers) await runTier(tier, tally);
+    if (guests) await prepare(['--release']);
     const skipsFail = process.env.CI === 'true' && tally.skipped > 0;
     if (skipsFail) console.log(`\nIn CI a skipped test is a failure: this machine lacks something.`);
     console.log(`\n${tally.summary()}`);

@@ -1,6 +1,12 @@
-/** Makes what VM tests share, before any test's clock runs: the images, and the template snapshot. */
-import { openTestHost, testImage } from './test-host.js';
+/**
+ * Makes what VM tests share, before any test's clock runs: the image, and the template snapshot. With `--release`, after the
+ * last test: leaves of it only what is on disk.
+ */
+import { forgetHotTemplate, openTestHost, testImage } from './test-host.js';
 
-await testImage();
-const host = await openTestHost();
-await host.close();
+if (process.argv.includes('--release')) await forgetHotTemplate();
+else {
+  await testImage();
+  const host = await openTestHost();
+  await host.close();
+}

@@ -36,12 +36,18 @@ export async function sharedFolders(): Promise<TestFolders> {
   const { cacheDir } = loadConfig({}, process.env);
   const image = await testImage();
   const { version } = await probeQemu();
-  const key = createHash('sha256')
-    .update(JSON.stringify([image.digest, version, DEVICE_LAYOUT, MANIFEST_VERSION]))
-    .digest('hex')
-    .slice(0, 12);
-  return { cacheDir, stateDir: join(cacheDir, 'test', key), hotDir: `/dev/shm/bough-test-${key}` };
+  const key = digestOf(JSON.stringify([image.digest, version, DEVICE_LAYOUT, MANIFEST_VERSION]));
+  const stateDir = join(cacheDir, 'test', key);
+  return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}` };
 }
+
+/** Gives the template's memory back; what is on disk stays for the next run. No host may be open. */
+export async function forgetHotTemplate(): Promise<void> {
+  const { hotDir } = await sharedFolders();
+  await rm(hotDir, { recursive: true, force: true });
+}
+
+const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
 
 /** Opens the shared host and makes the template unless it is there. Nothing of an earlier, crashed test is left in it. */
 export async function openTestHost(): Promise<Host> {
