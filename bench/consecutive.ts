@@ -38,7 +38,7 @@ export async function benchConsecutive(context: BenchContext): Promise<Section> 
     title: `${BRANCHES} branches of one source in a row`,
     conditions: [
       `idle source ${context.sourceTag}, live, wait:true, every snapshot kept`,
-      `${roundCount} rounds`,
+      `n = ${roundCount} rounds`,
     ],
     tables: [
       {

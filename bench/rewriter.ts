@@ -17,7 +17,14 @@ import {
 import { startGapProbe, type GapProbe } from './gap-probe.js';
 import { parseProgress, rewriterProgram, startProgram, type RewriterProgress } from './guest-programs.js';
 import { sandboxGuest, type Guest } from './guest.js';
-import { formatMs, limitVerdict, reached, type Section, type Verdict } from './section.js';
+import {
+  limitVerdict,
+  reached,
+  summaryCells,
+  summaryColumns,
+  type Section,
+  type Verdict,
+} from './section.js';
 import { summarize } from './statistics.js';
 
 const REWRITTEN_MIB = 400;
@@ -134,23 +141,14 @@ function section(context: BenchContext, rows: readonly Row[], source: RewriterPr
     tables: [
       {
         title: 'Times, ms',
-        columns: ['what', 'n', 'failed', 'first', 'p50', 'p90', 'p99', 'max'],
+        columns: ['what', ...summaryColumns],
         rows: (
           [
             ['pause window', pause],
             ['longest gap on the guest’s clock', gap],
             ['from the request until ready', ready],
           ] as const
-        ).map(([what, summary]) =>
-          summary === undefined
-            ? [what]
-            : [
-                what,
-                summary.n,
-                summary.failed,
-                ...[summary.first, summary.p50, summary.p90, summary.p99, summary.max].map(formatMs),
-              ],
-        ),
+        ).map(([what, summary]) => [what, ...(summary === undefined ? [] : summaryCells(summary))]),
       },
     ],
     verdicts: reached([
