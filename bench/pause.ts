@@ -109,6 +109,9 @@ function pauseSection(
       `source ${context.sourceTag}, ${busy === 0 ? 'idle' : `a writer at ${busy} MiB/s`}, disk and network attached`,
       `disk: virtio-blk on a qcow2 overlay, no-flush; stock QEMU saves RAM and devices to tmpfs, without the disk but for savevm`,
       'pause: ours from the command given to its reply read, an upper bound; stock’s from QEMU’s STOP event to RESUME, a lower bound',
+      ...(modes.includes('stock-background-snapshot')
+        ? ['stock’s first background-snapshot pauses far shorter than those after it: see its column “first”']
+        : []),
       `n = ${context.iterations} of each mode, interleaved; the first row of each mode is the cold one and is included`,
       ...(probes
         ? [
