@@ -73,7 +73,9 @@ export function describeFailure(error: unknown): Failure {
   if (error instanceof UsageError) return { exitCode: exitCodes.usage, words, hint: usageHint };
   // A configuration that cannot work, or a name that is none: the caller's, like a wrong flag.
   const isUsage = error instanceof TypeError || hasName(error, 'ConfigError');
-  const hint = hasName(error, 'StoreLocked') ? 'stop that daemon, or give another --state-dir' : undefined;
+  const hint = hasName(error, 'StoreLocked')
+    ? 'stop that daemon, or give another --state-dir (or BOUGH_STATE_DIR)'
+    : undefined;
   return { exitCode: isUsage ? exitCodes.usage : exitCodes.failed, words, hint };
 }
 
