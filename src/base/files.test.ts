@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { linkOrCopy, writeFileAtomic } from './files.js';
+import { linkOrCopy, removeUnfinished, temporaryPath, writeFileAtomic } from './files.js';
 
 describe('files', () => {
   let dir = '';
@@ -43,5 +43,17 @@ describe('files', () => {
     } finally {
       await rm(elsewhere, { recursive: true });
     }
+  });
+
+  it('removeUnfinished() removes what has a temporary name, and nothing else', async () => {
+    const folder = join(dir, 'swept');
+    assert.deepEqual(await removeUnfinished(folder), []);
+    await mkdir(folder);
+    await writeFile(join(folder, 'kept'), '');
+    const names = [temporaryPath(join(folder, 'a')), temporaryPath(join(folder, 'b'))];
+    await writeFile(names[0] ?? '', 'half');
+    await mkdir(join(names[1] ?? '', 'below'), { recursive: true });
+    assert.equal((await removeUnfinished(folder)).length, 2);
+    assert.deepEqual(await readdir(folder), ['kept']);
   });
 });

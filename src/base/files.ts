@@ -6,7 +6,7 @@
  * An fsync that fails is a failure of the write and is never retried, because the kernel drops the dirty pages it could not write.
  */
 import { randomBytes } from 'node:crypto';
-import { constants, copyFile, link, open, rename, rm } from 'node:fs/promises';
+import { constants, copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { failpoint } from './failpoint.js';
 
@@ -66,14 +66,32 @@ const LINK_IMPOSSIBLE = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTS
  * Not handled: a copy of a sparse file is not sparse.
  */
 export async function linkOrCopy(source: string, destination: string): Promise<'linked' | 'copied'> {
-  try {
-    await link(source, destination);
-    return 'linked';
-  } catch (error) {
-    if (!LINK_IMPOSSIBLE.has(errorCode(error) ?? '')) throw error;
-  }
+  if (await linkIfPossible(source, destination)) return 'linked';
   await copyFile(source, destination, constants.COPYFILE_FICLONE | constants.COPYFILE_EXCL);
   return 'copied';
+}
+
+/** Hard-links a file; false where only a copy is possible. Fails if `destination` exists. */
+export async function linkIfPossible(source: string, destination: string): Promise<boolean> {
+  try {
+    await failpoint('file.linking');
+    await link(source, destination);
+    return true;
+  } catch (error) {
+    if (LINK_IMPOSSIBLE.has(errorCode(error) ?? '')) return false;
+    throw error;
+  }
+}
+
+/** Removes what a process that was killed left unfinished in `folder`, which need not exist; returns the names. Nobody may be writing there. */
+export async function removeUnfinished(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+  const unfinished = names.filter((name) => name.startsWith(TEMPORARY_PREFIX));
+  for (const name of unfinished) await rm(join(folder, name), { recursive: true, force: true });
+  return unfinished;
 }
 
 /** The `code` of a Node system error (`ENOENT`, …), undefined for anything else. */

@@ -15,7 +15,9 @@ export type { FailpointAction } from './failpoint.js';
 export {
   errorCode,
   fsyncPath,
+  linkIfPossible,
   linkOrCopy,
+  removeUnfinished,
   temporaryPath,
   TEMPORARY_PREFIX,
   writeFileAtomic,

@@ -22,6 +22,7 @@ import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } f
 import { readRecord, RecordTooNew, writeRecord, type SandboxRecord } from './record.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
 import { Sandbox } from './sandbox.js';
+import { removeUnfinishedFiles } from './unfinished.js';
 import { connectPager, type Vm } from './vm.js';
 
 /** Adoptions at the same time: each may have to wait for a branch that is still under way in its VMM. */
@@ -56,6 +57,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     }
   }
   for (const [id, error] of unreadable) await quarantine(context, id, error);
+  await removeUnfinishedFiles(context);
   await failpoint('adopt.read');
   const running = await findRunningVmms((name) => sandboxPaths(context.tiers, name).qmpSocket);
   const isNoted = ({ name, pid, startTimeTicks }: RunningVmm): boolean => {

@@ -2,7 +2,6 @@
  * Bringing a host up: probe QEMU, open the store (which takes the lock), adopt the sandboxes that are still alive.
  */
 import { fileURLToPath } from 'node:url';
-import { join } from 'node:path';
 import { ResourceStack } from '../base/index.js';
 import { openStore } from '../store/index.js';
 import { probeQemu } from '../vmm/index.js';
@@ -12,6 +11,7 @@ import type { HostContext, HostLog } from './context.js';
 import type { Host } from './host.js';
 import { LocalHost } from './local-host.js';
 import { OverlayTemplates } from './overlays.js';
+import { overlaysDir } from './paths.js';
 import { SandboxRegistry } from './registry.js';
 
 export interface HostOptions {
@@ -52,7 +52,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
     cacheDir,
     store,
     vmHost: { qemu, pagerLibrary: PAGER_LIBRARY },
-    overlays: new OverlayTemplates(join(stateDir, 'overlays')),
+    overlays: new OverlayTemplates(overlaysDir({ stateDir, hotDir })),
     sandboxes: new SandboxRegistry(),
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
     log,

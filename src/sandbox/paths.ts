@@ -30,6 +30,9 @@ export interface Tiers {
   readonly stateDir: string;
 }
 
+/** Folder of the empty overlays that those of sandboxes are copies of. */
+export const overlaysDir = ({ stateDir }: Tiers): string => join(stateDir, 'overlays');
+
 /** Folder of all sandboxes in one tier. */
 export const sandboxesDir = (root: string): string => join(root, 'sandboxes');
 

@@ -17,6 +17,7 @@ import {
   writeDisk,
   type Fixture,
 } from '../../test/support/store-fixture.js';
+import { armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
 import { IntegrityError, SnapshotNotFound, type Store } from './index.js';
 
 const inode = async (path: string): Promise<number> => (await stat(path)).ino;
@@ -52,6 +53,23 @@ async function reboot(fixture: Fixture, store: Store): Promise<Store> {
 }
 
 describe('persisting', () => {
+  it('copies an object of another snapshot that cannot be linked, and leaves its holes', async (t) => {
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    await snapshot(store, { tag: 'a', pages: { 0: 1, 63: 9 } });
+    const { dir } = await store.durable('a');
+    const linked = await linkAsSandbox(fixture, store, 'a', 'sb1');
+    armFailpoints('file.linking=errno:EMLINK');
+    t.after(disarmFailpoints);
+    await snapshot(store, { tag: 'b', pages: { 5: 3 }, on: linked, parentTag: 'a' });
+    const copy = join((await store.durable('b')).dir, 'layers', `${linked.layers[0]?.id ?? ''}.bin`);
+    assert.deepEqual(firedFailpoints(), ['file.linking']);
+    assert.notEqual(await inode(copy), await inode(join(dir, 'memory.bin')));
+    const reopened = await reboot(fixture, store);
+    const { layers } = await linkAsSandbox(fixture, reopened, 'b', 'sb2');
+    assert((await readMemory({ layers })).equals(memoryOf({ 0: 1, 5: 3, 63: 9 })));
+  });
+
   it('copies exactly the runs and keeps the holes', async (t) => {
     const fixture = await makeFixture(t);
     const store = await fixture.reopen();
@@ -157,6 +175,29 @@ describe('acquire()', () => {
     (await store.acquire('c', 'test')).release();
     await flipByte(join(fixture.stateDir, 'snapshots', 'c', 'disk', 'base-1.raw'), 0);
     await assert.rejects(store.acquire('c', 'test'), IntegrityError);
+  });
+
+  it('tells of the damage even if the snapshot cannot be put into quarantine, and again to the next', async (t) => {
+    for (const place of ['quarantine.begun', 'quarantine.moved', 'quarantine.hot-renamed']) {
+      const fixture = await makeFixture(t);
+      let store = await fixture.reopen();
+      await snapshot(store, { tag: 'a' });
+      const { dir } = await store.durable('a');
+      await store.close();
+      await flipByte(join(dir, 'vmstate.bin'), 2);
+      store = await reboot(fixture, store);
+      const isNamed = { name: 'IntegrityError', object: 'vmstate.bin' };
+      armFailpoints(`${place}=errno:EIO`);
+      await assert.rejects(store.acquire('a', 'sandbox'), isNamed);
+      assert.deepEqual(firedFailpoints(), [place]);
+      disarmFailpoints();
+      assert(fixture.events.includes('quarantine-failed'), place);
+      if (place === 'quarantine.begun') await assert.rejects(store.acquire('a', 'sandbox'), isNamed);
+      await assert.rejects(store.acquire('a', 'sandbox'), SnapshotNotFound);
+      store = await fixture.reopen();
+      await snapshot(store, { tag: 'a' });
+      await store.durable('a');
+    }
   });
 
   it('reads a damaged hot copy again from the durable tier', async (t) => {

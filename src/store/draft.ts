@@ -5,7 +5,7 @@
  */
 import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Deferred, errorCode, failpoint, unixSeconds } from '../base/index.js';
+import { Deferred, errorCode, failpoint, linkIfPossible, unixSeconds } from '../base/index.js';
 import { StoredEntry, type WritingEntry } from './catalog.js';
 import { linkIfPresent, listedFolder, removeAll, type StoreContext } from './context.js';
 import { copyLayer, fileDigest } from './copy.js';
@@ -162,8 +162,7 @@ export class DraftFolder implements Draft {
     const destination = join(tier === 'hot' ? this.#hotStaging : this.durableStaging, file);
     const known = sha256 ?? this.#knownDigest(`disk ${id}`);
     await this.#inTier(tier, async () => {
-      if (await linkOnSameFileSystem(path, destination))
-        this.#pushDisk({ id, file, format }, destination, known);
+      if (await linkIfPossible(path, destination)) this.#pushDisk({ id, file, format }, destination, known);
       else if (await this.#linkDurableDisk(id, file, destination, sha256)) {
         this.#pushDisk({ id, file, format }, destination, known);
       } else {
@@ -367,17 +366,6 @@ function manifestLayer(
   const physicalBytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
   const layer = { id, file, logicalBytes, runs: runs.map(([o, l]) => [o, l] as const), physicalBytes };
   return sha256 === undefined ? layer : { ...layer, sha256 };
-}
-
-/** False where only a copy is possible. */
-async function linkOnSameFileSystem(source: string, destination: string): Promise<boolean> {
-  try {
-    await link(source, destination);
-    return true;
-  } catch (error) {
-    if (['EXDEV', 'EPERM', 'EMLINK', 'EOPNOTSUPP'].includes(errorCode(error) ?? '')) return false;
-    throw error;
-  }
 }
 
 async function allocatedBytes(path: string): Promise<number> {

@@ -1,7 +1,7 @@
 /**
  * From `ready` to `durable`: a snapshot's files go to disk, and the folder becomes visible by one rename after all of them did.
  *
- * The idea: an object that another durable snapshot has is linked, anything else is copied from the hot tier. The `.ready-<id>`
+ * The idea: an object that another durable snapshot has is linked where that is possible, anything else is copied from the hot tier. The `.ready-<id>`
  * folder, which holds the disk files since `publish`, is completed and renamed. An attempt starts from scratch: files of an attempt
  * that was cut short are removed first, because nothing says how much of them is true.
  *
@@ -9,9 +9,9 @@
  */
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failpoint, fsyncPath } from '../base/index.js';
+import { errorCode, failpoint, fsyncPath, linkIfPossible } from '../base/index.js';
 import type { StoredEntry } from './catalog.js';
-import { fileExists, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
+import { fileExists, hotFolder, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, layerDigest } from './copy.js';
 import { copyDisk, diskDigest } from './disk-digest.js';
 import { IntegrityError } from './errors.js';
@@ -101,7 +101,7 @@ async function persistLayer(
   for (const holder of context.catalog.holdersOf(`layer ${layer.id}`)) {
     const held = holder.manifest.layers.find((candidate) => candidate.id === layer.id);
     if (!holder.durable || held?.sha256 === undefined) continue;
-    if (await linkIfPresent(join(context.durable.snapshot(holder.tag), held.file), destination)) {
+    if (await linkFrom(join(context.durable.snapshot(holder.tag), held.file), destination)) {
       return { ...layer, sha256: held.sha256 };
     }
   }
@@ -141,7 +141,7 @@ async function persistDisk(
   for (const holder of context.catalog.holdersOf(`disk ${disk.id}`)) {
     const held = holder.manifest.disks.find((candidate) => candidate.id === disk.id);
     if (!holder.durable || held?.sha256 === undefined || held.bytes !== disk.bytes) continue;
-    if (await linkIfPresent(join(context.durable.snapshot(holder.tag), held.file), destination)) {
+    if (await linkFrom(join(context.durable.snapshot(holder.tag), held.file), destination)) {
       return { ...disk, sha256: held.sha256 };
     }
   }
@@ -167,6 +167,16 @@ async function persistVmstate(
   if (sha256 !== vmstate.sha256)
     throw new IntegrityError(entry.tag, VMSTATE_FILE, 'does not match its digest');
   return { ...vmstate, sha256 };
+}
+
+/** Hard-links an object that is on disk. False where it is gone or can only be copied, which takes an fsync of its own. */
+async function linkFrom(source: string, destination: string): Promise<boolean> {
+  try {
+    return await linkIfPossible(source, destination);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
 }
 
 /** Removes everything of an earlier attempt; what was there before any attempt (disk files, an fsynced layer) stays. */

@@ -99,7 +99,14 @@ export async function quarantineStored(
   const { hot, durable } = context;
   const kept = durable.quarantined(`${entry.tag}-${entry.id}`);
   const source = entry.durable ? durable.snapshot(entry.tag) : durable.ready(entry.id);
-  if (await renameIfPresent(source, kept)) damage.quarantinedTo = kept;
+  try {
+    await failpoint('quarantine.begun');
+    if (await renameIfPresent(source, kept)) damage.quarantinedTo = kept;
+  } catch (error) {
+    // It is where it was: listed, and found damaged again by whoever wants to use it.
+    entry.deleting = false;
+    throw error;
+  }
   await failpoint('quarantine.moved');
   const doomedHot = hot.deleted(entry.id);
   await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomedHot));

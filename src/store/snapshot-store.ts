@@ -147,7 +147,7 @@ class SnapshotStore implements Store {
       await orAborted(this.#loader.ensureUsable(entry), signal);
     } catch (error) {
       lease.release();
-      if (error instanceof IntegrityError) await quarantineStored(this.#context, entry, error);
+      if (error instanceof IntegrityError) await this.#quarantine(entry, error);
       throw error;
     }
     entry.lastUsedMs = monotonicMs();
@@ -199,6 +199,15 @@ class SnapshotStore implements Store {
 
   close(): Promise<void> {
     return this.#resources.close();
+  }
+
+  /** Whatever comes of it, the caller is to learn of the damage. */
+  async #quarantine(entry: StoredEntry, damage: IntegrityError): Promise<void> {
+    try {
+      await quarantineStored(this.#context, entry, damage);
+    } catch (error) {
+      this.#context.log('warn', 'quarantine-failed', { tag: entry.tag, object: damage.object, error });
+    }
   }
 
   readonly #onReady = (entry: StoredEntry): void => {

@@ -152,15 +152,20 @@ export class Vmm {
     return readTail(this.#logPath);
   }
 
-  /** Ends the VM politely (QMP quit, then TERM, then KILL) and resolves when the process is gone. Idempotent. */
+  /** Ends the VM politely (QMP quit, then TERM, then KILL) and resolves when the process is gone. Idempotent; rejects as `kill` does. */
   close(): Promise<void> {
-    this.#closing ??= this.#quit();
+    this.#closing ??= this.#quit().finally(() => (this.#closing = undefined));
     return this.#closing;
   }
 
-  /** Ends the VM at once and resolves when the process is gone. Idempotent; may overtake `close()`. */
-  kill(): Promise<void> {
-    this.#killing ??= killAndWait(this.#process).then(() => this.qmp.close());
+  /**
+   * Ends the VM at once and resolves when the process is gone. Idempotent; may overtake `close()`. Rejects with DeadlineExceeded if the
+   * process is still there after `deadlineMs`, as one that waits for a broken disk may be; trying again makes sense.
+   */
+  kill(deadlineMs = KILL_GRACE_MS): Promise<void> {
+    this.#killing ??= killAndWait(this.#process, deadlineMs)
+      .then(() => this.qmp.close())
+      .finally(() => (this.#killing = undefined));
     return this.#killing;
   }
 
@@ -199,9 +204,9 @@ async function findVmm(noted: Pick<VmmAdoptOptions, 'name' | 'pid' | 'startTimeT
   return watchVmmProcess(pid, startTimeTicks);
 }
 
-async function killAndWait(process: VmmProcess): Promise<void> {
+async function killAndWait(process: VmmProcess, deadlineMs = KILL_GRACE_MS): Promise<void> {
   await process.signal('SIGKILL');
-  await withDeadline(process.exited, KILL_GRACE_MS, `Killing VMM process ${process.pid}`);
+  await withDeadline(process.exited, deadlineMs, `Killing VMM process ${process.pid}`);
 }
 
 /** Connects as soon as the socket is there; QEMU needs 45-95 ms to bind and greet, so a retry every 2 ms is not felt. */

@@ -19,7 +19,11 @@ const SOURCE = fileURLToPath(new URL('../../../test/faults/power-loss.c', import
 const CHILD_DEADLINE_MS = 60_000;
 
 /** Operations that tell someone that something would survive: these must keep their word. */
-const TRIED = ['capture', 'delete', 'compact', 'restart', 'quarantine', 'abandon'];
+const TRIED: readonly (readonly [operation: string, failpoints?: string])[] = [
+  ...['capture', 'delete', 'compact', 'restart', 'quarantine', 'abandon'].map((each) => [each] as const),
+  // The ancestor's layer cannot be linked into the new snapshot's folder.
+  ['capture', 'file.linking:5=errno:EMLINK'],
+];
 
 describe('a store on a disk that loses power', () => {
   const folders: string[] = [];
@@ -46,7 +50,7 @@ describe('a store on a disk that loses power', () => {
   });
 
   /** What the operation tells the disk, from the first change to the last. */
-  const record = async (operation: string): Promise<{ initial: StoreDirs; log: Buffer }> => {
+  const record = async (operation: string, failpoints = ''): Promise<{ initial: StoreDirs; log: Buffer }> => {
     const dirs = { stateDir: await folder('/dev/shm'), hotDir: await folder('/dev/shm') };
     await cp(template.stateDir, dirs.stateDir, { recursive: true });
     await OPERATIONS[operation]?.before?.(dirs);
@@ -54,7 +58,7 @@ describe('a store on a disk that loses power', () => {
     const before = await DiskHistory.of(dirs.stateDir);
     await before.replay(initial.stateDir, 0, random);
     const log = join(await folder(tmpdir()), 'log');
-    const child = spawn(process.execPath, [CHILD, JSON.stringify({ ...dirs, operation, failpoints: '' })], {
+    const child = spawn(process.execPath, [CHILD, JSON.stringify({ ...dirs, operation, failpoints })], {
       env: {
         ...process.env,
         LD_PRELOAD: library,
@@ -89,9 +93,9 @@ describe('a store on a disk that loses power', () => {
     }
   };
 
-  for (const operation of TRIED) {
-    it(`during ${operation} has every snapshot old or new`, async () => {
-      const { log } = await record(operation);
+  for (const [operation, failpoints] of TRIED) {
+    it(`during ${[operation, failpoints].join(' ').trim()} has every snapshot old or new`, async () => {
+      const { log } = await record(operation, failpoints);
       history.add(log);
       for (let left = LOSSES; left > 0; left--) {
         const seed = random.below(2 ** 31);

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { sleep } from '../../src/base/index.js';
+import { DeadlineExceeded, sleep } from '../../src/base/index.js';
 import { QmpTimeout } from '../../src/qmp/index.js';
 import {
   DEFAULT_QEMU_PATH,
@@ -95,6 +95,21 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     await adopted.close();
     assert.equal(await adopted.exited, 'gone');
     await assert.rejects(Vmm.adopt(noted), VmmGone);
+  });
+
+  it('kill() that failed can be tried again', async (t) => {
+    const first = await start(emptyMachine('stubborn'));
+    const { pid, startTimeTicks } = first;
+    await first.release();
+    const socket = { logPath: '', qmpSocketPath: join(dir, 'stubborn.qmp') };
+    const vmm = await Vmm.adopt({ name: 'stubborn', pid, startTimeTicks, ...socket });
+    const unheard = t.mock.method(process, 'kill', () => true);
+    await assert.rejects(Promise.all([vmm.kill(50), vmm.kill(50)]), DeadlineExceeded);
+    assert.equal(unheard.mock.callCount(), 1);
+    unheard.mock.restore();
+    await Promise.all([vmm.kill(), vmm.close()]);
+    assert.equal(await vmm.exited, 'gone');
+    await vmm.kill();
   });
 
   it('adopt() and reap() never touch a process that is not the one that was noted', async () => {
