@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { readdir, stat } from 'node:fs/promises';
 import pLimit from 'p-limit';
-import { errorCode, hostClock, type Clock } from '../base/index.js';
+import { errorCode, failpoint, hostClock, type Clock } from '../base/index.js';
 import type { GcItem, GcResult } from '../contract/index.js';
 import {
   filesBelow,
@@ -38,6 +38,7 @@ export class Collector {
   run({ dryRun }: { readonly dryRun: boolean }): Promise<GcResult> {
     return this.#oneRun(async () => {
       const { remove, keep } = planCollection(await this.#facts());
+      await failpoint('gc.planned');
       const removed: GcItem[] = [];
       const kept: GcItem[] = [...keep];
       for (const item of remove) {
@@ -58,6 +59,7 @@ export class Collector {
   async #remove({ what, name, why, bytes }: GcItem): Promise<string | undefined> {
     const { store, tiers, log } = this.#context;
     try {
+      await failpoint('gc.removing');
       if (what === 'snapshot') await store.delete(name, { sandboxesOf: this.#sandboxesOf });
       else if (what === 'sandbox_folder') await removeSandboxFolders(sandboxPaths(tiers, name));
       else await removeLeftover({ path: name });

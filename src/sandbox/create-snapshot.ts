@@ -5,7 +5,7 @@
  */
 import { constants, copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { linkOrCopy, ResourceStack, sleep } from '../base/index.js';
+import { failpoint, linkOrCopy, ResourceStack, sleep } from '../base/index.js';
 import { BoughError, type CreateSnapshotRequest } from '../contract/index.js';
 import { findImage, type Image } from '../image/index.js';
 import type { DiskRef, MachineIdentity, SnapshotView } from '../store/index.js';
@@ -25,20 +25,30 @@ export const DEVICE_LAYOUT = 1;
 const BOOT_DEADLINE_MS = 180_000;
 const CAPTURE_DEADLINE_MS = 120_000;
 
+/** What takes a VM; tests have other ways. */
+export interface BootSteps {
+  readonly chooseAccelerator: typeof chooseAccelerator;
+  readonly startVm: typeof startVm;
+  readonly claimGuest: typeof claimGuest;
+}
+
 /** Boots and captures; on failure nothing is left. Throws leaf errors and BoughError. */
 export async function createSnapshot(
   context: HostContext,
   request: CreateSnapshotRequest,
   signal?: AbortSignal,
+  steps: BootSteps = { chooseAccelerator, startVm, claimGuest },
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
   const image = await requestedImage(context, request);
   const retention = retentionOf(request);
   const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention });
   undo.defer(() => draft.abandon());
+  await failpoint('create.drafted');
   const paths = sandboxPaths(context.tiers, newId());
   undo.defer(() => removeSandboxFolders(paths));
   await makeSandboxFolders(paths);
+  await failpoint('create.folders-made');
 
   const base = await layBase(image, request.image !== undefined, paths);
   const overlay: DiskRef = {
@@ -47,10 +57,11 @@ export async function createSnapshot(
     path: join(paths.stateDir, 'disk', 'overlay.qcow2'),
   };
   await context.overlays.create(overlay.path, image.rootfsBytes);
-  const machine = await bootMachine(context, request, image);
+  await failpoint('create.disk-laid');
+  const machine = await bootMachine(context, request, image, steps);
   const [ticket] = await context.admission.admit(bootBytes(machine.memoryMiB), 1);
   undo.defer(() => ticket?.release());
-  const vm = await startVm(context.vmHost, {
+  const vm = await steps.startVm(context.vmHost, {
     paths,
     machine,
     layers: [],
@@ -69,7 +80,9 @@ export async function createSnapshot(
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
   await vm.vmm.qmp.execute('cont');
-  const secret = await warmUp(vm, (request.boot_wait_secs ?? 0) * 1000, signal);
+  await failpoint('create.booting');
+  const secret = await warmUp(vm, (request.boot_wait_secs ?? 0) * 1000, steps, signal);
+  await failpoint('create.warm');
 
   await draft.addAncestry({ layers: [], disks: [base] });
   const branch = vm.pager.branch({
@@ -81,7 +94,8 @@ export async function createSnapshot(
   });
   const { pauseUs } = await branch.running;
   const capture = await branch.done;
-  return await draft.publish({
+  await failpoint('create.captured');
+  const view = await draft.publish({
     memory: { runs: capture.runs, logicalBytes: machine.memoryMiB * 1024 * 1024 },
     machine,
     image: { name: image.name, digest: image.digest },
@@ -90,6 +104,8 @@ export async function createSnapshot(
     pauseMs: pauseUs / 1000,
     capturedBytes: capture.capturedBytes,
   });
+  await failpoint('create.published');
+  return view;
 }
 
 async function requestedImage(context: HostContext, request: CreateSnapshotRequest): Promise<Image> {
@@ -103,9 +119,10 @@ async function bootMachine(
   context: HostContext,
   request: CreateSnapshotRequest,
   image: Image,
+  steps: BootSteps,
 ): Promise<MachineIdentity> {
   const { qemu } = context.vmHost;
-  const { accelerator, reason } = await chooseAccelerator({
+  const { accelerator, reason } = await steps.chooseAccelerator({
     qemu,
     kernelPath: image.kernelPath,
     ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
@@ -135,7 +152,7 @@ async function layBase(image: Image, built: boolean, paths: SandboxPaths): Promi
 }
 
 /** Claims the guest once its agent answers, and lets it come to rest. Returns the agent's secret. */
-async function warmUp(vm: Vm, restMs: number, signal?: AbortSignal): Promise<string> {
+async function warmUp(vm: Vm, restMs: number, steps: BootSteps, signal?: AbortSignal): Promise<string> {
   const boot = new AbortController();
   const stop = signal === undefined ? boot.signal : AbortSignal.any([boot.signal, signal]);
   const died = vm.vmm.exited.then(async (exit) => {
@@ -145,7 +162,7 @@ async function warmUp(vm: Vm, restMs: number, signal?: AbortSignal): Promise<str
   try {
     return await Promise.race([
       died,
-      claimGuest(vm.agentHostPort, BOOT_DEADLINE_MS, stop).then(async (secret) => {
+      steps.claimGuest(vm.agentHostPort, BOOT_DEADLINE_MS, stop).then(async (secret) => {
         await sleep(restMs, stop);
         return secret;
       }),

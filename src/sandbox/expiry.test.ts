@@ -8,6 +8,7 @@ import { Lifetime, termsOf, type LifetimeTerms } from './lifetime.js';
 
 interface FakeSandbox extends Mortal {
   isBranching: boolean;
+  isBeingRemoved: boolean;
   record: { lifetime?: LifetimeTerms | undefined; endTag?: string | undefined };
 }
 
@@ -18,6 +19,7 @@ class FakeHost {
   readonly done: string[] = [];
   readonly snapshots = new Set<string>();
   script: {
+    remove?: EndActions<FakeSandbox>['remove'];
     capture?: EndActions<FakeSandbox>['capture'];
     durable?: EndActions<FakeSandbox>['durable'];
   } = {};
@@ -51,6 +53,7 @@ class FakeHost {
     };
     const scripted: EndActions<FakeSandbox> = {
       ...actions,
+      remove: (sandbox) => (this.script.remove ?? actions.remove)(sandbox),
       capture: (sandbox, tag) => (this.script.capture ?? actions.capture)(sandbox, tag),
       durable: (tag, signal) => (this.script.durable ?? actions.durable)(tag, signal),
     };
@@ -96,6 +99,30 @@ describe('the expiry of sandboxes', () => {
     assert.deepEqual(await host.sweep(), ['remove short']);
     host.clock.pass(10);
     assert.deepEqual(await host.sweep(), ['remove long']);
+  });
+
+  it('keeps the last snapshot when the removal fails, and tries that again', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    host.script.remove = () => {
+      sandbox.isBeingRemoved = true;
+      return Promise.reject(new Error('EIO'));
+    };
+    assert.deepEqual(await host.sweep(), ['capture end-a', 'durable end-a']);
+    assert.deepEqual([...host.snapshots], ['end-a'], 'it is all that may be left');
+    assert.match(sandbox.lifetime.warning ?? '', /EIO/);
+    assert.deepEqual(await host.sweep(), [], 'not at once');
+    delete host.script.remove;
+    host.clock.pass(30);
+    assert.deepEqual(await host.sweep(), ['durable end-a', 'remove a']);
+  });
+
+  it('leaves a removal that someone else has begun to them', async () => {
+    const host = new FakeHost();
+    host.add('a', { timeout_secs: 10 }).isBeingRemoved = true;
+    host.clock.pass(10);
+    assert.deepEqual(await host.sweep(), []);
   });
 
   it('waits for a branch that is under way', async () => {

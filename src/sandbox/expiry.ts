@@ -6,11 +6,13 @@
  *                          ▲                       └─ failed ─▶ runs on, with a warning ─▶ tried again later
  *                          └─ a daemon that finds the note goes on from here
  *
+ * Once its removal has begun nothing is undone, since its VM may be gone: the snapshot stays, and the removal is tried again.
+ *
  * From the note on the sandbox takes no calls: what happened in it after the branch would be lost. Invariant: a sandbox that is to
  * end with a snapshot is removed only after that snapshot would survive power loss; losing work is worse than running on.
  */
 import pLimit from 'p-limit';
-import { hostClock, type Clock } from '../base/index.js';
+import { failpoint, hostClock, type Clock } from '../base/index.js';
 import { isBoughError } from '../contract/index.js';
 import type { HostLog } from './context.js';
 import type { Lifetime, LifetimeTerms } from './lifetime.js';
@@ -62,6 +64,8 @@ export class Expiry<S extends Mortal> {
   readonly #snapshots = pLimit(CONCURRENT_SNAPSHOTS);
   readonly #ending = new Map<string, Promise<void>>();
   readonly #retries = new Map<string, Retry>();
+  /** Sandboxes whose removal was begun here and failed. */
+  readonly #halfRemoved = new Set<string>();
 
   constructor(actions: EndActions<S>, log: HostLog, clock: Clock = hostClock) {
     this.#actions = actions;
@@ -74,7 +78,8 @@ export class Expiry<S extends Mortal> {
     if (this.#stopping.signal.aborted) return;
     const sandboxes = this.#actions.sandboxes();
     const ids = new Set(sandboxes.map(({ id }) => id));
-    for (const id of this.#retries.keys()) if (!ids.has(id)) this.#retries.delete(id);
+    for (const known of [this.#retries, this.#halfRemoved])
+      for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
     for (const sandbox of sandboxes) {
       const why = this.#due(sandbox);
       if (why === undefined) continue;
@@ -96,8 +101,10 @@ export class Expiry<S extends Mortal> {
 
   #due(sandbox: S): string | undefined {
     const { id, lifetime, record } = sandbox;
-    if (this.#ending.has(id) || sandbox.isBeingRemoved || sandbox.isBranching) return undefined;
-    const why = record.endTag === undefined ? lifetime.due() : 'its end has begun before';
+    const isTaken = sandbox.isBranching || (sandbox.isBeingRemoved && !this.#halfRemoved.has(id));
+    if (this.#ending.has(id) || isTaken) return undefined;
+    const isBegun = record.endTag !== undefined || this.#halfRemoved.has(id);
+    const why = isBegun ? 'its end has begun before' : lifetime.due();
     if (why === undefined) {
       lifetime.warning = undefined;
       this.#retries.delete(id);
@@ -113,11 +120,17 @@ export class Expiry<S extends Mortal> {
       if (record.lifetime?.onEnd === 'snapshot' || record.endTag !== undefined) {
         await this.#snapshots(() => this.#capture(sandbox));
       }
-      if (this.#stopping.signal.aborted) return;
+    } catch (error) {
+      if (!this.#stopping.signal.aborted) await this.#postpone(sandbox, why, error);
+      return;
+    }
+    if (this.#stopping.signal.aborted) return;
+    try {
       await this.#actions.remove(sandbox);
       this.#log('info', 'sandbox.expired', { id, why, snapshot: sandbox.record.endTag });
     } catch (error) {
-      if (!this.#stopping.signal.aborted) await this.#postpone(sandbox, why, error);
+      this.#halfRemoved.add(id);
+      this.#retryLater(sandbox, why, error);
     }
   }
 
@@ -126,13 +139,16 @@ export class Expiry<S extends Mortal> {
     if (this.#stopping.signal.aborted) return;
     const tag = sandbox.record.endTag ?? this.#actions.chooseTag(sandbox);
     if (sandbox.record.endTag === undefined) await sandbox.noteEnd(tag);
+    await failpoint('expiry.noted');
     if (!this.#actions.isCaptured(sandbox, tag)) await this.#actions.capture(sandbox, tag);
+    await failpoint('expiry.captured');
     await this.#actions.durable(tag, this.#stopping.signal);
+    await failpoint('expiry.durable');
   }
 
   /** Gives the sandbox back to its users until the next try. */
   async #postpone(sandbox: S, why: string, error: unknown): Promise<void> {
-    const { id, record, lifetime } = sandbox;
+    const { id, record } = sandbox;
     const { endTag } = record;
     if (endTag !== undefined) {
       if (this.#actions.isCaptured(sandbox, endTag)) {
@@ -143,6 +159,10 @@ export class Expiry<S extends Mortal> {
       await sandbox.noteEnd(undefined).catch(() => undefined);
     }
     if (isBoughError(error, 'branch_in_progress') || isBoughError(error, 'too_many_branches')) return;
+    this.#retryLater(sandbox, why, error);
+  }
+
+  #retryLater({ id, lifetime }: S, why: string, error: unknown): void {
     const before = this.#retries.get(id)?.delayMs ?? FIRST_RETRY_MS / 2;
     const delayMs = Math.min(2 * before, LAST_RETRY_MS);
     this.#retries.set(id, { delayMs, atMs: this.#clock.bootMs() + delayMs });

@@ -7,10 +7,10 @@
  * Clusters are 16 KiB: an empty overlay of 64 KiB clusters is 192 KiB, and the overlay's bytes are copied inside the
  * pause window.
  */
-import { constants, copyFile, mkdir, rename, stat } from 'node:fs/promises';
+import { constants, copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { errorCode, temporaryPath } from '../base/index.js';
+import { errorCode, failpoint, fsyncPath, temporaryPath } from '../base/index.js';
 
 const CLUSTER_BYTES = 16 * 1024;
 
@@ -46,11 +46,18 @@ export class OverlayTemplates {
     if (await exists(path)) return path;
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const unfinished = temporaryPath(path);
-    await execa('qemu-img', [
-      ...['create', '-q', '-f', 'qcow2', '-o', `cluster_size=${CLUSTER_BYTES}`],
-      ...[unfinished, String(diskBytes)],
-    ]);
-    await rename(unfinished, path);
+    try {
+      await execa('qemu-img', [
+        ...['create', '-q', '-f', 'qcow2', '-o', `cluster_size=${CLUSTER_BYTES}`],
+        ...[unfinished, String(diskBytes)],
+      ]);
+      await fsyncPath(unfinished);
+      await failpoint('overlay.made');
+      await rename(unfinished, path);
+    } catch (error) {
+      await rm(unfinished, { force: true });
+      throw error;
+    }
     return path;
   }
 }

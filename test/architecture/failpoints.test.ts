@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
-import { HOST_FAILPOINTS, KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
+import { HOST_FAILPOINTS, KILL_ONLY, PART_FAILPOINTS, STORE_FAILPOINTS } from '../faults/failpoints.js';
 import { readSources, type SourceFile } from './imports.js';
 
 const PROJECT_DIR = join(import.meta.dirname, '../../..');
@@ -28,7 +28,7 @@ describe('failpoints', () => {
     assert(places.size > 50);
     const twice = [...places].filter(([, paths]) => paths.length > 1);
     assert.deepEqual(twice, [], 'named twice');
-    const tested = [...STORE_FAILPOINTS.keys(), ...HOST_FAILPOINTS.keys()];
+    const tested = [STORE_FAILPOINTS, HOST_FAILPOINTS, PART_FAILPOINTS].flatMap((table) => [...table.keys()]);
     assert.equal(new Set(tested).size, tested.length);
     assert.deepEqual([...places.keys()].sort(), [...tested].sort());
     assert.deepEqual(

@@ -2,7 +2,7 @@
  * Which failpoint is tested how. An architecture test compares the names here with those in src/.
  *
  * A case of the store names an operation of `store-world.ts` and, after a colon, which passage of the place it is about. A case of
- * the host names one of `host-operations.ts`.
+ * the host names one of `host-operations.ts`, or of `host-parts.ts` where no VM is needed.
  */
 
 /** How one place is reached. */
@@ -17,6 +17,7 @@ export const KILL_ONLY: readonly string[] = [
   'load.renamed',
   'branch.failed',
   'branch.disk-corrected',
+  'create.published',
 ];
 
 const store: Readonly<Record<string, string>> = {
@@ -104,6 +105,22 @@ const host: Readonly<Record<string, string>> = {
   'adopt.freed': 'adopt-dead',
 };
 
+const part: Readonly<Record<string, string>> = {
+  'overlay.made': 'overlay',
+  'create.drafted': 'create',
+  'create.folders-made': 'create',
+  'create.disk-laid': 'create',
+  'create.booting': 'create',
+  'create.warm': 'create',
+  'create.captured': 'create',
+  'create.published': 'create',
+  'expiry.noted': 'expire',
+  'expiry.captured': 'expire',
+  'expiry.durable': 'expire',
+  'gc.planned': 'collect',
+  'gc.removing': 'collect collect:2 collect:3 collect:4',
+};
+
 const parse = (table: Readonly<Record<string, string>>): ReadonlyMap<string, readonly FailpointCase[]> =>
   new Map(
     Object.entries(table).map(([name, cases]) => [
@@ -119,3 +136,5 @@ const parse = (table: Readonly<Record<string, string>>): ReadonlyMap<string, rea
 export const STORE_FAILPOINTS = parse(store);
 /** Places in the host, tried with real VMs. */
 export const HOST_FAILPOINTS = parse(host);
+/** Places in parts of the host that are tried without a VM. */
+export const PART_FAILPOINTS = parse(part);

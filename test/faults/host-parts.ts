@@ -1,0 +1,252 @@
+/**
+ * Parts of a host that need no VM, over the store of store-world.ts: what a test interrupts, and what must hold afterwards.
+ *
+ * VMs and guests are stood in for: a VM writes its memory when it is captured, and a sandbox is a file with its record. `checkPart`
+ * does as the next daemon does, and then what was interrupted again.
+ */
+import assert from 'node:assert/strict';
+import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PagerBranchRequest } from '../../src/pager/index.js';
+import { Admission } from '../../src/sandbox/admission.js';
+import { adoptSandboxes } from '../../src/sandbox/adopt.js';
+import { Collector } from '../../src/sandbox/collector.js';
+import type { HostContext } from '../../src/sandbox/context.js';
+import { createSnapshot, type BootSteps } from '../../src/sandbox/create-snapshot.js';
+import { Expiry, type Mortal } from '../../src/sandbox/expiry.js';
+import { OverlayTemplates } from '../../src/sandbox/overlays.js';
+import { overlaysDir } from '../../src/sandbox/paths.js';
+import { SandboxRegistry } from '../../src/sandbox/registry.js';
+import type { Store } from '../../src/store/index.js';
+import { FakeClock } from '../support/fake-clock.js';
+import { snapshot, writePages } from '../support/store-fixture.js';
+import { captureChild, checkContent, filesOfStore, openIn, type StoreDirs } from './store-world.js';
+
+const PAGE_BYTES = 4096;
+const LOST_SECS = 24 * 3600;
+const BYSTANDERS = ['base', 'kept', 'victim'];
+
+export interface Part {
+  /** With the store open, before anything is armed. */
+  readonly prepare?: (dirs: StoreDirs, context: HostContext) => Promise<unknown>;
+  readonly run: (dirs: StoreDirs, context: HostContext) => Promise<unknown>;
+  /** What must hold right after an interruption, in the same process or in the next. */
+  readonly check?: (dirs: StoreDirs, store: Store) => Promise<void>;
+  /** Once it was done, perhaps at the second try. */
+  readonly done: (dirs: StoreDirs, store: Store) => Promise<void>;
+}
+
+export function contextOver(dirs: StoreDirs, store: Store): HostContext {
+  return {
+    tiers: dirs,
+    cacheDir: join(dirs.stateDir, 'cache'),
+    store,
+    vmHost: {
+      qemu: { qemuPath: '/none', version: '7.2.22', machineType: 'pc-i440fx-7.2', seccomp: true },
+      pagerLibrary: '/none',
+    },
+    overlays: new OverlayTemplates(overlaysDir(dirs)),
+    sandboxes: new SandboxRegistry(),
+    admission: new Admission({ reserveBytes: 0 }),
+    log: () => undefined,
+  };
+}
+
+const tags = (store: Store): string[] =>
+  store
+    .list()
+    .filter(({ status }) => status === 'ready')
+    .map(({ tag }) => tag)
+    .sort();
+
+const overlayBytes = 1 << 20;
+const madeOverlay = ({ stateDir }: StoreDirs): string => join(stateDir, 'made-overlay.qcow2');
+
+async function writeCapture({ layerPath, statePath, disk }: PagerBranchRequest): Promise<object> {
+  const runs = await writePages(layerPath, { 0: 7, 3: 9 });
+  await truncate(layerPath, 1 << 20);
+  await writeFile(statePath, 'devices');
+  await writeFile(disk?.tailPath ?? '', 'tail');
+  return { runs, capturedBytes: 2 * PAGE_BYTES };
+}
+
+/** A VM that has booted before it started. */
+const bootSteps: BootSteps = {
+  chooseAccelerator: () => Promise.resolve({ accelerator: 'tcg', reason: 'no VM', cached: false }),
+  claimGuest: () => Promise.resolve('secret'),
+  startVm: () =>
+    Promise.resolve({
+      agentHostPort: 1,
+      vmm: {
+        exited: new Promise(() => undefined),
+        kill: () => Promise.resolve(),
+        qmp: { execute: () => Promise.resolve({}) },
+      },
+      pager: {
+        close: () => Promise.resolve(),
+        branch: (request: PagerBranchRequest) => {
+          const done = writeCapture(request);
+          return { running: done.then(() => ({ pauseUs: 900 })), done };
+        },
+      },
+    }) as unknown as ReturnType<BootSteps['startVm']>,
+};
+
+const sandboxFile = ({ stateDir }: StoreDirs): string => join(stateDir, 'ending-sandbox.json');
+
+/** The sandbox whose end has come, as its file tells; none if that is gone. */
+async function mortal(dirs: StoreDirs): Promise<Mortal | undefined> {
+  const text = await readFile(sandboxFile(dirs), 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
+  const record = JSON.parse(text) as { endTag?: string | undefined };
+  return {
+    id: 'ending',
+    state: 'running',
+    isBranching: false,
+    isBeingRemoved: false,
+    lifetime: { warning: undefined, due: () => 'its time is over' } as unknown as Mortal['lifetime'],
+    record: Object.assign(record, { lifetime: { onEnd: 'snapshot' as const } }),
+    noteEnd: async (tag) => {
+      record.endTag = tag;
+      await writeFile(sandboxFile(dirs), JSON.stringify({ endTag: tag }));
+    },
+  };
+}
+
+/** One daemon's sweep. */
+async function endWhatIsDue(dirs: StoreDirs, { store }: HostContext): Promise<void> {
+  const sandbox = await mortal(dirs);
+  const expiry = new Expiry<Mortal>(
+    {
+      sandboxes: () => (sandbox === undefined ? [] : [sandbox]),
+      remove: () => rm(sandboxFile(dirs)),
+      chooseTag: () => 'new',
+      isCaptured: (_sandbox, tag) => tags(store).includes(tag),
+      capture: (_sandbox, tag) => captureChild(dirs, store, tag),
+      durable: (tag) => store.durable(tag),
+      discard: (tag) => store.delete(tag),
+    },
+    () => undefined,
+    new FakeClock(),
+  );
+  expiry.sweep();
+  await expiry.settled();
+}
+
+/** The daemon has been there for a day. */
+async function collect(context: HostContext): Promise<void> {
+  const clock = new FakeClock();
+  clock.step(Date.now() / 1000 - clock.unixSecs);
+  const collector = new Collector(context, clock);
+  clock.pass(LOST_SECS);
+  await collector.run({ dryRun: false });
+}
+
+export const PARTS: Readonly<Record<string, Part>> = {
+  overlay: {
+    run: (dirs, { overlays }) => overlays.create(madeOverlay(dirs), overlayBytes),
+    done: async (dirs) => {
+      assert.equal((await readFile(madeOverlay(dirs))).subarray(0, 3).toString(), 'QFI');
+      assert.deepEqual(await readdir(overlaysDir(dirs)), [`${overlayBytes}-16384.qcow2`]);
+      await rm(madeOverlay(dirs));
+    },
+  },
+  create: {
+    prepare: async ({ stateDir }) => {
+      await writeFile(join(stateDir, 'kernel'), 'kernel');
+      await writeFile(join(stateDir, 'rootfs'), 'rootfs');
+    },
+    run: async ({ stateDir }, context) => {
+      const [kernel, rootfs] = [join(stateDir, 'kernel'), join(stateDir, 'rootfs')];
+      if (tags(context.store).includes('flat')) return;
+      await createSnapshot(context, { tag: 'flat', kernel, rootfs, memory_mib: 1 }, undefined, bootSteps);
+    },
+    done: async (dirs, store) => {
+      await store.durable('flat');
+      const at = join(dirs.stateDir, 'sandboxes', 'check');
+      using lease = await store.acquire('flat', 'sandbox check');
+      const { disks, layers } = await lease.linkInto(join(dirs.hotDir, 'sandboxes', 'check'), at);
+      assert.deepEqual(await Promise.all(disks.map(({ path }) => readFile(path, 'utf8'))), [
+        'rootfs',
+        'tail',
+      ]);
+      assert.deepEqual(
+        layers.map(({ runs }) => runs),
+        [
+          [
+            [0, PAGE_BYTES],
+            [3 * PAGE_BYTES, PAGE_BYTES],
+          ],
+        ],
+      );
+      for (const { stateDir: root } of [dirs, { stateDir: dirs.hotDir }])
+        await rm(join(root, 'sandboxes', 'check'), { recursive: true });
+      for (const name of ['kernel', 'rootfs']) await rm(join(dirs.stateDir, name));
+    },
+  },
+  expire: {
+    prepare: (dirs) => writeFile(sandboxFile(dirs), '{}'),
+    run: endWhatIsDue,
+    check: async (dirs, store) => {
+      // It runs on, or its last snapshot would survive it.
+      if ((await mortal(dirs)) === undefined) assert(store.get('new').durable);
+    },
+    done: async (dirs, store) => {
+      assert.equal(await mortal(dirs), undefined);
+      assert(store.get('new').durable);
+      await checkContent(dirs, store, 'new');
+    },
+  },
+  collect: {
+    prepare: async ({ stateDir, hotDir }, { store }) => {
+      const expiresAtUnix = Math.ceil(Date.now() / 1000) + 60;
+      for (const tag of ['old', 'older']) {
+        await snapshot(store, { tag, retention: { expiresAtUnix } });
+        await store.durable(tag);
+      }
+      await mkdir(join(stateDir, 'snapshots', '.deleted-long-ago'));
+      await mkdir(join(hotDir, 'sandboxes', 'stray'), { recursive: true });
+    },
+    run: (_dirs, context) => collect(context),
+    done: async ({ stateDir, hotDir }, store) => {
+      assert.deepEqual(tags(store), BYSTANDERS);
+      assert(!(await readdir(join(stateDir, 'snapshots'))).includes('.deleted-long-ago'));
+      assert.deepEqual(await readdir(join(hotDir, 'sandboxes')), []);
+    },
+  },
+};
+
+/** In the process that was interrupted, or in the next one: nothing is damaged, and it can be done again. */
+export async function checkOpenPart(dirs: StoreDirs, context: HostContext, name: string): Promise<void> {
+  const { check, run, done } = PARTS[name] ?? {};
+  const { store } = context;
+  for (const { tag, status } of store.list()) {
+    assert.equal(status, 'ready', `"${tag}" is ${status}`);
+    await store.durable(tag);
+  }
+  for (const tag of BYSTANDERS) await checkContent(dirs, store, tag);
+  await check?.(dirs, store);
+  await run?.(dirs, context);
+  await done?.(dirs, store);
+}
+
+/** As the next daemon does; afterwards everything is deleted, and nothing may be left. */
+export async function checkPart(dirs: StoreDirs, name: string, isDone: boolean): Promise<void> {
+  const store = await openIn(dirs);
+  try {
+    const context = contextOver(dirs, store);
+    await adoptSandboxes(context);
+    if (!isDone) await checkOpenPart(dirs, context, name);
+    for (const { tag } of store.list()) await store.delete(tag, { force: true });
+    const ofParts = /\/overlays\/\d+-16384\.qcow2$/;
+    assert.deepEqual(
+      (await filesOfStore(dirs)).filter((path) => !ofParts.test(path)),
+      [],
+      'files remain after everything was deleted',
+    );
+    for (const root of [dirs.stateDir, dirs.hotDir])
+      assert.deepEqual(await readdir(join(root, 'sandboxes')).catch(() => []), []);
+  } finally {
+    await store.close();
+  }
+}
