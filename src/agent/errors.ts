@@ -34,9 +34,12 @@ export class AgentDeadline extends Error {
 export class AgentRefused extends Error {
   override readonly name = 'AgentRefused';
   readonly code: string;
+  /** The agent's own words. */
+  readonly problem: string;
 
-  constructor(operation: string, code: string, message: string) {
-    super(`The guest refused ${operation}: ${message}`);
+  constructor(operation: string, code: string, problem: string) {
+    super(`The guest refused ${operation}: ${problem}`);
+    this.problem = problem;
     this.code = code;
   }
 }

@@ -3,15 +3,23 @@
 import type { FastifyBaseLogger } from 'fastify';
 import type { Host } from '../sandbox/host.js';
 import { openHost } from '../sandbox/open-host.js';
-import type { Config } from './config.js';
+import { checkDurableDir, checkHotDir } from '../vmm/index.js';
+import { ConfigError, type Config } from './config.js';
 
 /** Makes the host a daemon serves. */
 export type OpenHost = (config: Config, log: FastifyBaseLogger) => Promise<Host>;
 
-/** Opens the host a configuration describes: locks its state directory, adopts and reaps what is left from before. */
+/**
+ * Opens the host a configuration describes: locks its state directory, adopts and reaps what is left from before. Throws `ConfigError`
+ * for a folder that cannot hold what belongs there.
+ */
 export const openConfiguredHost: OpenHost = async (config, log) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
   const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes } = config;
+  for (const check of [await checkHotDir(hotDir), await checkDurableDir('state folder', stateDir)]) {
+    if (check.status === 'fail')
+      throw new ConfigError(`Cannot use this ${check.name}: ${check.found}. ${check.remedy ?? ''}`.trim());
+  }
   return openHost({
     ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
     ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes },

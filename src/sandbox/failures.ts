@@ -118,7 +118,11 @@ function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughErr
   }
   if (cause instanceof AgentRefused) {
     return cause.code === 'bad_request'
-      ? new BoughError('invalid_request', { field: 'request', problem: cause.message }, options)
+      ? new BoughError(
+          'invalid_request',
+          { field: 'args', problem: `was refused by the guest: ${cause.problem}` },
+          options,
+        )
       : new BoughError('agent_refused', { id, problem: cause.message }, options);
   }
   if (cause instanceof AgentDeadline) {

@@ -18,7 +18,8 @@ export async function checkHotDir(hotDir: string): Promise<Check> {
   const { type, bavail, bsize } = await statfs(await existingAncestor(hotDir));
   if (type === RAMFS_MAGIC)
     return fail(name, `${hotDir} is on ramfs`, 'Choose a folder on tmpfs with --hot-dir');
-  if (type !== TMPFS_MAGIC) return fail(name, `${hotDir} is not on tmpfs`, 'Choose one with --hot-dir');
+  if (type !== TMPFS_MAGIC)
+    return fail(name, `${hotDir} is not on tmpfs`, 'Choose a folder on tmpfs with --hot-dir');
   return roomCheck(name, hotDir, bavail * bsize, MIN_HOT_MIB);
 }
 

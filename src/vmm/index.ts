@@ -2,6 +2,7 @@
 export { chooseAccelerator, GUEST_SIGN_OF_LIFE, knownAccelerator } from './accelerator.js';
 export type { AcceleratorChoice, ChooseAcceleratorOptions } from './accelerator.js';
 export type { Check } from './check.js';
+export { checkDurableDir, checkHotDir } from './check-folders.js';
 export { diskNodeName } from './disk-graph.js';
 export type { DiskLayer } from './disk-graph.js';
 export { runDoctor } from './doctor.js';

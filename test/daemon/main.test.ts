@@ -34,6 +34,16 @@ describe('runDaemon()', () => {
     await assert.rejects(runDaemon({ logLevel: 'x' }, quiet, open), /--log-level/);
   });
 
+  it('refuses a hot folder that is not in memory, and a state folder that cannot be one', async () => {
+    const [stateDir, hotDir] = [await mkdtemp('/var/tmp/bough-main-'), await mkdtemp('/dev/shm/bough-main-')];
+    await writeFile(join(stateDir, 'file'), '');
+    const start = (folders: { hotDir: string; stateDir: string }) =>
+      runDaemon({ listen: '127.0.0.1:0', ...folders }, quiet);
+    await assert.rejects(start({ stateDir, hotDir: stateDir }), /hot folder: .* is not on tmpfs/);
+    await assert.rejects(start({ hotDir, stateDir: join(stateDir, 'file') }), /state folder: .*ENOTDIR/);
+    for (const dir of [stateDir, hotDir]) await rm(dir, { recursive: true });
+  });
+
   it('closes the host when it cannot listen', async () => {
     let isClosed = false;
     const close = () => {
