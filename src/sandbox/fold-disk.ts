@@ -14,6 +14,7 @@
  * each would copy what they share.
  */
 import { stat } from 'node:fs/promises';
+import { failpoint } from '../base/index.js';
 import type { HostContext } from './context.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
 import type { Sandbox } from './sandbox.js';
@@ -79,9 +80,12 @@ async function fold({ store }: HostContext, sandbox: Sandbox, timeoutMs: number)
   // The bottom of the chain keeps the node name it was started under: only what lies above it is ever replaced.
   const args = { device: record.overlayNode, 'base-node': 'disk0' };
   try {
+    await failpoint('fold.begun');
     await runJob(qmp, JOB, 'block-stream', args, { timeoutMs });
+    await failpoint('fold.streamed');
   } finally {
     await sandbox.update(await reconcileDisk(paths, sandbox.record, qmp));
+    await failpoint('fold.noted');
     await removeOtherDisks(paths, sandbox.record);
   }
 }

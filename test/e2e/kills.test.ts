@@ -48,14 +48,16 @@ describe('a daemon with VMs that is killed', { timeout: 840_000 }, () => {
 
   const again = ({ run, again: makesSense }: HostOperation): (() => Promise<unknown>) | undefined =>
     makesSense === true && run !== undefined ? () => run(lab) : undefined;
-  const settle = (operation: HostOperation, sourceDied = false): Promise<void> =>
-    lab.settle({
+  const settle = async (operation: HostOperation, sourceDied = false): Promise<void> => {
+    await lab.settle({
       sourceDied,
       tag: TAG,
       mayBeFailed: operation.mayBeFailed === true,
       startChild: ++survived % CHILD_EVERY === 0,
       again: again(operation),
     });
+    await operation.verify?.(lab);
+  };
 
   for (const each of CASES) {
     it(`SIGKILL of the daemon at ${each.name}`, async () => {

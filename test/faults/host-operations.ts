@@ -1,13 +1,20 @@
 /** Operations of a daemon that a test interrupts, each on the source of a `FaultLab`. */
+import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../../src/base/index.js';
+import { CHAIN_LIMIT } from '../../src/sandbox/fold-disk.js';
+import { sandboxPaths } from '../../src/sandbox/paths.js';
+import { readRecord, type SandboxRecord } from '../../src/sandbox/record.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 import type { FaultLab } from './fault-lab.js';
 
 /** The tag that operations make or remove. */
 export const TAG = 'interrupted';
+
+/** A fold of a few megabytes takes a tenth of it. */
+const FOLD_DEADLINE_MS = 1_000;
 
 export interface HostOperation {
   /** Before anything is armed. */
@@ -19,8 +26,10 @@ export interface HostOperation {
   readonly alsoArm?: string;
   /** Half done, it is neither here nor there until it is asked for again. */
   readonly againAtOnce?: boolean;
-  /** After a failed fsync a folder with a temporary name stays until the next start. */
+  /** What an error left behind, such as a folder with a temporary name, stays until the next start. */
   readonly leavesGarbage?: boolean;
+  /** After everything was looked at and cleaned up: more to look at, of the source. */
+  readonly verify?: (lab: FaultLab) => Promise<void>;
   /** Asking again after an interruption makes sense. */
   readonly again?: boolean;
   /** The tag is given out before the snapshot is ready: then a failure is listed. */
@@ -44,6 +53,53 @@ async function startExtra(lab: FaultLab): Promise<void> {
   extraSandbox.set(lab, { id, pid: pid ?? 0 });
 }
 
+/** Quickly, in a guest that is emulated. */
+const WRITE_MORE = 'f=/root/more-$$; yes $f | head -c 1200000 > $f && cksum $f >> /root/sums && sync';
+const CHECK_SUMS =
+  'echo 3 > /proc/sys/vm/drop_caches; cksum /root/more-* | sort > /tmp/now; sort /root/sums | cmp - /tmp/now';
+
+/** Freezes the source's overlay, and forgets the snapshot. */
+async function lengthenChain(lab: FaultLab): Promise<void> {
+  await lab.source.shell(WRITE_MORE);
+  await branch(lab);
+}
+
+const recordOf = ({ folders, source }: FaultLab): Promise<SandboxRecord> =>
+  readRecord(sandboxPaths(folders, source.id).record);
+
+/** A source whose chain is as long as it may be. */
+async function makeLongChain(lab: FaultLab): Promise<void> {
+  while ((await recordOf(lab)).disks.length < CHAIN_LIMIT - 1) {
+    await lengthenChain(lab);
+    await lab.client.snapshots.delete(TAG);
+  }
+}
+
+/** True once the chain is short, false if it does not become so in time. */
+async function isFolded(lab: FaultLab): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < FOLD_DEADLINE_MS; waitedMs += 10) {
+    if ((await recordOf(lab)).disks.length < CHAIN_LIMIT) return true;
+    await sleep(10);
+  }
+  return false;
+}
+
+/** The next branch folds what was left; nothing of the disk is lost, and no file is left of the chain of before. */
+async function verifyFold(lab: FaultLab): Promise<void> {
+  await lengthenChain(lab);
+  await lab.client.snapshots.delete(TAG);
+  assert(await isFolded(lab), 'the chain stays long');
+  await lab.source.shell(CHECK_SUMS);
+  const { disks, overlay } = await recordOf(lab);
+  const folder = join(sandboxPaths(lab.folders, lab.source.id).stateDir, 'disk');
+  const chain = [...disks, overlay].map(({ path }) => path).sort();
+  for (let waitedMs = 0; waitedMs < FOLD_DEADLINE_MS; waitedMs += 10) {
+    if ((await readdir(folder)).length === chain.length) break;
+    await sleep(10);
+  }
+  assert.deepEqual((await readdir(folder)).map((name) => join(folder, name)).sort(), chain);
+}
+
 export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
   branch: { run: branch, again: true, vmm: 'source' },
   switch: { prepare: writeDisk, run: branch, again: true, vmm: 'source' },
@@ -57,6 +113,18 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
     run: (lab) => lab.client.sandboxes.delete(extraSandbox.get(lab)?.id ?? ''),
     againAtOnce: true,
     again: true,
+  },
+  create: {
+    run: ({ client }) => client.snapshots.create({ tag: TAG, image: 'python-numpy' }),
+  },
+  fold: {
+    prepare: makeLongChain,
+    run: async (lab) => {
+      await lengthenChain(lab);
+      await isFolded(lab);
+    },
+    leavesGarbage: true,
+    verify: verifyFold,
   },
   adopt: { between: () => Promise.resolve() },
   'adopt-dead': {
