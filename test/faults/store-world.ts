@@ -261,7 +261,7 @@ export async function checkContent(dirs: StoreDirs, store: Store, tag: string): 
 }
 
 /** Both tiers hold the listed snapshots, each with the files of its manifest, and no folder with a temporary name. */
-async function checkFolders({ stateDir, hotDir }: StoreDirs, store: Store): Promise<void> {
+export async function checkFolders({ stateDir, hotDir }: StoreDirs, store: Store): Promise<void> {
   const ready = store.list().filter(({ status }) => status === 'ready');
   for (const [root, tags] of [
     [stateDir, ready.filter(({ durable }) => durable).map(({ tag }) => tag)],
