@@ -78,7 +78,7 @@ describe('a call that takes long', { timeout: 240_000 }, () => {
       (error: unknown) => ({ error }),
     );
     if (made === undefined) return;
-    const { code, message } = await refusal(Promise.reject(made.error as Error));
+    const { code, message } = await refusal(Promise.reject(made.error));
     assert(call.mayBe.includes(code), `"${name}" was refused with ${code}: ${message}`);
   };
 
