@@ -80,8 +80,17 @@ describe('qemuArgv()', () => {
     const child: MachineSpec = { ...unbooted, name: 'sb2', console: 'ringbuf', incoming: true };
     assert.deepEqual(valuesOf(qemuArgv(child), '-device'), valuesOf(qemuArgv(spec), '-device'));
     assert.deepEqual(valuesOf(qemuArgv(child), '-incoming'), ['defer']);
-    assert.deepEqual(valuesOf(qemuArgv(child), '-global'), ['migration.send-configuration=off']);
+    assert.deepEqual(
+      valuesOf(qemuArgv(child), '-global').filter((property) => !property.includes('ioeventfd')),
+      ['migration.send-configuration=off'],
+    );
     assert.deepEqual(valuesOf(qemuArgv(child), '-kernel'), []);
+  });
+
+  it('spares TCG the eventfds that a stop would have to close', () => {
+    const globals = (accelerator: 'kvm' | 'tcg') => valuesOf(qemuArgv({ ...spec, accelerator }), '-global');
+    assert.deepEqual(globals('tcg'), ['virtio-blk-pci.ioeventfd=off', 'virtio-net-pci.ioeventfd=off']);
+    assert.deepEqual(globals('kvm'), []);
   });
 
   it('forwards one port of the loopback address to the agent and lets the guest reach nothing', () => {
