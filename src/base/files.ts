@@ -83,13 +83,19 @@ export async function linkIfPossible(source: string, destination: string): Promi
   }
 }
 
-/** Removes what a process that was killed left unfinished in `folder`, which need not exist; returns the names. Nobody may be writing there. */
-export async function removeUnfinished(folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
+/** Names in a folder; none where there is no such folder. */
+export async function namesIn(folder: string): Promise<string[]> {
+  try {
+    return await readdir(folder);
+  } catch (error) {
     if (errorCode(error) === 'ENOENT') return [];
     throw error;
-  });
-  const unfinished = names.filter((name) => name.startsWith(TEMPORARY_PREFIX));
+  }
+}
+
+/** Removes what a process that was killed left unfinished in `folder`, which need not exist; returns the names. Nobody may be writing there. */
+export async function removeUnfinished(folder: string): Promise<string[]> {
+  const unfinished = (await namesIn(folder)).filter((name) => name.startsWith(TEMPORARY_PREFIX));
   for (const name of unfinished) await rm(join(folder, name), { recursive: true, force: true });
   return unfinished;
 }

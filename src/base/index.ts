@@ -17,6 +17,7 @@ export {
   fsyncPath,
   linkIfPossible,
   linkOrCopy,
+  namesIn,
   removeUnfinished,
   temporaryPath,
   TEMPORARY_PREFIX,

@@ -10,10 +10,10 @@
  *
  * Invariant: a process is killed only if it is QEMU with one of our sockets in its arguments, and the very one that was found.
  */
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { DeadlineExceeded, errorCode, failpoint } from '../base/index.js';
+import { DeadlineExceeded, errorCode, failpoint, namesIn } from '../base/index.js';
 import { QmpTimeout } from '../qmp/index.js';
 import { findRunningVmms, Vmm, VmmGone, type RunningVmm } from '../vmm/index.js';
 import type { HostContext } from './context.js';
@@ -100,11 +100,7 @@ export async function adoptUnresponsive(context: HostContext): Promise<void> {
 async function sandboxIds({ tiers }: HostContext): Promise<string[]> {
   const found = new Set<string>();
   for (const root of [tiers.stateDir, tiers.hotDir]) {
-    try {
-      for (const name of await readdir(sandboxesDir(root))) found.add(name);
-    } catch (error) {
-      if (errorCode(error) !== 'ENOENT') throw error;
-    }
+    for (const name of await namesIn(sandboxesDir(root))) found.add(name);
   }
   return [...found];
 }

@@ -4,9 +4,9 @@
  * What is found to be in use only when it is removed is kept, with that reason. One run at a time: a second one waits.
  */
 import { join } from 'node:path';
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import pLimit from 'p-limit';
-import { errorCode, failpoint, hostClock, type Clock } from '../base/index.js';
+import { errorCode, failpoint, hostClock, namesIn, type Clock } from '../base/index.js';
 import type { GcItem, GcResult } from '../contract/index.js';
 import {
   filesBelow,
@@ -160,15 +160,6 @@ async function changedUnixMs(path: string): Promise<number> {
     return (await stat(path)).ctimeMs;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return 0;
-    throw error;
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
     throw error;
   }
 }

@@ -6,7 +6,7 @@
  */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../base/index.js';
+import { errorCode, namesIn } from '../base/index.js';
 import { removeAll, type StoreContext } from './context.js';
 import { READY_PREFIX, WRITING_PREFIX, type TierFolder } from './folders.js';
 import type { CountedFile } from './usage.js';
@@ -90,15 +90,6 @@ async function changedAt(path: string): Promise<number | undefined> {
     return (await stat(path)).ctimeMs;
   } catch (error) {
     if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
-
-async function namesIn(folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder);
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return [];
     throw error;
   }
 }
