@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isBoughError } from '../contract/index.js';
 import type { MachineIdentity, Manifest } from '../store/index.js';
-import type { Accelerator } from '../vmm/index.js';
+import { hostProcessor, type Accelerator } from '../vmm/index.js';
 import { checkCompatible } from './compatible.js';
 import type { HostContext } from './context.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
@@ -52,6 +52,11 @@ describe('checkCompatible()', () => {
     );
     assert.equal(await refusedFor({ ...TCG, cpuModel: 'host' }), 'CPU model: host, not max');
     assert.equal(await refusedFor({ ...KVM, cpuModel: 'max' }), 'CPU model: max, not host');
+    assert.equal(
+      await refusedFor({ ...KVM, processor: 'Vendor 1 2 3 Other' }),
+      `processor: Vendor 1 2 3 Other, not ${await hostProcessor()}`,
+    );
+    assert.equal(await refusedFor({ ...KVM, processor: await hostProcessor() }), undefined);
     assert.equal(
       await refusedFor({ ...TCG, deviceLayout: 99 }),
       `device layout: 99, not ${String(DEVICE_LAYOUT)}`,

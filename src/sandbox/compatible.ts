@@ -2,7 +2,13 @@
 import { BoughError } from '../contract/index.js';
 import { findImage } from '../image/index.js';
 import type { Manifest } from '../store/index.js';
-import { chooseAccelerator, cpuModelFor, knownAccelerator, type Accelerator } from '../vmm/index.js';
+import {
+  chooseAccelerator,
+  cpuModelFor,
+  hostProcessor,
+  knownAccelerator,
+  type Accelerator,
+} from '../vmm/index.js';
 import type { HostContext } from './context.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
 
@@ -24,6 +30,9 @@ export async function checkCompatible(
     ['machine type', machine.machineType, qemu.machineType],
     ['accelerator', machine.accel, accelerator],
     ['CPU model', machine.cpuModel, cpuModelFor(accelerator)],
+    ...(machine.processor === undefined
+      ? []
+      : [['processor', machine.processor, await hostProcessor()] satisfies [string, string, string]]),
     ['device layout', String(machine.deviceLayout), String(DEVICE_LAYOUT)],
   ];
   for (const [field, wanted, found] of pairs) {

@@ -9,7 +9,7 @@ import { failpoint, linkOrCopy, ResourceStack, sleep } from '../base/index.js';
 import { BoughError, type CreateSnapshotRequest } from '../contract/index.js';
 import { findImage, type Image } from '../image/index.js';
 import type { DiskRef, MachineIdentity, SnapshotView } from '../store/index.js';
-import { chooseAccelerator, cpuModelFor, VmmStartFailed } from '../vmm/index.js';
+import { chooseAccelerator, cpuModelFor, hostProcessor, VmmStartFailed } from '../vmm/index.js';
 import { bootBytes } from './admission.js';
 import type { HostContext } from './context.js';
 import { claimGuest } from './identity.js';
@@ -134,6 +134,7 @@ async function bootMachine(
     machineType: qemu.machineType,
     accel: accelerator,
     cpuModel: cpuModelFor(accelerator),
+    ...(accelerator === 'kvm' ? { processor: await hostProcessor() } : {}),
     vcpus: request.vcpus ?? image.vcpus,
     memoryMiB: request.memory_mib ?? image.memoryMiB,
     deviceLayout: DEVICE_LAYOUT,

@@ -33,6 +33,8 @@ export const machineIdentitySchema = z.strictObject({
   machineType: z.string().min(1),
   accel: z.enum(['kvm', 'tcg']),
   cpuModel: z.string().min(1),
+  /** The host's, under KVM, where the guest is given it as it is. */
+  processor: z.string().min(1).optional(),
   vcpus: z.number().int().positive(),
   memoryMiB: z.number().int().positive(),
   /** Version of the list of devices a VM is built with. */

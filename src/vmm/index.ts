@@ -7,6 +7,7 @@ export { diskNodeName } from './disk-graph.js';
 export type { DiskLayer } from './disk-graph.js';
 export { runDoctor } from './doctor.js';
 export type { DoctorOptions } from './doctor.js';
+export { hostProcessor } from './host-cpu.js';
 export { hostForwardPort } from './host-forward.js';
 export { DeviceStateRejected, loadDeviceState } from './incoming.js';
 export { qemuArgv } from './machine.js';
