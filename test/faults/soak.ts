@@ -3,7 +3,8 @@
  *
  * Round after round: operations next to a model, VMMs killed among them; every so often kills of the daemon at places in the code and
  * at any moment, and a disk or a tmpfs that is full. After each round everything that the round made is removed, and what is taken then is noted. At the end all of it
- * must be flat: processes, descriptors, memory of the daemon, files in both tiers, length of the chains.
+ * must be flat: processes, descriptors, memory of the daemon, files in both tiers, length of the chains. Not the guests' own disks: what a
+ * guest has once written stays taken, for there is no discard, up to its disk's size; that is only told.
  *
  * The two tiers are tmpfs mounts of their own (root), so that they can be filled; without root nothing is filled.
  */
@@ -46,7 +47,10 @@ interface Taken {
   readonly heapBytes: number;
   readonly residentBytes: number;
   readonly hotBytes: number;
+  /** Without `guestBytes`. */
   readonly stateBytes: number;
+  /** What the guests have written to their disks. */
+  readonly guestBytes: number;
   readonly chain: number;
 }
 
@@ -136,11 +140,14 @@ async function measure(lab: FaultLab): Promise<Taken> {
   const record = JSON.parse(
     await readFile(join(stateDir, 'sandboxes', lab.source.id, 'record.json'), 'utf8'),
   ) as { disks: unknown[] };
+  const ownFiles = (await filesBelow(join(stateDir, 'sandboxes'))).filter(({ links }) => links === 1);
+  const guestBytes = ownFiles.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
     processes: (await vmProcesses(hotDir)).length,
     ...{ fds, heapBytes, residentBytes },
     hotBytes: await bytesBelow(hotDir),
-    stateBytes: await bytesBelow(stateDir),
+    stateBytes: (await bytesBelow(stateDir)) - guestBytes,
+    guestBytes,
     chain: record.disks.length,
   };
 }
@@ -160,7 +167,7 @@ function report(
   console.log(
     `round ${rounds ?? 0}: ${steps ?? 0} steps, ${kills ?? 0} kills, ${fills ?? 0} fills | ${taken.processes} VMMs, ${taken.fds} fds, ` +
       `heap ${mib(taken.heapBytes)}, daemon ${mib(taken.residentBytes)}, hot ${mib(taken.hotBytes)}, ` +
-      `disk ${mib(taken.stateBytes)}, chain ${taken.chain}`,
+      `disk ${mib(taken.stateBytes)}, guests ${mib(taken.guestBytes)}, chain ${taken.chain}`,
   );
 }
 
