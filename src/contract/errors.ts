@@ -126,6 +126,11 @@ export const errorCatalogue = {
     message: (a: { id: string; state: string }) => `Sandbox "${a.id}" is ${a.state}, not running`,
   },
 
+  idempotency_key_reused: {
+    status: 422,
+    retryable: false,
+    message: () => 'The idempotency key was given with another request: take a new one for each',
+  },
   mode_unsupported: {
     status: 400,
     retryable: false,

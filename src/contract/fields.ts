@@ -8,6 +8,11 @@ export const tagSchema = z
   .regex(/^[A-Za-z0-9_-]{1,64}$/, 'must be 1 to 64 letters, digits, "_" or "-"')
   .describe('snapshot name, `^[A-Za-z0-9_-]{1,64}$`');
 
+/** What a client calls a request by, to ask again without having it done again. */
+export const idempotencyKeySchema = z
+  .string()
+  .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters');
+
 /** A sandbox's id: opaque, unguessable, lower-case letters and digits. */
 export const sandboxIdSchema = z
   .string()

@@ -37,6 +37,8 @@ export interface RouteDefinition extends Endpoint {
   readonly resource: 'daemon' | 'snapshots' | 'sandboxes';
   /** True for a route that needs no token. */
   readonly open?: boolean;
+  /** True for a route that makes something, and takes an `Idempotency-Key`; it can fail with `keyedErrors` besides. */
+  readonly keyed?: boolean;
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
   /** A route without one ignores any body. An absent body is validated as `{}`. */
@@ -61,6 +63,12 @@ export const commonErrors = [
   'headers_too_large',
   'shutting_down',
   'internal',
+] as const satisfies readonly ErrorCode[];
+
+/** What any route that takes an `Idempotency-Key` can fail with. */
+export const keyedErrors = [
+  'invalid_request',
+  'idempotency_key_reused',
 ] as const satisfies readonly ErrorCode[];
 
 const byTag = z.object({ tag: tagSchema });
@@ -130,6 +138,7 @@ export const routes = {
   },
   createSnapshot: {
     ...endpoints.createSnapshot,
+    keyed: true,
     summary: 'Boot an image, or a kernel and a root filesystem, and capture it when its agent answers.',
     resource: 'snapshots',
     body: createSnapshotRequestSchema,
@@ -172,6 +181,7 @@ export const routes = {
   },
   compactSnapshot: {
     ...endpoints.compactSnapshot,
+    keyed: true,
     summary: 'Fold a snapshot and its ancestors into a new one without parents.',
     resource: 'snapshots',
     params: byTag,
@@ -196,7 +206,9 @@ export const routes = {
   },
   spawn: {
     ...endpoints.spawn,
-    summary: 'Start sandboxes from a snapshot: all of them or none. The answer is an array for `n` = 1 too.',
+    keyed: true,
+    summary:
+      'Start sandboxes from a snapshot: all of them or none, also if the client leaves before there is an answer. The answer is an array for `n` = 1 too.',
     resource: 'sandboxes',
     body: spawnRequestSchema,
     replies: { 201: z.array(sandboxSchema) },
@@ -279,6 +291,7 @@ export const routes = {
   },
   branch: {
     ...endpoints.branch,
+    keyed: true,
     summary:
       'Capture a running sandbox, which keeps running. 201 with the snapshot; 202 with `status: "writing"` for `wait: false`.',
     resource: 'sandboxes',
@@ -289,6 +302,7 @@ export const routes = {
   },
   fork: {
     ...endpoints.fork,
+    keyed: true,
     summary:
       'Branch a sandbox and start children from the capture. A child that fails does not fail the call.',
     resource: 'sandboxes',

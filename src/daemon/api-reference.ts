@@ -5,6 +5,7 @@ import {
   commonErrors,
   errorBodySchema,
   errorCatalogue,
+  keyedErrors,
   routes,
   sandboxSchema,
   snapshotInfoSchema,
@@ -44,6 +45,11 @@ Request fields that are not listed are ignored, and a field that is \`null\` cou
 \`Content-Type: application/json\` and an empty body is as if it had no body. Every answer carries \`x-request-id\`,
 which the daemon's log shows too. On a loopback address the \`Host\` header must be localhost, 127.0.0.1 or [::1].
 
+A call that makes something takes an \`Idempotency-Key\` header: 1 to 255 visible ASCII characters, a new one for each thing that
+is wanted. The same request with the same key, sent again because its answer was lost, makes nothing twice, also when the
+daemon was restarted in between: it joins the one under way, is answered with what was made, and has made only what is
+missing. A key is known as long as anything made with it is there. A failure leaves nothing, so its key may be used again.
+
 Any call can fail with ${commonErrors.map((code) => `\`${code}\``).join(', ')}.
 `;
 
@@ -70,7 +76,9 @@ function routeSection(route: RouteDefinition): string {
   if (route.body !== undefined) parts.push(`Body:\n\n${fieldTable(route.body, 'input')}`);
   const replies = Object.entries(route.replies).map(([status, body]) => `\`${status}\` ${replyText(body)}`);
   parts.push(`Answer: ${replies.join(' · ')}\n`);
-  const failures = route.errors.map(
+  if (route.keyed === true) parts.push('Takes an `Idempotency-Key`.\n');
+  const errors = new Set([...route.errors, ...(route.keyed === true ? keyedErrors : [])]);
+  const failures = [...errors].map(
     (code) => `${route.statusFor?.[code] ?? errorCatalogue[code].status} \`${code}\``,
   );
   if (failures.length > 0) parts.push(`Failures: ${failures.join(' · ')}\n`);

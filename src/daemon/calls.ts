@@ -14,12 +14,15 @@ import {
   type RouteQuery,
   type RouteReply,
 } from '../contract/index.js';
+import type { RequestKey } from '../store/index.js';
 
 export interface Call<N extends RouteName> {
   readonly params: RouteParams<N>;
   readonly query: RouteQuery<N>;
   readonly body: RouteBody<N>;
   readonly signal: AbortSignal;
+  /** Of a route that takes one, if the client sent one. */
+  readonly key: RequestKey | undefined;
   /** Answers with `status` instead of the first one the route table lists. */
   readonly answerWith: (status: number) => void;
 }

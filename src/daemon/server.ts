@@ -21,6 +21,7 @@ import { snapshotHandlers } from './handlers/snapshots.js';
 import * as limits from './limits.js';
 import { Metrics } from './metrics.js';
 import { handleUnknownRoutes } from './not-found.js';
+import { requestKey } from './request-key.js';
 import type { TokenCheck } from './token.js';
 import { parseRequestPart, withoutNullFields } from './validation.js';
 
@@ -145,11 +146,15 @@ function bindRoute(
     schema: { response: Object.fromEntries(replySchemas) },
     handler: (request, reply) =>
       calls.run(reply, async (signal) => {
-        const call = {
+        const asked = {
           params: route.params && parseRequestPart(route.params, request.params, 'path'),
           query: route.query && parseRequestPart(route.query, request.query, 'query'),
           body: route.body && parseRequestPart(route.body, withoutNullFields(request.body), 'body'),
+        };
+        const call = {
+          ...asked,
           signal,
+          key: route.keyed === true ? requestKey(request.headers, name, asked) : undefined,
           answerWith: (status: number) => void reply.code(status),
         };
         reply.code(defaultStatus);

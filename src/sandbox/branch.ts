@@ -19,7 +19,7 @@ import {
   type PagerCapture,
   type PagerPause,
 } from '../pager/index.js';
-import type { DiskRef, Draft, Retention, SnapshotView } from '../store/index.js';
+import type { DiskRef, Draft, RequestKey, Retention, SnapshotView } from '../store/index.js';
 import type { HostContext } from './context.js';
 import { foldIfLong, makeRoomInChain } from './fold-disk.js';
 import { layersBelow, type LayersBelow } from './fold-memory.js';
@@ -51,6 +51,7 @@ export interface BranchPlan {
   /** The caller is told the tag as soon as the source runs: from then on a failure is listed, not undone. */
   readonly announce: boolean;
   readonly retention?: Retention | undefined;
+  readonly requestKey?: RequestKey | undefined;
 }
 
 /**
@@ -75,6 +76,7 @@ export async function startBranch(
       branchedFrom: sandbox.id,
       parentTag: record.snapshotTag,
       retention: plan.retention,
+      requestKey: plan.requestKey,
       reserveHotBytes: reserve,
       reserveDurableBytes: reserve,
     });

@@ -1,12 +1,22 @@
 /** How many branches may be under way at once, and who waits for what of them. */
 import { randomInt } from 'node:crypto';
 import { BoughError, type BranchMode, type BranchWait, type RetentionRequest } from '../contract/index.js';
-import type { SnapshotView } from '../store/index.js';
+import type { RequestKey, SnapshotView } from '../store/index.js';
 import { startBranch } from './branch.js';
 import type { HostContext } from './context.js';
 import { catalogued } from './failures.js';
 import { retentionOf } from './retention.js';
 import { BEING_REMOVED, type Sandbox } from './sandbox.js';
+
+/** A branch as it was asked for. */
+export interface BranchOrder {
+  readonly mode: BranchMode;
+  /** Default: a made-up one. */
+  readonly tag?: string | undefined;
+  readonly wait: BranchWait;
+  readonly stay?: RetentionRequest;
+  readonly requestKey?: RequestKey | undefined;
+}
 
 export class Branches {
   readonly #context: HostContext;
@@ -24,40 +34,42 @@ export class Branches {
   }
 
   /** Branches and waits as asked; the view is `writing` for `wait: false`. Throws BoughError. */
-  async run(
-    sandbox: Sandbox,
-    mode: BranchMode,
-    tag: string | undefined,
-    wait: BranchWait,
-    stay: RetentionRequest = {},
-  ): Promise<SnapshotView> {
+  async run(sandbox: Sandbox, order: BranchOrder): Promise<SnapshotView> {
     if (this.#underWay.size >= this.#limit) throw new BoughError('too_many_branches', { limit: this.#limit });
     const attempt = { operation: 'branch the sandbox', sandboxId: sandbox.id };
     const branching = catalogued(attempt, async () => {
-      const name = tag ?? madeUpTag(sandbox);
+      const { mode, tag = madeUpTag(sandbox), wait, stay = {}, requestKey } = order;
       const starting = startBranch(this.#context, sandbox, {
         mode,
-        tag: name,
+        tag,
         announce: wait === false,
         retention: retentionOf(stay, sandbox.record.branchCount + 1),
+        requestKey,
       });
       this.#count(starting.then((branch) => branch.ready));
       const branch = await starting;
-      if (wait === false) {
-        await branch.running;
-        return this.#context.store.get(name);
-      }
-      const snapshot = await branch.ready;
-      return wait === 'durable' ? this.#context.store.durable(name) : snapshot;
+      await (wait === false ? branch.running : branch.ready);
+      return this.#whenAsFarAs(wait, tag);
     });
     return branching.catch((error: unknown) => {
       throw explained(sandbox, error);
     });
   }
 
+  /** The snapshot of a branch that was asked for before, as far as `wait` wants it. Throws BoughError. */
+  made(tag: string, wait: BranchWait): Promise<SnapshotView> {
+    return catalogued({ operation: 'branch the sandbox' }, () => this.#whenAsFarAs(wait, tag));
+  }
+
   /** Resolves when none is under way. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.#underWay);
+  }
+
+  async #whenAsFarAs(wait: BranchWait, tag: string): Promise<SnapshotView> {
+    const { store } = this.#context;
+    if (wait === false) return store.get(tag);
+    return wait === 'durable' ? store.durable(tag) : store.ready(tag);
   }
 
   #count(branch: Promise<unknown>): void {

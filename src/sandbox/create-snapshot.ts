@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { failpoint, linkOrCopy, ResourceStack, sleep } from '../base/index.js';
 import { BoughError, type CreateSnapshotRequest } from '../contract/index.js';
 import { findImage, type Image } from '../image/index.js';
-import type { DiskRef, MachineIdentity, SnapshotView } from '../store/index.js';
+import type { DiskRef, MachineIdentity, RequestKey, SnapshotView } from '../store/index.js';
 import { chooseAccelerator, cpuModelFor, hostProcessor, VmmStartFailed } from '../vmm/index.js';
 import { bootBytes } from './admission.js';
 import type { HostContext } from './context.js';
@@ -36,13 +36,16 @@ export interface BootSteps {
 export async function createSnapshot(
   context: HostContext,
   request: CreateSnapshotRequest,
-  signal?: AbortSignal,
+  {
+    requestKey,
+    signal,
+  }: { readonly requestKey?: RequestKey | undefined; readonly signal?: AbortSignal } = {},
   steps: BootSteps = { chooseAccelerator, startVm, claimGuest },
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
   const image = await requestedImage(context, request);
   const retention = retentionOf(request);
-  const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention });
+  const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention, requestKey });
   undo.defer(() => draft.abandon());
   await failpoint('create.drafted');
   const paths = sandboxPaths(context.tiers, newId());

@@ -3,7 +3,7 @@
  *
  * Every method throws `BoughError` from the catalogue and nothing else on purpose; anything else is a defect
  * and answered as `internal`. Requests are validated before they arrive here; what needs knowledge of state
- * (a tag that exists, a parent that does not match) is checked here.
+ * (a tag that exists, a parent that does not match) is checked here. What takes a `key` makes nothing twice for it.
  */
 
 import type {
@@ -28,6 +28,7 @@ import type {
   SpawnRequest,
   TimeoutRequest,
 } from '../contract/index.js';
+import type { RequestKey } from '../store/index.js';
 
 /** The outcome of a branch. */
 export interface BranchOutcome {
@@ -52,15 +53,15 @@ export interface Host {
   listSnapshots(): Promise<Snapshot[]>;
   getSnapshot(tag: string): Promise<Snapshot>;
   snapshotInfo(tag: string): Promise<SnapshotInfo>;
-  /** Boots and captures. Aborting `signal` ends the boot and leaves nothing behind. */
-  createSnapshot(request: CreateSnapshotRequest, signal?: AbortSignal): Promise<Snapshot>;
+  /** Boots and captures. Aborting `signal` ends the boot and leaves nothing behind, unless there is a key to ask again with. */
+  createSnapshot(request: CreateSnapshotRequest, signal?: AbortSignal, key?: RequestKey): Promise<Snapshot>;
   deleteSnapshot(tag: string, options: DeleteSnapshotOptions): Promise<void>;
-  compactSnapshot(tag: string, request: CompactRequest): Promise<Snapshot>;
+  compactSnapshot(tag: string, request: CompactRequest, key?: RequestKey): Promise<Snapshot>;
 
   listSandboxes(): Promise<Sandbox[]>;
   getSandbox(id: string): Promise<Sandbox>;
-  /** Starts `request.n` sandboxes, all or none. */
-  spawn(request: SpawnRequest): Promise<Sandbox[]>;
+  /** Starts `request.n` sandboxes, all or none: none if `signal` is aborted before they are there, unless there is a key. */
+  spawn(request: SpawnRequest, signal?: AbortSignal, key?: RequestKey): Promise<Sandbox[]>;
   /** Resolves when the sandbox's process is gone. */
   removeSandbox(id: string): Promise<void>;
   exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult>;
@@ -70,8 +71,8 @@ export interface Host {
   setTimeout(id: string, request: TimeoutRequest): Promise<Sandbox>;
 
   /** On any failure the source runs and nothing of the snapshot is left. */
-  branch(id: string, request: BranchRequest): Promise<BranchOutcome>;
-  fork(id: string, request: ForkRequest): Promise<ForkResult>;
+  branch(id: string, request: BranchRequest, key?: RequestKey): Promise<BranchOutcome>;
+  fork(id: string, request: ForkRequest, key?: RequestKey): Promise<ForkResult>;
 
   /** Removes what has expired or was left behind, or says what that would be. */
   collect(request: GcRequest): Promise<GcResult>;

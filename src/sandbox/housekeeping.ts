@@ -110,10 +110,10 @@ export class Housekeeping {
   /** Nobody waits for the guest any more: where it cannot be captured while it runs, it is stopped for it. */
   async #capture(sandbox: Sandbox, tag: string): Promise<void> {
     try {
-      await this.#branches.run(sandbox, 'live', tag, true);
+      await this.#branches.run(sandbox, { mode: 'live', tag, wait: true });
     } catch (error) {
       if (!isBoughError(error, 'mode_unsupported')) throw error;
-      await this.#branches.run(sandbox, 'diff', tag, true);
+      await this.#branches.run(sandbox, { mode: 'diff', tag, wait: true });
     }
   }
 }

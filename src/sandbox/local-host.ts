@@ -29,6 +29,7 @@ import type {
 } from '../contract/index.js';
 import { BoughError, isBoughError } from '../contract/index.js';
 import { withDeadline } from '../base/index.js';
+import type { RequestKey, SnapshotView } from '../store/index.js';
 import { Branches } from './branches.js';
 import type { HostContext } from './context.js';
 import { createSnapshot } from './create-snapshot.js';
@@ -37,9 +38,10 @@ import { HotTier } from './hot-tier.js';
 import type { BranchOutcome, Host, HostGauges } from './host.js';
 import { Housekeeping } from './housekeeping.js';
 import { changedTerms, termsOf } from './lifetime.js';
+import { Requests } from './requests.js';
 import type { Sandbox } from './sandbox.js';
 import type { ChildOptions } from './spawn.js';
-import { Starts } from './starts.js';
+import { anyOf, Starts } from './starts.js';
 import { wireSnapshot, wireSnapshotInfo } from './wire.js';
 
 /** A branch that takes longer is left to its VMM, which runs on, when the host closes. */
@@ -51,12 +53,14 @@ export class LocalHost implements Host {
   readonly #housekeeping: Housekeeping;
   readonly #starts: Starts;
   readonly #hotTier: HotTier;
+  readonly #requests: Requests;
 
   constructor(context: HostContext, options: { readonly maxConcurrentBranches: number }) {
     this.#context = context;
     this.#branches = new Branches(context, options.maxConcurrentBranches);
     this.#starts = new Starts(context);
     this.#hotTier = new HotTier(context);
+    this.#requests = new Requests(context);
     this.#housekeeping = new Housekeeping(context, this.#branches, (sandbox) => this.#remove(sandbox));
   }
 
@@ -83,11 +87,20 @@ export class LocalHost implements Host {
     );
   }
 
-  createSnapshot(request: CreateSnapshotRequest, signal?: AbortSignal): Promise<Snapshot> {
-    return catalogued({ operation: 'boot the guest' }, async () =>
-      wireSnapshot(
-        await this.#starts.run((closing) => createSnapshot(this.#context, request, anyOf(closing, signal))),
-      ),
+  createSnapshot(
+    request: CreateSnapshotRequest,
+    signal?: AbortSignal,
+    requestKey?: RequestKey,
+  ): Promise<Snapshot> {
+    const work = async (closing: AbortSignal): Promise<SnapshotView> => {
+      const made = this.#requests.snapshotOf(requestKey);
+      if (made !== undefined) return this.#context.store.ready(made.tag, closing);
+      // Whoever has a key may ask again, and others with it may be waiting.
+      const stop = requestKey === undefined ? anyOf(closing, signal) : closing;
+      return createSnapshot(this.#context, request, { requestKey, signal: stop });
+    };
+    return this.#requests.once(requestKey, () =>
+      catalogued({ operation: 'boot the guest' }, async () => wireSnapshot(await this.#starts.run(work))),
     );
   }
 
@@ -102,9 +115,13 @@ export class LocalHost implements Host {
     );
   }
 
-  compactSnapshot(tag: string, { to }: CompactRequest): Promise<Snapshot> {
-    return catalogued({ operation: 'compact the snapshot' }, async () =>
-      wireSnapshot(await this.#context.store.compact(tag, to)),
+  compactSnapshot(tag: string, { to }: CompactRequest, requestKey?: RequestKey): Promise<Snapshot> {
+    const { store } = this.#context;
+    return this.#requests.once(requestKey, () =>
+      catalogued({ operation: 'compact the snapshot' }, async () => {
+        const made = this.#requests.snapshotOf(requestKey);
+        return wireSnapshot(await (made ? store.ready(made.tag) : store.compact(tag, { to, requestKey })));
+      }),
     );
   }
 
@@ -118,15 +135,23 @@ export class LocalHost implements Host {
     return this.#context.sandboxes.get(id).view();
   }
 
-  async spawn(request: SpawnRequest): Promise<WireSandbox[]> {
-    termsOf(request);
+  async spawn(request: SpawnRequest, signal?: AbortSignal, requestKey?: RequestKey): Promise<WireSandbox[]> {
     const options: ChildOptions = {
       lifetime: () => termsOf(request),
       ...(request.memory_limit_mib === undefined ? {} : { memoryLimitMiB: request.memory_limit_mib }),
       ...(request.name === undefined ? {} : { name: request.name }),
       ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
+      requestKey,
     };
-    const sandboxes = await this.#starts.all(request.snapshot_tag, request.n, options);
+    const sandboxes = await this.#requests.once(requestKey, async () => {
+      const made = this.#requests.sandboxesOf(requestKey);
+      const missing = request.n - made.length;
+      if (missing === 0) return made;
+      termsOf(request);
+      // As in createSnapshot.
+      const caller = requestKey === undefined ? signal : undefined;
+      return [...made, ...(await this.#starts.all(request.snapshot_tag, missing, options, caller))];
+    });
     return sandboxes.map((sandbox) => sandbox.view());
   }
 
@@ -171,21 +196,24 @@ export class LocalHost implements Host {
     return sandbox.view();
   }
 
-  async branch(id: string, request: BranchRequest): Promise<BranchOutcome> {
-    const sandbox = this.#context.sandboxes.get(id);
-    const { parent_tag: parentTag } = request;
-    if (parentTag !== undefined && parentTag !== sandbox.record.snapshotTag) {
-      const problem = `must be the source's snapshot "${sandbox.record.snapshotTag}", not "${parentTag}"`;
-      throw new BoughError('invalid_request', { field: 'parent_tag', problem });
-    }
-    const snapshot = await this.#branch(sandbox, request, request.wait);
-    return { snapshot, accepted: request.wait === false };
+  async branch(id: string, request: BranchRequest, key?: RequestKey): Promise<BranchOutcome> {
+    return this.#requests.once(key, async () => ({
+      snapshot: await this.#branch(id, request, request.wait, key),
+      accepted: request.wait === false,
+    }));
   }
 
-  async fork(id: string, request: ForkRequest): Promise<ForkResult> {
-    termsOf(request);
-    const { tag, pause_ms: pauseMs } = await this.#branch(this.#context.sandboxes.get(id), request, true);
-    const outcomes = await this.#starts.each(tag, request.count, { lifetime: () => termsOf(request) });
+  async fork(id: string, request: ForkRequest, key?: RequestKey): Promise<ForkResult> {
+    return this.#requests.once(key, () => this.#fork(id, request, key));
+  }
+
+  async #fork(id: string, request: ForkRequest, requestKey: RequestKey | undefined): Promise<ForkResult> {
+    if (this.#requests.snapshotOf(requestKey) === undefined) termsOf(request);
+    const { tag, pause_ms: pauseMs } = await this.#branch(id, request, true, requestKey);
+    const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
+    const missing = request.count - made.length;
+    const options: ChildOptions = { lifetime: () => termsOf(request), requestKey };
+    const outcomes = [...made, ...(missing === 0 ? [] : await this.#starts.each(tag, missing, options))];
     return {
       snapshot: wireSnapshot(this.#context.store.get(tag)),
       pause_ms: pauseMs ?? 0,
@@ -229,14 +257,22 @@ export class LocalHost implements Host {
   }
 
   async #branch(
-    sandbox: Sandbox,
-    request: Pick<BranchRequest, 'mode' | 'tag' | keyof RetentionRequest>,
+    id: string,
+    request: Pick<BranchRequest, 'mode' | 'tag' | 'parent_tag' | keyof RetentionRequest>,
     wait: BranchWait,
+    requestKey: RequestKey | undefined,
   ): Promise<Snapshot> {
+    const made = this.#requests.snapshotOf(requestKey);
+    if (made !== undefined) return wireSnapshot(await this.#branches.made(made.tag, wait));
+    const sandbox = this.#context.sandboxes.get(id);
+    const { mode, tag, parent_tag: parentTag } = request;
+    if (parentTag !== undefined && parentTag !== sandbox.record.snapshotTag) {
+      const problem = `must be the source's snapshot "${sandbox.record.snapshotTag}", not "${parentTag}"`;
+      throw new BoughError('invalid_request', { field: 'parent_tag', problem });
+    }
     sandbox.requireUsable();
-    const { mode, tag } = request;
-    const view = await sandbox.lifetime.during(() => this.#branches.run(sandbox, mode, tag, wait, request));
-    const snapshot = wireSnapshot(view);
+    const order = { mode, tag, wait, stay: request, requestKey };
+    const snapshot = wireSnapshot(await sandbox.lifetime.during(() => this.#branches.run(sandbox, order)));
     this.#housekeeping.afterBranch(snapshot);
     return snapshot;
   }
@@ -245,8 +281,4 @@ export class LocalHost implements Host {
     await sandbox.remove();
     this.#context.sandboxes.delete(sandbox.id);
   }
-}
-
-function anyOf(closing: AbortSignal, signal: AbortSignal | undefined): AbortSignal {
-  return signal === undefined ? closing : AbortSignal.any([closing, signal]);
 }

@@ -7,7 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { failpoint, writeFileAtomic } from '../base/index.js';
-import { imageIdentitySchema, machineIdentitySchema } from '../store/index.js';
+import { imageIdentitySchema, machineIdentitySchema, requestKeySchema } from '../store/index.js';
 import { lifetimeTermsSchema } from './lifetime.js';
 
 const RECORD_VERSION = 1;
@@ -46,6 +46,8 @@ const recordSchema = z.object({
   endTag: z.string().optional(),
   /** Id of the sandbox its snapshot was branched from. */
   parent: z.string().optional(),
+  /** The request that asked for it, if that had an idempotency key. */
+  requestKey: requestKeySchema.optional(),
   /** Its own links to the memory layers below its private pages, bottom first. */
   layers: z.array(layerRefSchema),
   /** Frozen disk files, bottom first, and the overlay its VM writes to. */

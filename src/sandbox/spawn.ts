@@ -9,7 +9,7 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint, ResourceStack, unixSeconds } from '../base/index.js';
-import type { DiskRef, Lease } from '../store/index.js';
+import type { DiskRef, Lease, RequestKey } from '../store/index.js';
 import { diskNodeName } from '../vmm/index.js';
 import type { HostContext } from './context.js';
 import { identifyChild } from './identity.js';
@@ -24,6 +24,7 @@ export interface ChildOptions {
   readonly memoryLimitMiB?: number;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly requestKey?: RequestKey | undefined;
   /** When and how it ends; asked when it is ready. */
   readonly lifetime?: () => LifetimeTerms | undefined;
 }
@@ -59,6 +60,7 @@ export async function spawnChild(
     agent: manifest.agent,
     ...(options.name === undefined ? {} : { name: options.name }),
     ...(options.metadata === undefined ? {} : { metadata: { ...options.metadata } }),
+    ...(options.requestKey === undefined ? {} : { requestKey: options.requestKey }),
     ...(options.memoryLimitMiB === undefined ? {} : { memoryLimitMiB: options.memoryLimitMiB }),
     ...(manifest.branchedFrom === undefined ? {} : { parent: manifest.branchedFrom }),
     layers: linked.layers.map((layer) => ({

@@ -82,6 +82,19 @@ describe('Starts', () => {
     assert(removed.includes('sandbox1'));
   });
 
+  it('all() leaves none when the caller gives up, before or after some are there', async () => {
+    const before = new AbortController();
+    const { starts, listed, removed, counts } = fixture(9, (index) => {
+      if (index === 3) before.abort(new Error('gone'));
+      return Promise.resolve();
+    });
+    await assert.rejects(starts.all('base', 3, {}, before.signal), /gone/);
+    assert.deepEqual(listed(), []);
+    assert.deepEqual(removed.sort(), ['sandbox1', 'sandbox2', 'sandbox3']);
+    await assert.rejects(starts.all('base', 3, {}, before.signal), /gone/);
+    assert.deepEqual(counts(), { made: 3, leases: 0 });
+  });
+
   it('refuses a snapshot of another QEMU before it is leased', async () => {
     const { starts, counts } = fixture(9, () => Promise.resolve(), '9.9.9');
     await assert.rejects(starts.all('base', 1, {}), { code: 'snapshot_incompatible' });

@@ -50,29 +50,30 @@ export class Starts {
     return working;
   }
 
-  /** Starts `count` children of one snapshot, all or none. Throws BoughError, or what nobody foresaw. */
-  all(tag: string, count: number, options: ChildOptions): Promise<Sandbox[]> {
-    return this.run((signal) =>
-      this.#leased(tag, signal, async (lease) => {
+  /** Starts `count` children of one snapshot, all or none; none if `caller` is aborted. Throws BoughError, or what nobody foresaw. */
+  all(tag: string, count: number, options: ChildOptions, caller?: AbortSignal): Promise<Sandbox[]> {
+    return this.run((closing) => {
+      const signal = anyOf(closing, caller);
+      return this.#leased(tag, signal, async (lease) => {
         const tickets = await this.#context.admission.admit(this.#bytesEach(lease, options), count);
         const failure = new AbortController();
-        const either = AbortSignal.any([signal, failure.signal]);
+        const stop = AbortSignal.any([signal, failure.signal]);
         const outcomes = await Promise.all(
           tickets.map(async (ticket) => {
-            const outcome = await this.#one(lease, ticket, options, either);
+            const outcome = await this.#one(lease, ticket, options, stop);
             if (outcome.error !== undefined) failure.abort(outcome.error);
             return outcome;
           }),
         );
         const sandboxes = outcomes.flatMap(({ sandbox }) => sandbox ?? []);
-        if (!failure.signal.aborted) {
+        if (!stop.aborted) {
           for (const sandbox of sandboxes) this.#context.sandboxes.add(sandbox);
           return sandboxes;
         }
         await Promise.all(sandboxes.map((sandbox) => sandbox.remove()));
-        throw toCatalogue(failure.signal.reason, ATTEMPT);
-      }),
-    );
+        throw toCatalogue(stop.reason, ATTEMPT);
+      });
+    });
   }
 
   /** Starts up to `count` children of one snapshot; one outcome for each, in any mix. */
@@ -138,4 +139,9 @@ export class Starts {
       ticket.release();
     }
   }
+}
+
+/** Fires when either does. */
+export function anyOf(closing: AbortSignal, caller: AbortSignal | undefined): AbortSignal {
+  return caller === undefined ? closing : AbortSignal.any([closing, caller]);
 }

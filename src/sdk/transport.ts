@@ -17,8 +17,13 @@ export interface TransportOptions {
 }
 
 export interface CallOptions {
-  /** Stops waiting. Ends a snapshot's creation, an exec or an eval; a branch goes on. */
+  /** Stops waiting. Ends a snapshot's creation, a spawn, an exec or an eval; a branch, a fork and what has a key go on. */
   readonly signal?: AbortSignal | undefined;
+  /**
+   * For a call that makes something (snapshots.create and compact, sandboxes.spawn, branch and fork): the same call with the same
+   * key, made again because its answer was lost, makes nothing twice. 1 to 255 visible ASCII characters, a new key for each call.
+   */
+  readonly idempotencyKey?: string | undefined;
 }
 
 export interface CallParts extends CallOptions {
@@ -34,11 +39,12 @@ export function createTransport({ url, token, fetch: ownFetch }: TransportOption
   const base = url.replace(/\/+$/, '');
   const send = ownFetch ?? globalThis.fetch.bind(globalThis);
 
-  return async (endpoint, { params = {}, query = {}, body, signal } = {}) => {
+  return async (endpoint, { params = {}, query = {}, body, signal, idempotencyKey } = {}) => {
     const { method, path } = endpoints[endpoint];
     const headers: Record<string, string> = { accept: 'application/json' };
     if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
+    if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
     const request: RequestInit = { method, headers };
     if (body !== undefined) request.body = JSON.stringify(body);
     if (signal !== undefined) request.signal = signal;

@@ -194,6 +194,7 @@ export class Catalog {
         ...defined('branchedFrom', entry.request.branchedFrom),
         ...defined('parentTag', parentTag),
         ...defined('retention', entry.request.retention),
+        ...defined('requestKey', entry.request.requestKey),
         ...entry.facts,
       };
     }
@@ -213,6 +214,7 @@ export class Catalog {
       ...defined('pauseMs', manifest.pauseMs),
       ...defined('capturedBytes', manifest.capturedBytes),
       ...defined('retention', manifest.retention),
+      ...defined('requestKey', manifest.requestKey),
       ...defined('warning', warningOf(entry)),
     };
   }

@@ -13,19 +13,18 @@ import { copyRunsInto, copyWholeFile } from './copy.js';
 import { startDraft, type DraftFolder, type OnReady } from './draft.js';
 import { union, visibleRuns } from './fold.js';
 import { diskFile, type Manifest } from './manifest.js';
-import type { Lease, LinkedSnapshot } from './store.js';
+import type { CompactPlan, Lease, LinkedSnapshot } from './store.js';
 import type { DiskRef, SnapshotView } from './types.js';
 
 /** Longest disk chain that is left alone. */
 const SHORT_CHAIN = 2;
 
-/** Writes the leased snapshot, compacted, as `to`. Throws TagExists, NoSpace, or what qemu-img said. */
+/** Writes the leased snapshot, compacted, as `plan.to`. Throws TagExists, NoSpace, or what qemu-img said. */
 export async function compactSnapshot(
   context: StoreContext,
   lease: Lease,
-  to: string,
+  { to, requestKey, signal }: CompactPlan,
   onReady: OnReady,
-  signal: AbortSignal | undefined,
 ): Promise<SnapshotView> {
   const { manifest } = lease;
   const runs = union(lease.layers.flatMap((layer) => layer.runs));
@@ -36,6 +35,7 @@ export async function compactSnapshot(
     {
       tag: to,
       mode: 'full',
+      requestKey,
       reserveHotBytes: memoryBytes + manifest.vmstate.bytes,
       reserveDurableBytes: memoryBytes + diskBytes,
     },

@@ -257,7 +257,7 @@ export class DraftFolder implements Draft {
       tag: this.tag,
       createdAtUnix: this.#entry.createdAtUnix,
       mode: this.#entry.request.mode,
-      ...pick(this.#entry.request, ['branchedFrom', 'retention']),
+      ...pick(this.#entry.request, ['branchedFrom', 'retention', 'requestKey']),
       ...facts,
       ancestors: [...this.#entry.ancestors],
       bootable: fields.bootable ?? true,

@@ -10,6 +10,7 @@ export {
   MANIFEST_VERSION,
   MAX_CHAIN_DEPTH,
   OBJECT_ID_PATTERN,
+  requestKeySchema,
   TAG_PATTERN,
 } from './manifest.js';
 export type {
@@ -17,6 +18,7 @@ export type {
   ImageIdentity,
   MachineIdentity,
   Manifest,
+  RequestKey,
   Retention,
   ManifestDisk,
   ManifestLayer,
@@ -26,4 +28,13 @@ export { filesBelow, removeLeftover } from './leftovers.js';
 export type { Leftover } from './leftovers.js';
 export type * from './types.js';
 export type { CountedFile } from './usage.js';
-export type { DeleteOptions, Draft, Lease, LinkedSnapshot, Store, StoreLog, StoreOptions } from './store.js';
+export type {
+  CompactPlan,
+  DeleteOptions,
+  Draft,
+  Lease,
+  LinkedSnapshot,
+  Store,
+  StoreLog,
+  StoreOptions,
+} from './store.js';

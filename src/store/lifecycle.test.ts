@@ -48,6 +48,25 @@ describe('draft', () => {
     );
   });
 
+  it('tells from the first which request makes it, also when the store is opened again', async (t) => {
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    const requestKey = { keySha256: 'a'.repeat(64), requestSha256: 'b'.repeat(64) };
+    const { draft, fields } = await capture(store, { tag: 'a', requestKey });
+    assert.deepEqual(store.get('a').requestKey, requestKey);
+    assert.deepEqual((await draft.publish(fields)).requestKey, requestKey);
+    await store.durable('a');
+    assert.equal((await store.compact('a', { to: 'flat' })).requestKey, undefined);
+    const otherKey = { ...requestKey, keySha256: 'c'.repeat(64) };
+    await store.compact('a', { to: 'flat2', requestKey: otherKey });
+    await store.durable('flat2');
+    await store.close();
+    await rm(join(fixture.hotDir, 'snapshots'), { recursive: true });
+    const again = await fixture.reopen();
+    assert.deepEqual(again.get('a').requestKey, requestKey);
+    assert.deepEqual(again.get('flat2').requestKey, otherKey);
+  });
+
   it('takes the tag for exactly one of two concurrent callers', async (t) => {
     const store = await (await makeFixture(t)).reopen();
     const results = await Promise.allSettled([

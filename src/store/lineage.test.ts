@@ -164,11 +164,11 @@ describe('evict()', () => {
 describe('compact()', () => {
   it('folds the memory into one layer without ancestors', async (t) => {
     const { fixture, store } = await family(t);
-    const view = await store.compact('leaf', 'flat');
+    const view = await store.compact('leaf', { to: 'flat' });
     assert.equal(view.parentTag, undefined);
     assert.equal((await store.info('flat')).chainDepth, 1);
-    await assert.rejects(store.compact('leaf', 'flat'), TagExists);
-    await assert.rejects(store.compact('none', 'flat2'), SnapshotNotFound);
+    await assert.rejects(store.compact('leaf', { to: 'flat' }), TagExists);
+    await assert.rejects(store.compact('none', { to: 'flat2' }), SnapshotNotFound);
     await store.durable('flat');
     await store.delete('root', { cascade: true });
     const linked = await linkAsSandbox(fixture, store, 'flat', 'sb');
@@ -200,7 +200,7 @@ describe('compact()', () => {
       format: index === 0 ? ('raw' as const) : ('qcow2' as const),
     }));
     await snapshot(store, { tag: 'long', on: { layers: [], disks } });
-    await store.compact('long', 'flat');
+    await store.compact('long', { to: 'flat' });
     await store.durable('flat');
     const { disks: flat } = await linkAsSandbox(fixture, store, 'flat', 'sb');
     assert.equal(flat.length, 1);

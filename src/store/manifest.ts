@@ -65,6 +65,10 @@ export const retentionSchema = z.strictObject({
 /** How long a snapshot that nobody removes is to stay; without any of it: for ever. */
 export type Retention = z.infer<typeof retentionSchema>;
 
+export const requestKeySchema = z.strictObject({ keySha256: sha256, requestSha256: sha256 });
+/** The request that made something: digests of its idempotency key, and of what it asked for. */
+export type RequestKey = z.infer<typeof requestKeySchema>;
+
 const runSchema = z.tuple([bytes, bytes.positive()]).readonly();
 
 const layerSchema = z
@@ -132,6 +136,7 @@ export const manifestSchema = z
     pauseMs: z.number().nonnegative().optional(),
     capturedBytes: bytes.optional(),
     retention: retentionSchema.optional(),
+    requestKey: requestKeySchema.optional(),
     bootable: z.boolean(),
     warning: z.string().optional(),
     machine: machineIdentitySchema,

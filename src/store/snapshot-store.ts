@@ -20,7 +20,7 @@ import { findLeftovers, type Leftover } from './leftovers.js';
 import type { Manifest } from './manifest.js';
 import { deleteSnapshot, holdersOf, quarantineStored } from './remove.js';
 import { Space } from './space.js';
-import type { DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
+import type { CompactPlan, DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
 import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
 import { durableBytes, hotLayerBytes, snapshotFiles, type CountedFile } from './usage.js';
 import { VerifiedFiles } from './verified.js';
@@ -171,10 +171,11 @@ class SnapshotStore implements Store {
     return findLeftovers(this.#context);
   }
 
-  async compact(tag: string, to: string, signal?: AbortSignal): Promise<SnapshotView> {
+  async compact(tag: string, plan: CompactPlan): Promise<SnapshotView> {
+    const { to, signal } = plan;
     if (this.#context.catalog.isTaken(to)) throw new TagExists(to);
     using lease = await this.acquire(tag, `snapshot ${to} (being compacted)`, signal);
-    return await compactSnapshot(this.#context, lease, to, this.#onReady, signal);
+    return await compactSnapshot(this.#context, lease, plan, this.#onReady);
   }
 
   evict(targetBytes = this.#context.hotBudgetBytes): Promise<string[]> {

@@ -12,7 +12,7 @@
  * the files.
  */
 import type { Leftover } from './leftovers.js';
-import type { Manifest } from './manifest.js';
+import type { Manifest, RequestKey } from './manifest.js';
 import type {
   Ancestry,
   CaptureFacts,
@@ -54,6 +54,13 @@ export interface DeleteOptions {
   readonly force?: boolean;
   /** Names what runs from a tag, such as `sandbox sb1`. */
   readonly sandboxesOf?: (tag: string) => readonly string[];
+}
+
+/** What a snapshot is folded into. */
+export interface CompactPlan {
+  readonly to: string;
+  readonly requestKey?: RequestKey | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -144,8 +151,8 @@ export interface Store {
   files(tag: string): Promise<CountedFile[]>;
   /** What is in the store's folders that no snapshot owns. */
   leftovers(): Promise<Leftover[]>;
-  /** Folds `tag` into a new snapshot `to` without ancestors: one memory layer, and one disk file if the chain had more than two. */
-  compact(tag: string, to: string, signal?: AbortSignal): Promise<SnapshotView>;
+  /** Folds `tag` into the new snapshot `plan.to` without ancestors: one memory layer, and one disk file if the chain had more than two. */
+  compact(tag: string, plan: CompactPlan): Promise<SnapshotView>;
   /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */
   evict(targetBytes?: number): Promise<string[]>;
   /** Memory that the layers of all hot snapshots take, shared ones counted once. */

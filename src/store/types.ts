@@ -4,7 +4,14 @@
  * The idea: a `LayerRef` or `DiskRef` names one immutable file by an id that never means anything else. Whoever holds a hard link
  * to the file may use it for as long as it likes; nobody has to ask whether the snapshot it came from still exists.
  */
-import type { AgentAccess, ImageIdentity, MachineIdentity, Retention, SnapshotMode } from './manifest.js';
+import type {
+  AgentAccess,
+  ImageIdentity,
+  MachineIdentity,
+  RequestKey,
+  Retention,
+  SnapshotMode,
+} from './manifest.js';
 
 /** `[offsetBytes, lengthBytes]` of a stretch of a memory layer that holds data; the same offset in the file and in guest RAM. */
 export type Run = readonly [offsetBytes: number, lengthBytes: number];
@@ -48,6 +55,7 @@ export interface DraftRequest {
   /** Tag of the snapshot that sandbox was started from. It becomes an ancestor, if it still exists. */
   readonly parentTag?: string;
   readonly retention?: Retention | undefined;
+  readonly requestKey?: RequestKey | undefined;
   /** Upper bounds of what capture will write to each tier; refused with NoSpace now rather than running out later. Default 0. */
   readonly reserveHotBytes?: number;
   readonly reserveDurableBytes?: number;
@@ -99,6 +107,7 @@ export interface SnapshotView {
   readonly memoryPhysicalBytes?: number;
   readonly warning?: string;
   readonly retention?: Retention;
+  readonly requestKey?: RequestKey;
   readonly image?: ImageIdentity;
   readonly machine?: MachineIdentity;
 }

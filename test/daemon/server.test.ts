@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BoughError, type SpawnRequest } from '../../src/contract/index.js';
+import type { RequestKey } from '../../src/store/index.js';
 import { testServer, token } from './support.js';
 
 interface Answer {
@@ -87,6 +88,38 @@ describe('routes', () => {
     const body = { snapshot_tag: 'base', n: null, memory_limit_mib: null, name: null };
     assert.equal((await ask(server, 'POST', '/v1/sandboxes', body)).status, 201);
     assert.deepEqual(seen, { snapshot_tag: 'base', n: 1 });
+  });
+
+  it('hand on the key of a request that makes something, and what it was sent with', async () => {
+    const keys: (RequestKey | undefined)[] = [];
+    const server = testServer({
+      spawn: (_request, _signal, key) => {
+        keys.push(key);
+        return Promise.resolve([]);
+      },
+    });
+    const spawn = (body: object, key?: string) =>
+      ask(server, 'POST', '/v1/sandboxes', body, key === undefined ? {} : { 'idempotency-key': key });
+    await spawn({ snapshot_tag: 'base' });
+    await spawn({ snapshot_tag: 'base' }, 'one');
+    await spawn({ n: 1, unknown: true, snapshot_tag: 'base', name: null }, 'one');
+    await spawn({ snapshot_tag: 'base', n: 2 }, 'one');
+    await spawn({ snapshot_tag: 'base' }, 'two');
+    const [none, first, same, other, second] = keys;
+    assert.equal(none, undefined);
+    assert.deepEqual(same, first);
+    assert.equal(other?.keySha256, first?.keySha256);
+    assert.notEqual(other?.requestSha256, first?.requestSha256);
+    assert.notEqual(second?.keySha256, first?.keySha256);
+    assert.equal(second?.requestSha256, first?.requestSha256);
+
+    for (const bad of ['', 'two words', 'a'.repeat(256), 'caf\u00e9']) {
+      const { status, json } = await spawn({ snapshot_tag: 'base' }, bad);
+      assert.deepEqual([status, json.details?.['field']], [400, 'idempotency-key'], bad);
+    }
+    assert.equal(keys.length, 5);
+    const exec = { 'idempotency-key': 'two words' };
+    assert.equal((await ask(server, 'GET', '/v1/sandboxes', undefined, exec)).status, 200);
   });
 
   it('exec, eval and ping', async () => {

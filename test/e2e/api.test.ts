@@ -66,6 +66,46 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
     assert.equal(await sandbox.python('numpy.arange(4).sum().item()'), '6');
   });
 
+  it('makes nothing twice for a key, also when it is asked at once, again, and after a crash of the daemon', async () => {
+    const { id } = await lab.spawn();
+    const branch = async (): Promise<string> =>
+      (await lab.client.sandboxes.branch(id, {}, { idempotencyKey: 'branch' })).tag;
+    const spawn = async (n = 2): Promise<string[]> => {
+      const request = { snapshot_tag: TEMPLATE_TAG, n };
+      return (await lab.client.sandboxes.spawn(request, { idempotencyKey: 'spawn' })).map((each) => each.id);
+    };
+    const fork = async (): Promise<string[]> => {
+      const { snapshot, children } = await lab.client.sandboxes.fork(
+        id,
+        { count: 2 },
+        { idempotencyKey: 'fork' },
+      );
+      return [snapshot.tag, ...children.map((each) => ('sandbox' in each ? each.sandbox.id : each.error))];
+    };
+    const [tag, tagAtOnce] = await Promise.all([branch(), branch()]);
+    const [ids, idsAtOnce] = await Promise.all([spawn(), spawn()]);
+    const [forked, forkedAtOnce] = await Promise.all([fork(), fork()]);
+    assert.deepEqual([tagAtOnce, idsAtOnce, forkedAtOnce], [tag, ids, forked]);
+    assert.deepEqual([await branch(), await spawn(), await fork()], [tag, ids, forked]);
+    await refusedWith('idempotency_key_reused', 422, spawn(3));
+
+    await lab.kill();
+    await lab.start();
+    assert.deepEqual(
+      [await branch(), (await spawn()).sort(), (await fork()).sort()],
+      [tag, [...ids].sort(), [...forked].sort()],
+    );
+    await refusedWith('idempotency_key_reused', 422, spawn(3));
+    assert.equal((await lab.client.sandboxes.list()).length, 1 + 2 + 2);
+    assert.equal((await lab.client.snapshots.list()).length, 1 + 1 + 1);
+    assert.equal((await lab.client.sandboxes.get(id)).branch_count, 2);
+
+    const [lost = '', kept = ''] = ids;
+    await lab.client.sandboxes.delete(lost);
+    const completed = await spawn();
+    assert(completed.includes(kept) && !completed.includes(lost) && completed.length === 2);
+  });
+
   it('starts n sandboxes, runs programs and expressions in them, pings them, and ends them for good', async () => {
     const sandboxes = await lab.client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3, name: 'trio' });
     assert.equal(sandboxes.length, 3);

@@ -55,6 +55,7 @@ describe('a daemon with VMs that is killed', { timeout: 840_000 }, () => {
       mayBeFailed: operation.mayBeFailed === true,
       startChild: ++survived % CHILD_EVERY === 0,
       again: again(operation),
+      sandboxes: operation.sandboxes ?? 0,
     });
     await operation.verify?.(lab);
   };
@@ -123,7 +124,7 @@ describe('a daemon with VMs that is killed', { timeout: 840_000 }, () => {
   }
 
   it(`SIGKILL at any moment, until there were ${LEAST_KILLS}`, async () => {
-    const operations = ['branch', 'switch', 'capture', 'delete', 'spawn', 'remove'] as const;
+    const operations = ['branch', 'switch', 'capture', 'delete', 'spawn', 'fork', 'remove'] as const;
     for (let left = LEAST_KILLS; left > 0 && daemonKills + vmmKills < LEAST_KILLS; left--) {
       const name = random.pick(operations);
       const operation = HOST_OPERATIONS[name] ?? {};
@@ -131,7 +132,7 @@ describe('a daemon with VMs that is killed', { timeout: 840_000 }, () => {
       await operation.prepare?.(lab);
       const pid = await lab.sourcePid();
       const ended = lab.outcome(operation.run?.(lab) ?? Promise.resolve());
-      await sleep(random.below(name === 'spawn' ? 400 : 60));
+      await sleep(random.below(name === 'spawn' || name === 'fork' ? 400 : 60));
       if (isVmm) {
         process.kill(pid, 'SIGKILL');
         vmmKills += 1;

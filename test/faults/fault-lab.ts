@@ -33,8 +33,9 @@ export interface Expected {
   readonly mayBeFailed?: boolean;
   /** Start a child of that tag too, if it is there. */
   readonly startChild?: boolean;
-  /** Whoever was interrupted asks again. */
+  /** Whoever was interrupted asks again, and has `sandboxes` afterwards, not more. */
   readonly again?: (() => Promise<unknown>) | undefined;
+  readonly sandboxes?: number;
 }
 
 export class FaultLab {
@@ -47,6 +48,7 @@ export class FaultLab {
   #log = '';
   #before: string[] = [];
   #beats = 0;
+  #requests = 0;
 
   private constructor(folders: OwnFolders) {
     this.folders = folders;
@@ -68,6 +70,11 @@ export class FaultLab {
 
   get client(): Bough {
     return this.#client;
+  }
+
+  /** Idempotency key of the operation that is interrupted; `clean` ends with another. */
+  get requestName(): string {
+    return `request-${this.#requests}`;
   }
 
   /** The end of what the daemons have logged. */
@@ -188,16 +195,17 @@ export class FaultLab {
     mayBeFailed = false,
     startChild = false,
     again,
+    sandboxes = 0,
   }: Expected): Promise<void> {
     await this.#checkSandboxes(sourceDied);
     await this.#checkSnapshots(tag, mayBeFailed);
     if (again !== undefined && !sourceDied) {
       const code = await this.outcome(again());
-      assert(
-        code === undefined || code === 'tag_exists' || code.endsWith('_not_found'),
-        `asked again, it was refused: ${code ?? ''}`,
-      );
+      // What was to be removed may be gone.
+      assert(code === undefined || code.endsWith('_not_found'), `asked again, it was refused: ${code ?? ''}`);
       await this.#checkSnapshots(tag, mayBeFailed);
+      const { length } = await this.client.sandboxes.list();
+      assert.equal(length, 2 + sandboxes, 'asked again, it made another number of sandboxes');
     }
     const isThere = (await this.client.snapshots.list()).some(
       (each) => each.tag === tag && each.status === 'ready',
@@ -213,6 +221,7 @@ export class FaultLab {
 
   /** Removes all but the source and the bystander, and checks that nothing else is left. */
   async clean(): Promise<void> {
+    this.#requests += 1;
     const kept = [this.source.id, this.bystander.id];
     for (const { id } of await this.client.sandboxes.list()) {
       if (!kept.includes(id)) await this.client.sandboxes.delete(id);

@@ -30,16 +30,19 @@ export interface HostOperation {
   readonly leavesGarbage?: boolean;
   /** After everything was looked at and cleaned up: more to look at, of the source. */
   readonly verify?: (lab: FaultLab) => Promise<void>;
-  /** Asking again after an interruption makes sense. */
+  /** Asking again after an interruption makes sense: it works, and nothing is there twice. */
   readonly again?: boolean;
+  /** How many sandboxes it makes. */
+  readonly sandboxes?: number;
   /** The tag is given out before the snapshot is ready: then a failure is listed. */
   readonly mayBeFailed?: boolean;
   /** Which VMM it needs: `source`, or that of the child it starts. */
   readonly vmm?: 'source' | 'child';
 }
 
-const branch = ({ client, source }: FaultLab): Promise<unknown> =>
-  client.sandboxes.branch(source.id, { tag: TAG });
+/** As a client sends it that asks again when there is no answer. */
+const branch = ({ client, source, requestName }: FaultLab): Promise<unknown> =>
+  client.sandboxes.branch(source.id, { tag: TAG }, { idempotencyKey: requestName });
 
 /** More than fits into a pause, so that the next branch switches overlays. */
 const writeDisk = ({ source }: FaultLab): Promise<unknown> =>
@@ -105,8 +108,18 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
   switch: { prepare: writeDisk, run: branch, again: true, vmm: 'source' },
   'broken-branch': { prepare: writeDisk, run: branch, again: true, alsoArm: 'branch.captured=error' },
   spawn: {
-    run: ({ client }) => client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG }),
+    run: ({ client, requestName }) =>
+      client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG }, { idempotencyKey: requestName }),
+    again: true,
+    sandboxes: 1,
     vmm: 'child',
+  },
+  fork: {
+    run: ({ client, source, requestName }) =>
+      client.sandboxes.fork(source.id, { count: 2, tag: TAG }, { idempotencyKey: requestName }),
+    again: true,
+    sandboxes: 2,
+    vmm: 'source',
   },
   remove: {
     prepare: startExtra,
@@ -138,12 +151,13 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
 
   // The store's operations, in a daemon with VMs.
   capture: {
-    run: ({ client, source }) => client.sandboxes.branch(source.id, { tag: TAG, wait: 'durable' }),
+    run: ({ client, source, requestName }) =>
+      client.sandboxes.branch(source.id, { tag: TAG, wait: 'durable' }, { idempotencyKey: requestName }),
     again: true,
   },
   announced: {
-    run: async ({ client, source }) => {
-      await client.sandboxes.branch(source.id, { tag: TAG, wait: false });
+    run: async ({ client, source, requestName }) => {
+      await client.sandboxes.branch(source.id, { tag: TAG, wait: false }, { idempotencyKey: requestName });
       while ((await client.snapshots.get(TAG)).status === 'writing') await sleep(5);
     },
     again: true,

@@ -181,7 +181,7 @@ export class StoreModel {
     if (short.length === 0 || free.length === 0) return 'nothing';
     const [tag, { pages, disks }] = this.#random.pick(short);
     const to = this.#random.pick(free);
-    const { id } = await this.#store.compact(tag, to);
+    const { id } = await this.#store.compact(tag, { to });
     this.#snapshots.set(to, { id, pages, disks, ancestorIds: [] });
     return `${tag} compacted to ${to}`;
   }

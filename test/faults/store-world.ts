@@ -159,7 +159,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   compact: {
     prepare: ready,
     run: async (_dirs, store) => {
-      await store.compact('base', 'flat');
+      await store.compact('base', { to: 'flat' });
       await store.durable('flat');
     },
     tags: ['flat'],

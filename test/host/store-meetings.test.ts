@@ -59,7 +59,7 @@ const MEETINGS: Readonly<Record<string, Meeting>> = {
   'its tag is asked for': async (_dirs, store, tag) => (await store.draft({ tag, mode: 'live' })).abandon(),
   'everything is evicted': (_dirs, store) => store.evict(0),
   'its parent is branched': (dirs, store, tag) =>
-    tag === 'new' ? store.compact('base', 'flat') : captureChild(dirs, store, 'new'),
+    tag === 'new' ? store.compact('base', { to: 'flat' }) : captureChild(dirs, store, 'new'),
   'the store is closed': (_dirs, store) => store.close(),
 };
 

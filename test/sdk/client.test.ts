@@ -40,6 +40,18 @@ describe('the SDK against a daemon', () => {
     assert.deepEqual([...called].sort(), all.sort());
   });
 
+  it('sends the idempotency key of a call that has one', async () => {
+    const sent: (string | null)[] = [];
+    const spy: typeof fetch = (_input, init) => {
+      sent.push(new Headers(init?.headers).get('idempotency-key'));
+      return Promise.resolve(new Response(null, { status: 204 }));
+    };
+    const { sandboxes } = new Bough({ url: 'http://localhost', fetch: spy });
+    await sandboxes.spawn({ snapshot_tag: 't1' }, { idempotencyKey: 'once' });
+    await sandboxes.branch('s1');
+    assert.deepEqual(sent, ['once', null]);
+  });
+
   it('spawns, branches, forks and deletes', async () => {
     assert.deepEqual(await bough.healthz(), { ok: true });
     const [sandbox] = await bough.sandboxes.spawn({ snapshot_tag: 'base' });

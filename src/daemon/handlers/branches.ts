@@ -7,16 +7,16 @@ import { knownForm } from './sandboxes.js';
 
 export function branchHandlers(host: Host, metrics: Metrics): Pick<Handlers, 'branch' | 'fork'> {
   return {
-    async branch({ params, body, answerWith }) {
+    async branch({ params, body, key, answerWith }) {
       const startMs = performance.now();
-      const { snapshot, accepted } = await host.branch(knownForm(params), body);
+      const { snapshot, accepted } = await host.branch(knownForm(params), body, key);
       metrics.observeBranch(snapshot.mode ?? body.mode, snapshot.pause_ms, performance.now() - startMs);
       if (accepted) answerWith(202);
       return snapshot;
     },
-    async fork({ params, body }) {
+    async fork({ params, body, key }) {
       const startMs = performance.now();
-      const result = await host.fork(knownForm(params), body);
+      const result = await host.fork(knownForm(params), body, key);
       metrics.observeBranch(result.snapshot.mode ?? body.mode, result.pause_ms, performance.now() - startMs);
       return result;
     },

@@ -12,7 +12,7 @@ export function sandboxHandlers(
 > {
   return {
     listSandboxes: () => host.listSandboxes(),
-    spawn: ({ body }) => host.spawn(body),
+    spawn: ({ body, signal, key }) => host.spawn(body, signal, key),
     getSandbox: ({ params }) => host.getSandbox(knownForm(params)),
     async removeSandbox({ params }) {
       await host.removeSandbox(knownForm(params));

@@ -12,21 +12,21 @@ export function snapshotHandlers(
 > {
   return {
     listSnapshots: () => host.listSnapshots(),
-    createSnapshot: ({ body, signal }) => host.createSnapshot(body, signal),
+    createSnapshot: ({ body, signal, key }) => host.createSnapshot(body, signal, key),
     getSnapshot: ({ params }) => host.getSnapshot(params.tag),
     snapshotInfo: ({ params }) => host.snapshotInfo(params.tag),
     async deleteSnapshot({ params, query }) {
       await host.deleteSnapshot(params.tag, query);
       return undefined;
     },
-    compactSnapshot({ params, body }) {
+    compactSnapshot({ params, body, key }) {
       if (body.to === params.tag) {
         throw new BoughError('invalid_request', {
           field: 'to',
           problem: 'must differ from the snapshot itself',
         });
       }
-      return host.compactSnapshot(params.tag, body);
+      return host.compactSnapshot(params.tag, body, key);
     },
   };
 }
