@@ -72,15 +72,14 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
       (await lab.client.sandboxes.branch(id, {}, { idempotencyKey: 'branch' })).tag;
     const spawn = async (n = 2): Promise<string[]> => {
       const request = { snapshot_tag: TEMPLATE_TAG, n };
-      return (await lab.client.sandboxes.spawn(request, { idempotencyKey: 'spawn' })).map((each) => each.id);
+      const made = await lab.client.sandboxes.spawn(request, { idempotencyKey: 'spawn' });
+      return made.map((each) => each.id).sort();
     };
     const fork = async (): Promise<string[]> => {
-      const { snapshot, children } = await lab.client.sandboxes.fork(
-        id,
-        { count: 2 },
-        { idempotencyKey: 'fork' },
-      );
-      return [snapshot.tag, ...children.map((each) => ('sandbox' in each ? each.sandbox.id : each.error))];
+      const request = { count: 2 };
+      const { snapshot, children } = await lab.client.sandboxes.fork(id, request, { idempotencyKey: 'fork' });
+      const ids = children.map((each) => ('sandbox' in each ? each.sandbox.id : each.error));
+      return [snapshot.tag, ...ids.sort()];
     };
     const [tag, tagAtOnce] = await Promise.all([branch(), branch()]);
     const [ids, idsAtOnce] = await Promise.all([spawn(), spawn()]);
@@ -91,10 +90,7 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
 
     await lab.kill();
     await lab.start();
-    assert.deepEqual(
-      [await branch(), (await spawn()).sort(), (await fork()).sort()],
-      [tag, [...ids].sort(), [...forked].sort()],
-    );
+    assert.deepEqual([await branch(), await spawn(), await fork()], [tag, ids, forked]);
     await refusedWith('idempotency_key_reused', 422, spawn(3));
     assert.equal((await lab.client.sandboxes.list()).length, 1 + 2 + 2);
     assert.equal((await lab.client.snapshots.list()).length, 1 + 1 + 1);
