@@ -126,6 +126,12 @@ export const errorCatalogue = {
     message: (a: { id: string; state: string }) => `Sandbox "${a.id}" is ${a.state}, not running`,
   },
 
+  not_durable: {
+    status: 500,
+    retryable: true,
+    message: (a: { tag: string; problem: string }) =>
+      `Snapshot "${a.tag}" could not be made durable: ${a.problem}`,
+  },
   idempotency_key_reused: {
     status: 422,
     retryable: false,

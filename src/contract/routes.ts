@@ -92,6 +92,8 @@ const branchErrors = [
   'branch_in_progress',
   'too_many_branches',
   'no_space',
+  'not_durable',
+  'integrity_error',
   'source_died',
   'vmm_failed',
 ] as const satisfies readonly ErrorCode[];

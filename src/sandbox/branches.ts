@@ -1,7 +1,7 @@
 /** How many branches may be under way at once, and who waits for what of them. */
 import { randomInt } from 'node:crypto';
 import { BoughError, type BranchMode, type BranchWait, type RetentionRequest } from '../contract/index.js';
-import type { RequestKey, SnapshotView } from '../store/index.js';
+import { NotDurable, type RequestKey, type SnapshotView } from '../store/index.js';
 import { startBranch } from './branch.js';
 import type { HostContext } from './context.js';
 import { catalogued } from './failures.js';
@@ -49,7 +49,13 @@ export class Branches {
       this.#count(starting.then((branch) => branch.ready));
       const branch = await starting;
       await (wait === false ? branch.running : branch.ready);
-      return this.#whenAsFarAs(wait, tag);
+      return this.#whenAsFarAs(wait, tag).catch(async (error: unknown) => {
+        // Who wanted it durable or not at all is not left with something between; one that others use by now stays, with a warning.
+        const { store, sandboxes } = this.#context;
+        if (error instanceof NotDurable)
+          await store.delete(tag, { sandboxesOf: sandboxes.namesOf }).catch(() => undefined);
+        throw error;
+      });
     });
     return branching.catch((error: unknown) => {
       throw explained(sandbox, error);

@@ -13,6 +13,8 @@ import { FakeClock } from '../../test/support/fake-clock.js';
 import { NoSpace, type Store } from '../store/index.js';
 import { Collector } from './collector.js';
 import type { HostContext } from './context.js';
+import { SandboxRegistry } from './registry.js';
+import type { Sandbox } from './sandbox.js';
 
 const HOUR_SECS = 3600;
 
@@ -20,8 +22,7 @@ interface Bench {
   readonly fixture: Fixture;
   readonly clock: FakeClock;
   readonly store: Store;
-  /** Tags of snapshots that sandboxes run from. */
-  readonly running: string[];
+  readonly sandboxes: SandboxRegistry;
   readonly collector: Collector;
   /** Makes a durable snapshot. */
   readonly add: (request: Capture) => Promise<void>;
@@ -34,18 +35,14 @@ async function bench(t: TestContext): Promise<Bench> {
   const clock = new FakeClock();
   // Folders get their times from the real clock.
   clock.step(Date.now() / 1000 - clock.unixSecs);
-  const running: string[] = [];
+  const sandboxes = new SandboxRegistry();
   const context = {
     tiers: { stateDir: fixture.stateDir, hotDir: fixture.hotDir },
-    store,
-    sandboxes: {
-      list: () =>
-        running.map((tag, index) => ({ id: `sb${index}`, state: 'running', record: { snapshotTag: tag } })),
-    },
+    ...{ store, sandboxes },
     log: () => undefined,
   } as unknown as HostContext;
   return {
-    ...{ fixture, clock, store, running },
+    ...{ fixture, clock, store, sandboxes },
     collector: new Collector(context, clock),
     async add(request) {
       await snapshot(store, request);
@@ -59,12 +56,13 @@ const names = (items: readonly { name: string }[]): string[] => items.map(({ nam
 
 describe('the collector', () => {
   it('says in a dry run what a real one then does', async (t) => {
-    const { clock, collector, store, running, add, tags } = await bench(t);
+    const { clock, collector, store, sandboxes, add, tags } = await bench(t);
     const expiresAtUnix = Math.ceil(clock.unixSecs) + 60;
     await add({ tag: 'kept' });
     await add({ tag: 'old', retention: { expiresAtUnix } });
     await add({ tag: 'used', retention: { expiresAtUnix } });
-    running.push('used');
+    const sandbox = { id: 'sb', state: 'running', record: { snapshotTag: 'used' } };
+    sandboxes.add(sandbox as unknown as Sandbox);
     assert.deepEqual((await collector.run({ dryRun: true })).removed, []);
     clock.pass(61);
 
@@ -77,7 +75,7 @@ describe('the collector', () => {
     assert.ok(real.freed_bytes > 0);
     assert.deepEqual(tags(), ['kept', 'used']);
 
-    running.pop();
+    sandboxes.delete('sb');
     await collector.run({ dryRun: false });
     assert.deepEqual(tags(), ['kept'], 'removed once it is free');
     assert.equal(store.get('kept').status, 'ready');
@@ -108,12 +106,11 @@ describe('the collector', () => {
   });
 
   it('holds what a new daemon finds expired until the clock can be believed', async (t) => {
-    const { clock, store, add, tags, running, fixture } = await bench(t);
+    const { clock, store, add, tags, sandboxes, fixture } = await bench(t);
     await add({ tag: 'a', retention: { expiresAtUnix: Math.floor(clock.unixSecs) - 10 } });
     const context = {
       tiers: { stateDir: fixture.stateDir, hotDir: fixture.hotDir },
-      sandboxes: { list: () => running },
-      ...{ store, log: () => undefined },
+      ...{ store, sandboxes, log: () => undefined },
     } as unknown as HostContext;
     const next = new Collector(context, clock);
     assert.match((await next.run({ dryRun: false })).kept[0]?.why ?? '', /wall clock that may be wrong/);
@@ -164,8 +161,7 @@ describe('the collector', () => {
     const store = await fixture.reopen({ diskQuotaBytes: 200_000, makeDurableRoom });
     const context = {
       tiers: { stateDir: fixture.stateDir, hotDir: fixture.hotDir },
-      sandboxes: { list: () => [] },
-      ...{ store, log: () => undefined },
+      ...{ store, sandboxes: new SandboxRegistry(), log: () => undefined },
     } as unknown as HostContext;
     const collector = new Collector(context, clock);
     makeRoom = () => collector.run({ dryRun: false });

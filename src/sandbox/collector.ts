@@ -60,7 +60,7 @@ export class Collector {
     const { store, tiers, log } = this.#context;
     try {
       await failpoint('gc.removing');
-      if (what === 'snapshot') await store.delete(name, { sandboxesOf: this.#sandboxesOf });
+      if (what === 'snapshot') await store.delete(name, { sandboxesOf: this.#context.sandboxes.namesOf });
       else if (what === 'sandbox_folder') await removeSandboxFolders(sandboxPaths(tiers, name));
       else await removeLeftover({ path: name });
     } catch (error) {
@@ -72,12 +72,6 @@ export class Collector {
     log('info', 'gc.removed', { what, name, why, bytes });
     return undefined;
   }
-
-  readonly #sandboxesOf = (tag: string): string[] =>
-    this.#context.sandboxes
-      .list()
-      .filter((sandbox) => sandbox.record.snapshotTag === tag && sandbox.state !== 'failed')
-      .map((sandbox) => `sandbox ${sandbox.id}`);
 
   async #facts(): Promise<Facts> {
     const [leftovers, folders] = [await this.#context.store.leftovers(), await this.#strayFolders()];
@@ -100,7 +94,7 @@ export class Collector {
           expiry: this.#expiry.stateOf(view),
           keepLast: view.retention?.keepLast,
           ordinal: view.retention?.ordinal ?? 0,
-          holders: store.holders(view.tag, { sandboxesOf: this.#sandboxesOf }),
+          holders: store.holders(view.tag, { sandboxesOf: this.#context.sandboxes.namesOf }),
           files: await store.files(view.tag),
         });
       } catch (error) {

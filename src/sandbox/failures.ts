@@ -13,6 +13,7 @@ import { QmpCommandError, QmpDisconnected, QmpTimeout } from '../qmp/index.js';
 import {
   IntegrityError,
   NoSpace,
+  NotDurable,
   SnapshotInUse,
   SnapshotNotFound,
   SnapshotUnusable,
@@ -62,6 +63,11 @@ function fromStore(cause: unknown): BoughError | undefined {
       { tag, snapshots: named('snapshot'), sandboxes: named('sandbox') },
       options,
     );
+  }
+  if (cause instanceof NotDurable) {
+    const { tag, cause: reason } = cause;
+    const named = fromStore(reason);
+    return named ?? new BoughError('not_durable', { tag, problem: reason.message }, options);
   }
   if (cause instanceof NoSpace) {
     const { store, neededBytes, availableBytes } = cause;

@@ -82,10 +82,11 @@ export class Housekeeping {
   }
 
   async #look(): Promise<void> {
-    const { sandboxes, log } = this.#context;
+    const { sandboxes, store, log } = this.#context;
     try {
       for (const sandbox of sandboxes.list()) await sandbox.noteUse();
       await this.#collector.run({ dryRun: false });
+      store.persistAgain();
     } catch (err) {
       log('warn', 'gc.failed', { err });
     }

@@ -105,13 +105,8 @@ export class LocalHost implements Host {
   }
 
   deleteSnapshot(tag: string, { cascade, force }: DeleteSnapshotOptions): Promise<void> {
-    const sandboxesOf = (held: string): string[] =>
-      this.#context.sandboxes
-        .list()
-        .filter((sandbox) => sandbox.record.snapshotTag === held && sandbox.state !== 'failed')
-        .map((sandbox) => `sandbox ${sandbox.id}`);
     return catalogued({ operation: 'delete the snapshot' }, () =>
-      this.#context.store.delete(tag, { cascade, force, sandboxesOf }),
+      this.#context.store.delete(tag, { cascade, force, sandboxesOf: this.#context.sandboxes.namesOf }),
     );
   }
 

@@ -21,6 +21,12 @@ export class SandboxRegistry {
     return [...this.#byId.values()];
   }
 
+  /** What runs from a snapshot, by the names that `Store.delete` refuses with. */
+  readonly namesOf = (tag: string): string[] =>
+    this.list()
+      .filter(({ record, state }) => record.snapshotTag === tag && state !== 'failed')
+      .map(({ id }) => `sandbox ${id}`);
+
   delete(id: string): void {
     this.#byId.delete(id);
   }

@@ -41,6 +41,21 @@ export interface FailedEntry {
   readonly branchedFrom?: string | undefined;
 }
 
+/** One attempt to make a snapshot durable, from its place in the queue to its end. */
+export class PersistAttempt {
+  /** Rejections are always handled. */
+  readonly ended = new Deferred<void>();
+  readonly abort = new AbortController();
+  /** True once it has left the queue. */
+  isRunning = false;
+  /** Why it failed. */
+  error: Error | undefined;
+
+  constructor() {
+    this.ended.promise.catch(() => undefined);
+  }
+}
+
 /** A complete snapshot, hot or durable or both. */
 export class StoredEntry {
   readonly kind = 'stored';
@@ -49,12 +64,8 @@ export class StoredEntry {
   durable: boolean;
   /** Set once deletion or quarantine has begun: invisible from then on, though the tag is not free yet. */
   deleting = false;
-  /** Settled when persisting ended; rejections are always handled. */
-  persisted = new Deferred<void>();
-  /** True once persisting has left the queue. */
-  persisting = false;
-  persistError: Error | undefined;
-  persistAbort = new AbortController();
+  /** The latest attempt to make it durable. */
+  persist = new PersistAttempt();
   durableReservation: Reservation | undefined;
   /** The capture itself wrote and fsynced the own layer to the durable tier, in this process. */
   memoryIsDurable = false;
@@ -68,8 +79,7 @@ export class StoredEntry {
     this.manifest = manifest;
     this.hot = where.hot;
     this.durable = where.durable;
-    this.persisted.promise.catch(() => undefined);
-    if (where.durable) this.persisted.resolve();
+    if (where.durable) this.persist.ended.resolve();
   }
 
   get id(): string {
@@ -241,9 +251,8 @@ function defined<K extends string, V>(key: K, value: V | undefined): Partial<Rec
 
 function warningOf(entry: StoredEntry): string | undefined {
   if (entry.manifest.warning !== undefined) return entry.manifest.warning;
-  return entry.persistError === undefined
-    ? undefined
-    : `It would not survive power loss: ${entry.persistError.message}`;
+  const { error } = entry.persist;
+  return error === undefined ? undefined : `It would not survive power loss: ${error.message}`;
 }
 
 function* objectIds(entry: StoredEntry): Generator<string> {

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process';
 import { chmod, readdir, readFile, rm, stat, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import {
   capture,
@@ -18,7 +19,21 @@ import {
   type Fixture,
 } from '../../test/support/store-fixture.js';
 import { armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
-import { IntegrityError, SnapshotNotFound, type Store } from './index.js';
+import { IntegrityError, NotDurable, SnapshotNotFound, type Store } from './index.js';
+
+/** Each step of persisting before the snapshot is durable. */
+const PERSIST_STEPS = [
+  'persist.started',
+  'persist.cleared',
+  'copy.chunk',
+  'persist.layers-copied',
+  'persist.disks-copied',
+  'persist.vmstate-copied',
+  'persist.described',
+  'persist.synced',
+  'persist.renamed',
+  'persist.rename-synced',
+];
 
 const inode = async (path: string): Promise<number> => (await stat(path)).ino;
 
@@ -112,14 +127,51 @@ describe('persisting', () => {
     assert.equal(await readFile(child.disks[0]?.path ?? '', 'utf8'), 'tail a');
   });
 
-  it('that fails leaves the snapshot usable, with a warning', async (t) => {
+  for (const step of PERSIST_STEPS) {
+    it(`that fails at ${step} is done again, and nothing is missing`, async (t) => {
+      t.after(disarmFailpoints);
+      const fixture = await makeFixture(t);
+      let store = await fixture.reopen();
+      await snapshot(store, { tag: 'a', pages: { 0: 1 }, tail: 'tail a' });
+      await store.durable('a');
+      const on = await linkAsSandbox(fixture, store, 'a', 'sb');
+      armFailpoints(`${step}=errno:EIO`);
+      await snapshot(store, { tag: 'b', pages: { 5: 2 }, on, parentTag: 'a', tail: 'tail b' });
+      while (store.get('b').warning === undefined) await setImmediate();
+      assert.match(store.get('b').warning ?? '', /would not survive power loss: .*EIO/);
+      store.persistAgain();
+      assert.equal(store.get('b').warning, undefined);
+      assert.equal((await store.durable('b')).durable, true);
+
+      store = await reboot(fixture, store);
+      const child = await linkAsSandbox(fixture, store, 'b', 'sb2');
+      assert.deepEqual(await readMemory(child), memoryOf({ 0: 1, 5: 2 }));
+      assert.deepEqual(await Promise.all(child.disks.map(({ path }) => readFile(path, 'utf8'))), [
+        'tail a',
+        'tail b',
+      ]);
+    });
+  }
+
+  it('takes place again after a deletion that failed', async (t) => {
+    t.after(disarmFailpoints);
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    armFailpoints('persist.started=delay:50,delete.begun=errno:EIO');
+    await snapshot(store, { tag: 'a' });
+    await assert.rejects(store.delete('a'), { code: 'EIO' });
+    store.persistAgain();
+    assert.equal((await store.durable('a')).durable, true);
+  });
+
+  it('says why it failed, and leaves the snapshot usable, with a warning', async (t) => {
     const fixture = await makeFixture(t);
     const store = await fixture.reopen();
     const { draft, fields } = await capture(store, { tag: 'a' });
     await draft.publish(fields);
     await rm(join(fixture.stateDir, 'snapshots', `.ready-${draft.id}`), { recursive: true, force: true });
     await writeFile(join(fixture.stateDir, 'snapshots', `.ready-${draft.id}`), 'in the way');
-    await assert.rejects(store.durable('a'));
+    await assert.rejects(store.durable('a'), NotDurable);
     const view = store.get('a');
     assert.deepEqual([view.status, view.durable], ['ready', false]);
     assert.match(view.warning ?? '', /would not survive power loss/);

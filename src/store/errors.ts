@@ -62,6 +62,18 @@ export class NoSpace extends Error {
   }
 }
 
+/** The snapshot is complete, but it would not survive power loss; the cause says why. */
+export class NotDurable extends Error {
+  override readonly name = 'NotDurable';
+  readonly tag: string;
+  override readonly cause: Error;
+  constructor(tag: string, cause: Error) {
+    super(`Snapshot "${tag}" could not be made durable: ${cause.message}`, { cause });
+    this.tag = tag;
+    this.cause = cause;
+  }
+}
+
 /** A stored object is not what its manifest says; `object` is its path relative to the snapshot, `quarantinedTo` a folder. */
 export class IntegrityError extends Error {
   override readonly name = 'IntegrityError';

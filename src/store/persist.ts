@@ -3,18 +3,17 @@
  *
  * The idea: an object that another durable snapshot has is linked where that is possible, anything else is copied from the hot tier. The `.ready-<id>`
  * folder, which holds the disk files since `publish`, is completed and renamed. An attempt starts from scratch: files of an attempt
- * that was cut short are removed first, because nothing says how much of them is true.
- *
- * Not handled: a second try in the same process after a failure; the next start of the daemon makes one.
+ * that was cut short are removed first, because nothing says how much of them is true. One that failed is followed by another a minute
+ * later (`persistAgain`), or by the next daemon's.
  */
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, failpoint, fsyncPath, linkIfPossible } from '../base/index.js';
-import type { StoredEntry } from './catalog.js';
+import { PersistAttempt, type StoredEntry } from './catalog.js';
 import { fileExists, hotFolder, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, layerDigest } from './copy.js';
 import { copyDisk, diskDigest } from './disk-digest.js';
-import { IntegrityError } from './errors.js';
+import { IntegrityError, NotDurable } from './errors.js';
 import { MANIFEST_CHECKSUM_FILE, MANIFEST_FILE, writeManifest } from './manifest-file.js';
 import {
   MANIFEST_VERSION,
@@ -28,34 +27,45 @@ import {
 /** A disk file on its way, in the staging folder: it gets its name when it is whole, since a lease may link it from then on. */
 const UNFINISHED_DISK_FILE = 'disk-unfinished';
 
-/** Persists in the background; `entry.persisted` tells how it went. */
+/** Persists in the background; `entry.persist` tells how it goes. */
 export function schedulePersist(context: StoreContext, entry: StoredEntry): void {
-  const signal = AbortSignal.any([context.closing, entry.persistAbort.signal]);
+  const attempt = entry.persist;
+  const signal = AbortSignal.any([context.closing, attempt.abort.signal]);
   const isAborted = (): boolean => signal.aborted;
   const settle = async (error: unknown): Promise<void> => {
     const reason = await context.durableSpace.explain(error);
-    entry.persistError = reason instanceof Error ? reason : new Error('Persisting failed', { cause: reason });
-    entry.persisted.reject(entry.persistError);
+    attempt.error = reason instanceof Error ? reason : new Error('Persisting failed', { cause: reason });
+    attempt.ended.reject(isAborted() ? attempt.error : new NotDurable(entry.tag, attempt.error));
     entry.durableReservation?.release();
   };
   // Whoever deletes a snapshot that is still queued must not wait for those before it.
-  signal.addEventListener('abort', () => void (entry.persisting || settle(signal.reason)), { once: true });
+  signal.addEventListener('abort', () => void (attempt.isRunning || settle(signal.reason)), { once: true });
   const run = async (): Promise<void> => {
     if (isAborted()) return;
-    entry.persisting = true;
+    attempt.isRunning = true;
     try {
       await persist(context, entry, signal);
-      entry.persisted.resolve();
+      attempt.ended.resolve();
       entry.durableReservation?.release();
     } catch (error) {
       if (!isAborted()) {
         context.log('warn', 'persist-failed', { tag: entry.tag, error });
         await removeCopies(context.durable.ready(entry.id)).catch(() => undefined);
+        entry.memoryIsDurable = false;
       }
       await settle(error);
     }
   };
   context.running.add(context.persistQueue(run));
+}
+
+/** Makes another attempt if the last one failed, and not for damage, which stays. */
+export function persistAgain(context: StoreContext, entry: StoredEntry): void {
+  const { error } = entry.persist;
+  if (error === undefined || error instanceof IntegrityError) return;
+  if (entry.deleting || context.closing.aborted) return;
+  entry.persist = new PersistAttempt();
+  schedulePersist(context, entry);
 }
 
 async function persist(context: StoreContext, entry: StoredEntry, signal: AbortSignal): Promise<void> {
@@ -79,15 +89,26 @@ async function persist(context: StoreContext, entry: StoredEntry, signal: AbortS
   for (const folder of ['layers', 'disk', '']) await fsyncPath(join(staging, folder));
   await failpoint('persist.synced');
   signal.throwIfAborted();
-  await rename(staging, context.durable.snapshot(entry.tag));
-  await failpoint('persist.renamed');
-  await fsyncPath(context.durable.snapshots);
-  await failpoint('persist.rename-synced');
+  const named = context.durable.snapshot(entry.tag);
+  await rename(staging, named);
+  try {
+    await failpoint('persist.renamed');
+    await fsyncPath(context.durable.snapshots);
+    await failpoint('persist.rename-synced');
+  } catch (error) {
+    // Back to where the next attempt begins.
+    await rename(named, staging).catch(() => undefined);
+    throw error;
+  }
   entry.manifest = manifest;
   entry.durable = true;
   // Disk files are read from the durable tier from now on; whoever uses the hot tail has a link of its own.
-  await removeAll(join(hotFolder(context, entry), 'disk'));
-  await failpoint('persist.tail-removed');
+  try {
+    await removeAll(join(hotFolder(context, entry), 'disk'));
+    await failpoint('persist.tail-removed');
+  } catch (error) {
+    context.log('warn', 'hot-tail-left', { tag: entry.tag, error });
+  }
   context.log('info', 'snapshot-durable', { tag: entry.tag });
 }
 

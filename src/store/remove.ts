@@ -121,8 +121,8 @@ export async function quarantineStored(
 }
 
 async function stopPersisting(entry: StoredEntry): Promise<void> {
-  entry.persistAbort.abort(new SnapshotNotFound(entry.tag));
-  await entry.persisted.promise.catch(() => undefined);
+  entry.persist.abort.abort(new SnapshotNotFound(entry.tag));
+  await entry.persist.ended.promise.catch(() => undefined);
 }
 
 /** False if there was nothing at `source`. */

@@ -14,7 +14,7 @@ import { evict } from './evict.js';
 import { prepareSubfolders, prepareTierFolder, type TierFolder } from './folders.js';
 import { HotLoader } from './hot-load.js';
 import { SnapshotLease } from './lease.js';
-import { schedulePersist } from './persist.js';
+import { persistAgain, schedulePersist } from './persist.js';
 import { recover } from './recover.js';
 import { findLeftovers, type Leftover } from './leftovers.js';
 import type { Manifest } from './manifest.js';
@@ -128,7 +128,7 @@ class SnapshotStore implements Store {
 
   async durable(tag: string, signal?: AbortSignal): Promise<SnapshotView> {
     const entry = await this.#settled(tag, signal);
-    await orAborted(entry.persisted.promise, signal);
+    await orAborted(entry.persist.ended.promise, signal);
     return this.#view(tag);
   }
 
@@ -176,6 +176,10 @@ class SnapshotStore implements Store {
     if (this.#context.catalog.isTaken(to)) throw new TagExists(to);
     using lease = await this.acquire(tag, `snapshot ${to} (being compacted)`, signal);
     return await compactSnapshot(this.#context, lease, plan, this.#onReady);
+  }
+
+  persistAgain(): void {
+    for (const entry of this.#context.catalog.stored()) persistAgain(this.#context, entry);
   }
 
   evict(targetBytes = this.#context.hotBudgetBytes): Promise<string[]> {

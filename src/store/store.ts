@@ -130,7 +130,7 @@ export interface Store {
   draft(request: DraftRequest): Promise<Draft>;
   /** Resolves when the snapshot is `ready`; throws SnapshotNotFound, SnapshotUnusable (failed), or the signal's reason. */
   ready(tag: string, signal?: AbortSignal): Promise<SnapshotView>;
-  /** Resolves when the snapshot would survive power loss; throws as `ready`, or why persisting failed (NoSpace, …). */
+  /** Resolves when the snapshot would survive power loss; throws as `ready`, or NotDurable. */
   durable(tag: string, signal?: AbortSignal): Promise<SnapshotView>;
   /**
    * Waits for a snapshot in `writing`, loads its layers into the hot tier if they are not there, checks what was not checked before.
@@ -153,6 +153,8 @@ export interface Store {
   leftovers(): Promise<Leftover[]>;
   /** Folds `tag` into the new snapshot `plan.to` without ancestors: one memory layer, and one disk file if the chain had more than two. */
   compact(tag: string, plan: CompactPlan): Promise<SnapshotView>;
+  /** Begins again to make durable what could not be made durable before. */
+  persistAgain(): void;
   /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */
   evict(targetBytes?: number): Promise<string[]>;
   /** Memory that the layers of all hot snapshots take, shared ones counted once. */

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { armFailpoint, armFailpoints, disarmFailpoints } from '../../src/base/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { foreignSnapshot } from '../support/foreign-snapshot.js';
 import type { Guest } from '../support/guest.js';
@@ -24,7 +25,10 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     await foreignSnapshot(folders, 'other-layout', { deviceLayout: 99 });
     lab = await Lab.open('refuse', { folders, maxConcurrentBranches: 2 });
   });
-  afterEach(() => lab.clean());
+  afterEach(() => {
+    disarmFailpoints();
+    return lab.clean();
+  });
   after(() => lab.close());
 
   /** After a refusal: the source answers, no tag is listed, no file is left. */
@@ -88,6 +92,36 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
       );
     });
   }
+
+  it('leaves nothing of a branch that is wanted durable when the disk fails, and what others use by then', async () => {
+    const source = await lab.spawn();
+    const durable = { mode: 'live', wait: 'durable' } as const;
+    armFailpoints('persist.synced=errno:EIO');
+    const refused = await refusedWith('not_durable', 500, lab.branch(source, { ...durable, tag: 'wanted' }));
+    assert.match(refused.message, /"wanted".*EIO/);
+    await isUnharmed(source, 'wanted');
+    assert.equal((await lab.host.getSnapshot(await lab.branch(source, durable))).durable, true);
+
+    let child: Guest | undefined;
+    armFailpoint('persist.synced', async () => {
+      child = await lab.spawn('used');
+      throw Object.assign(new Error('EIO: i/o error, fsync'), { code: 'EIO' });
+    });
+    await refusedWith('not_durable', 500, lab.branch(source, { ...durable, tag: 'used' }));
+    assert.equal(await child?.python('6 * 7'), '42');
+    const used = await lab.host.getSnapshot('used');
+    assert.deepEqual([used.status, used.durable], ['ready', false]);
+    assert.match(used.warning ?? '', /would not survive power loss/);
+  });
+
+  it('leaves no child of a spawn whose caller has gone', async () => {
+    const caller = new AbortController();
+    armFailpoint('spawn.running', () => caller.abort(new Error('gone')), 2);
+    await assert.rejects(lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }, caller.signal), /gone/);
+    assert.deepEqual(await lab.host.listSandboxes(), []);
+    assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
+    assert.deepEqual(await lab.leftovers(), []);
+  });
 
   it('gives up on an agent that does not answer; the sandbox can still be branched and removed', async () => {
     const source = await lab.spawn();
