@@ -61,7 +61,7 @@ describe('the collector', () => {
     await add({ tag: 'kept' });
     await add({ tag: 'old', retention: { expiresAtUnix } });
     await add({ tag: 'used', retention: { expiresAtUnix } });
-    const sandbox = { id: 'sb', state: 'running', record: { snapshotTag: 'used' } };
+    const sandbox = { id: 'sb0', state: 'running', record: { snapshotTag: 'used' } };
     sandboxes.add(sandbox as unknown as Sandbox);
     assert.deepEqual((await collector.run({ dryRun: true })).removed, []);
     clock.pass(61);
@@ -75,7 +75,7 @@ describe('the collector', () => {
     assert.ok(real.freed_bytes > 0);
     assert.deepEqual(tags(), ['kept', 'used']);
 
-    sandboxes.delete('sb');
+    sandboxes.delete('sb0');
     await collector.run({ dryRun: false });
     assert.deepEqual(tags(), ['kept'], 'removed once it is free');
     assert.equal(store.get('kept').status, 'ready');
