@@ -68,7 +68,7 @@ export const spawnRequestSchema = z
       .min(32)
       .max(1_048_576)
       .optional()
-      .describe('limit on the memory of each VMM, in MiB'),
+      .describe('noted and shown, in MiB; nothing enforces it'),
     name: plainTextSchema.max(128).optional(),
     metadata: metadataSchema.optional(),
     ...lifetimeFields,

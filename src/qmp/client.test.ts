@@ -82,6 +82,7 @@ describe('QmpClient', () => {
       const id = server.received.find((request) => request.execute === 'silent')?.id ?? 0;
       server.send(`{"return": {}, "id": ${id}}\n`);
       assert.equal((await client.execute('query-status')).status, 'prelaunch');
+      assert.match(client.qemuVersion, /^\d+\.\d+\.\d+$/);
     }));
 
   it('understands messages in pieces and several in one piece, with unsolicited events between', () =>

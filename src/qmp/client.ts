@@ -49,6 +49,7 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   readonly #greeting = new Deferred<undefined>();
   readonly #socketClosed = new Deferred<undefined>();
   #lastId = 0;
+  #qemuVersion = '';
   #state: 'connecting' | 'ready' | 'closed' = 'connecting';
   #closedBy: QmpDisconnected | undefined;
 
@@ -80,6 +81,11 @@ export class QmpClient extends EventEmitter<ClientEvents> {
       await client.close();
       throw error;
     }
+  }
+
+  /** As the greeting tells it, such as `7.2.22`. */
+  get qemuVersion(): string {
+    return this.#qemuVersion;
   }
 
   /** Whether the connection has ended. */
@@ -150,6 +156,7 @@ export class QmpClient extends EventEmitter<ClientEvents> {
     if (message.kind === 'greeting') {
       if (this.#state !== 'connecting') throw new QmpProtocolError('Second greeting');
       this.#state = 'ready';
+      this.#qemuVersion = message.qemuVersion;
       this.#greeting.resolve(undefined);
       return;
     }

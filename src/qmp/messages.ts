@@ -12,7 +12,7 @@ export interface QmpEvent {
 }
 
 export type QmpMessage =
-  | { readonly kind: 'greeting' }
+  | { readonly kind: 'greeting'; readonly qemuVersion: string }
   | { readonly kind: 'event'; readonly event: QmpEvent }
   | { readonly kind: 'return'; readonly id: number; readonly value: unknown }
   | { readonly kind: 'error'; readonly id: number; readonly class: string; readonly desc: string };
@@ -27,7 +27,7 @@ export function parseMessage(line: string): QmpMessage {
     throw new QmpProtocolError(`Not JSON: ${JSON.stringify(found)}`, { cause });
   }
   if (!isRecord(message)) throw new QmpProtocolError(`Not an object: ${JSON.stringify(found)}`);
-  if (isRecord(message['QMP'])) return { kind: 'greeting' };
+  if (isRecord(message['QMP'])) return { kind: 'greeting', qemuVersion: parseVersion(message['QMP']) };
   if (typeof message['event'] === 'string') {
     return { kind: 'event', event: parseEvent(message['event'], message) };
   }
@@ -47,6 +47,13 @@ function parseEvent(event: string, message: Record<string, unknown>): QmpEvent {
     data: isRecord(message['data']) ? message['data'] : {},
     unixMs: Number(stamp['seconds'] ?? 0) * 1000 + Number(stamp['microseconds'] ?? 0) / 1000,
   };
+}
+
+/** As `7.2.22`; parts that are missing are `?`. */
+function parseVersion({ version }: Record<string, unknown>): string {
+  const parts = isRecord(version) && isRecord(version['qemu']) ? version['qemu'] : {};
+  const part = (name: string): string => (typeof parts[name] === 'number' ? String(parts[name]) : '?');
+  return [part('major'), part('minor'), part('micro')].join('.');
 }
 
 function textOf(value: unknown): string {

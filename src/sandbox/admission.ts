@@ -2,7 +2,7 @@
  * Whether this host has memory for one more VM: the policy, all of it.
  *
  *   room     = MemAvailable − reserve − what VMs that are just starting were promised
- *   a child  = VMM + a share of its guest's RAM, at most its memory limit: it shares its layers and owns what it writes
+ *   a child  = VMM + a share of its guest's RAM: it shares its layers and owns what it writes
  *   a boot   = VMM + all of its guest's RAM
  *
  * Memory in use by VMs that have started is gone from MemAvailable, so nothing is added up over them: a guest that goes on to write
@@ -23,11 +23,8 @@ const CHILD_SHARE = 1 / 32;
 export const DEFAULT_MEMORY_RESERVE_BYTES = 512 * BYTES_PER_MIB;
 
 /** What a child of a snapshot is taken to need, in bytes. */
-export function childBytes(memoryMiB: number, memoryLimitMiB = Infinity): number {
-  return Math.min(
-    VMM_BYTES + Math.ceil(memoryMiB * CHILD_SHARE) * BYTES_PER_MIB,
-    memoryLimitMiB * BYTES_PER_MIB,
-  );
+export function childBytes(memoryMiB: number): number {
+  return VMM_BYTES + Math.ceil(memoryMiB * CHILD_SHARE) * BYTES_PER_MIB;
 }
 
 /** What a guest that boots is taken to need, in bytes. */

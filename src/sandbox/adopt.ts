@@ -2,10 +2,10 @@
  * Taking over what an earlier daemon left: sandboxes whose VMM still runs, and VMMs nobody can use any more.
  *
  *   folder and record that names a process ─ it runs, answers ─▶ adopted, the record brought in line with the VM's disk
- *                                          ├ runs, is silent  ─▶ unresponsive: asked again every few seconds, never killed for it
+ *                                          ├ runs, cannot be  ─▶ unresponsive: tried again every few seconds, never killed for it
  *                                          └ it is gone       ─▶ dead: listed as failed with the reason, until it is removed
  *   record without a process, or none                         ─▶ removed: nobody was ever told of that sandbox
- *   record that cannot be read                                ─▶ its folder goes into quarantine
+ *   record that is damaged                                    ─▶ its folder goes into quarantine
  *   VMM with its sockets in our hot directory, not adopted    ─▶ killed
  *
  * Invariant: a process is killed only if it is QEMU with one of our sockets in its arguments, and the very one that was found.
@@ -13,15 +13,16 @@
 import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
-import { DeadlineExceeded, errorCode, failpoint, namesIn } from '../base/index.js';
-import { QmpTimeout } from '../qmp/index.js';
-import { findRunningVmms, Vmm, VmmGone, type RunningVmm } from '../vmm/index.js';
+import { z } from 'zod';
+import { errorCode, failpoint, namesIn } from '../base/index.js';
+import { Vmm, VmmGone, VmmStartFailed, type RunningVmm } from '../vmm/index.js';
 import type { HostContext } from './context.js';
 import { foldIfLong } from './fold-disk.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } from './paths.js';
-import { readRecord, RecordTooNew, writeRecord, type SandboxRecord } from './record.js';
+import { readRecord, writeRecord, type SandboxRecord } from './record.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
 import { Sandbox } from './sandbox.js';
+import { findVmms } from './state-folder.js';
 import { removeUnfinishedFiles } from './unfinished.js';
 import { connectPager, type Vm } from './vm.js';
 
@@ -43,7 +44,10 @@ interface Patience {
 /** A record and what it was found with. */
 type Found = SandboxRecord & { readonly process: NonNullable<SandboxRecord['process']> };
 
-/** Fills the registry. Throws RecordTooNew, with nothing changed, for a record of a later version. */
+/**
+ * Fills the registry. Throws RecordTooNew for a record of a later version, or why a record cannot be read at the moment; then no
+ * sandbox was touched.
+ */
 export async function adoptSandboxes(context: HostContext): Promise<void> {
   const ids = await sandboxIds(context);
   const records = new Map<string, SandboxRecord | undefined>();
@@ -52,21 +56,22 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     try {
       records.set(id, await readRecord(sandboxPaths(context.tiers, id).record));
     } catch (error) {
-      if (error instanceof RecordTooNew) throw error;
-      if (errorCode(error) !== 'ENOENT') unreadable.set(id, error);
+      if (errorCode(error) === 'ENOENT') continue;
+      if (!(error instanceof SyntaxError || error instanceof z.ZodError)) throw error;
+      unreadable.set(id, error);
     }
   }
   for (const [id, error] of unreadable) await quarantine(context, id, error);
   await removeUnfinishedFiles(context);
   await failpoint('adopt.read');
-  const running = await findRunningVmms((name) => sandboxPaths(context.tiers, name).qmpSocket);
+  const running = await findVmms(context.tiers);
   const isNoted = ({ name, pid, startTimeTicks }: RunningVmm): boolean => {
     const noted = records.get(name)?.process;
     return noted?.pid === pid && noted.startTimeTicks === startTimeTicks;
   };
   for (const vmm of running.filter((each) => !isNoted(each))) {
     context.log('warn', 'vmm.orphan-killed', { ...vmm });
-    await Vmm.reap(vmm);
+    await Vmm.reap(vmm).catch((err: unknown) => context.log('warn', 'vmm.orphan-left', { ...vmm, err }));
   }
   await failpoint('adopt.orphans-killed');
   const limit = pLimit(CONCURRENT_ADOPTIONS);
@@ -78,7 +83,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
   }
 }
 
-/** Asks those again that did not answer; each becomes what it turns out to be, in the registry. */
+/** Tries again to adopt those that could not be; each becomes what it turns out to be, in the registry. */
 export async function adoptUnresponsive(context: HostContext): Promise<void> {
   for (const silent of context.sandboxes.list()) {
     const { id, record, paths } = silent;
@@ -141,23 +146,16 @@ async function adoptOrBury(
     context.log('info', 'sandbox.adopted', { id: record.id, pid });
     return sandbox;
   } catch (error) {
-    if (isSilence(error)) {
-      if (patience === AT_START)
-        context.log('warn', 'sandbox.unresponsive', { id: record.id, pid, err: error });
-      return Sandbox.unresponsive(paths, record, context.vmHost.qemu.seccomp);
-    }
-    const reason =
-      error instanceof VmmGone
-        ? 'its VMM ended while no daemon ran'
-        : `it could not be adopted: ${error instanceof Error ? error.message : String(error)}`;
-    return dead(context, paths, record, reason);
+    if (error instanceof VmmGone || error instanceof VmmStartFailed)
+      return dead(context, paths, record, 'its VMM ended while no daemon ran');
+    // It may be stopped or busy, the disk may be full, it may have been started by another version: no reason to end it.
+    if (patience === AT_START)
+      context.log('warn', 'sandbox.unresponsive', { id: record.id, pid, err: error });
+    return Sandbox.unresponsive(paths, record, {
+      why: error instanceof Error ? error.message : String(error),
+      seccomp: context.vmHost.qemu.seccomp,
+    });
   }
-}
-
-/** Whether a VMM that lives has just said nothing: it is stopped, or busy, or more wait for it than its sockets let. */
-function isSilence(error: unknown): boolean {
-  if (error instanceof QmpTimeout || error instanceof DeadlineExceeded) return true;
-  return error instanceof Error && errorCode(error.cause) === 'EAGAIN';
 }
 
 const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
@@ -176,7 +174,10 @@ async function adopt(
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
     await failpoint('adopt.noted');
-    return Sandbox.own(paths, current, vm, vmHost.qemu.seccomp);
+    const sandbox = Sandbox.own(paths, current, vm, vmHost.qemu.seccomp);
+    const { status } = await vm.vmm.qmp.execute('query-status');
+    if (status === 'io-error') sandbox.noteStall();
+    return sandbox;
   } catch (error) {
     await vm.pager.close();
     await vm.vmm.release();
@@ -202,20 +203,21 @@ async function connect(paths: SandboxPaths, { id, process }: Found, patience: Pa
   }
 }
 
-/** Ends what may be left of the VM and frees its memory; the record stays, with the reason. */
+/** Frees the memory of a VM that is gone; the record stays, with the reason. */
 async function dead(
   context: HostContext,
   paths: SandboxPaths,
   record: Found,
   failure: string,
 ): Promise<Sandbox> {
-  const { pid, startTimeTicks } = record.process;
-  await Vmm.reap({ name: record.id, pid, startTimeTicks });
-  await failpoint('adopt.reaped');
+  const { pid } = record.process;
   await rm(paths.hotDir, { recursive: true, force: true });
   await failpoint('adopt.freed');
   const failed = { ...record, failure };
-  await writeRecord(paths.record, failed);
+  // Known again at the next start, should the disk be full.
+  await writeRecord(paths.record, failed).catch((err: unknown) =>
+    context.log('warn', 'sandbox.not-noted', { id: record.id, err }),
+  );
   context.log('warn', 'sandbox.dead', { id: record.id, pid, reason: failure });
   return Sandbox.dead(paths, failed);
 }

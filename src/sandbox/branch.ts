@@ -19,6 +19,7 @@ import {
   type PagerCapture,
   type PagerPause,
 } from '../pager/index.js';
+import { QmpDisconnected, QmpTimeout } from '../qmp/index.js';
 import type { DiskRef, Draft, RequestKey, Retention, SnapshotView } from '../store/index.js';
 import type { HostContext } from './context.js';
 import { foldIfLong, makeRoomInChain } from './fold-disk.js';
@@ -26,6 +27,7 @@ import { layersBelow, type LayersBelow } from './fold-memory.js';
 import { newId } from './paths.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
 import type { Sandbox } from './sandbox.js';
+import { VmmSilent } from '../vmm/index.js';
 
 const BYTES_PER_MIB = 1024 * 1024;
 /** An overlay up to this size is copied inside the pause (0.3 ms per MiB); a larger one is frozen by a switch. */
@@ -34,6 +36,8 @@ const TAIL_LIMIT_BYTES = BYTES_PER_MIB;
 const RESERVE_SLACK_BYTES = 64 * BYTES_PER_MIB;
 const LIVE_DEADLINE_MS = 5_000;
 const STOPPED_DEADLINE_MS = 300_000;
+/** The pager keeps its own deadlines; this is for one that never will. */
+const LONGEST_BRANCH_MS = 3 * STOPPED_DEADLINE_MS;
 
 /** A branch under way. */
 export interface BranchUnderWay {
@@ -88,9 +92,18 @@ export async function startBranch(
     ready.catch(() => undefined);
     return { tag, running: branch.running, ready };
   } catch (error) {
+    await noteVmm(sandbox, error);
     release();
     throw error;
   }
+}
+
+/** What a failure tells of the VMM: it has ended, or it has stopped to answer. */
+async function noteVmm(sandbox: Sandbox, error: unknown): Promise<void> {
+  const isLost = error instanceof PagerDisconnected || error instanceof QmpDisconnected;
+  if (isLost) await sandbox.endNoted();
+  if (isLost || error instanceof VmmSilent || error instanceof QmpTimeout)
+    await sandbox.fallSilent(error.message);
 }
 
 function capture(
@@ -103,9 +116,11 @@ function capture(
 ): { running: Promise<PagerPause>; ready: Promise<SnapshotView> } {
   const prepared = prepare(sandbox, draft, mode, memory, context);
   const started = prepared.then(({ request }) => sandbox.vm.pager.branch(request));
+  const done = started.then((branch) => sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS));
+  done.catch(() => undefined);
   const running = started.then(async (branch) => {
     await failpoint('branch.requested');
-    const pause = await branch.running;
+    const pause = await Promise.race([branch.running, done.then(() => branch.running)]);
     await failpoint('branch.running');
     draft.note({ pauseMs: pause.pauseUs / 1000 });
     context.log('info', 'sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
@@ -116,14 +131,14 @@ function capture(
   const ready = (async () => {
     try {
       const { next } = await prepared;
-      const captured = await started.then((branch) => branch.done);
+      const captured = await done;
       await failpoint('branch.captured');
       if (next !== undefined) await noteSwitch(sandbox, next);
       await failpoint('branch.switch-noted');
-      return await publish(sandbox, draft, mode, await running, captured, release);
+      return await publish(sandbox, draft, mode, await running, captured, release, context);
     } catch (error) {
       await failpoint('branch.failed');
-      if (error instanceof PagerDisconnected) await sandbox.endNoted();
+      await noteVmm(sandbox, error);
       await correctDisk(sandbox, context);
       await failpoint('branch.disk-corrected');
       await draft.abandon(error instanceof Error ? error.message : String(error));
@@ -212,9 +227,10 @@ async function noteSwitch(sandbox: Sandbox, next: NextOverlay): Promise<void> {
 
 /** After a failure: the switch may have happened or not, QEMU knows; a next overlay that was not used goes. */
 async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void> {
+  // One that ended needs none, and one that does not answer is corrected when it is adopted.
+  if (sandbox.state !== 'running' || sandbox.isBeingRemoved) return;
   const { record, paths, vm } = sandbox;
   try {
-    sandbox.requireRunning();
     await sandbox.update(await reconcileDisk(paths, record, vm.vmm.qmp));
     await removeOtherDisks(paths, sandbox.record);
   } catch (error) {
@@ -229,6 +245,7 @@ async function publish(
   pause: PagerPause,
   captured: PagerCapture,
   release: () => void,
+  context: HostContext,
 ): Promise<SnapshotView> {
   const { record } = sandbox;
   const snapshot = await draft.publish({
@@ -246,10 +263,15 @@ async function publish(
   });
   // Whoever sees that it is ready may branch again at once.
   release();
-  await failpoint('branch.published');
-  await sandbox.update({
-    branchCount: sandbox.record.branchCount + 1,
-    lastBranchMemoryPath: join(snapshot.dir, 'memory.bin'),
-  });
+  try {
+    await failpoint('branch.published');
+    await sandbox.update({
+      branchCount: sandbox.record.branchCount + 1,
+      lastBranchMemoryPath: join(snapshot.dir, 'memory.bin'),
+    });
+  } catch (err) {
+    // The snapshot is there; the next note has what this one was to say.
+    context.log('warn', 'sandbox.not-noted', { id: sandbox.id, err });
+  }
   return snapshot;
 }

@@ -19,7 +19,7 @@ import {
   SnapshotUnusable,
   TagExists,
 } from '../store/index.js';
-import { DeviceStateRejected, VmmGone, VmmStartFailed } from '../vmm/index.js';
+import { DeviceStateRejected, VmmGone, VmmSilent, VmmStartFailed } from '../vmm/index.js';
 
 /** What was attempted, for messages: `operation` completes "QEMU failed to ...". */
 export interface Attempt {
@@ -85,6 +85,7 @@ function fromStore(cause: unknown): BoughError | undefined {
 const QEMU_ERRORS = [
   VmmStartFailed,
   VmmGone,
+  VmmSilent,
   DeviceStateRejected,
   QmpCommandError,
   QmpTimeout,

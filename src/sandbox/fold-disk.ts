@@ -14,7 +14,7 @@
  * each would copy what they share.
  */
 import { stat } from 'node:fs/promises';
-import { failpoint } from '../base/index.js';
+import { failpoint, withDeadline } from '../base/index.js';
 import type { HostContext } from './context.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile-disk.js';
 import type { Sandbox } from './sandbox.js';
@@ -34,7 +34,7 @@ const FOREGROUND_DEADLINE_MS = 60_000;
 export interface DiskFold {
   /** Resolves when the record says what became of it; never rejects. */
   readonly over: Promise<void>;
-  /** Ends it early and resolves as `over` does. */
+  /** Ends it early and resolves as `over` does; rejects if QEMU cannot be told, or does not end it in time. */
   cancel(): Promise<void>;
 }
 
@@ -48,8 +48,10 @@ export function foldIfLong(context: HostContext, sandbox: Sandbox): void {
 /** Before a branch: ends the fold under way, and folds the chain of a sandbox that was never left alone long enough. */
 export async function makeRoomInChain(context: HostContext, sandbox: Sandbox): Promise<void> {
   const isTooLong = (): boolean => sandbox.record.disks.length >= CHAIN_HARD_LIMIT;
-  if (!isTooLong()) await sandbox.fold?.cancel();
-  await sandbox.fold?.over;
+  const { fold } = sandbox;
+  if (fold !== undefined && isTooLong())
+    await withDeadline(fold.over, FOREGROUND_DEADLINE_MS, 'Folding the disk').catch(() => undefined);
+  await sandbox.fold?.cancel();
   if (isTooLong()) await startFold(context, sandbox, FOREGROUND_DEADLINE_MS).over;
 }
 
@@ -62,7 +64,7 @@ function startFold(context: HostContext, sandbox: Sandbox, timeoutMs: number): D
   return {
     over,
     cancel: async () => {
-      await cancelJobs(qmp).catch(() => undefined);
+      await cancelJobs(qmp);
       await over;
     },
   };

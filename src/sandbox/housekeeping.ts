@@ -14,7 +14,7 @@ import type { Sandbox } from './sandbox.js';
 
 const EXPIRY_ROUND_MS = 1_000;
 const COLLECTION_ROUND_MS = 60_000;
-const UNRESPONSIVE_ROUND_MS = 3_000;
+const ASK_AGAIN_ROUND_MS = 3_000;
 
 export class Housekeeping {
   readonly #context: HostContext;
@@ -52,7 +52,7 @@ export class Housekeeping {
         return Promise.resolve();
       }),
       startRounds(COLLECTION_ROUND_MS, () => this.#look()),
-      startRounds(UNRESPONSIVE_ROUND_MS, () => this.#askAgain()),
+      startRounds(ASK_AGAIN_ROUND_MS, () => this.#askAgain()),
     ];
   }
 
@@ -93,10 +93,12 @@ export class Housekeeping {
   }
 
   async #askAgain(): Promise<void> {
+    const { sandboxes, log } = this.#context;
     try {
       await adoptUnresponsive(this.#context);
+      for (const sandbox of sandboxes.list()) await sandbox.endStall();
     } catch (err) {
-      this.#context.log('warn', 'sandbox.not-asked-again', { err });
+      log('warn', 'sandbox.not-asked-again', { err });
     }
   }
 

@@ -13,6 +13,7 @@ import { LocalHost } from './local-host.js';
 import { OverlayTemplates } from './overlays.js';
 import { overlaysDir } from './paths.js';
 import { SandboxRegistry } from './registry.js';
+import { checkStateFolder } from './state-folder.js';
 
 export interface HostOptions {
   readonly stateDir: string;
@@ -29,12 +30,13 @@ export interface HostOptions {
 }
 
 /** Built beside the TypeScript: native/pager/build of the package this file is part of. */
-const PAGER_LIBRARY = fileURLToPath(new URL('../../../native/pager/build/libpager.so', import.meta.url));
+export const PAGER_LIBRARY = fileURLToPath(new URL('../../../native/pager/build/libpager.so', import.meta.url));
 
-/** Throws QemuUnusable, or what the store says of its folders. */
+/** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
 export async function openHost(options: HostOptions): Promise<Host> {
   const { stateDir, hotDir, cacheDir, log, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
   await using undo = new ResourceStack();
+  await checkStateFolder({ stateDir, hotDir });
   const qemu = await probeQemu();
   let makeDurableRoom = (): Promise<unknown> => Promise.resolve();
   const store = undo.use(

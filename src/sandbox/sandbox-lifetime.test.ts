@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { EventEmitter } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,7 +38,11 @@ async function recorded(t: TestContext, more: Partial<SandboxFields> = {}): Prom
 /** What the daemon has after it (re)started, of a VM that is none. */
 async function owned(paths: SandboxPaths): Promise<Sandbox> {
   const idle = { close: () => Promise.resolve() };
-  const vmm = { exited: new Promise(() => undefined), release: idle.close, kill: idle.close, pid: 1 };
+  const vmm = {
+    exited: new Promise(() => undefined),
+    qmp: new EventEmitter(),
+    ...{ release: idle.close, kill: idle.close, pid: 1 },
+  };
   const vm = { vmm, pager: idle, agentHostPort: 4000 } as unknown as Vm;
   return Sandbox.own(paths, await readRecord(paths.record), vm, true);
 }

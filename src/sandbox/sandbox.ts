@@ -2,7 +2,7 @@
  * A sandbox: an identity, its record on disk, and the VM behind it, while there is one.
  *
  *   own() ──▶ running ──its VMM ends──▶ failed ◀── dead(): it ended while no daemon ran
- *                │   unresponsive(): its VMM does not answer this daemon; one of the others takes its place
+ *                ├──fallSilent()──▶ unresponsive ◀── unresponsive(): its VMM lives and cannot be used; one that can takes its place
  *                └─────── remove() ──────┴─▶ (gone)
  *
  * One piece of work at a time may rearrange what the sandbox consists of (a branch, a fold of its disk); whoever wants to
@@ -26,13 +26,18 @@ import type { Vm } from './vm.js';
 export const BEING_REMOVED = 'being removed';
 /** What a sandbox is called while its last snapshot is being taken. */
 const BEING_ENDED = 'at its end';
+const STALLED =
+  'It stands still: the disk it writes to has no room on the host. It goes on when there is some';
 const END_NOTED_DEADLINE_MS = 1_000;
 
 export class Sandbox {
   readonly paths: SandboxPaths;
   readonly lifetime: Lifetime;
-  readonly #vm: Vm | undefined;
-  readonly #agent: AgentClient | undefined;
+  #vm: Vm | undefined;
+  #agent: AgentClient | undefined;
+  #isStalled = false;
+  /** Why it is unresponsive. */
+  #silence: string | undefined;
   readonly #seccomp: boolean;
   #record: SandboxRecord;
   #branch: Promise<undefined> | undefined;
@@ -59,6 +64,9 @@ export class Sandbox {
   /** Takes over a VM whose record is on disk, and watches it from now on. */
   static own(paths: SandboxPaths, record: SandboxRecord, vm: Vm, seccomp: boolean): Sandbox {
     const sandbox = new Sandbox(paths, record, vm, seccomp);
+    vm.vmm.qmp.on('event', ({ event, data }) => {
+      if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') sandbox.noteStall();
+    });
     sandbox.#ending = vm.vmm.exited.then((exit) =>
       sandbox.#ended(exit === 'gone' ? 'its process is gone' : describe(exit)),
     );
@@ -70,9 +78,15 @@ export class Sandbox {
     return new Sandbox(paths, record, undefined, false);
   }
 
-  /** A sandbox whose VMM lives and does not answer: nothing can be done with it but wait, or remove it. */
-  static unresponsive(paths: SandboxPaths, record: SandboxRecord, seccomp: boolean): Sandbox {
-    return new Sandbox(paths, record, undefined, seccomp);
+  /** A sandbox whose VMM lives and cannot be used: nothing can be done with it but wait, or remove it. */
+  static unresponsive(
+    paths: SandboxPaths,
+    record: SandboxRecord,
+    { why, seccomp }: { readonly why: string; readonly seccomp: boolean },
+  ): Sandbox {
+    const sandbox = new Sandbox(paths, record, undefined, seccomp);
+    sandbox.#silence = why;
+    return sandbox;
   }
 
   get id(): string {
@@ -221,6 +235,29 @@ export class Sandbox {
     await this.#fold?.over;
   }
 
+  /** QEMU has stopped the guest, because its disk could not be written for want of room. */
+  noteStall(): void {
+    this.#isStalled = true;
+  }
+
+  /** Lets a guest that was stopped for its disk go on; QEMU stops it again if nothing has changed. */
+  async endStall(): Promise<void> {
+    if (!this.#isStalled || this.state !== 'running' || this.#branch !== undefined) return;
+    this.#isStalled = false;
+    await this.vm.vmm.qmp.execute('cont');
+  }
+
+  /** Lets go of a VMM that has stopped to answer; it is tried again as one of an earlier daemon. */
+  async fallSilent(why: string): Promise<void> {
+    const vm = this.#vm;
+    if (vm === undefined || this.state !== 'running' || this.#isBeingRemoved || this.#isReleased) return;
+    this.#silence = why;
+    this.#vm = undefined;
+    this.#agent = undefined;
+    await vm.pager.close();
+    await vm.vmm.release();
+  }
+
   /** Bytes of anonymous memory of the VMM: an upper bound of its guest's private pages. */
   async privateBytes(): Promise<number> {
     const status = await readFile(`/proc/${this.vm.vmm.pid}/status`, 'utf8');
@@ -232,6 +269,7 @@ export class Sandbox {
   /** As the API shows it. */
   view(): WireSandbox {
     const record = this.#record;
+    const reason = record.failure ?? this.#silence;
     return {
       id: record.id,
       snapshot_tag: record.snapshotTag,
@@ -253,7 +291,8 @@ export class Sandbox {
         cgroup: false,
       },
       ...this.lifetime.view(),
-      ...(record.failure === undefined ? {} : { state_reason: record.failure }),
+      ...(this.#isStalled ? { warning: STALLED } : {}),
+      ...(reason === undefined ? {} : { state_reason: reason }),
       ...(record.name === undefined ? {} : { name: record.name }),
       ...(record.metadata === undefined ? {} : { metadata: record.metadata }),
       ...(record.parent === undefined ? {} : { parent: record.parent }),
@@ -261,8 +300,8 @@ export class Sandbox {
   }
 
   async #ended(reason: string): Promise<void> {
-    if (this.#isBeingRemoved || this.#isReleased) return;
-    const lastLine = (await this.vm.vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
+    if (this.#isBeingRemoved || this.#isReleased || this.#vm === undefined) return;
+    const lastLine = (await this.#vm.vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
     await this.update({ failure: lastLine === '' ? reason : `${reason}: ${lastLine}` }).catch(
       () => undefined,
     );

@@ -55,7 +55,10 @@ export class Starts {
     return this.run((closing) => {
       const signal = anyOf(closing, caller);
       return this.#leased(tag, signal, async (lease) => {
-        const tickets = await this.#context.admission.admit(this.#bytesEach(lease, options), count);
+        const tickets = await this.#context.admission.admit(
+          childBytes(lease.manifest.machine.memoryMiB),
+          count,
+        );
         const failure = new AbortController();
         const stop = AbortSignal.any([signal, failure.signal]);
         const outcomes = await Promise.all(
@@ -81,7 +84,7 @@ export class Starts {
     return this.run((signal) =>
       this.#leased(tag, signal, async (lease) => {
         const { admission, sandboxes } = this.#context;
-        const bytesEach = this.#bytesEach(lease, options);
+        const bytesEach = childBytes(lease.manifest.machine.memoryMiB);
         const { tickets, refusal } = await admission.admitSome(bytesEach, count);
         const started = await Promise.all(
           tickets.map(async (ticket) => {
@@ -100,10 +103,6 @@ export class Starts {
   async stop(): Promise<void> {
     this.#stopping.abort(new BoughError('shutting_down'));
     await Promise.all(this.#underWay);
-  }
-
-  #bytesEach({ manifest }: Lease, { memoryLimitMiB }: ChildOptions): number {
-    return childBytes(manifest.machine.memoryMiB, memoryLimitMiB);
   }
 
   async #leased<T>(tag: string, signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {

@@ -7,6 +7,7 @@
  */
 import { open } from 'node:fs/promises';
 import { abortReason, failpoint, ResourceStack, withDeadline } from '../base/index.js';
+import { BoughError } from '../contract/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../pager/index.js';
 import type { DiskRef, LayerRef, MachineIdentity } from '../store/index.js';
 import { hostForwardPort, loadDeviceState, Vmm, type MachineSpec, type QemuFacts } from '../vmm/index.js';
@@ -55,12 +56,11 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     ...(signal === undefined ? {} : { signal }),
   });
   undo.defer(() => vmm.kill());
+  requireVersion(vmm.qmp.qemuVersion, request.machine.qemuVersion);
   await failpoint('spawn.started');
   const pager = undo.use(await connectPager(paths));
-  await pager.map(
-    paths.ramMarker,
-    request.layers.map((layer) => layer.path),
-  );
+  const layerPaths = request.layers.map((layer) => layer.path);
+  await vmm.whileAnswering(pager.map(paths.ramMarker, layerPaths), MAP_DEADLINE_MS);
   await failpoint('spawn.mapped');
   if ('deviceState' in request.from) {
     await loadDeviceState(vmm.qmp, paths.incomingSocket, request.from.deviceState, signal && { signal });
@@ -72,7 +72,16 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
   return { vmm, pager, agentHostPort };
 }
 
+/** The binary may have been replaced since the daemon looked at it. */
+function requireVersion(found: string, wanted: string): void {
+  if (found === wanted) return;
+  const problem = `it is version ${found} now, not ${wanted}: start the daemon again`;
+  throw new BoughError('vmm_failed', { operation: 'start a virtual machine', problem });
+}
+
 const PAGER_DEADLINE_MS = 10_000;
+/** Mapping takes milliseconds. */
+const MAP_DEADLINE_MS = 60_000;
 
 /**
  * Connects to a VM's pager and checks that it speaks this daemon's protocol. A pager that is busy with the branch of an earlier

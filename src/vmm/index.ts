@@ -19,6 +19,6 @@ export type { RunningVmm } from './running-vmms.js';
 export { cancelJobs, runJob } from './block-jobs.js';
 export { deleteNodes, readDiskState } from './disk-state.js';
 export type { DiskState } from './disk-state.js';
-export { DEFAULT_QEMU_PATH, Vmm, VmmGone, VmmStartFailed } from './vmm.js';
+export { DEFAULT_QEMU_PATH, Vmm, VmmGone, VmmSilent, VmmStartFailed } from './vmm.js';
 export type { VmmAdoptOptions, VmmStartOptions } from './vmm.js';
 export type { VmmExit } from './vmm-process.js';

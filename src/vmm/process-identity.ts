@@ -12,8 +12,7 @@ import { errorCode } from '../base/index.js';
 export async function processStartTicks(pid: number): Promise<number | undefined> {
   const stat = await readProc(pid, 'stat');
   if (stat === undefined) return undefined;
-  // The second field is the program's name in parentheses and may hold spaces and parentheses itself.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  const fields = fieldsAfterName(stat);
   const state = fields[0];
   const startTicks = Number(fields[19]);
   if (state === 'Z' || state === 'X' || !Number.isInteger(startTicks)) return undefined;
@@ -23,6 +22,17 @@ export async function processStartTicks(pid: number): Promise<number | undefined
 /** Whether `pid` still is the process that started at `startTimeTicks`. */
 export async function isSameProcess(pid: number, startTimeTicks: number): Promise<boolean> {
   return (await processStartTicks(pid)) === startTimeTicks;
+}
+
+/** Whether the process was stopped, by a signal or a debugger. */
+export async function isStopped(pid: number): Promise<boolean> {
+  const stat = await readProc(pid, 'stat');
+  return stat !== undefined && ['T', 't'].includes(fieldsAfterName(stat)[0] ?? '');
+}
+
+/** What follows the program's name, which is in parentheses and may hold spaces and parentheses itself. */
+function fieldsAfterName(stat: string): string[] {
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** Whether one of the process's arguments begins a VM of that name, as `qemuArgv` writes it. */

@@ -73,9 +73,13 @@ export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess
     await once(child, 'spawn');
     child.unref();
     const pid = child.pid ?? 0;
+    const startTimeTicks = await processStartTicks(pid).catch((error: unknown) => {
+      child.kill('SIGKILL');
+      throw error;
+    });
     return {
       pid,
-      startTimeTicks: (await processStartTicks(pid)) ?? 0,
+      startTimeTicks: startTimeTicks ?? 0,
       exited,
       signal: (name) => Promise.resolve(void child.kill(name)),
       expectExit: () => undefined,
@@ -94,7 +98,8 @@ const CLOSE_WATCH_ROUNDS = 200;
 export function watchVmmProcess(pid: number, startTimeTicks: number): VmmProcess {
   const gone = new Deferred<VmmExit>();
   const look = async (): Promise<boolean> => {
-    if (await isSameProcess(pid, startTimeTicks)) return false;
+    // What cannot be seen now, for want of descriptors, is looked at again.
+    if (await isSameProcess(pid, startTimeTicks).catch(() => true)) return false;
     clearInterval(timer);
     gone.resolve('gone');
     return true;
@@ -109,7 +114,10 @@ export function watchVmmProcess(pid: number, startTimeTicks: number): VmmProcess
     startTimeTicks,
     exited: gone.promise,
     signal: async (name) => {
-      if (await look()) return;
+      if (!(await isSameProcess(pid, startTimeTicks))) {
+        await look();
+        return;
+      }
       try {
         process.kill(pid, name);
       } catch {

@@ -14,7 +14,7 @@ import { open } from 'node:fs/promises';
 import { abortReason, monotonicMs, ResourceStack, sleep, withDeadline } from '../base/index.js';
 import { QmpClient, QmpDisconnected } from '../qmp/index.js';
 import { qemuArgv, type MachineSpec } from './machine.js';
-import { isSameProcess, runsVmNamed } from './process-identity.js';
+import { isSameProcess, isStopped, runsVmNamed } from './process-identity.js';
 import { spawnVmmProcess, watchVmmProcess, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export const DEFAULT_QEMU_PATH = '/usr/bin/qemu-system-x86_64';
@@ -23,6 +23,8 @@ const CONNECT_RETRY_MS = 2;
 const QUIT_GRACE_MS = 1_000;
 const TERM_GRACE_MS = 1_000;
 const KILL_GRACE_MS = 10_000;
+const STOPPED_POLL_MS = 250;
+const STOPPED_GRACE_MS = 2_000;
 const LOG_TAIL_BYTES = 4096;
 
 /** `deadlineMs` (default 10,000) bounds the time until QMP answers; the signal cancels the start, not a started VMM. */
@@ -69,6 +71,11 @@ export class VmmStartFailed extends Error {
 /** The process of a sandbox is not there any more, or its pid now means another process; nothing was signalled. */
 export class VmmGone extends Error {
   override readonly name = 'VmmGone';
+}
+
+/** The process is there and does not do what it was asked to. */
+export class VmmSilent extends Error {
+  override readonly name = 'VmmSilent';
 }
 
 export class Vmm {
@@ -145,6 +152,29 @@ export class Vmm {
     } catch (error) {
       if (!(error instanceof VmmGone)) throw error;
     }
+  }
+
+  /**
+   * Settles as `work`, which this VMM does; rejects with VmmSilent once the process has been stopped for 2 s, or after `deadlineMs`.
+   * The work is not cancelled: it may still be done when the process goes on.
+   */
+  async whileAnswering<T>(work: Promise<T>, deadlineMs: number): Promise<T> {
+    const over = new AbortController();
+    try {
+      return await Promise.race([work, this.#fallsSilent(deadlineMs, over.signal)]);
+    } finally {
+      over.abort();
+    }
+  }
+
+  async #fallsSilent(deadlineMs: number, signal: AbortSignal): Promise<never> {
+    let stoppedMs = 0;
+    for (let waitedMs = 0; waitedMs < deadlineMs; waitedMs += STOPPED_POLL_MS) {
+      await sleep(STOPPED_POLL_MS, signal);
+      stoppedMs = (await isStopped(this.pid).catch(() => false)) ? stoppedMs + STOPPED_POLL_MS : 0;
+      if (stoppedMs > STOPPED_GRACE_MS) throw new VmmSilent(`Process ${this.pid} has been stopped`);
+    }
+    throw new VmmSilent(`Process ${this.pid} did not answer within ${deadlineMs} ms`);
   }
 
   /** The end of QEMU's output, at most 4 KiB. */

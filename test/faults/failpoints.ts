@@ -105,7 +105,6 @@ const host: Readonly<Record<string, string>> = {
   'adopt.connected': 'adopt',
   'adopt.reconciled': 'adopt',
   'adopt.noted': 'adopt',
-  'adopt.reaped': 'adopt-dead',
   'adopt.freed': 'adopt-dead',
 };
 

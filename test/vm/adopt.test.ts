@@ -2,15 +2,16 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
-import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { sleep } from '../../src/base/index.js';
+import { armFailpoints, disarmFailpoints, sleep } from '../../src/base/index.js';
 import { QmpClient } from '../../src/qmp/index.js';
 import { CHAIN_LIMIT } from '../../src/sandbox/fold-disk.js';
 import type { Host } from '../../src/sandbox/host.js';
 import { openHost } from '../../src/sandbox/open-host.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/record.js';
+import { captureBegins } from '../support/capture-begins.js';
 import { Guest } from '../support/guest.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
@@ -234,6 +235,65 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     await again.shell('echo here > /root/note; sync');
     const child = await spawnGuest(await branch(again));
     assert.equal(await child.shell('cat /root/note'), 'here');
+  });
+
+  it('gives up on a branch whose VMM is stopped in it; the sandbox is back once the VMM goes on', async () => {
+    const source = await spawnGuest();
+    await source.shell('head -c 3000000 /dev/urandom > /root/big; sha256sum /root/big > /root/sum; sync');
+    await source.python('memory = bytearray(b"x") * (150 << 20)');
+    const { pid } = await lab.host.getSandbox(source.id);
+    const branching = lab.host.branch(source.id, { mode: 'live', wait: true, tag: 'stopped' });
+    const refused = assert.rejects(branching, { code: 'vmm_failed', message: /has been stopped/ });
+    await captureBegins(folders.hotDir);
+    process.kill(pid ?? 0, 'SIGSTOP');
+    await refused;
+    const silent = await lab.host.getSandbox(source.id);
+    assert.deepEqual([silent.state, silent.pid], ['unresponsive', pid]);
+    assert.match(silent.state_reason ?? '', /has been stopped/);
+    await assert.rejects(lab.host.getSnapshot('stopped'), { code: 'snapshot_not_found' });
+
+    process.kill(pid ?? 0, 'SIGCONT');
+    while ((await lab.host.getSandbox(source.id)).state !== 'running') await sleep(50);
+    await source.shell('sha256sum -c /root/sum');
+    const child = await spawnGuest(await branch(source));
+    await child.shell('sha256sum -c /root/sum');
+    assert.equal(await child.python('len(memory)'), String(150 << 20));
+  });
+
+  it('leaves a VMM alone that it cannot adopt, and says why, until it can', async () => {
+    const source = await spawnGuest();
+    const { pid } = await lab.host.getSandbox(source.id);
+    await whileNoDaemonRuns(() => {
+      armFailpoints('adopt.reconciled=errno:ENOSPC');
+      return Promise.resolve();
+    });
+    disarmFailpoints();
+    const { state, state_reason: reason } = await lab.host.getSandbox(source.id);
+    assert.equal(state, 'unresponsive');
+    assert.match(reason ?? '', /ENOSPC/);
+    while ((await lab.host.getSandbox(source.id)).state !== 'running') await sleep(50);
+    assert.equal((await lab.host.getSandbox(source.id)).pid, pid);
+    assert.equal(await source.python('6 * 7'), '42');
+  });
+
+  it('refuses to start, and touches nothing, when a record cannot be read just now, or the state is not there', async () => {
+    const { id } = await spawnGuest();
+    const { pid } = await lab.host.getSandbox(id);
+    const record = join(stateDirOf(id), 'record.json');
+    const sandboxes = join(folders.stateDir, 'sandboxes');
+    await whileNoDaemonRuns(async () => {
+      await rename(record, `${record}.kept`);
+      await mkdir(record);
+      await assert.rejects(open(), { code: 'EISDIR' });
+      await rmdir(record);
+      await rename(`${record}.kept`, record);
+
+      await rename(sandboxes, `${sandboxes}.kept`);
+      await assert.rejects(open(), /knows of no sandbox: is it the right folder, and mounted/);
+      await rename(`${sandboxes}.kept`, sandboxes);
+    });
+    assert.equal((await lab.host.getSandbox(id)).pid, pid);
+    assert.equal(await Guest.ofHost(lab.host, id).python('6 * 7'), '42');
   });
 
   it('does not wait for ever at its end for a branch of a VMM that is stopped; the VMM outlives it', async () => {

@@ -3,6 +3,18 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { armFailpoint, armFailpoints, disarmFailpoints } from '../../src/base/index.js';
+import { DEVICE_LAYOUT } from '../../src/sandbox/create-snapshot.js';
+import { PAGER_LIBRARY } from '../../src/sandbox/open-host.js';
+import { OverlayTemplates } from '../../src/sandbox/overlays.js';
+import {
+  makeSandboxFolders,
+  newId,
+  overlaysDir,
+  removeSandboxFolders,
+  sandboxPaths,
+} from '../../src/sandbox/paths.js';
+import { startVm } from '../../src/sandbox/vm.js';
+import { probeQemu } from '../../src/vmm/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { foreignSnapshot } from '../support/foreign-snapshot.js';
 import type { Guest } from '../support/guest.js';
@@ -114,6 +126,16 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     assert.match(used.warning ?? '', /would not survive power loss/);
   });
 
+  it('answers with the snapshot also when the source cannot be noted to have been branched', async () => {
+    const source = await lab.spawn();
+    armFailpoints('branch.published=errno:ENOSPC');
+    const child = await lab.spawn(await lab.branch(source));
+    assert.equal(await child.python('6 * 7'), '42');
+    assert.equal((await lab.host.getSandbox(source.id)).branch_count, 0);
+    await lab.branch(source);
+    assert.equal((await lab.host.getSandbox(source.id)).branch_count, 1);
+  });
+
   it('leaves no child of a spawn whose caller has gone', async () => {
     const caller = new AbortController();
     armFailpoint('spawn.running', () => caller.abort(new Error('gone')), 2);
@@ -121,6 +143,30 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     assert.deepEqual(await lab.host.listSandboxes(), []);
     assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
     assert.deepEqual(await lab.leftovers(), []);
+  });
+
+  it('does not start a guest in a QEMU that is another than the daemon found when it started', async () => {
+    const paths = sandboxPaths(lab.folders, newId());
+    await makeSandboxFolders(paths);
+    const overlay = {
+      id: newId(),
+      format: 'qcow2',
+      path: join(paths.stateDir, 'disk', 'overlay.qcow2'),
+    } as const;
+    await new OverlayTemplates(overlaysDir(lab.folders)).create(overlay.path, 1 << 20);
+    const qemu = await probeQemu();
+    const machine = { ...qemu, qemuVersion: '9.9.9', accel: 'tcg', cpuModel: 'max', vcpus: 1 } as const;
+    const start = startVm(
+      { qemu, pagerLibrary: PAGER_LIBRARY },
+      {
+        ...{ paths, overlay, layers: [], disks: [], agentPort: 1024 },
+        machine: { ...machine, memoryMiB: 64, deviceLayout: DEVICE_LAYOUT },
+        from: { deviceState: '/nowhere' },
+      },
+    );
+    assert.match((await refusedWith('vmm_failed', 500, start)).message, /is version \d.* now, not 9\.9\.9/);
+    assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
+    await removeSandboxFolders(paths);
   });
 
   it('gives up on an agent that does not answer; the sandbox can still be branched and removed', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { sleep } from '../../src/base/index.js';
 import { Lab } from '../support/lab.js';
 import { refusedWith } from '../support/refusal.js';
 import { foldersWithTemplate, plantTemplate, type OwnFolders } from '../support/template-copy.js';
@@ -35,6 +36,29 @@ describe('a store without room', { skip: noTmpfs, timeout: 180_000 }, () => {
       });
     });
   }
+
+  it('stops a guest that writes to its disk, says so, and lets it go on once there is room; nothing is lost', async () => {
+    const folders = await foldersWithStateTmpfs();
+    const lab = await Lab.open('no-disk', { folders });
+    try {
+      const source = await lab.spawn();
+      await leaveFree(folders.stateDir, 8);
+      const writing = source.shell(
+        'head -c 30000000 /dev/urandom > /root/big; sha256sum /root/big > /root/sum; sync',
+      );
+      const warning = async (): Promise<string> => (await lab.host.getSandbox(source.id)).warning ?? '';
+      while (!(await warning()).includes('no room')) await sleep(50);
+      assert.equal((await lab.host.getSandbox(source.id)).state, 'running');
+      await leaveFree(folders.stateDir, 500);
+      await writing;
+      assert.equal(await warning(), '');
+      const child = await lab.spawn(await lab.branch(source));
+      await child.shell('echo 3 > /proc/sys/vm/drop_caches; sha256sum -c /root/sum');
+      await lab.clean();
+    } finally {
+      await lab.close();
+    }
+  });
 });
 
 async function foldersWithHotTmpfs(): Promise<OwnFolders> {

@@ -11,7 +11,6 @@ interface SpawnOptions extends LifetimeOptions {
   number?: number;
   name?: string;
   metadata?: Record<string, string>;
-  memoryLimit?: number;
 }
 
 export function registerSpawn(program: Command, context: Context): void {
@@ -21,8 +20,7 @@ export function registerSpawn(program: Command, context: Context): void {
     .requiredOption('--tag <tag>', 'the snapshot', nameArgument)
     .option('-n, --number <n>', 'how many (default 1)', wholeNumber(1, 1000))
     .option('--name <name>', 'a name to show')
-    .option('--metadata <NAME=value>', 'a fact to keep with it; may be repeated', keyValue)
-    .option('--memory-limit <MiB>', 'limit on the memory of each VMM', wholeNumber(32, 1_048_576));
+    .option('--metadata <NAME=value>', 'a fact to keep with it; may be repeated', keyValue);
   addOutputOption(addClientOptions(addLifetimeOptions(command))).action(async (options: SpawnOptions) => {
     const client = await clientFor(command, context);
     const sandboxes = await client.sandboxes.spawn({
@@ -30,7 +28,6 @@ export function registerSpawn(program: Command, context: Context): void {
       n: options.number,
       name: options.name,
       metadata: options.metadata,
-      memory_limit_mib: options.memoryLimit,
       ...lifetimeRequest(options),
     });
     printResult(command, context, sandboxes, { lines: sandboxes.map(({ id }) => id) });
