@@ -164,6 +164,20 @@ describe('persisting', () => {
     assert.equal((await store.durable('a')).durable, true);
   });
 
+  it('that failed leaves a snapshot that is deleted whole, also when the disk fails', async (t) => {
+    t.after(disarmFailpoints);
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    armFailpoints('persist.started=errno:EROFS,delete.hot-renamed=errno:EROFS');
+    await snapshot(store, { tag: 'a', tail: 'tail' });
+    await assert.rejects(store.durable('a'), NotDurable);
+    await store.delete('a');
+    assert.deepEqual(store.list(), []);
+    disarmFailpoints();
+    await snapshot(store, { tag: 'a' });
+    await store.durable('a');
+  });
+
   it('says why it failed, and leaves the snapshot usable, with a warning', async (t) => {
     const fixture = await makeFixture(t);
     const store = await fixture.reopen();
