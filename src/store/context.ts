@@ -33,6 +33,8 @@ export interface StoreContext {
   readonly makeDurableRoom: () => Promise<unknown>;
   readonly catalog: Catalog;
   readonly verified: VerifiedFiles;
+  /** By disk id, the digest of each disk that an fsync of this process failed on: its bytes may be lost. */
+  readonly unsyncedDisks: Map<string, string>;
   readonly log: StoreLog;
   readonly hotBudgetBytes: number;
   /** Aborted by `close()`. */
