@@ -18,7 +18,7 @@ import {
   writeDisk,
   type Fixture,
 } from '../../test/support/store-fixture.js';
-import { armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
+import { armFailpoint, armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
 import { IntegrityError, NotDurable, SnapshotNotFound, type Store } from './index.js';
 
 /** Each step of persisting before the snapshot is durable. */
@@ -264,6 +264,26 @@ describe('acquire()', () => {
       await snapshot(store, { tag: 'a' });
       await store.durable('a');
     }
+  });
+
+  it('does not call a snapshot damaged whose copy in memory is taken away while it is made', async (t) => {
+    t.after(disarmFailpoints);
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    await snapshot(store, { tag: 'a', pages: { 4: 4 } });
+    await store.durable('a');
+    const folder = join(fixture.hotDir, 'snapshots');
+    for (const place of ['load.staged', 'load.layer-read', 'load.layers-loaded', 'load.vmstate-loaded']) {
+      await store.evict(0);
+      armFailpoint(place, async () => {
+        for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
+      });
+      await assert.rejects(store.acquire('a', 'sandbox'), { code: 'ENOENT' }, place);
+      assert.deepEqual(firedFailpoints(), [place]);
+      disarmFailpoints();
+      (await store.acquire('a', 'sandbox')).release();
+    }
+    assert.deepEqual(await readMemory(await linkAsSandbox(fixture, store, 'a', 'sb')), memoryOf({ 4: 4 }));
   });
 
   it('reads a damaged hot copy again from the durable tier', async (t) => {
