@@ -37,6 +37,8 @@ export interface StoreContext {
   readonly unsyncedDisks: Map<string, string>;
   readonly log: StoreLog;
   readonly hotBudgetBytes: number;
+  /** Paths of temporary files and folders that this process is using. */
+  readonly underWay: Set<string>;
   /** Aborted by `close()`. */
   readonly closing: AbortSignal;
   /** One snapshot at a time goes to disk: the next one finds its ancestors there and links them. */

@@ -102,7 +102,7 @@ export class HotLoader {
   }
 
   async #load(entry: StoredEntry): Promise<void> {
-    const { hot, hotSpace } = this.#context;
+    const { hot, hotSpace, underWay } = this.#context;
     const neededBytes = this.#bytesToLoad(entry);
     const reservation = await hotSpace.reserve(neededBytes).catch(async (error: unknown) => {
       if (!(error instanceof NoSpace)) throw error;
@@ -110,6 +110,7 @@ export class HotLoader {
       return hotSpace.reserve(neededBytes);
     });
     const staging = hot.loading(entry.id);
+    underWay.add(staging);
     try {
       await mkdir(join(staging, 'layers'), { recursive: true, mode: 0o700 });
       await failpoint('load.staged');
@@ -127,6 +128,7 @@ export class HotLoader {
       await removeAll(staging);
       throw await hotSpace.explain(error);
     } finally {
+      underWay.delete(staging);
       reservation.release();
     }
     this.#context.log('info', 'snapshot-loaded', { tag: entry.tag, bytes: neededBytes });
@@ -158,6 +160,7 @@ export class HotLoader {
       if (flight.users === 0) {
         this.#endFlight(flight);
         await rm(flight.path, { force: true });
+        this.#context.underWay.delete(flight.path);
       }
     }
   }
@@ -178,6 +181,7 @@ export class HotLoader {
 
   #startFlight(entry: StoredEntry, layer: ManifestLayer): Flight {
     const path = this.#context.hot.loading(`layer-${layer.id}`);
+    this.#context.underWay.add(path);
     const folder = durableFolder(this.#context, entry);
     const load = async (): Promise<void> => {
       const digest = await copyLayer(join(folder, layer.file), layer, { path, mode: 0o400 });

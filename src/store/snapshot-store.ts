@@ -51,6 +51,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     catalog: new Catalog(),
     verified: new VerifiedFiles(),
     unsyncedDisks: new Map(),
+    underWay: new Set(),
     log: options.log ?? (() => undefined),
     hotBudgetBytes: options.hotBudgetBytes ?? Math.floor(freeBytes / 2),
     closing: closing.signal,
