@@ -182,6 +182,8 @@ describe('persisting', () => {
     const fixture = await makeFixture(t);
     const store = await fixture.reopen();
     const { draft, fields } = await capture(store, { tag: 'a' });
+    armFailpoints('persist.started=delay:100');
+    t.after(disarmFailpoints);
     await draft.publish(fields);
     await rm(join(fixture.stateDir, 'snapshots', `.ready-${draft.id}`), { recursive: true, force: true });
     await writeFile(join(fixture.stateDir, 'snapshots', `.ready-${draft.id}`), 'in the way');
