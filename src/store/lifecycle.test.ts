@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile, chmod } from 'node:fs/promises';
+import {
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+  chmod,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import {
@@ -248,6 +259,26 @@ describe('openStore()', () => {
     await assert.rejects(open(join(stateDir, 'lax')), /others may write/);
     await assert.rejects(open(join(stateDir, 'file', 'below')), BadStoreFolder);
   });
+
+  for (const name of ['snapshots', 'quarantine', 'failed']) {
+    it(`refuses a link or a foreign folder as ${name}/`, async (t) => {
+      const { stateDir, hotDir } = await makeFixture(t);
+      const path = join(stateDir, name);
+      await symlink(hotDir, path);
+      await assert.rejects(openStore({ stateDir, hotDir }), {
+        name: 'BadStoreFolder',
+        message: `Cannot use ${path}: it is a symbolic link; name the folder itself`,
+      });
+      await rm(path);
+      await mkdir(path);
+      await chmod(path, 0o777);
+      await assert.rejects(openStore({ stateDir, hotDir }), /others may write to it/);
+      if (process.getuid?.() !== 0) return;
+      await chmod(path, 0o700);
+      await chown(path, 12345, 12345);
+      await assert.rejects(openStore({ stateDir, hotDir }), /it belongs to uid 12345/);
+    });
+  }
 
   it('loads nothing of a snapshot whose manifest the caller refuses', async (t) => {
     const fixture = await makeFixture(t);
