@@ -94,7 +94,7 @@ const QEMU_ERRORS = [
 function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError | undefined {
   const options = { cause };
   if (cause instanceof PagerError) {
-    if (cause.errnoName === 'ENOSPC') {
+    if (cause.errnoName === 'ENOSPC' || cause.errnoName === 'EDQUOT') {
       return new BoughError('no_space', { store: 'hot', neededBytes: 0, availableBytes: 0 }, options);
     }
     if (cause.errnoName === 'EOPNOTSUPP') {

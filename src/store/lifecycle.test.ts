@@ -24,9 +24,11 @@ import {
   snapshot,
   writeDisk,
 } from '../../test/support/store-fixture.js';
+import { armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
 import {
   BadStoreFolder,
   NoSpace,
+  NotDurable,
   openStore,
   SnapshotNotFound,
   SnapshotUnusable,
@@ -145,6 +147,29 @@ describe('draft', () => {
     await first.abandon();
     await (await store.draft({ tag: 'b', mode: 'live', reserveHotBytes: most })).abandon();
     await assert.rejects(store.draft({ tag: 'b', mode: 'live', reserveDurableBytes: 2 ** 52 }), NoSpace);
+  });
+
+  it('calls a quota that is used up no space, and leaves nothing', async (t) => {
+    t.after(disarmFailpoints);
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    for (const place of ['copy.chunk', 'manifest.unsigned']) {
+      const { draft, fields } = await capture(store, { tag: 'a' });
+      armFailpoints(`${place}=errno:EDQUOT`);
+      if (place === 'copy.chunk') {
+        await draft.publish(fields);
+        const error = await store.durable('a').catch((reason: unknown) => reason);
+        assert.ok(error instanceof NotDurable && error.cause instanceof NoSpace, String(error));
+        assert.equal(error.cause.store, 'durable');
+        await store.delete('a');
+      } else {
+        await assert.rejects(draft.publish(fields), { name: 'NoSpace', store: 'hot' });
+      }
+      assert.deepEqual(firedFailpoints(), [place]);
+      disarmFailpoints();
+      for (const folder of [fixture.stateDir, fixture.hotDir])
+        assert.deepEqual(await readdir(join(folder, 'snapshots')), []);
+    }
   });
 
   it('makes acquire wait until it settles', async (t) => {
