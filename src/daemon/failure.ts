@@ -9,6 +9,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { BoughError, isBoughError, statusOf, type RouteDefinition } from '../contract/index.js';
+import { isOutOfFiles } from '../sandbox/failures.js';
 import { bodyLimitBytes } from './limits.js';
 import { newRequestId } from './request-id.js';
 
@@ -57,6 +58,7 @@ export function sendParserFailure(error: NodeJS.ErrnoException, socket: Socket):
 
 function translate(error: unknown, request: FastifyRequest): BoughError {
   if (isBoughError(error)) return error;
+  if (isOutOfFiles(error)) return new BoughError('too_many_open_files', undefined, { cause: error });
   const { code = '', statusCode } = error as Partial<FastifyError>;
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
