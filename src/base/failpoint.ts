@@ -16,6 +16,7 @@
  * the names found in src/ with those that are tested.
  */
 import { constants } from 'node:os';
+import { getSystemErrorName } from 'node:util';
 import { sleep } from './time.js';
 
 /** What happens at an armed place; what it throws is thrown there. */
@@ -114,7 +115,8 @@ function actionOf(name: string, text: string): FailpointAction {
   if (code === undefined || errno === undefined)
     throw new TypeError(`Not an action of a failpoint: ${JSON.stringify(text)}`);
   return () => {
-    throw Object.assign(new Error(`${code}: on purpose at ${name}`), { code, errno: -errno, syscall: name });
+    const asNode = { code: getSystemErrorName(-errno), errno: -errno, syscall: name };
+    throw Object.assign(new Error(`${code}: on purpose at ${name}`), asNode);
   };
 }
 

@@ -8,6 +8,7 @@
 import { randomBytes } from 'node:crypto';
 import { constants, copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
+import { errorCode } from './errno.js';
 import { failpoint } from './failpoint.js';
 
 /** What names of unfinished files and folders start with. */
@@ -98,10 +99,4 @@ export async function removeUnfinished(folder: string): Promise<string[]> {
   const unfinished = (await namesIn(folder)).filter((name) => name.startsWith(TEMPORARY_PREFIX));
   for (const name of unfinished) await rm(join(folder, name), { recursive: true, force: true });
   return unfinished;
-}
-
-/** The `code` of a Node system error (`ENOENT`, …), undefined for anything else. */
-export function errorCode(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
 }

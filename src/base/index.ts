@@ -2,6 +2,7 @@
 export { hostClock } from './clock.js';
 export type { Clock } from './clock.js';
 export { Deferred } from './deferred.js';
+export { errnoName, errorCode } from './errno.js';
 export {
   armFailpoint,
   armFailpoints,
@@ -13,7 +14,6 @@ export {
 } from './failpoint.js';
 export type { FailpointAction } from './failpoint.js';
 export {
-  errorCode,
   fsyncPath,
   linkIfPossible,
   linkOrCopy,

@@ -147,6 +147,11 @@ export const errorCatalogue = {
     retryable: true,
     message: (a: { limit: number }) => `Too many branches at once: the limit is ${a.limit}`,
   },
+  too_many_open_files: {
+    status: 503,
+    retryable: true,
+    message: () => 'The daemon has no file descriptor left: raise its limit, or try again when less is open',
+  },
   no_space: {
     status: 507,
     retryable: false,

@@ -61,6 +61,7 @@ export const commonErrors = [
   'payload_too_large',
   'unsupported_media_type',
   'headers_too_large',
+  'too_many_open_files',
   'shutting_down',
   'internal',
 ] as const satisfies readonly ErrorCode[];

@@ -9,7 +9,9 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { BoughError, isBoughError, statusOf, type RouteDefinition } from '../contract/index.js';
+import { isOutOfFiles } from '../sandbox/failures.js';
 import { bodyLimitBytes } from './limits.js';
+import { newRequestId } from './request-id.js';
 
 const retryAfterSecs = 5;
 
@@ -37,7 +39,7 @@ export async function sendFailure(
     .send(failure.toWire());
 }
 
-/** Answers a request that Node's parser gave up on; there is nothing but the socket. */
+/** Answers a request that Node's parser gave up on; there is nothing but the socket, and no id yet. */
 export function sendParserFailure(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable) {
     socket.destroy();
@@ -48,6 +50,7 @@ export function sendParserFailure(error: NodeJS.ErrnoException, socket: Socket):
   socket.end(
     `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status] ?? ''}\r\n` +
       'Content-Type: application/json; charset=utf-8\r\n' +
+      `X-Request-Id: ${newRequestId()}\r\n` +
       `Content-Length: ${Buffer.byteLength(body)}\r\n` +
       `Connection: close\r\n\r\n${body}`,
   );
@@ -55,6 +58,7 @@ export function sendParserFailure(error: NodeJS.ErrnoException, socket: Socket):
 
 function translate(error: unknown, request: FastifyRequest): BoughError {
   if (isBoughError(error)) return error;
+  if (isOutOfFiles(error)) return new BoughError('too_many_open_files', undefined, { cause: error });
   const { code = '', statusCode } = error as Partial<FastifyError>;
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':

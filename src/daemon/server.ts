@@ -7,7 +7,6 @@
 
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
-import { randomBytes } from 'node:crypto';
 import { BoughError, isBoughError, routes, type RouteDefinition, type RouteName } from '../contract/index.js';
 import type { Host } from '../sandbox/host.js';
 import { RunningCalls, type Handlers } from './calls.js';
@@ -21,6 +20,7 @@ import { snapshotHandlers } from './handlers/snapshots.js';
 import * as limits from './limits.js';
 import { Metrics } from './metrics.js';
 import { handleUnknownRoutes } from './not-found.js';
+import { newRequestId } from './request-id.js';
 import { requestKey } from './request-key.js';
 import type { TokenCheck } from './token.js';
 import { parseRequestPart, withoutNullFields } from './validation.js';
@@ -85,7 +85,7 @@ function createApp(log: FastifyBaseLogger): FastifyInstance {
     loggerInstance: log,
     // One line a request is written below, with the route instead of the URL.
     logController: new LogController({ disableRequestLogging: true }),
-    genReqId: () => randomBytes(8).toString('hex'),
+    genReqId: newRequestId,
     requestIdHeader: false,
     bodyLimit: limits.bodyLimitBytes,
     requestTimeout: limits.requestTimeoutMs,

@@ -1,4 +1,5 @@
 import { getSystemErrorMap } from 'node:util';
+import { errnoName } from '../base/index.js';
 
 /** The pager could not do something: `operation` says what, `errno` is Linux's number and `errnoName` its name. */
 export class PagerError extends Error {
@@ -10,11 +11,12 @@ export class PagerError extends Error {
   readonly switched: boolean;
 
   constructor(operation: string, errno: number, switched: boolean) {
-    const [errnoName, text] = getSystemErrorMap().get(-errno) ?? [`errno ${errno}`, 'unknown error'];
-    super(`The pager could not ${operation}: ${text} (${errnoName})`);
+    const name = errnoName(errno) ?? `errno ${errno}`;
+    const text = getSystemErrorMap().get(-errno)?.[1];
+    super(`The pager could not ${operation}: ${text === undefined ? name : `${text} (${name})`}`);
     this.operation = operation;
     this.errno = errno;
-    this.errnoName = errnoName;
+    this.errnoName = name;
     this.switched = switched;
   }
 }

@@ -66,19 +66,20 @@ describe('the plan of the collector', () => {
   });
 
   it('is carried out for leftovers that are old, not for those of work under way', () => {
-    const leftover = (name: string, ageMs: number, keptWhy?: string): LeftoverFact => ({
-      ...{ what: 'temporary', name, ageMs, files: [], keptWhy },
+    const leftover = (name: string, ageMs: number, seenMs: number, keptWhy?: string): LeftoverFact => ({
+      ...{ what: 'temporary', name, ageMs, seenMs, files: [], keptWhy },
     });
     const { remove, keep } = plan(
       [],
       [
-        leftover('old', 3 * HOUR_MS),
-        leftover('young', HOUR_MS - 1),
-        leftover('damaged', 900 * HOUR_MS, 'it is damaged'),
+        leftover('old', 3 * HOUR_MS, HOUR_MS),
+        leftover('young', HOUR_MS - 1, HOUR_MS),
+        leftover('unknown', 3 * HOUR_MS, HOUR_MS - 1),
+        leftover('damaged', 900 * HOUR_MS, HOUR_MS, 'it is damaged'),
       ],
     );
     assert.deepEqual(names(remove), ['old']);
-    assert.deepEqual(names(keep), ['young', 'damaged']);
+    assert.deepEqual(names(keep), ['young', 'unknown', 'damaged']);
   });
 });
 

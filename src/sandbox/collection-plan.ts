@@ -29,8 +29,10 @@ export interface SnapshotFact extends Fact {
 /** A folder that no snapshot and no sandbox owns. */
 export interface LeftoverFact extends Fact {
   readonly what: Exclude<GcItem['what'], 'snapshot'>;
-  /** Milliseconds since it was last changed. */
+  /** Milliseconds since it was last changed, by the wall clock. */
   readonly ageMs: number;
+  /** Milliseconds since this daemon first saw it, by the monotonic clock. */
+  readonly seenMs: number;
   /** Why it stays whatever its age. */
   readonly keptWhy?: string | undefined;
 }
@@ -65,8 +67,8 @@ export function planCollection({ snapshots, leftovers }: Facts): CollectionPlan 
     keep.push({ what: 'snapshot', fact, why: `${why}, but it is in use by ${fact.holders.join(', ')}` });
   }
   for (const fact of leftovers) {
-    const why =
-      fact.keptWhy ?? (fact.ageMs < LEFTOVER_AGE_MS ? 'it may belong to work under way' : undefined);
+    const isYoung = Math.min(fact.ageMs, fact.seenMs) < LEFTOVER_AGE_MS;
+    const why = fact.keptWhy ?? (isYoung ? 'it may belong to work under way' : undefined);
     if (why === undefined) {
       remove.push({ what: fact.what, fact, why: `nothing owns it, and it is ${ageText(fact.ageMs)} old` });
     } else {

@@ -10,6 +10,7 @@ import {
   type Fixture,
 } from '../../test/support/store-fixture.js';
 import { FakeClock } from '../../test/support/fake-clock.js';
+import { armFailpoint, Deferred, disarmFailpoints } from '../base/index.js';
 import { NoSpace, type Store } from '../store/index.js';
 import { Collector } from './collector.js';
 import type { HostContext } from './context.js';
@@ -141,6 +142,48 @@ describe('the collector', () => {
     assert.ok((removed[0]?.bytes ?? 0) >= 8192);
     assert.ok((await readdir(join(fixture.hotDir, 'snapshots'))).includes(`.writing-${draft.id}`));
     await draft.abandon();
+  });
+
+  it('keeps what only the wall clock calls old', async (t) => {
+    const { clock, collector, fixture } = await bench(t);
+    const stray = join(fixture.hotDir, 'sandboxes', 'gone');
+    const loading = join(fixture.hotDir, 'snapshots', '.loading-y');
+    for (const folder of [stray, loading]) await mkdir(folder, { recursive: true });
+    await collector.run({ dryRun: false });
+    clock.step(2 * HOUR_SECS);
+    const { removed, kept } = await collector.run({ dryRun: false });
+    assert.deepEqual(removed, []);
+    assert.deepEqual(
+      kept.map(({ why }) => why),
+      ['it may belong to work under way', 'it may belong to work under way'],
+    );
+    clock.pass(HOUR_SECS);
+    assert.deepEqual(names((await collector.run({ dryRun: false })).removed), [loading, 'gone']);
+  });
+
+  it('does not look at a load or a start under way, however long it takes', async (t) => {
+    const { clock, collector, fixture, sandboxes, store, add } = await bench(t);
+    await add({ tag: 'a' });
+    await store.evict(0);
+    const goOn = new Deferred<void>();
+    const begun = new Deferred<void>();
+    t.after(disarmFailpoints);
+    armFailpoint('load.layers-loaded', () => {
+      begun.resolve();
+      return goOn.promise;
+    });
+    const acquired = store.acquire('a', 'sandbox');
+    await begun.promise;
+    sandboxes.begin('sb1');
+    await mkdir(join(fixture.hotDir, 'sandboxes', 'sb1'), { recursive: true });
+    await collector.run({ dryRun: true });
+    clock.pass(2 * HOUR_SECS);
+    const { removed, kept } = await collector.run({ dryRun: false });
+    assert.deepEqual([...removed, ...kept], []);
+    goOn.resolve();
+    (await acquired).release();
+    sandboxes.delete('sb1');
+    assert.deepEqual(names((await collector.run({ dryRun: true })).kept), ['sb1']);
   });
 
   it('removes folders of sandboxes that nobody has', async (t) => {

@@ -1,7 +1,8 @@
 /**
  * The collector: looks at what there is, plans, and removes; every minute by itself, and when someone asks.
  *
- * What is found to be in use only when it is removed is kept, with that reason. One run at a time: a second one waits.
+ * What is found to be in use only when it is removed is kept, with that reason. One run at a time: a second one waits. What nobody
+ * owns goes when two clocks say that it is old: its time by the wall clock, and how long this daemon has seen it.
  */
 import { join } from 'node:path';
 import { stat } from 'node:fs/promises';
@@ -20,17 +21,20 @@ import { planCollection, type Facts, type LeftoverFact, type SnapshotFact } from
 import type { HostContext } from './context.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths } from './paths.js';
 import { SnapshotExpiry } from './retention.js';
+import { Sightings } from './sightings.js';
 
 export class Collector {
   readonly #context: HostContext;
   readonly #clock: Clock;
   readonly #expiry: SnapshotExpiry;
+  readonly #sightings: Sightings;
   readonly #oneRun = pLimit(1);
 
   constructor(context: HostContext, clock: Clock = hostClock) {
     this.#context = context;
     this.#clock = clock;
     this.#expiry = new SnapshotExpiry(clock);
+    this.#sightings = new Sightings(clock);
     this.#expiry.begin(context.store.list());
   }
 
@@ -74,8 +78,11 @@ export class Collector {
   }
 
   async #facts(): Promise<Facts> {
-    const [leftovers, folders] = [await this.#context.store.leftovers(), await this.#strayFolders()];
-    return { snapshots: await this.#snapshots(), leftovers: [...leftovers.map(this.#leftover), ...folders] };
+    const temporary = (await this.#context.store.leftovers()).map(this.#leftover);
+    const found = [...temporary, ...(await this.#strayFolders())];
+    this.#sightings.look(found.map(({ name }) => name));
+    const leftovers = found.map((fact) => ({ ...fact, seenMs: this.#sightings.seenMs(fact.name) }));
+    return { snapshots: await this.#snapshots(), leftovers };
   }
 
   async #snapshots(): Promise<SnapshotFact[]> {
@@ -104,7 +111,7 @@ export class Collector {
     return facts;
   }
 
-  readonly #leftover = ({ kind, path, changedUnixMs, files }: Leftover): LeftoverFact => ({
+  readonly #leftover = ({ kind, path, changedUnixMs, files }: Leftover): Found => ({
     what: kind,
     name: path,
     ageMs: this.#clock.unixMs() - changedUnixMs,
@@ -114,14 +121,13 @@ export class Collector {
       : {}),
   });
 
-  /** Folders of sandboxes that this daemon does not have. */
-  async #strayFolders(): Promise<LeftoverFact[]> {
+  /** Folders of sandboxes that this daemon neither has nor makes. */
+  async #strayFolders(): Promise<Found[]> {
     const { tiers, sandboxes } = this.#context;
-    const known = new Set(sandboxes.list().map(({ id }) => id));
     const found = new Map<string, string[]>();
     for (const root of [tiers.stateDir, tiers.hotDir]) {
       for (const id of await namesIn(sandboxesDir(root))) {
-        if (!known.has(id)) found.set(id, [...(found.get(id) ?? []), join(sandboxesDir(root), id)]);
+        if (!sandboxes.owns(id)) found.set(id, [...(found.get(id) ?? []), join(sandboxesDir(root), id)]);
       }
     }
     if (found.size === 0) return [];
@@ -137,7 +143,7 @@ export class Collector {
     );
   }
 
-  async #stray(id: string, paths: readonly string[], running: readonly string[]): Promise<LeftoverFact> {
+  async #stray(id: string, paths: readonly string[], running: readonly string[]): Promise<Found> {
     const changed = await Promise.all(paths.map(changedUnixMs));
     return {
       what: 'sandbox_folder',
@@ -148,6 +154,9 @@ export class Collector {
     };
   }
 }
+
+/** What lies about, before it is known for how long it has been seen. */
+type Found = Omit<LeftoverFact, 'seenMs'>;
 
 async function changedUnixMs(path: string): Promise<number> {
   try {

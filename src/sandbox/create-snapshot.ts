@@ -49,6 +49,8 @@ export async function createSnapshot(
   undo.defer(() => draft.abandon());
   await failpoint('create.drafted');
   const paths = sandboxPaths(context.tiers, newId());
+  context.sandboxes.begin(paths.id);
+  undo.defer(() => context.sandboxes.delete(paths.id));
   undo.defer(() => removeSandboxFolders(paths));
   await makeSandboxFolders(paths);
   await failpoint('create.folders-made');

@@ -38,10 +38,34 @@ export async function catalogued<T>(attempt: Attempt, work: () => Promise<T>): P
 
 /** See `catalogued`. */
 export function toCatalogue(error: unknown, attempt: Attempt): unknown {
+  if (isOutOfFiles(error)) return new BoughError('too_many_open_files', undefined, { cause: error });
   if (error instanceof BoughError) return error;
   if (error instanceof ImageUnknown)
     return new BoughError('image_not_found', { image: error.image }, { cause: error });
   return fromStore(error) ?? fromVm(error, attempt) ?? fromAgent(error, attempt) ?? error;
+}
+
+const OUT_OF_FILES = new Set(['EMFILE', 'ENFILE']);
+
+/** True where this process, or the machine, had no file descriptor left: whatever failed for it may succeed when others are closed. */
+export function isOutOfFiles(error: unknown): boolean {
+  const errors = new Set([error]);
+  for (const each of errors) {
+    if (!(each instanceof Error)) continue;
+    if (OUT_OF_FILES.has(errorCode(each) ?? '')) return true;
+    // Work that failed, and then its undo as well, has two reasons.
+    const { cause, suppressed, error: ofUndo, errors: several } = each as Reasons;
+    for (const reason of [cause, suppressed, ofUndo, several].flat()) errors.add(reason);
+  }
+  return false;
+}
+
+/** Where errors keep other errors: also SuppressedError and AggregateError. */
+interface Reasons {
+  readonly cause?: unknown;
+  readonly suppressed?: unknown;
+  readonly error?: unknown;
+  readonly errors?: unknown;
 }
 
 function fromStore(cause: unknown): BoughError | undefined {
@@ -95,7 +119,7 @@ const QEMU_ERRORS = [
 function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError | undefined {
   const options = { cause };
   if (cause instanceof PagerError) {
-    if (cause.errnoName === 'ENOSPC') {
+    if (cause.errnoName === 'ENOSPC' || cause.errnoName === 'EDQUOT') {
       return new BoughError('no_space', { store: 'hot', neededBytes: 0, availableBytes: 0 }, options);
     }
     if (cause.errnoName === 'EOPNOTSUPP') {

@@ -11,7 +11,7 @@ import type { HostContext, HostLog } from './context.js';
 import type { Host } from './host.js';
 import { LocalHost } from './local-host.js';
 import { OverlayTemplates } from './overlays.js';
-import { overlaysDir } from './paths.js';
+import { overlaysDir, prepareSharedFolders } from './paths.js';
 import { SandboxRegistry } from './registry.js';
 import { checkStateFolder } from './state-folder.js';
 
@@ -49,6 +49,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
       makeDurableRoom: () => makeDurableRoom(),
     }),
   );
+  await prepareSharedFolders({ stateDir, hotDir });
   const context: HostContext = {
     tiers: { stateDir, hotDir },
     cacheDir,

@@ -8,6 +8,7 @@ import { randomInt } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '../base/index.js';
+import { prepareFolder } from '../store/index.js';
 
 export interface SandboxPaths {
   readonly id: string;
@@ -52,6 +53,12 @@ export function sandboxPaths(tiers: Tiers, id: string): SandboxPaths {
     pagerQmpSocket: join(hotDir, 'pager-qmp'),
     incomingSocket: join(hotDir, 'incoming'),
   };
+}
+
+/** Creates what all sandboxes share in the tiers; throws BadStoreFolder as the store does for its own folders. */
+export async function prepareSharedFolders(tiers: Tiers): Promise<void> {
+  for (const folder of [sandboxesDir(tiers.stateDir), sandboxesDir(tiers.hotDir), overlaysDir(tiers)])
+    await prepareFolder(folder);
 }
 
 /** Makes both folders, readable for their owner only. */

@@ -4,9 +4,22 @@ import type { Sandbox } from './sandbox.js';
 
 export class SandboxRegistry {
   readonly #byId = new Map<string, Sandbox>();
+  /** Not listed yet, or never. */
+  readonly #beingMade = new Set<string>();
+
+  /** Takes note of a VM that is being made, before there is anything of it; until it is added or deleted. */
+  begin(id: string): void {
+    this.#beingMade.add(id);
+  }
 
   add(sandbox: Sandbox): void {
     this.#byId.set(sandbox.id, sandbox);
+    this.#beingMade.delete(sandbox.id);
+  }
+
+  /** True for what is listed or being made: its folders belong to somebody. */
+  owns(id: string): boolean {
+    return this.#byId.has(id) || this.#beingMade.has(id);
   }
 
   /** Throws `sandbox_not_found`. */
@@ -29,5 +42,6 @@ export class SandboxRegistry {
 
   delete(id: string): void {
     this.#byId.delete(id);
+    this.#beingMade.delete(id);
   }
 }

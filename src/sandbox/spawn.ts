@@ -39,6 +39,8 @@ export async function spawnChild(
   const { manifest } = lease;
   await using undo = new ResourceStack();
   const paths = sandboxPaths(context.tiers, newId());
+  context.sandboxes.begin(paths.id);
+  undo.defer(() => context.sandboxes.delete(paths.id));
   undo.defer(() => removeSandboxFolders(paths));
   await makeSandboxFolders(paths);
   await failpoint('spawn.folders-made');

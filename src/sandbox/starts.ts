@@ -73,7 +73,11 @@ export class Starts {
           for (const sandbox of sandboxes) this.#context.sandboxes.add(sandbox);
           return sandboxes;
         }
-        await Promise.all(sandboxes.map((sandbox) => sandbox.remove()));
+        const withdrawn = sandboxes.map(async (sandbox) => {
+          await sandbox.remove();
+          this.#context.sandboxes.delete(sandbox.id);
+        });
+        await Promise.all(withdrawn);
         throw toCatalogue(stop.reason, ATTEMPT);
       });
     });

@@ -18,7 +18,7 @@ import {
   writeDisk,
   type Fixture,
 } from '../../test/support/store-fixture.js';
-import { armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
+import { armFailpoint, armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
 import { IntegrityError, NotDurable, SnapshotNotFound, type Store } from './index.js';
 
 /** Each step of persisting before the snapshot is durable. */
@@ -164,10 +164,26 @@ describe('persisting', () => {
     assert.equal((await store.durable('a')).durable, true);
   });
 
+  it('that failed leaves a snapshot that is deleted whole, also when the disk fails', async (t) => {
+    t.after(disarmFailpoints);
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    armFailpoints('persist.started=errno:EROFS,delete.hot-renamed=errno:EROFS');
+    await snapshot(store, { tag: 'a', tail: 'tail' });
+    await assert.rejects(store.durable('a'), NotDurable);
+    await store.delete('a');
+    assert.deepEqual(store.list(), []);
+    disarmFailpoints();
+    await snapshot(store, { tag: 'a' });
+    await store.durable('a');
+  });
+
   it('says why it failed, and leaves the snapshot usable, with a warning', async (t) => {
     const fixture = await makeFixture(t);
     const store = await fixture.reopen();
     const { draft, fields } = await capture(store, { tag: 'a' });
+    armFailpoints('persist.started=delay:100');
+    t.after(disarmFailpoints);
     await draft.publish(fields);
     await rm(join(fixture.stateDir, 'snapshots', `.ready-${draft.id}`), { recursive: true, force: true });
     await writeFile(join(fixture.stateDir, 'snapshots', `.ready-${draft.id}`), 'in the way');
@@ -250,6 +266,26 @@ describe('acquire()', () => {
       await snapshot(store, { tag: 'a' });
       await store.durable('a');
     }
+  });
+
+  it('does not call a snapshot damaged whose copy in memory is taken away while it is made', async (t) => {
+    t.after(disarmFailpoints);
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    await snapshot(store, { tag: 'a', pages: { 4: 4 } });
+    await store.durable('a');
+    const folder = join(fixture.hotDir, 'snapshots');
+    for (const place of ['load.staged', 'load.layer-read', 'load.layers-loaded', 'load.vmstate-loaded']) {
+      await store.evict(0);
+      armFailpoint(place, async () => {
+        for (const name of await readdir(folder)) await rm(join(folder, name), { recursive: true });
+      });
+      await assert.rejects(store.acquire('a', 'sandbox'), { code: 'ENOENT' }, place);
+      assert.deepEqual(firedFailpoints(), [place]);
+      disarmFailpoints();
+      (await store.acquire('a', 'sandbox')).release();
+    }
+    assert.deepEqual(await readMemory(await linkAsSandbox(fixture, store, 'a', 'sb')), memoryOf({ 4: 4 }));
   });
 
   it('reads a damaged hot copy again from the durable tier', async (t) => {

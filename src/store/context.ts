@@ -33,8 +33,12 @@ export interface StoreContext {
   readonly makeDurableRoom: () => Promise<unknown>;
   readonly catalog: Catalog;
   readonly verified: VerifiedFiles;
+  /** By disk id, the digest of each disk that an fsync of this process failed on: its bytes may be lost. */
+  readonly unsyncedDisks: Map<string, string>;
   readonly log: StoreLog;
   readonly hotBudgetBytes: number;
+  /** Paths of temporary files and folders that this process is using. */
+  readonly underWay: Set<string>;
   /** Aborted by `close()`. */
   readonly closing: AbortSignal;
   /** One snapshot at a time goes to disk: the next one finds its ancestors there and links them. */

@@ -67,7 +67,16 @@ export class TierFolder {
 
 /** Creates the folder if needed (0700) and refuses what it would be unsafe to keep snapshots in. */
 export async function prepareTierFolder(path: string): Promise<TierFolder> {
-  const tier = new TierFolder(path);
+  await prepareFolder(path);
+  await probeWritable(path);
+  return new TierFolder(path);
+}
+
+/**
+ * Creates a folder if needed (0700). Throws BadStoreFolder for anything that leads elsewhere or that others may change: a symbolic link,
+ * a folder of another user, one that others may write to.
+ */
+export async function prepareFolder(path: string): Promise<void> {
   try {
     await mkdir(path, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -86,18 +95,12 @@ export async function prepareTierFolder(path: string): Promise<TierFolder> {
       `others may write to it (mode ${(stats.mode & 0o777).toString(8)}); chmod 0700 it`,
     );
   }
-  await probeWritable(path);
-  return tier;
 }
 
 /** Creates the sub-folders, and removes what an earlier probe may have left; call with the lock held. */
 export async function prepareSubfolders(tier: TierFolder, withFailed: boolean): Promise<void> {
   const folders = [tier.snapshots, tier.quarantine, ...(withFailed ? [tier.failed] : [])];
-  for (const folder of folders) {
-    await mkdir(folder, { mode: 0o700, recursive: true });
-    const stats = await lstat(folder);
-    if (!stats.isDirectory()) throw new BadStoreFolder(folder, 'it is not a folder');
-  }
+  for (const folder of folders) await prepareFolder(folder);
   for (const name of await readdir(tier.path)) {
     if (name.startsWith(PROBE_PREFIX)) await rm(join(tier.path, name), { force: true });
   }

@@ -2,13 +2,21 @@
  * Makes a snapshot usable for a start: its layers hot, and everything checked against the manifest once.
  *
  * Layers that another hot snapshot has are linked, not read again; a layer that several snapshots want at once is read once. A hot
- * copy that does not match its digest is dropped and read again from the durable tier: it is a cache there.
+ * copy that does not match its digest is dropped and read again from the durable tier: it is a cache there. Only what is wrong with the
+ * source is damage; a copy that cannot be written, or that someone has taken away, is an error like any other.
  */
 import { link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, failpoint } from '../base/index.js';
 import type { StoredEntry } from './catalog.js';
-import { durableFolder, hotFolder, linkIfPresent, removeAll, type StoreContext } from './context.js';
+import {
+  durableFolder,
+  fileExists,
+  hotFolder,
+  linkIfPresent,
+  removeAll,
+  type StoreContext,
+} from './context.js';
 import { copyLayer, copyWholeFile, fileDigest, FileTooShort, layerDigest } from './copy.js';
 import { diskDigest, kindOfDigest, type DiskDigestKind } from './disk-digest.js';
 import { IntegrityError, NoSpace } from './errors.js';
@@ -85,7 +93,7 @@ export class HotLoader {
     kind?: DiskDigestKind,
   ): Promise<void> {
     const path = join(folder, file);
-    const found = await namingDamage(entry, file, async () => {
+    const found = await namingDamage(entry, folder, file, async () => {
       await stat(path);
       if (sha256 === undefined) return undefined;
       return this.#context.verified.digestOf(path, () => digest(path), kind);
@@ -94,7 +102,7 @@ export class HotLoader {
   }
 
   async #load(entry: StoredEntry): Promise<void> {
-    const { hot, hotSpace } = this.#context;
+    const { hot, hotSpace, underWay } = this.#context;
     const neededBytes = this.#bytesToLoad(entry);
     const reservation = await hotSpace.reserve(neededBytes).catch(async (error: unknown) => {
       if (!(error instanceof NoSpace)) throw error;
@@ -102,6 +110,7 @@ export class HotLoader {
       return hotSpace.reserve(neededBytes);
     });
     const staging = hot.loading(entry.id);
+    underWay.add(staging);
     try {
       await mkdir(join(staging, 'layers'), { recursive: true, mode: 0o700 });
       await failpoint('load.staged');
@@ -119,6 +128,7 @@ export class HotLoader {
       await removeAll(staging);
       throw await hotSpace.explain(error);
     } finally {
+      underWay.delete(staging);
       reservation.release();
     }
     this.#context.log('info', 'snapshot-loaded', { tag: entry.tag, bytes: neededBytes });
@@ -150,6 +160,7 @@ export class HotLoader {
       if (flight.users === 0) {
         this.#endFlight(flight);
         await rm(flight.path, { force: true });
+        this.#context.underWay.delete(flight.path);
       }
     }
   }
@@ -170,9 +181,10 @@ export class HotLoader {
 
   #startFlight(entry: StoredEntry, layer: ManifestLayer): Flight {
     const path = this.#context.hot.loading(`layer-${layer.id}`);
-    const source = join(durableFolder(this.#context, entry), layer.file);
+    this.#context.underWay.add(path);
+    const folder = durableFolder(this.#context, entry);
     const load = async (): Promise<void> => {
-      const digest = await copyLayer(source, layer, { path, mode: 0o400 });
+      const digest = await copyLayer(join(folder, layer.file), layer, { path, mode: 0o400 });
       if (digest !== layer.sha256) throw mismatch(entry, layer.file);
       await failpoint('load.layer-read');
       await this.#context.verified.remember(path, digest);
@@ -181,7 +193,7 @@ export class HotLoader {
       layerId: layer.id,
       path,
       users: 0,
-      loaded: namingDamage(entry, layer.file, load),
+      loaded: namingDamage(entry, folder, layer.file, load),
     };
     flight.loaded.catch(() => this.#endFlight(flight));
     this.#flights.set(layer.id, flight);
@@ -194,9 +206,9 @@ export class HotLoader {
   }
 
   async #loadVmstate(entry: StoredEntry, destination: string): Promise<void> {
-    const source = join(durableFolder(this.#context, entry), VMSTATE_FILE);
-    const digest = await namingDamage(entry, VMSTATE_FILE, () =>
-      copyWholeFile(source, { path: destination, mode: 0o400 }),
+    const folder = durableFolder(this.#context, entry);
+    const digest = await namingDamage(entry, folder, VMSTATE_FILE, () =>
+      copyWholeFile(join(folder, VMSTATE_FILE), { path: destination, mode: 0o400 }),
     );
     if (digest !== entry.manifest.vmstate.sha256) throw mismatch(entry, VMSTATE_FILE);
     await this.#context.verified.remember(destination, digest);
@@ -224,11 +236,18 @@ export async function dropHotCopy(context: StoreContext, entry: StoredEntry): Pr
 const mismatch = (entry: StoredEntry, object: string): IntegrityError =>
   new IntegrityError(entry.tag, object, 'does not match its digest');
 
-async function namingDamage<T>(entry: StoredEntry, object: string, read: () => Promise<T>): Promise<T> {
+/** Runs `read`, which reads the snapshot's file `object` in `folder` and may write elsewhere. */
+async function namingDamage<T>(
+  entry: StoredEntry,
+  folder: string,
+  object: string,
+  read: () => Promise<T>,
+): Promise<T> {
   try {
     return await read();
   } catch (error) {
-    if (errorCode(error) === 'ENOENT') throw new IntegrityError(entry.tag, object, 'is missing');
+    if (errorCode(error) === 'ENOENT' && !(await fileExists(join(folder, object))))
+      throw new IntegrityError(entry.tag, object, 'is missing');
     if (error instanceof FileTooShort) throw new IntegrityError(entry.tag, object, 'is too short');
     throw error;
   }

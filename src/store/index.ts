@@ -24,6 +24,7 @@ export type {
   ManifestLayer,
   SnapshotMode,
 } from './manifest.js';
+export { prepareFolder } from './folders.js';
 export { filesBelow, removeLeftover } from './leftovers.js';
 export type { Leftover } from './leftovers.js';
 export type * from './types.js';

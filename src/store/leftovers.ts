@@ -1,11 +1,11 @@
 /**
  * What is in the store's folders besides snapshots: what a removal that failed left behind, and what is in quarantine.
  *
- * A folder with a temporary name belongs to work under way or is garbage. What the catalog knows is under way; of the rest the age
- * tells, and judging that is up to the caller: deleting and loading take seconds.
+ * What has a temporary name belongs to work under way or is garbage. Drafts and loads are known to be under way; of the rest the age
+ * tells, and judging that is up to the caller: deleting takes seconds.
  */
 import { readdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { errorCode, namesIn } from '../base/index.js';
 import { removeAll, type StoreContext } from './context.js';
 import { READY_PREFIX, WRITING_PREFIX, type TierFolder } from './folders.js';
@@ -20,9 +20,9 @@ export interface Leftover {
   readonly files: readonly CountedFile[];
 }
 
-/** Everything that no snapshot or draft of the catalog owns. */
+/** Everything that no snapshot, draft or load owns. */
 export async function findLeftovers(context: StoreContext): Promise<Leftover[]> {
-  const owned = new Set<string>();
+  const owned = new Set([...context.underWay].map((path) => basename(path)));
   for (const entry of context.catalog.entries()) {
     if (entry.kind === 'failed') continue;
     owned.add(WRITING_PREFIX + entry.id).add(READY_PREFIX + entry.id);

@@ -1,5 +1,16 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile, chmod } from 'node:fs/promises';
+import {
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+  chmod,
+} from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import {
@@ -13,9 +24,11 @@ import {
   snapshot,
   writeDisk,
 } from '../../test/support/store-fixture.js';
+import { armFailpoints, disarmFailpoints, firedFailpoints } from '../base/index.js';
 import {
   BadStoreFolder,
   NoSpace,
+  NotDurable,
   openStore,
   SnapshotNotFound,
   SnapshotUnusable,
@@ -136,6 +149,29 @@ describe('draft', () => {
     await assert.rejects(store.draft({ tag: 'b', mode: 'live', reserveDurableBytes: 2 ** 52 }), NoSpace);
   });
 
+  it('calls a quota that is used up no space, and leaves nothing', async (t) => {
+    t.after(disarmFailpoints);
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    for (const place of ['copy.chunk', 'manifest.unsigned']) {
+      const { draft, fields } = await capture(store, { tag: 'a' });
+      armFailpoints(`${place}=errno:EDQUOT`);
+      if (place === 'copy.chunk') {
+        await draft.publish(fields);
+        const error = await store.durable('a').catch((reason: unknown) => reason);
+        assert.ok(error instanceof NotDurable && error.cause instanceof NoSpace, String(error));
+        assert.equal(error.cause.store, 'durable');
+        await store.delete('a');
+      } else {
+        await assert.rejects(draft.publish(fields), { name: 'NoSpace', store: 'hot' });
+      }
+      assert.deepEqual(firedFailpoints(), [place]);
+      disarmFailpoints();
+      for (const folder of [fixture.stateDir, fixture.hotDir])
+        assert.deepEqual(await readdir(join(folder, 'snapshots')), []);
+    }
+  });
+
   it('makes acquire wait until it settles', async (t) => {
     const store = await (await makeFixture(t)).reopen();
     const { draft, fields } = await capture(store, { tag: 'a' });
@@ -248,6 +284,26 @@ describe('openStore()', () => {
     await assert.rejects(open(join(stateDir, 'lax')), /others may write/);
     await assert.rejects(open(join(stateDir, 'file', 'below')), BadStoreFolder);
   });
+
+  for (const name of ['snapshots', 'quarantine', 'failed']) {
+    it(`refuses a link or a foreign folder as ${name}/`, async (t) => {
+      const { stateDir, hotDir } = await makeFixture(t);
+      const path = join(stateDir, name);
+      await symlink(hotDir, path);
+      await assert.rejects(openStore({ stateDir, hotDir }), {
+        name: 'BadStoreFolder',
+        message: `Cannot use ${path}: it is a symbolic link; name the folder itself`,
+      });
+      await rm(path);
+      await mkdir(path);
+      await chmod(path, 0o777);
+      await assert.rejects(openStore({ stateDir, hotDir }), /others may write to it/);
+      if (process.getuid?.() !== 0) return;
+      await chmod(path, 0o700);
+      await chown(path, 12345, 12345);
+      await assert.rejects(openStore({ stateDir, hotDir }), /it belongs to uid 12345/);
+    });
+  }
 
   it('loads nothing of a snapshot whose manifest the caller refuses', async (t) => {
     const fixture = await makeFixture(t);

@@ -5,6 +5,9 @@
  * folder, which holds the disk files since `publish`, is completed and renamed. An attempt starts from scratch: files of an attempt
  * that was cut short are removed first, because nothing says how much of them is true. One that failed is followed by another a minute
  * later (`persistAgain`), or by the next daemon's.
+ *
+ * An fsync that failed is never repeated on the same file: the kernel tells of lost bytes once. A disk file that was there before is
+ * copied then, and must still have the digest it had before. Not handled: a daemon that ends between that failure and the next attempt.
  */
 import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +15,7 @@ import { errorCode, failpoint, fsyncPath, linkIfPossible } from '../base/index.j
 import { PersistAttempt, type StoredEntry } from './catalog.js';
 import { fileExists, hotFolder, removeAll, type StoreContext } from './context.js';
 import { copyLayer, copyWholeFile, layerDigest } from './copy.js';
-import { copyDisk, diskDigest } from './disk-digest.js';
+import { copyDisk, diskDigest, kindOfDigest } from './disk-digest.js';
 import { IntegrityError, NotDurable } from './errors.js';
 import { MANIFEST_CHECKSUM_FILE, MANIFEST_FILE, writeManifest } from './manifest-file.js';
 import {
@@ -148,14 +151,7 @@ async function persistDisk(
   const destination = join(context.durable.ready(entry.id), disk.file);
   const hotSource = join(hotFolder(context, entry), disk.file);
   if (!(await fileExists(hotSource))) {
-    const sha256 =
-      disk.sha256 ??
-      (await context.verified.digestOf(
-        destination,
-        () => diskDigest(destination, 'sparse', signal),
-        'sparse',
-      ));
-    await fsyncPath(destination);
+    const sha256 = await persistFrozenDisk(context, entry, disk, signal);
     return { ...disk, sha256 };
   }
   await rm(destination, { force: true });
@@ -171,6 +167,35 @@ async function persistDisk(
   await rename(unfinished, destination);
   await context.verified.remember(destination, sha256, 'sparse');
   return { ...disk, sha256 };
+}
+
+/** A disk file that nobody writes any more and that is in the staging folder already; returns its digest. */
+async function persistFrozenDisk(
+  context: StoreContext,
+  entry: StoredEntry,
+  { id, file, sha256: known }: ManifestDisk,
+  signal: AbortSignal,
+): Promise<string> {
+  const path = join(context.durable.ready(entry.id), file);
+  const digestBefore = context.unsyncedDisks.get(id);
+  if (digestBefore === undefined) {
+    const compute = (): Promise<string> => diskDigest(path, 'sparse', signal);
+    const sha256 = known ?? (await context.verified.digestOf(path, compute, 'sparse'));
+    try {
+      await fsyncPath(path);
+    } catch (error) {
+      context.unsyncedDisks.set(id, sha256);
+      throw error;
+    }
+    return sha256;
+  }
+  const unfinished = join(context.durable.ready(entry.id), UNFINISHED_DISK_FILE);
+  const kind = kindOfDigest(digestBefore);
+  const sha256 = await copyDisk(path, { path: unfinished, durable: true }, kind, signal);
+  if (sha256 !== digestBefore) throw new IntegrityError(entry.tag, file, 'does not match its digest');
+  await rename(unfinished, path);
+  await context.verified.remember(path, sha256, kind);
+  return sha256;
 }
 
 async function persistVmstate(

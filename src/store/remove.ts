@@ -3,11 +3,12 @@
  *
  * A snapshot disappears by renames, first from the hot tier and then from the durable one, and is unlinked afterwards; a crash in
  * between leaves either the whole durable snapshot or garbage with a temporary name. Objects that others use are their links too.
+ * One that is only in the hot tier is gone with the first rename, whatever the disk says.
  */
 import { rename } from 'node:fs/promises';
 import { errorCode, failpoint, fsyncPath } from '../base/index.js';
 import type { StoredEntry, WritingEntry } from './catalog.js';
-import { removeAll, type StoreContext } from './context.js';
+import { fileExists, removeAll, type StoreContext } from './context.js';
 import { SnapshotInUse, SnapshotNotFound, type IntegrityError } from './errors.js';
 import { removeFailed } from './failed.js';
 import type { DeleteOptions } from './store.js';
@@ -67,15 +68,19 @@ async function removeStored(context: StoreContext, entry: StoredEntry): Promise<
   const doomed = { hot: hot.deleted(entry.id), durable: durable.deleted(entry.id) };
   // Memory is given back whatever happens; the disk only when the snapshot is gone from it for good.
   const garbage = [doomed.hot];
+  // Also where persisting failed after its rename and could not take it back.
+  const isOnDisk = entry.durable || (await fileExists(durable.snapshot(entry.tag)));
   try {
     await entry.hotTransition(() => renameIfPresent(hot.snapshot(entry.tag), doomed.hot));
     entry.hot = false;
-    await failpoint('delete.hot-renamed');
-    await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
+    if (isOnDisk) {
+      await failpoint('delete.hot-renamed');
+      await renameIfPresent(durable.snapshot(entry.tag), doomed.durable);
+    }
     // It is gone now: what an error leaves behind has a temporary name.
     context.catalog.remove(entry.tag);
     await failpoint('delete.renamed');
-    await fsyncPath(durable.snapshots);
+    if (isOnDisk) await fsyncPath(durable.snapshots);
     garbage.push(doomed.durable, durable.ready(entry.id));
     await failpoint('delete.synced');
   } finally {

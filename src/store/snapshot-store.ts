@@ -50,6 +50,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     makeDurableRoom: options.makeDurableRoom ?? (() => Promise.resolve()),
     catalog: new Catalog(),
     verified: new VerifiedFiles(),
+    unsyncedDisks: new Map(),
+    underWay: new Set(),
     log: options.log ?? (() => undefined),
     hotBudgetBytes: options.hotBudgetBytes ?? Math.floor(freeBytes / 2),
     closing: closing.signal,

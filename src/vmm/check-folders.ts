@@ -1,12 +1,19 @@
-/** Whether the folders bough was given can hold what belongs there. */
-import { mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
+/**
+ * Whether the folders bough was given can hold what belongs there.
+ *
+ * It is tried in a folder of a temporary name, which says which process made it: what one left that was killed is removed by the next check.
+ */
+import { lstat, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { linkOrCopy, TEMPORARY_PREFIX, writeFileAtomic } from '../base/index.js';
+import { linkOrCopy, namesIn, TEMPORARY_PREFIX, writeFileAtomic } from '../base/index.js';
 import { fail, ok, warn, type Check } from './check.js';
+import { isSameProcess, processStartTicks } from './process-identity.js';
 
 /** statfs(2) types of the file systems whose pages are shared memory. */
 const TMPFS_MAGIC = 0x01021994;
 const RAMFS_MAGIC = 0x858458f6;
+/** Followed by the process, its start and something random. */
+const TRIAL_PREFIX = `${TEMPORARY_PREFIX}doctor-`;
 const MIN_HOT_MIB = 1_024;
 const MIN_STATE_MIB = 2_048;
 
@@ -43,7 +50,10 @@ function roomCheck(name: string, dir: string, freeBytes: number, neededMiB: numb
 /** Tries what the store does: write, rename and link. A folder that is not there yet is tried where it would be made. */
 async function whyNotWritable(dir: string): Promise<string | undefined> {
   try {
-    const trial = await mkdtemp(join(await existingAncestor(dir), `${TEMPORARY_PREFIX}doctor-`));
+    const folder = await existingAncestor(dir);
+    await removeOldTrials(folder);
+    const startTicks = await processStartTicks(process.pid);
+    const trial = await mkdtemp(join(folder, `${TRIAL_PREFIX}${process.pid}-${startTicks ?? 0}-`));
     try {
       await mkdir(join(trial, 'sub'));
       await writeFileAtomic(join(trial, 'file'), 'x', { durable: true });
@@ -54,6 +64,21 @@ async function whyNotWritable(dir: string): Promise<string | undefined> {
     }
   } catch (error) {
     return `${dir} cannot be written: ${error instanceof Error ? error.message : String(error)}`;
+  }
+}
+
+/**
+ * Removes what checks of this user left that were killed; what cannot be removed stays. The folder may be one that everybody writes
+ * to: what belongs to somebody else, who could change it meanwhile, is not touched.
+ */
+async function removeOldTrials(folder: string): Promise<void> {
+  const names = await namesIn(folder).catch(() => []);
+  for (const name of names.filter((each) => each.startsWith(TRIAL_PREFIX))) {
+    const path = join(folder, name);
+    const [pid = '', startTicks = ''] = name.slice(TRIAL_PREFIX.length).split('-');
+    const owner = await lstat(path).catch(() => undefined);
+    if (owner?.uid !== process.getuid?.() || (await isSameProcess(Number(pid), Number(startTicks)))) continue;
+    await rm(path, { recursive: true, force: true }).catch(() => undefined);
   }
 }
 

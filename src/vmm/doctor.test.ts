@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { checkDurableDir, checkHotDir } from './check-folders.js';
 import { checkPageTracking, describePagerFacts } from './check-kernel.js';
 import { runDoctor } from './doctor.js';
+import { processStartTicks } from './process-identity.js';
 
 let dir = '';
 before(async () => {
@@ -42,6 +44,18 @@ describe('folder checks', () => {
     assert.notEqual(check.status, 'fail');
     assert.notEqual((await checkHotDir('/dev/shm/bough-doctor-none')).status, 'fail');
     assert.deepEqual(await readdir(dir), []);
+  });
+
+  it('remove what one left that was killed, and nothing of one that runs', async () => {
+    const killed = spawnSync(process.execPath, ['--version']).pid;
+    const ticks = (await processStartTicks(process.pid)) ?? 0;
+    const running = `.tmp-doctor-${process.pid}-${ticks}-abcdef`;
+    // A container's first process has the same number every time.
+    for (const name of [`.tmp-doctor-${killed}-1-x`, `.tmp-doctor-${process.pid}-${ticks - 1}-y`, running])
+      await mkdir(join(dir, name, 'sub'), { recursive: true });
+    await checkDurableDir('state folder', join(dir, 'not', 'there', 'yet'));
+    assert.deepEqual(await readdir(dir), [running]);
+    await rm(join(dir, running), { recursive: true });
   });
 
   it('fail where nothing can be written, and on a folder that is a file', async () => {

@@ -81,6 +81,7 @@ describe('on a socket', () => {
         const response = await rawExchange(port, request);
         assert.match(response, new RegExp(`^HTTP/1.1 ${status} `));
         assert.equal(bodyOf(response).code, code);
+        assert.match(response, /\r\nx-request-id: [0-9a-f]{16}\r\n/i);
       });
     });
   }

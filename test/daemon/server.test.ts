@@ -247,6 +247,14 @@ describe('failures', () => {
     assert.equal(reply.json.details?.['request_id'], reply.headers['x-request-id']);
   });
 
+  it('for want of file descriptors ask to retry', async () => {
+    const cause = Object.assign(new Error('EMFILE: too many open files'), { code: 'EMFILE' });
+    const server = testServer({ listSnapshots: () => Promise.reject(new Error('no', { cause })) });
+    const reply = await ask(server, 'GET', '/v1/snapshots');
+    assert.deepEqual([reply.status, reply.json.code], [503, 'too_many_open_files']);
+    assert.ok(Number(reply.headers['retry-after']) > 0);
+  });
+
   it('of the host keep their status and ask to retry where that helps', async () => {
     const server = testServer({
       branch: () => Promise.reject(new BoughError('too_many_branches', { limit: 4 })),

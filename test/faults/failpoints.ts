@@ -119,7 +119,7 @@ const part: Readonly<Record<string, string>> = {
   'expiry.noted': 'expire',
   'expiry.captured': 'expire',
   'expiry.durable': 'expire',
-  'gc.planned': 'collect',
+  'gc.planned': 'collect collect:2',
   'gc.removing': 'collect collect:2 collect:3 collect:4',
 };
 

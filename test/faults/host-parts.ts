@@ -138,6 +138,7 @@ async function collect(context: HostContext): Promise<void> {
   const clock = new FakeClock();
   clock.step(Date.now() / 1000 - clock.unixSecs);
   const collector = new Collector(context, clock);
+  await collector.run({ dryRun: true });
   clock.pass(LOST_SECS);
   await collector.run({ dryRun: false });
 }

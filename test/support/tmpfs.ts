@@ -21,3 +21,18 @@ export async function leaveFree(path: string, freeMiB: number): Promise<void> {
   const sizeBytes = (blocks - bfree) * bsize + freeMiB * 1024 * 1024;
   await execa('mount', ['-o', `remount,size=${sizeBytes}`, path]);
 }
+
+/** Mounts a folder over itself, read-only; the returned function takes that back. */
+export async function makeReadOnly(path: string): Promise<() => Promise<void>> {
+  await execa('mount', ['--bind', path, path]);
+  const undo = async (): Promise<void> => {
+    await execa('umount', ['--lazy', path]);
+  };
+  try {
+    await execa('mount', ['-o', 'remount,bind,ro', path]);
+  } catch (error) {
+    await undo();
+    throw error;
+  }
+  return undo;
+}
