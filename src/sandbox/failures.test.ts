@@ -39,6 +39,15 @@ describe('toCatalogue()', () => {
     assert.equal(catalogued(new PagerError('branch', constants.errno.EIO, false))?.[0], 'vmm_failed');
   });
 
+  it('tells the durable store that is full from the hot one, and a kernel that cannot track writes', () => {
+    const full = new PagerError('write the durable layer', constants.errno.ENOSPC, false);
+    assert.equal((catalogued(full)?.[1] as { store: string }).store, 'durable');
+    const none = new PagerError('track writes', constants.errno.EOPNOTSUPP, false);
+    assert.equal(catalogued(none)?.[0], 'mode_unsupported');
+    const sealed = new PagerError('create the layer', constants.errno.EOPNOTSUPP, false);
+    assert.equal(catalogued(sealed)?.[0], 'vmm_failed');
+  });
+
   it('finds a lack of file descriptors wherever it is the cause, and only there', async () => {
     for (const name of ['EMFILE', 'ENFILE']) {
       const cause = systemError(name);

@@ -120,9 +120,10 @@ function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError |
   const options = { cause };
   if (cause instanceof PagerError) {
     if (cause.errnoName === 'ENOSPC' || cause.errnoName === 'EDQUOT') {
-      return new BoughError('no_space', { store: 'hot', neededBytes: 0, availableBytes: 0 }, options);
+      const store = cause.operation.includes('durable') ? 'durable' : 'hot';
+      return new BoughError('no_space', { store, neededBytes: 0, availableBytes: 0 }, options);
     }
-    if (cause.errnoName === 'EOPNOTSUPP') {
+    if (cause.operation === 'track writes' && cause.errnoName === 'ENOTSUP') {
       const reason = 'this kernel has no userfaultfd write-protection for unprivileged or any use';
       return new BoughError('mode_unsupported', { mode: 'live', reason }, options);
     }

@@ -30,7 +30,9 @@ export interface HostOptions {
 }
 
 /** Built beside the TypeScript: native/pager/build of the package this file is part of. */
-export const PAGER_LIBRARY = fileURLToPath(new URL('../../../native/pager/build/libpager.so', import.meta.url));
+export const PAGER_LIBRARY = fileURLToPath(
+  new URL('../../../native/pager/build/libpager.so', import.meta.url),
+);
 
 /** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
 export async function openHost(options: HostOptions): Promise<Host> {
