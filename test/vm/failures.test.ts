@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { armFailpoint, armFailpoints, disarmFailpoints } from '../../src/base/index.js';
+import { armFailpoint, armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { foreignSnapshot } from '../support/foreign-snapshot.js';
-import type { Guest } from '../support/guest.js';
+import { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { refusal, refusedWith } from '../support/refusal.js';
@@ -142,8 +142,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     process.kill(pid, 'SIGKILL');
 
     const { code, status } = await branching;
-    assert(code === 'source_died' || code === 'vmm_failed', code);
-    assert.equal(status, 500);
+    assert.deepEqual([code, status], ['source_died', 500]);
     const { state, state_reason: reason } = await lab.host.getSandbox(source.id);
     assert.equal(state, 'failed');
     assert.match(reason ?? '', /SIGKILL/);
@@ -151,4 +150,56 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     await refusedWith('sandbox_not_running', 409, lab.branch(source, { tag: 'again' }));
     assert.deepEqual(await lab.leftovers(), []);
   });
+
+  it('fails with the source until the capture is complete, and not after; others do not notice', async () => {
+    const bystander = await lab.spawn();
+    for (const place of ['draft.reserved', 'branch.prepared', 'branch.captured']) {
+      const source = await lab.spawn();
+      const { pid } = await lab.host.getSandbox(source.id);
+      armFailpoint(place, () => process.kill(pid ?? 0, 'SIGKILL'));
+      const branching = lab.branch(source, { tag: 'unfinished' });
+      if (place === 'branch.captured') {
+        assert.equal(await (await lab.spawn(await branching)).python('6 * 7'), '42');
+      } else {
+        await refusedWith('source_died', 500, branching);
+        await refusedWith('snapshot_not_found', 404, lab.host.getSnapshot('unfinished'));
+      }
+      assert.deepEqual(firedFailpoints(), [place], 'the place was not reached');
+      disarmFailpoints();
+      assert.deepEqual(await lab.leftovers(), []);
+    }
+    assert.equal(await bystander.python('6 * 7'), '42');
+  });
+
+  /** Kills the VMM of one child that is on its way. */
+  const killAChild = async (): Promise<void> => {
+    const vmms = await vmProcesses(lab.folders.hotDir);
+    const listed = (await lab.host.listSandboxes()).map(({ pid }) => pid);
+    const [child] = vmms.filter(({ pid }) => !listed.includes(pid));
+    process.kill(child?.pid ?? 0, 'SIGKILL');
+  };
+
+  /** How the daemon may come to know. */
+  const deaths = ['vmm_failed', 'agent_unreachable'];
+
+  for (const place of ['spawn.started', 'spawn.running']) {
+    it(`a child whose VMM dies at ${place}: of a fork, the others run; of a spawn, none is left`, async () => {
+      const source = await lab.spawn();
+      armFailpoint(place, killAChild);
+      const { children } = await lab.host.fork(source.id, { count: 3, mode: 'live' });
+      const started = children.flatMap((child) => ('sandbox' in child ? [child.sandbox.id] : []));
+      const failed = children.flatMap((child) => ('code' in child ? [child.code] : []));
+      assert.deepEqual([started.length, failed.length], [2, 1]);
+      assert(deaths.includes(failed[0] ?? ''), failed[0]);
+      for (const id of started) assert.equal(await Guest.ofHost(lab.host, id).python('6 * 7'), '42');
+
+      armFailpoint(place, killAChild);
+      const { code } = await refusal(lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }));
+      assert(deaths.includes(code), code);
+      const running = (await lab.host.listSandboxes()).map(({ id }) => id);
+      assert.deepEqual(running.sort(), [source.id, ...started].sort());
+      assert.equal((await vmProcesses(lab.folders.hotDir)).length, 3);
+      assert.deepEqual(await lab.leftovers(), []);
+    });
+  }
 });
