@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { sleep } from '../../src/base/index.js';
 import type { GcItem, GcResult } from '../../src/contract/index.js';
 import { DaemonLab } from '../support/daemon-lab.js';
+import { vmProcesses } from '../support/leftovers.js';
 import { refusedWith } from '../support/refusal.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 
@@ -238,6 +240,34 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
     assert.deepEqual(names(done.removed), ['brief']);
     assert(done.freed_bytes > 0);
     await refusedWith('snapshot_not_found', 404, lab.client.snapshots.get('brief'));
+  });
+
+  it('keeps no file open of what is gone, nor does a source of its branches', async () => {
+    const openFiles = async (pid: number): Promise<number> => (await readdir(`/proc/${pid}/fd`)).length;
+    const source = await lab.spawn();
+    const vmmPid = (await lab.client.sandboxes.get(source.id)).pid ?? 0;
+    const work = async (): Promise<void> => {
+      const tags = [await lab.branch(source), await lab.branch(source, { mode: 'diff', wait: 'durable' })];
+      const { snapshot, children } = await lab.client.sandboxes.fork(source.id, { count: 2 });
+      for (const child of children) {
+        assert('sandbox' in child);
+        await lab.client.sandboxes.delete(child.sandbox.id);
+      }
+      for (const tag of [...tags, snapshot.tag]) await lab.client.snapshots.delete(tag);
+      await refusedWith('snapshot_not_found', 404, lab.spawn(snapshot.tag));
+    };
+    // What is opened once and kept is open after the first time.
+    await work();
+    const before = [await openFiles(lab.pid), await openFiles(vmmPid)];
+    await work();
+    await until(async () => {
+      const now = [await openFiles(lab.pid), await openFiles(vmmPid)];
+      return now.every((count, index) => count <= (before[index] ?? 0));
+    });
+    assert.deepEqual(
+      (await vmProcesses(lab.folders.hotDir)).map(({ pid }) => pid),
+      [vmmPid],
+    );
   });
 
   it('refuses what it cannot read, with a sentence and a code', async () => {

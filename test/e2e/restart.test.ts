@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { sleep } from '../../src/base/index.js';
+import { BoughApiError } from '../../src/sdk/client.js';
+import { captureBegins } from '../support/capture-begins.js';
 import { DaemonLab } from '../support/daemon-lab.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { readPulse, startPulse } from '../support/pulse.js';
@@ -35,6 +37,30 @@ describe('a daemon that comes back', { timeout: 180_000 }, () => {
     assert.equal((await lab.client.snapshots.get('before')).status, 'ready');
     await lab.branch(lab.guest(id), { tag: 'after' });
     for (const tag of ['before', 'after']) assert.equal(await (await lab.spawn(tag)).python('6 * 7'), '42');
+  });
+
+  it('held up in the middle of a branch, ends it when it goes on; no guest was held up with it', async () => {
+    const heldUpMs = 2000;
+    const guests = await Promise.all([lab.spawn(), lab.spawn()]);
+    const [source] = guests;
+    await source.python('memory = bytearray(b"x") * (60 << 20)');
+    await Promise.all(guests.map(startPulse));
+    const before = await Promise.all(guests.map(readPulse));
+    const branching = lab.branch(source, { tag: 'held-up' }).catch((error: unknown) => error);
+    await captureBegins(lab.folders.hotDir);
+    process.kill(lab.pid, 'SIGSTOP');
+    await sleep(heldUpMs);
+    process.kill(lab.pid, 'SIGCONT');
+
+    const outcome = await branching;
+    for (const [index, guest] of guests.entries()) {
+      const { beats, longestGapMs } = await readPulse(guest);
+      assert(beats > (before[index]?.beats ?? 0));
+      assert(longestGapMs < heldUpMs / 2, `gap ${longestGapMs} ms in guest ${index}`);
+    }
+    if (outcome !== 'held-up') assert(outcome instanceof BoughApiError, String(outcome));
+    else assert.equal(await (await lab.spawn(outcome)).python('len(memory)'), String(60 << 20));
+    assert.deepEqual(await lab.leftovers(), []);
   });
 
   it('after a reboot of the machine, has every durable snapshot and loads it from disk', async () => {

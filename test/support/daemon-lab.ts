@@ -41,6 +41,11 @@ export class DaemonLab {
     return this.#daemon.client;
   }
 
+  /** The daemon's process. */
+  get pid(): number {
+    return this.#daemon.pid;
+  }
+
   get url(): string {
     return this.#daemon.url;
   }

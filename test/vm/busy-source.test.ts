@@ -70,4 +70,23 @@ describe('branch() of a source that does not hold still', { timeout: 180_000 }, 
       `longest gap ${pulse.longestGapMs} ms, ${usualGapMs} ms before`,
     );
   });
+
+  it('leaves a program that is under way to end with its output once; the child runs its own copy, unheard', async () => {
+    const program = `echo $$ > /root/pid; echo begun; until test -e /root/go; do sleep 0.05; done
+      echo done; hostname > /root/ended`;
+    const source = await lab.spawn();
+    const running = source.exec(['sh', '-c', program]);
+    while ((await source.exec(['test', '-s', '/root/pid'])).exit_code !== 0) await sleep(10);
+    const child = await lab.spawn(await lab.branch(source));
+    const lets = 'touch /root/go; while kill -0 $(cat /root/pid) 2>/dev/null; do sleep 0.05; done';
+    const ended = await source.shell(`${lets}; cat /root/ended`);
+    assert.deepEqual(await running, { stdout: 'begun\ndone\n', stderr: '', exit_code: 0 });
+
+    const waits = 'kill -0 $(cat /root/pid) && test ! -e /root/ended && echo waits';
+    const [state, endedInChild, hostname] = (
+      await child.shell(`${waits}; ${lets}; cat /root/ended; hostname`)
+    ).split('\n');
+    assert.deepEqual([state, endedInChild], ['waits', hostname]);
+    assert.notEqual(hostname, ended);
+  });
 });

@@ -50,6 +50,24 @@ describe('calls that meet', { timeout: 240_000 }, () => {
     assert.equal(await source.python('1 + 1'), '2');
   });
 
+  it('a hundred branches of one source: whichever is refused is told why, and nothing of it is left', async () => {
+    const source = await lab.spawn();
+    await source.python("x = 'kept'");
+    const outcomes = await Promise.allSettled(Array.from({ length: 100 }, () => lab.branch(source)));
+    const made = outcomes.flatMap((outcome) => (outcome.status === 'fulfilled' ? [outcome.value] : []));
+    const codes = outcomes.flatMap((outcome) =>
+      outcome.status === 'rejected' ? [(outcome.reason as { code: string }).code] : [],
+    );
+    assert(made.length > 0 && codes.length > 0);
+    for (const code of codes) assert(['branch_in_progress', 'too_many_branches'].includes(code), code);
+    assert.deepEqual(await lab.leftovers(), []);
+    const tags = (await lab.host.listSnapshots()).map(({ tag }) => tag);
+    assert.deepEqual(tags.sort(), [TEMPLATE_TAG, ...made].sort());
+    const child = await lab.spawn(await lab.branch(source));
+    assert.equal(await child.python('x'), "'kept'");
+    assert.equal(await source.python('x'), "'kept'");
+  });
+
   it('a sandbox removed twice at once is removed', async () => {
     const source = await lab.spawn();
     await Promise.all([lab.host.removeSandbox(source.id), lab.host.removeSandbox(source.id)]);
@@ -71,6 +89,27 @@ describe('calls that meet', { timeout: 240_000 }, () => {
     await lab.host.deleteSnapshot(tag, { cascade: false, force: true });
     assert.equal(await child.python('x'), "'kept'");
     await assert.rejects(lab.spawn(tag), { code: 'snapshot_not_found' });
+  });
+
+  it('a snapshot deleted again and again while eight children start from it is there until they have; all live on', async () => {
+    const source = await lab.spawn();
+    await source.python("x = 'kept'");
+    const tag = await lab.branch(source);
+    const spawning = Promise.all(Array.from({ length: 8 }, () => lab.spawn(tag)));
+    let refusedCount = 0;
+    for (const started = spawning.then(() => 'started'); ; refusedCount += 1) {
+      if ((await Promise.race([started, sleep(30)])) === 'started') break;
+      const deleting = lab.host.deleteSnapshot(tag, { cascade: false, force: true });
+      const code = await deleting.catch((error: unknown) => (error as { code: string }).code);
+      if (code === undefined) break;
+      assert.equal(code, 'snapshot_in_use');
+    }
+    assert(refusedCount > 0, 'it was never refused');
+    const children = await spawning;
+    const tags = (await lab.host.listSnapshots()).map((snapshot) => snapshot.tag);
+    if (tags.includes(tag)) await lab.host.deleteSnapshot(tag, { cascade: false, force: true });
+    assert.deepEqual(await lab.leftovers(), []);
+    for (const child of children) assert.equal(await child.python('x'), "'kept'");
   });
 
   it('children for which there is no memory are refused before any of them starts', async () => {

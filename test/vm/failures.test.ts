@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { armFailpoint, armFailpoints, disarmFailpoints } from '../../src/base/index.js';
+import { armFailpoint, armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
 import { DEVICE_LAYOUT } from '../../src/sandbox/create-snapshot.js';
 import { PAGER_LIBRARY } from '../../src/sandbox/open-host.js';
 import { OverlayTemplates } from '../../src/sandbox/overlays.js';
@@ -17,7 +17,7 @@ import { startVm } from '../../src/sandbox/vm.js';
 import { probeQemu } from '../../src/vmm/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { foreignSnapshot } from '../support/foreign-snapshot.js';
-import type { Guest } from '../support/guest.js';
+import { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { refusal, refusedWith } from '../support/refusal.js';
@@ -188,13 +188,66 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     process.kill(pid, 'SIGKILL');
 
     const { code, status } = await branching;
-    assert(code === 'source_died' || code === 'vmm_failed', code);
-    assert.equal(status, 500);
+    assert.deepEqual([code, status], ['source_died', 500]);
     const { state, state_reason: reason } = await lab.host.getSandbox(source.id);
     assert.equal(state, 'failed');
     assert.match(reason ?? '', /SIGKILL/);
     await refusedWith('snapshot_not_found', 404, lab.host.getSnapshot('unfinished'));
     await refusedWith('sandbox_not_running', 409, lab.branch(source, { tag: 'again' }));
+    assert.deepEqual(await lab.leftovers(), []);
+  });
+
+  it('fails with the source until the capture is complete, and not after; others do not notice', async () => {
+    const bystander = await lab.spawn();
+    for (const place of ['draft.reserved', 'branch.prepared', 'branch.captured']) {
+      const source = await lab.spawn();
+      const { pid } = await lab.host.getSandbox(source.id);
+      armFailpoint(place, () => process.kill(pid ?? 0, 'SIGKILL'));
+      const branching = lab.branch(source, { tag: 'unfinished' });
+      if (place === 'branch.captured') {
+        assert.equal(await (await lab.spawn(await branching)).python('6 * 7'), '42');
+      } else {
+        await refusedWith('source_died', 500, branching);
+        await refusedWith('snapshot_not_found', 404, lab.host.getSnapshot('unfinished'));
+      }
+      assert.deepEqual(firedFailpoints(), [place], 'the place was not reached');
+      disarmFailpoints();
+      assert.deepEqual(await lab.leftovers(), []);
+    }
+    assert.equal(await bystander.python('6 * 7'), '42');
+  });
+
+  it('a child whose VMM dies while it starts: of a fork the others run, of a spawn none is left', async () => {
+    const source = await lab.spawn();
+    /** At once, so that no child has come further: one that waits here, or one that is not that far. */
+    const killOneBut = (others: readonly (number | null)[]) => (): void => {
+      const vmm = readdirSync('/proc').find(
+        (pid) => /^\d+$/.test(pid) && !others.includes(Number(pid)) && isVmm(pid),
+      );
+      process.kill(Number(vmm), 'SIGKILL');
+    };
+    const isVmm = (pid: string): boolean => {
+      try {
+        return readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes(`${lab.folders.hotDir}/sandboxes/`);
+      } catch {
+        return false;
+      }
+    };
+    const listed = (): Promise<(number | null)[]> =>
+      lab.host.listSandboxes().then((sandboxes) => sandboxes.map(({ pid }) => pid));
+
+    armFailpoint('spawn.started', killOneBut(await listed()));
+    const { children } = await lab.host.fork(source.id, { count: 3, mode: 'live' });
+    const started = children.flatMap((child) => ('sandbox' in child ? [child.sandbox.id] : []));
+    const failed = children.flatMap((child) => ('code' in child ? [child.code] : []));
+    assert.deepEqual([started.length, failed], [2, ['vmm_failed']]);
+    for (const id of started) assert.equal(await Guest.ofHost(lab.host, id).python('6 * 7'), '42');
+
+    armFailpoint('spawn.started', killOneBut(await listed()));
+    await refusedWith('vmm_failed', 500, lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }));
+    const running = (await lab.host.listSandboxes()).map(({ id }) => id);
+    assert.deepEqual(running.sort(), [source.id, ...started].sort());
+    assert.equal((await vmProcesses(lab.folders.hotDir)).length, 3);
     assert.deepEqual(await lab.leftovers(), []);
   });
 });
