@@ -12,7 +12,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
-import { abortReason, BoundedLines, Deferred } from '../base/index.js';
+import { abortReason, BoundedLines, Deferred, withDeadline } from '../base/index.js';
 import type { QmpCommands } from './commands.js';
 import { QmpCommandError, QmpDisconnected, QmpProtocolError, QmpTimeout } from './errors.js';
 
@@ -20,6 +20,8 @@ import { parseMessage, type QmpEvent, type QmpMessage } from './messages.js';
 
 const MAX_LINE_BYTES = 1024 * 1024;
 const DEFAULT_TIMEOUT_MS = 5_000;
+/** The kernel closes the sockets of a process that ends; what waits there is read at once. */
+const DRAIN_DEADLINE_MS = 500;
 
 /** `timeoutMs` defaults to 5,000; the signal cancels the wait, not the command. */
 export interface QmpWaitOptions {
@@ -128,6 +130,12 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   async close(): Promise<void> {
     this.#end('QMP client was closed');
     await this.#socketClosed.promise;
+  }
+
+  /** For a QEMU that has ended: takes in what it still said, and closes. Idempotent. */
+  async drain(): Promise<void> {
+    await withDeadline(this.#socketClosed.promise, DRAIN_DEADLINE_MS, 'The end of QMP').catch(() => undefined);
+    await this.close();
   }
 
   async #call(command: string, args: object | undefined, options: QmpWaitOptions): Promise<unknown> {

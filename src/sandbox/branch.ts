@@ -15,6 +15,7 @@ import { failpoint } from '../base/index.js';
 import type { BranchMode } from '../contract/index.js';
 import {
   PagerDisconnected,
+  PagerError,
   type PagerBranchRequest,
   type PagerCapture,
   type PagerPause,
@@ -98,10 +99,14 @@ export async function startBranch(
   }
 }
 
+/** How the end of QEMU looks from within it. */
+const LOST = new Set(['ECONNRESET', 'EPIPE', 'EREMOTEIO', 'ENOTCONN']);
+
 /** What a failure tells of the VMM: it has ended, or it has stopped to answer. */
 async function noteVmm(sandbox: Sandbox, error: unknown): Promise<void> {
   const isLost = error instanceof PagerDisconnected || error instanceof QmpDisconnected;
-  if (isLost) await sandbox.endNoted();
+  // A pager that lost QEMU's QMP tells the same in its own words.
+  if (isLost || (error instanceof PagerError && LOST.has(error.errnoName))) await sandbox.endNoted();
   if (isLost || error instanceof VmmSilent || error instanceof QmpTimeout)
     await sandbox.fallSilent(error.message);
 }

@@ -1,6 +1,12 @@
 /** How many branches may be under way at once, and who waits for what of them. */
 import { randomInt } from 'node:crypto';
-import { BoughError, type BranchMode, type BranchWait, type RetentionRequest } from '../contract/index.js';
+import {
+  BoughError,
+  isBoughError,
+  type BranchMode,
+  type BranchWait,
+  type RetentionRequest,
+} from '../contract/index.js';
 import { NotDurable, type RequestKey, type SnapshotView } from '../store/index.js';
 import { startBranch } from './branch.js';
 import type { HostContext } from './context.js';
@@ -90,7 +96,8 @@ function explained(sandbox: Sandbox, cause: unknown): unknown {
     return new BoughError('sandbox_not_running', { id: sandbox.id, state: BEING_REMOVED }, { cause });
   }
   const { failure } = sandbox.record;
-  if (failure === undefined || cause instanceof BoughError) return cause;
+  const isOfVm = isBoughError(cause, 'vmm_failed') || isBoughError(cause, 'source_died');
+  if (failure === undefined || (cause instanceof BoughError && !isOfVm)) return cause;
   return new BoughError('source_died', { id: sandbox.id, reason: failure }, { cause });
 }
 

@@ -36,6 +36,8 @@ export class Sandbox {
   #vm: Vm | undefined;
   #agent: AgentClient | undefined;
   #isStalled = false;
+  /** How its guest ended, if QEMU told. */
+  #shutdown: string | undefined;
   /** Why it is unresponsive. */
   #silence: string | undefined;
   readonly #seccomp: boolean;
@@ -66,6 +68,7 @@ export class Sandbox {
     const sandbox = new Sandbox(paths, record, vm, seccomp);
     vm.vmm.qmp.on('event', ({ event, data }) => {
       if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') sandbox.noteStall();
+      if (event === 'SHUTDOWN') sandbox.#shutdown = SHUTDOWNS.get(data['reason']);
     });
     sandbox.#ending = vm.vmm.exited.then((exit) =>
       sandbox.#ended(exit === 'gone' ? 'its process is gone' : describe(exit)),
@@ -301,12 +304,20 @@ export class Sandbox {
 
   async #ended(reason: string): Promise<void> {
     if (this.#isBeingRemoved || this.#isReleased || this.#vm === undefined) return;
-    const lastLine = (await this.#vm.vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
-    await this.update({ failure: lastLine === '' ? reason : `${reason}: ${lastLine}` }).catch(
-      () => undefined,
-    );
+    const { vmm } = this.#vm;
+    await vmm.qmp.drain();
+    const lastLine = (await vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
+    const failure = this.#shutdown ?? (lastLine === '' ? reason : `${reason}: ${lastLine}`);
+    await this.update({ failure }).catch(() => undefined);
   }
 }
+
+/** Reasons of QMP's SHUTDOWN event that are the guest's. A kernel that panics reboots. */
+const SHUTDOWNS = new Map<unknown, string>([
+  ['guest-shutdown', 'its guest powered off'],
+  ['guest-reset', 'its guest rebooted, which ends a sandbox'],
+  ['guest-panic', 'its guest panicked'],
+]);
 
 function describe({ code, signal }: { code: number | null; signal: NodeJS.Signals | null }): string {
   return signal === null

@@ -268,6 +268,18 @@ describe('acquire()', () => {
     }
   });
 
+  it('does not find what somebody begins to delete in the same moment', async (t) => {
+    const fixture = await makeFixture(t);
+    const store = await fixture.reopen();
+    for (const isDurable of [false, true]) {
+      await snapshot(store, { tag: 'a' });
+      if (isDurable) await store.durable('a');
+      const acquiring = assert.rejects(store.acquire('a', 'sandbox'), SnapshotNotFound);
+      await store.delete('a');
+      await acquiring;
+    }
+  });
+
   it('does not call a snapshot damaged whose copy in memory is taken away while it is made', async (t) => {
     t.after(disarmFailpoints);
     const fixture = await makeFixture(t);

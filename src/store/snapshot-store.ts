@@ -9,7 +9,7 @@ import { Catalog, StoredEntry } from './catalog.js';
 import { compactSnapshot } from './compact.js';
 import { BackgroundWork, listedFolder, type StoreContext } from './context.js';
 import { startDraft } from './draft.js';
-import { IntegrityError, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
+import { IntegrityError, SnapshotNotFound, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
 import { evict } from './evict.js';
 import { prepareSubfolders, prepareTierFolder, type TierFolder } from './folders.js';
 import { HotLoader } from './hot-load.js';
@@ -141,6 +141,8 @@ class SnapshotStore implements Store {
     accept?: (manifest: Manifest) => Promise<void>,
   ): Promise<Lease> {
     const entry = await this.#settled(tag, signal);
+    // Between the look and now somebody may have begun to delete it.
+    if (entry.deleting) throw new SnapshotNotFound(tag);
     const { bootable, warning } = entry.manifest;
     if (!bootable) throw new SnapshotUnusable(tag, warning ?? 'it was captured as not bootable');
     const lease = new SnapshotLease(this.#context, entry, holder);

@@ -35,7 +35,10 @@ export async function loadDeviceState(
     const capabilities = [{ capability: 'events', state: true }];
     await qmp.execute('migrate-set-capabilities', { capabilities }, options);
     await qmp.execute('migrate-incoming', { uri: `unix:${socketPath}` }, options);
-    const sent = pipeline(createReadStream(stateFilePath), createConnection(socketPath), { end: true });
+    const socket = createConnection(socketPath);
+    // Once everything was sent the pipeline listens no more; a QEMU that ends then is told of by QMP.
+    socket.on('error', () => undefined);
+    const sent = pipeline(createReadStream(stateFilePath), socket, { end: true });
     // When QEMU refuses the state it also closes the socket; its word is the better explanation.
     await Promise.race([ended, sent.then(() => ended)]).catch(async (error: unknown) => {
       await ended;

@@ -93,7 +93,7 @@ export class Vmm {
     this.qmp = qmp;
     this.exited = process.exited;
     qmp.once('close', () => process.expectExit());
-    void process.exited.then(() => qmp.close());
+    void process.exited.then(() => qmp.drain());
   }
 
   get pid(): number {

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { armFailpoint, armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
+import {
+  armFailpoint,
+  armFailpoints,
+  disarmFailpoints,
+  firedFailpoints,
+  sleep,
+} from '../../src/base/index.js';
+import { errorCatalogue } from '../../src/contract/index.js';
 import { DEVICE_LAYOUT } from '../../src/sandbox/create-snapshot.js';
 import { PAGER_LIBRARY } from '../../src/sandbox/open-host.js';
 import { OverlayTemplates } from '../../src/sandbox/overlays.js';
@@ -199,15 +206,23 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
 
   it('fails with the source until the capture is complete, and not after; others do not notice', async () => {
     const bystander = await lab.spawn();
-    for (const place of ['draft.reserved', 'branch.prepared', 'branch.captured']) {
+    for (const [place, diskBytes] of [
+      ['draft.reserved', 0],
+      ['draft.reserved', 3_000_000],
+      ['branch.prepared', 3_000_000],
+      ['branch.captured', 0],
+    ] as const) {
       const source = await lab.spawn();
+      // So much that the disk has to be switched.
+      await source.shell(`head -c ${diskBytes} /dev/urandom > /root/big; sync`);
       const { pid } = await lab.host.getSandbox(source.id);
       armFailpoint(place, () => process.kill(pid ?? 0, 'SIGKILL'));
       const branching = lab.branch(source, { tag: 'unfinished' });
       if (place === 'branch.captured') {
         assert.equal(await (await lab.spawn(await branching)).python('6 * 7'), '42');
       } else {
-        await refusedWith('source_died', 500, branching);
+        const { message } = await refusedWith('source_died', 500, branching);
+        assert.match(message, /its VMM was ended by SIGKILL/);
         await refusedWith('snapshot_not_found', 404, lab.host.getSnapshot('unfinished'));
       }
       assert.deepEqual(firedFailpoints(), [place], 'the place was not reached');
@@ -215,6 +230,26 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
       assert.deepEqual(await lab.leftovers(), []);
     }
     assert.equal(await bystander.python('6 * 7'), '42');
+  });
+
+  it('a child whose VMM dies anywhere on its way is an error and no more', async () => {
+    for (const place of ['spawn.mapped', 'spawn.loaded', 'spawn.running', 'spawn.identified']) {
+      armFailpoint(place, async () => {
+        for (const { pid } of await vmProcesses(lab.folders.hotDir)) process.kill(pid, 'SIGKILL');
+        await sleep(100);
+      });
+      const outcome = await lab.spawn().then(
+        ({ id }) => id,
+        (error: unknown) => error,
+      );
+      assert.deepEqual(firedFailpoints(), [place]);
+      disarmFailpoints();
+      // Known as a child by then, it is one that has failed.
+      if (place === 'spawn.identified') await lab.end(Guest.ofHost(lab.host, String(outcome)));
+      else assert((outcome as { code: string }).code in errorCatalogue, String(outcome));
+      assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
+      assert.deepEqual(await lab.leftovers(), []);
+    }
   });
 
   it('a child whose VMM dies while it starts: of a fork the others run, of a spawn none is left', async () => {
