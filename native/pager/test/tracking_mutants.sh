@@ -1,0 +1,33 @@
+#!/bin/sh
+# Breaks the pager's tracking of writes, one way at a time, in a library of its own, and expects the fake VMM to find a page that
+# differs, or a branch that fails. A mutant that survives, or one whose edit no longer matches the source, fails.
+# Usage: tracking_mutants.sh CC BUILD_DIR, from native/pager.
+set -eu
+cc=$1
+bin=$PWD/$2 dir=$PWD/$2/tracking_mutants
+sources="kernel ram layer sweep tracker armed qmp window capture stage branch control preload"
+count=0
+mutant() {
+	name=$1 file=$2 edit=$3
+	rm -rf "$dir"
+	mkdir -p "$dir"
+	cp ./*.c ./*.h "$dir"
+	sed "$edit" "$file" >"$dir/$file"
+	if cmp -s "$file" "$dir/$file"; then
+		echo "tracking_mutants: '$name' changes nothing: adapt its edit" >&2
+		exit 1
+	fi
+	(cd "$dir" && $cc -std=gnu11 -O1 -g -fPIC -shared -fvisibility=hidden -pthread -o libpager.so $(printf '%s.c ' $sources))
+	if FAKE_VMM_PRELOAD=$dir/libpager.so "$bin/test/fake_vmm.preloaded" --only random --seed 1 --runs 3 >"$dir/out" 2>&1; then
+		echo "tracking_mutants: '$name' survives" >&2
+		exit 1
+	fi
+	count=$((count + 1))
+}
+mutant 'a scan loses its last run' kernel.c 's/for (int i = 0; i < found; i++) {/for (int i = 0; i + 1 < found; i++) {/'
+mutant 'nothing counts as written' kernel.c 's/request.category_mask = CATEGORY_WRITTEN;/request.category_mask = CATEGORY_WRITTEN | CATEGORY_SWAPPED;/'
+mutant 'what is protected is not' kernel.c 's/.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,/.mode = 0,/'
+mutant 'a run ends one page early' capture.c 's/^\tcapture->runs\[capture->run_count++\] = \*run;/&\n\tcapture->runs[capture->run_count - 1].end -= PAGE_BYTES;/'
+mutant 'what was lent is not taken back' tracker.c '/^int tracker_take_back/,/^}/s/tracker->on ?/0 ?/'
+mutant 'what the pause staged stays unwritten' branch.c 's/^\terror = stage_write(.*/\terror = 0;/'
+echo "tracking_mutants: $count ways to lose a write, all noticed"
