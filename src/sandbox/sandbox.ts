@@ -16,11 +16,12 @@ import { AgentClient } from '../agent/index.js';
 import { Deferred, failpoint, withDeadline } from '../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../contract/index.js';
 import type { DiskFold } from './fold-disk.js';
-import { Vmm } from '../vmm/index.js';
+import { Vmm, type VmmExit } from '../vmm/index.js';
 import { Lifetime } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
 import type { Vm } from './vm.js';
+import { whyEnded } from './why-ended.js';
 
 /** What a removed sandbox is called while its process is still ending. */
 export const BEING_REMOVED = 'being removed';
@@ -36,8 +37,8 @@ export class Sandbox {
   #vm: Vm | undefined;
   #agent: AgentClient | undefined;
   #isStalled = false;
-  /** How its guest ended, if QEMU told. */
-  #shutdown: string | undefined;
+  /** Of QMP's SHUTDOWN event. */
+  #shutdownReason: unknown;
   /** Why it is unresponsive. */
   #silence: string | undefined;
   readonly #seccomp: boolean;
@@ -68,11 +69,9 @@ export class Sandbox {
     const sandbox = new Sandbox(paths, record, vm, seccomp);
     vm.vmm.qmp.on('event', ({ event, data }) => {
       if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') sandbox.noteStall();
-      if (event === 'SHUTDOWN') sandbox.#shutdown = SHUTDOWNS.get(data['reason']);
+      if (event === 'SHUTDOWN') sandbox.#shutdownReason = data['reason'];
     });
-    sandbox.#ending = vm.vmm.exited.then((exit) =>
-      sandbox.#ended(exit === 'gone' ? 'its process is gone' : describe(exit)),
-    );
+    sandbox.#ending = vm.vmm.exited.then((exit) => sandbox.#ended(exit));
     return sandbox;
   }
 
@@ -302,25 +301,11 @@ export class Sandbox {
     };
   }
 
-  async #ended(reason: string): Promise<void> {
+  async #ended(exit: VmmExit): Promise<void> {
     if (this.#isBeingRemoved || this.#isReleased || this.#vm === undefined) return;
     const { vmm } = this.#vm;
     await vmm.qmp.drain();
-    const lastLine = (await vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
-    const failure = this.#shutdown ?? (lastLine === '' ? reason : `${reason}: ${lastLine}`);
+    const failure = whyEnded(exit, this.#shutdownReason, await vmm.logTail());
     await this.update({ failure }).catch(() => undefined);
   }
-}
-
-/** Reasons of QMP's SHUTDOWN event that are the guest's. A kernel that panics reboots. */
-const SHUTDOWNS = new Map<unknown, string>([
-  ['guest-shutdown', 'its guest powered off'],
-  ['guest-reset', 'its guest rebooted, which ends a sandbox'],
-  ['guest-panic', 'its guest panicked'],
-]);
-
-function describe({ code, signal }: { code: number | null; signal: NodeJS.Signals | null }): string {
-  return signal === null
-    ? `its VMM exited with status ${code ?? 'unknown'}`
-    : `its VMM was ended by ${signal}`;
 }
