@@ -134,7 +134,9 @@ export class QmpClient extends EventEmitter<ClientEvents> {
 
   /** For a QEMU that has ended: takes in what it still said, and closes. Idempotent. */
   async drain(): Promise<void> {
-    await withDeadline(this.#socketClosed.promise, DRAIN_DEADLINE_MS, 'The end of QMP').catch(() => undefined);
+    await withDeadline(this.#socketClosed.promise, DRAIN_DEADLINE_MS, 'The end of QMP').catch(
+      () => undefined,
+    );
     await this.close();
   }
 

@@ -1,22 +1,10 @@
 import assert from 'node:assert/strict';
-import {
-  constants,
-  copyFile,
-  cp,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { constants, copyFile, open, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { IntegrityError, SnapshotNotFound, type Store } from '../../src/store/index.js';
-import { BYSTANDERS, checkContent, makeWorld, openIn, type StoreDirs } from '../faults/store-world.js';
+import { BYSTANDERS, checkContent, openIn, type StoreDirs } from '../faults/store-world.js';
+import { WorldCopies } from '../faults/world-copies.js';
 import { Seeded } from '../faults/seeded.js';
 
 /** Places in each file that are flipped, cut and overwritten. */
@@ -55,6 +43,7 @@ const WHOLE: Readonly<Record<string, Damage>> = {
 };
 
 describe('a snapshot that is damaged', () => {
+  let copies: WorldCopies;
   let template: StoreDirs;
   let files: string[] = [];
   let own = new Map<string, readonly number[]>();
@@ -62,8 +51,8 @@ describe('a snapshot that is damaged', () => {
   const random = Seeded.fromEnvironment();
 
   before(async () => {
-    template = await freshDirs();
-    await makeWorld(template);
+    copies = await WorldCopies.open();
+    ({ template } = copies);
     const folder = join(template.stateDir, 'snapshots', VICTIM);
     const all = await readdir(folder, { recursive: true, withFileTypes: true });
     files = all
@@ -75,7 +64,7 @@ describe('a snapshot that is damaged', () => {
     );
   });
   after(async () => {
-    await removeDirs(template);
+    await copies.close();
     console.log(`# corruptions refused by name: ${refused} of ${refused}; ${random.name}`);
   });
 
@@ -85,9 +74,8 @@ describe('a snapshot that is damaged', () => {
     damage: (path: string) => Promise<unknown>,
     when: 'closed' | 'open',
   ): Promise<void> => {
-    const dirs = await freshDirs();
+    const dirs = await copies.make();
     try {
-      await cp(template.stateDir, dirs.stateDir, { recursive: true });
       const path = join(dirs.stateDir, 'snapshots', VICTIM, file);
       let store: Store | undefined;
       if (when === 'open') store = await openIn(dirs);
@@ -100,7 +88,7 @@ describe('a snapshot that is damaged', () => {
       }
       refused += 1;
     } finally {
-      await removeDirs(dirs);
+      await copies.clean();
     }
   };
 
@@ -167,8 +155,7 @@ describe('a snapshot that is damaged', () => {
     const hotFiles = files.filter((file) => !file.startsWith('disk/') && !file.startsWith('manifest.'));
     for (const file of hotFiles) {
       for (const at of (own.get(file) ?? []).slice(0, 8)) {
-        const dirs = await freshDirs();
-        await cp(template.stateDir, dirs.stateDir, { recursive: true });
+        const dirs = await copies.make();
         const store = await openIn(dirs);
         try {
           (await store.acquire(VICTIM, 'sandbox')).release();
@@ -177,7 +164,7 @@ describe('a snapshot that is damaged', () => {
           await checkContent(dirs, store, VICTIM);
         } finally {
           await store.close();
-          await removeDirs(dirs);
+          await copies.clean();
         }
       }
     }
@@ -256,15 +243,4 @@ async function named(what: string, check: () => Promise<void>): Promise<void> {
   } catch (error) {
     throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
   }
-}
-
-async function freshDirs(): Promise<StoreDirs> {
-  return {
-    stateDir: await mkdtemp(join(tmpdir(), 'bough-damage-')),
-    hotDir: await mkdtemp('/dev/shm/bough-damage-'),
-  };
-}
-
-async function removeDirs({ stateDir, hotDir }: StoreDirs): Promise<void> {
-  for (const folder of [stateDir, hotDir]) await rm(folder, { recursive: true, force: true });
 }

@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
 import { KILL_ONLY, PART_FAILPOINTS } from '../faults/failpoints.js';
 import { checkOpenPart, checkPart, contextOver, PARTS } from '../faults/host-parts.js';
-import { makeWorld, openIn, type StoreDirs } from '../faults/store-world.js';
+import { openIn, type StoreDirs } from '../faults/store-world.js';
+import { WorldCopies } from '../faults/world-copies.js';
 
 const CHILD = fileURLToPath(new URL('../faults/interrupted-part.js', import.meta.url));
 const CHILD_DEADLINE_MS = 60_000;
@@ -22,35 +20,20 @@ const CASES = [...PART_FAILPOINTS].flatMap(([place, cases]) =>
 );
 
 describe('a part of the host that is interrupted', () => {
-  let template: StoreDirs;
+  let copies: WorldCopies;
   let dirs: StoreDirs;
-  const made: string[] = [];
-
-  const freshDirs = async (): Promise<StoreDirs> => {
-    const fresh = {
-      stateDir: await mkdtemp(join(tmpdir(), 'bough-part-')),
-      hotDir: await mkdtemp('/dev/shm/bough-part-'),
-    };
-    made.push(fresh.stateDir, fresh.hotDir);
-    return fresh;
-  };
-  const remove = async (from: number): Promise<void> => {
-    for (const folder of made.splice(from)) await rm(folder, { recursive: true, force: true });
-  };
 
   before(async () => {
-    template = await freshDirs();
-    await makeWorld(template);
+    copies = await WorldCopies.open();
   });
   afterEach(async () => {
     disarmFailpoints();
-    await remove(2);
+    await copies.clean();
   });
-  after(() => remove(0));
+  after(() => copies.close());
 
   const world = async (): Promise<void> => {
-    dirs = await freshDirs();
-    await cp(template.stateDir, dirs.stateDir, { recursive: true });
+    dirs = await copies.make();
   };
 
   for (const { place, operation, count, name } of CASES) {

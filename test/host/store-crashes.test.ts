@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
 import { KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
-import {
-  checkOpenStore,
-  checkStore,
-  makeWorld,
-  openIn,
-  OPERATIONS,
-  type StoreDirs,
-} from '../faults/store-world.js';
+import { checkOpenStore, checkStore, openIn, OPERATIONS, type StoreDirs } from '../faults/store-world.js';
+import { WorldCopies } from '../faults/world-copies.js';
 
 const CHILD = fileURLToPath(new URL('../faults/interrupted-store.js', import.meta.url));
 const CHILD_DEADLINE_MS = 60_000;
@@ -33,42 +24,25 @@ const nameOf = ({ place, operation, count }: Case): string =>
   `${place} in ${operation}${count === 1 ? '' : `, passage ${count}`}`;
 
 describe('a store that is interrupted', () => {
-  let template: StoreDirs;
+  let copies: WorldCopies;
   let dirs: StoreDirs;
-  let kept: string[] = [];
   let [kills, faults] = [0, 0];
 
-  const freshDirs = async (): Promise<StoreDirs> => {
-    const made = {
-      stateDir: await mkdtemp(join(tmpdir(), 'bough-crash-')),
-      hotDir: await mkdtemp('/dev/shm/bough-crash-'),
-    };
-    kept = [...kept, made.stateDir, made.hotDir];
-    return made;
-  };
-  const remove = async (): Promise<void> => {
-    for (const folder of kept.splice(0)) await rm(folder, { recursive: true, force: true });
-  };
-
   before(async () => {
-    template = await freshDirs();
-    await makeWorld(template);
-    kept = [];
+    copies = await WorldCopies.open();
   });
   afterEach(async () => {
     disarmFailpoints();
-    await remove();
+    await copies.clean();
   });
   after(async () => {
-    kept = [template.stateDir, template.hotDir];
-    await remove();
+    await copies.close();
     console.log(`# store: ${kills} kills survived, ${faults} other faults, none lost`);
   });
 
   /** A copy of the world, made ready for the operation. */
   const world = async (operation: string): Promise<void> => {
-    dirs = await freshDirs();
-    await cp(template.stateDir, dirs.stateDir, { recursive: true });
+    dirs = await copies.make();
     await OPERATIONS[operation]?.before?.(dirs);
   };
 

@@ -1,7 +1,4 @@
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { armFailpoint, disarmFailpoints, firedFailpoints, sleep } from '../../src/base/index.js';
 import {
@@ -17,11 +14,11 @@ import {
   checkFolders,
   CONTENT,
   filesOfStore,
-  makeWorld,
   openIn,
   OPERATIONS,
   type StoreDirs,
 } from '../faults/store-world.js';
+import { WorldCopies } from '../faults/world-copies.js';
 
 /** How long a step is held up; long enough for what meets it to get as far as it can. */
 const HELD_MS = 25;
@@ -67,30 +64,16 @@ const MEETINGS: Readonly<Record<string, Meeting>> = {
 const REFUSALS = [SnapshotInUse, SnapshotNotFound, SnapshotUnusable, TagExists];
 
 describe('a step of the store that takes long', () => {
-  let template: StoreDirs;
-  const made: string[] = [];
-
-  const freshDirs = async (): Promise<StoreDirs> => {
-    const fresh = {
-      stateDir: await mkdtemp(join(tmpdir(), 'bough-meet-')),
-      hotDir: await mkdtemp('/dev/shm/bough-meet-'),
-    };
-    made.push(fresh.stateDir, fresh.hotDir);
-    return fresh;
-  };
-  const remove = async (from: number): Promise<void> => {
-    for (const folder of made.splice(from)) await rm(folder, { recursive: true, force: true });
-  };
+  let copies: WorldCopies;
 
   before(async () => {
-    template = await freshDirs();
-    await makeWorld(template);
+    copies = await WorldCopies.open();
   });
   afterEach(async () => {
     disarmFailpoints();
-    await remove(2);
+    await copies.clean();
   });
-  after(() => remove(0));
+  after(() => copies.close());
 
   /** What is listed is whole and complete, now and for the next daemon; deleted, it leaves nothing. */
   const check = async (dirs: StoreDirs, store: Store): Promise<void> => {
@@ -110,8 +93,7 @@ describe('a step of the store that takes long', () => {
         const isClosed = what === 'the store is closed';
         if (isClosed && !place.startsWith('persist.')) continue;
         it(`${place} in ${operation}, while ${what}`, async () => {
-          const dirs = await freshDirs();
-          await cp(template.stateDir, dirs.stateDir, { recursive: true });
+          const dirs = await copies.make();
           let store = await openIn(dirs);
           try {
             await OPERATIONS[operation]?.prepare?.(dirs, store);
