@@ -34,13 +34,14 @@ describe('a daemon killed in the middle of a branch', { timeout: 240_000 }, () =
     for (const [index, moment] of MOMENTS.entries()) {
       const { beats } = await readPulse(lab.guest(id));
       const tag = `cut-${index}`;
-      const branching = lab.branch(lab.guest(id), { tag }).catch(() => undefined);
-      if (moment.after === 'capture') await captureBegins(lab.folders.hotDir);
+      const branching = lab.branch(lab.guest(id), { tag });
+      branching.catch(() => undefined);
+      if (moment.after === 'capture') await captureBegins(lab.folders.hotDir, branching);
       if (moment.after === 'ready') await lab.listed(tag, 'ready');
       await sleep(moment.ms);
       const killedMs = performance.now();
       await lab.kill();
-      await branching;
+      await branching.catch(() => undefined);
       await sleep(300);
       await lab.start();
       const outageMs = performance.now() - killedMs;

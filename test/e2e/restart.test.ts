@@ -47,7 +47,7 @@ describe('a daemon that comes back', { timeout: 180_000 }, () => {
     await Promise.all(guests.map(startPulse));
     const before = await Promise.all(guests.map(readPulse));
     const branching = lab.branch(source, { tag: 'held-up' }).catch((error: unknown) => error);
-    await captureBegins(lab.folders.hotDir);
+    await captureBegins(lab.folders.hotDir, branching);
     process.kill(lab.pid, 'SIGSTOP');
     await sleep(heldUpMs);
     process.kill(lab.pid, 'SIGCONT');

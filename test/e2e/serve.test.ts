@@ -49,7 +49,7 @@ describe('bough serve, a process', { timeout: 120_000 }, () => {
     const { pid } = await client.sandboxes.get(guest.id);
     await guest.python('memory = bytearray(b"x") * (100 << 20)');
     const branching = client.sandboxes.branch(guest.id, { tag: 'last' });
-    await captureBegins(folders.hotDir);
+    await captureBegins(folders.hotDir, branching);
     process.kill(daemon.pid, 'SIGTERM');
     const { tag, status: snapshotStatus } = await branching;
     assert.deepEqual([tag, snapshotStatus], ['last', 'ready']);

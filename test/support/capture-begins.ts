@@ -5,13 +5,18 @@ import { sleep } from '../../src/base/index.js';
 
 const GIVE_UP_MS = 10_000;
 
-/** Waits until a pager has begun to write a layer below `hotDir`: the request for it has left the daemon. */
-export async function captureBegins(hotDir: string): Promise<void> {
+/**
+ * Waits until a pager has begun to write a layer below `hotDir`: the request for it has left the daemon. A capture that is over before
+ * anybody looked is seen by the end of its `branch`, whose failure is thrown.
+ */
+export async function captureBegins(hotDir: string, branch: Promise<unknown>): Promise<void> {
+  const over = branch.then(() => 'over');
+  over.catch(() => undefined);
   const giveUpMs = performance.now() + GIVE_UP_MS;
   while (performance.now() < giveUpMs) {
     const files = await readdir(join(hotDir, 'snapshots'), { recursive: true }).catch(() => []);
-    if (files.some((file) => /^\.writing-.*\/memory\.bin$/.test(file))) return;
-    await sleep(1);
+    if (files.some((file) => /^\.writing-.*\/memory\.bin$/.test(file))) break;
+    if ((await Promise.race([over, sleep(1)])) === 'over') return;
   }
-  assert.fail('no capture began');
+  assert(performance.now() < giveUpMs, 'no capture began');
 }

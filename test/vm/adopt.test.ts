@@ -244,7 +244,7 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     const { pid } = await lab.host.getSandbox(source.id);
     const branching = lab.host.branch(source.id, { mode: 'live', wait: true, tag: 'stopped' });
     const refused = assert.rejects(branching, { code: 'vmm_failed', message: /has been stopped/ });
-    await captureBegins(folders.hotDir);
+    await captureBegins(folders.hotDir, branching);
     process.kill(pid ?? 0, 'SIGSTOP');
     await refused;
     const silent = await lab.host.getSandbox(source.id);

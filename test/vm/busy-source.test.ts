@@ -54,7 +54,7 @@ describe('branch() of a source that does not hold still', { timeout: 180_000 }, 
     const branching = lab.host
       .branch(source.id, { mode: 'live', wait: true })
       .finally(() => (isAnswered = true));
-    await captureBegins(lab.folders.hotDir);
+    await captureBegins(lab.folders.hotDir, branching);
     assert.equal(isAnswered, false);
     stallTheEventLoop(STALL_MS);
     const { snapshot } = await branching;

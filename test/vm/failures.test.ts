@@ -191,7 +191,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     assert(pid !== null);
     await makeBusy(source);
     const branching = refusal(lab.branch(source, { tag: 'unfinished' }));
-    await captureBegins(lab.folders.hotDir);
+    await captureBegins(lab.folders.hotDir, branching);
     process.kill(pid, 'SIGKILL');
 
     const { code, status } = await branching;
