@@ -126,7 +126,7 @@ async function ensureNpmPackages() {
   await step('installing npm packages', () => run('npm', ['ci', '--include=dev', '--no-fund', '--no-audit']));
 }
 
-const BUILD_INPUTS = ['src', 'test', 'bench', 'native', 'package.json', 'package-lock.json'];
+const BUILD_INPUTS = ['src', 'test', 'native', 'package.json', 'package-lock.json'];
 const BUILD_STAMP = 'dist/.built-from';
 
 async function ensureBuilt() {

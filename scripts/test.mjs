@@ -1,7 +1,7 @@
 /**
  * `npm test [tier…]`: sets up, runs the tiers in order, and ends with one line: `N passed, N failed[, N skipped]`.
  *
- *   unit    anywhere              src/, bench/, and test/ except below
+ *   unit    anywhere              src/, and test/ except below
  *   native  the pager's own tests make -C native/pager test
  *   host    userfaultfd, tmpfs    test/host
  *   vm      QEMU                  test/vm
@@ -17,7 +17,7 @@ import { spec } from 'node:test/reporters';
 import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFailed } from './setup.mjs';
 
 const TIERS = {
-  unit: { folders: ['src', 'test', 'bench'], concurrency: 2, timeoutMs: 120_000 },
+  unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 120_000 },
   native: { make: 'native/pager', timeoutMs: 300_000 },
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },

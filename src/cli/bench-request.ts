@@ -1,5 +1,5 @@
 /**
- * What `bough bench` asks of the benchmarks. They live outside the sources, in bench/, and are loaded when they are to run; this is
+ * What `bough bench` asks of the benchmarks. They live in src/bench/ and are loaded when they are to run; this is
  * the seam between the two.
  */
 import type { Bough } from '../sdk/client.js';

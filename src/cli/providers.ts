@@ -4,7 +4,7 @@
  */
 
 import type { Config, SettingName } from '../daemon/config.js';
-import type { Check } from '../vmm/check.js';
+import type { Check } from '../vmm/host/check.js';
 
 /** A built image as `image ls` shows it. */
 export interface ImageSummary {

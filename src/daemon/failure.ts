@@ -9,7 +9,7 @@ import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import { BoughError, isBoughError, statusOf, type RouteDefinition } from '../contract/index.js';
-import { isOutOfFiles } from '../sandbox/failures.js';
+import { isOutOfFiles } from '../sandbox/host/failures.js';
 import { bodyLimitBytes } from './limits.js';
 import { newRequestId } from './request-id.js';
 

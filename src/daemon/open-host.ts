@@ -1,8 +1,8 @@
 /** The seam between the HTTP side and the domain: the one place of the daemon that knows which Host it runs on. */
 
 import type { FastifyBaseLogger } from 'fastify';
-import type { Host } from '../sandbox/host.js';
-import { openHost } from '../sandbox/open-host.js';
+import type { Host } from '../sandbox/host/host.js';
+import { openHost } from '../sandbox/host/open-host.js';
 import { checkDurableDir, checkHotDir } from '../vmm/index.js';
 import { ConfigError, type Config } from './config.js';
 

@@ -7,7 +7,7 @@
 
 import type { FastifyBaseLogger } from 'fastify';
 import { pino } from 'pino';
-import type { Host } from '../sandbox/host.js';
+import type { Host } from '../sandbox/host/host.js';
 import { ConfigError, type Config } from './config.js';
 import { buildServer, type Server } from './server.js';
 import { loadTokenCheck, type TokenCheck } from './token.js';

@@ -8,7 +8,7 @@
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { BoughError, isBoughError, routes, type RouteDefinition, type RouteName } from '../contract/index.js';
-import type { Host } from '../sandbox/host.js';
+import type { Host } from '../sandbox/host/host.js';
 import { RunningCalls, type Handlers } from './calls.js';
 import type { ListenAddress } from './config.js';
 import { sendFailure, sendParserFailure } from './failure.js';

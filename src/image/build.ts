@@ -22,7 +22,7 @@ import { ImageBuildFailed } from './errors.js';
 import { checkBuildHost, runTool } from './host-tools.js';
 import { AGENT_PORT, KERNEL_CMDLINE, type Image, type ImageRecord } from './image.js';
 import { makeKernel } from './kernel.js';
-import { makeExt4, makeRootTree, stageFiles } from './rootfs.js';
+import { makeExt4, makeRootTree, stageFiles } from './debian/rootfs.js';
 
 export interface BuildImageOptions {
   readonly guestDir?: string;

@@ -11,8 +11,8 @@
 import pLimit, { type LimitFunction } from 'p-limit';
 import { Deferred } from '../base/index.js';
 import { SnapshotNotFound } from './errors.js';
-import type { Manifest } from './manifest.js';
-import type { Reservation } from './space.js';
+import type { Manifest } from './format/manifest.js';
+import type { Reservation } from './tier/space.js';
 import type { CaptureFacts, DraftRequest, SnapshotView } from './types.js';
 
 /** An ancestor as manifests name it. */

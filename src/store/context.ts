@@ -4,10 +4,10 @@ import { join } from 'node:path';
 import type { LimitFunction } from 'p-limit';
 import { errorCode, linkOrCopy } from '../base/index.js';
 import type { Catalog, Entry, StoredEntry } from './catalog.js';
-import type { TierFolder } from './folders.js';
-import type { Space } from './space.js';
+import type { TierFolder } from './tier/folders.js';
+import type { Space } from './tier/space.js';
 import type { StoreLog } from './store.js';
-import type { VerifiedFiles } from './verified.js';
+import type { VerifiedFiles } from './tier/verified.js';
 
 /** Work nobody waits for until the store is closed; it must handle its own errors. */
 export class BackgroundWork {

@@ -1,7 +1,7 @@
 /** Snapshots: their format, their two tiers, their lifecycle. Start reading in store.ts. */
 export { openStore } from './snapshot-store.js';
-export { chainNode } from './compact.js';
-export { union, visibleRuns } from './fold.js';
+export { chainNode } from './pack/compact.js';
+export { union, visibleRuns } from './pack/fold.js';
 export * from './errors.js';
 export {
   agentAccessSchema,
@@ -12,7 +12,7 @@ export {
   OBJECT_ID_PATTERN,
   requestKeySchema,
   TAG_PATTERN,
-} from './manifest.js';
+} from './format/manifest.js';
 export type {
   AgentAccess,
   ImageIdentity,
@@ -23,12 +23,12 @@ export type {
   ManifestDisk,
   ManifestLayer,
   SnapshotMode,
-} from './manifest.js';
-export { prepareFolder } from './folders.js';
-export { filesBelow, removeLeftover } from './leftovers.js';
-export type { Leftover } from './leftovers.js';
+} from './format/manifest.js';
+export { prepareFolder } from './tier/folders.js';
+export { filesBelow, removeLeftover } from './life/leftovers.js';
+export type { Leftover } from './life/leftovers.js';
 export type * from './types.js';
-export type { CountedFile } from './usage.js';
+export type { CountedFile } from './tier/usage.js';
 export type {
   CompactPlan,
   DeleteOptions,

@@ -6,24 +6,24 @@
 import pLimit from 'p-limit';
 import { abortReason, LockHeld, lockFile, monotonicMs, ResourceStack } from '../base/index.js';
 import { Catalog, StoredEntry } from './catalog.js';
-import { compactSnapshot } from './compact.js';
+import { compactSnapshot } from './pack/compact.js';
 import { BackgroundWork, listedFolder, type StoreContext } from './context.js';
-import { startDraft } from './draft.js';
+import { startDraft } from './life/draft.js';
 import { IntegrityError, SnapshotNotFound, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
-import { evict } from './evict.js';
-import { prepareSubfolders, prepareTierFolder, type TierFolder } from './folders.js';
-import { HotLoader } from './hot-load.js';
-import { SnapshotLease } from './lease.js';
-import { persistAgain, schedulePersist } from './persist.js';
-import { recover } from './recover.js';
-import { findLeftovers, type Leftover } from './leftovers.js';
-import type { Manifest } from './manifest.js';
-import { deleteSnapshot, holdersOf, quarantineStored } from './remove.js';
-import { Space } from './space.js';
+import { evict } from './tier/evict.js';
+import { prepareSubfolders, prepareTierFolder, type TierFolder } from './tier/folders.js';
+import { HotLoader } from './tier/hot-load.js';
+import { SnapshotLease } from './life/lease.js';
+import { persistAgain, schedulePersist } from './life/persist.js';
+import { recover } from './life/recover.js';
+import { findLeftovers, type Leftover } from './life/leftovers.js';
+import type { Manifest } from './format/manifest.js';
+import { deleteSnapshot, holdersOf, quarantineStored } from './life/remove.js';
+import { Space } from './tier/space.js';
 import type { CompactPlan, DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
 import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
-import { durableBytes, hotLayerBytes, snapshotFiles, type CountedFile } from './usage.js';
-import { VerifiedFiles } from './verified.js';
+import { durableBytes, hotLayerBytes, snapshotFiles, type CountedFile } from './tier/usage.js';
+import { VerifiedFiles } from './tier/verified.js';
 
 /**
  * Opens the store, creating its folders if needed, and resumes what a crash interrupted.

@@ -11,8 +11,8 @@
  * tier, and loaded again when it is used. Implemented by `SnapshotStore`; read catalog.ts for the states, docs/snapshot-format.md for
  * the files.
  */
-import type { Leftover } from './leftovers.js';
-import type { Manifest, RequestKey } from './manifest.js';
+import type { Leftover } from './life/leftovers.js';
+import type { Manifest, RequestKey } from './format/manifest.js';
 import type {
   Ancestry,
   CaptureFacts,
@@ -24,7 +24,7 @@ import type {
   SnapshotView,
   TierSpace,
 } from './types.js';
-import type { CountedFile } from './usage.js';
+import type { CountedFile } from './tier/usage.js';
 
 /** Something worth a log line: `event` is a stable name, the rest are facts. */
 export type StoreLog = (

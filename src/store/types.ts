@@ -11,7 +11,7 @@ import type {
   RequestKey,
   Retention,
   SnapshotMode,
-} from './manifest.js';
+} from './format/manifest.js';
 
 /** `[offsetBytes, lengthBytes]` of a stretch of a memory layer that holds data; the same offset in the file and in guest RAM. */
 export type Run = readonly [offsetBytes: number, lengthBytes: number];

@@ -25,6 +25,8 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   web: ['contract', 'sdk'],
   // The command line serves, builds images and examines the host itself.
   cli: ['contract', 'sdk', 'base', 'daemon', 'image', 'vmm'],
+  // Benchmarks drive the parts below the API too, to measure beside it what they do alone.
+  bench: ['contract', 'sdk', 'base', 'agent', 'qmp', 'image', 'vmm', 'sandbox', 'cli'],
 };
 
 /** Folders that also run in a browser. */

@@ -5,7 +5,7 @@ import { Deferred } from '../../src/base/index.js';
 import { loadConfig, type Config } from '../../src/daemon/config.js';
 import { headersTimeoutMs } from '../../src/daemon/limits.js';
 import { serve, type Daemon, type ServeOptions } from '../../src/daemon/serve.js';
-import type { Host } from '../../src/sandbox/host.js';
+import type { Host } from '../../src/sandbox/host/host.js';
 import { fakeHost } from '../support/fake-host.js';
 import { rawExchange, silent } from './support.js';
 

@@ -2,7 +2,7 @@
 
 import { connect } from 'node:net';
 import { pino } from 'pino';
-import type { Host } from '../../src/sandbox/host.js';
+import type { Host } from '../../src/sandbox/host/host.js';
 import { buildServer, type Server } from '../../src/daemon/server.js';
 import { tokenCheck } from '../../src/daemon/token.js';
 import { fakeHost, type FakeHost } from '../support/fake-host.js';

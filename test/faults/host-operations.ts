@@ -4,9 +4,9 @@ import { existsSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../../src/base/index.js';
-import { CHAIN_LIMIT } from '../../src/sandbox/fold-disk.js';
-import { sandboxPaths } from '../../src/sandbox/paths.js';
-import { readRecord, type SandboxRecord } from '../../src/sandbox/record.js';
+import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
+import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
+import { readRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 import type { FaultLab } from './fault-lab.js';
 

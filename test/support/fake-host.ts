@@ -4,7 +4,7 @@
  */
 
 import { BoughError, type Sandbox, type Snapshot } from '../../src/contract/index.js';
-import type { Host } from '../../src/sandbox/host.js';
+import type { Host } from '../../src/sandbox/host/host.js';
 
 export interface FakeHost extends Host {
   readonly snapshots: Map<string, Snapshot>;

@@ -1,7 +1,7 @@
 /** The inside of a sandbox as tests see it, through a host in this process or through a daemon's API. */
 import assert from 'node:assert/strict';
 import type { EvalResult, ExecResult } from '../../src/contract/index.js';
-import type { Host } from '../../src/sandbox/host.js';
+import type { Host } from '../../src/sandbox/host/host.js';
 import type { Bough } from '../../src/sdk/client.js';
 
 const DEADLINE_SECS = 60;

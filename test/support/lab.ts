@@ -5,9 +5,9 @@
  */
 import assert from 'node:assert/strict';
 import type { BranchMode, BranchWait } from '../../src/contract/index.js';
-import type { HostLog } from '../../src/sandbox/context.js';
-import type { Host } from '../../src/sandbox/host.js';
-import { openHost, type HostOptions } from '../../src/sandbox/open-host.js';
+import type { HostLog } from '../../src/sandbox/host/context.js';
+import type { Host } from '../../src/sandbox/host/host.js';
+import { openHost, type HostOptions } from '../../src/sandbox/host/open-host.js';
 import { sleep } from '../../src/base/index.js';
 import { Guest } from './guest.js';
 import { difference, inventory } from './leftovers.js';

@@ -9,9 +9,9 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/daemon/config.js';
 import { buildImage, findImage, type Image } from '../../src/image/index.js';
-import type { Host } from '../../src/sandbox/host.js';
-import { openHost } from '../../src/sandbox/open-host.js';
-import { DEVICE_LAYOUT } from '../../src/sandbox/create-snapshot.js';
+import type { Host } from '../../src/sandbox/host/host.js';
+import { openHost } from '../../src/sandbox/host/open-host.js';
+import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
 import { MANIFEST_VERSION } from '../../src/store/index.js';
 import { probeQemu } from '../../src/vmm/index.js';
 

@@ -3,9 +3,9 @@ import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { sleep } from '../../src/base/index.js';
-import { CHAIN_HARD_LIMIT, CHAIN_LIMIT } from '../../src/sandbox/fold-disk.js';
-import { LAYER_LIMIT } from '../../src/sandbox/fold-memory.js';
-import { readRecord, type SandboxRecord } from '../../src/sandbox/record.js';
+import { CHAIN_HARD_LIMIT, CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
+import { LAYER_LIMIT } from '../../src/sandbox/branch/lineage.js';
+import { readRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
 import { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { openHost } from '../../src/sandbox/open-host.js';
+import { openHost } from '../../src/sandbox/host/open-host.js';
 import { sleep } from '../../src/base/index.js';
 import { Lab } from '../support/lab.js';
 import { vmProcesses } from '../support/leftovers.js';

@@ -10,17 +10,17 @@ import {
   sleep,
 } from '../../src/base/index.js';
 import { errorCatalogue } from '../../src/contract/index.js';
-import { DEVICE_LAYOUT } from '../../src/sandbox/create-snapshot.js';
-import { PAGER_LIBRARY } from '../../src/sandbox/open-host.js';
-import { OverlayTemplates } from '../../src/sandbox/overlays.js';
+import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
+import { PAGER_LIBRARY } from '../../src/sandbox/host/open-host.js';
+import { OverlayTemplates } from '../../src/sandbox/disk/overlays.js';
 import {
   makeSandboxFolders,
   newId,
   overlaysDir,
   removeSandboxFolders,
   sandboxPaths,
-} from '../../src/sandbox/paths.js';
-import { startVm } from '../../src/sandbox/vm.js';
+} from '../../src/sandbox/entity/paths.js';
+import { startVm } from '../../src/sandbox/entity/vm.js';
 import { probeQemu } from '../../src/vmm/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { foreignSnapshot } from '../support/foreign-snapshot.js';

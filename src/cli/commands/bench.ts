@@ -38,7 +38,7 @@ interface BenchOptions {
 }
 
 /** Benchmarks are not part of the sources: they are found beside them, when they are to run. */
-const BENCH_MODULE = new URL('../../../bench/index.js', import.meta.url).href;
+const BENCH_MODULE = new URL('../../bench/index.js', import.meta.url).href;
 
 async function loadBench(): Promise<RunBench> {
   return ((await import(BENCH_MODULE)) as { runBench: RunBench }).runBench;

@@ -2,7 +2,7 @@
 
 import { Option, type Command } from 'commander';
 import { loadConfig, settings } from '../../daemon/config.js';
-import type { Check } from '../../vmm/check.js';
+import type { Check } from '../../vmm/host/check.js';
 import { addOutputOption, printRows, type Context } from '../context.js';
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes } from '../exit.js';

@@ -1,6 +1,6 @@
 /** Handlers: branch and fork. A client that leaves does not end them: the source's pause is paid for already. */
 
-import type { Host } from '../../sandbox/host.js';
+import type { Host } from '../../sandbox/host/host.js';
 import type { Handlers } from '../calls.js';
 import type { Metrics } from '../metrics.js';
 import { knownForm } from './sandboxes.js';

@@ -1,6 +1,6 @@
 /** Handlers: the daemon about itself. */
 
-import type { Host } from '../../sandbox/host.js';
+import type { Host } from '../../sandbox/host/host.js';
 import type { Handlers } from '../calls.js';
 import type { Metrics } from '../metrics.js';
 import { version } from '../version.js';

@@ -1,7 +1,7 @@
 /** Handlers: sandboxes and the calls into their guests. */
 
 import { BoughError, sandboxIdSchema } from '../../contract/index.js';
-import type { Host } from '../../sandbox/host.js';
+import type { Host } from '../../sandbox/host/host.js';
 import type { Handlers } from '../calls.js';
 
 export function sandboxHandlers(

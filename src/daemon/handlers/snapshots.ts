@@ -1,6 +1,6 @@
 /** Handlers: snapshots. */
 
-import type { Host } from '../../sandbox/host.js';
+import type { Host } from '../../sandbox/host/host.js';
 import { BoughError } from '../../contract/index.js';
 import type { Handlers } from '../calls.js';
 

@@ -1,0 +1,57 @@
+/**
+ * The guest seen from outside: how long one question over TCP takes to be answered, asked again and again.
+ *
+ * What is asked is the agent, without its secret: it answers "unauthorized", and that is an answer. Every question is a
+ * connection of its own, so the longest one spans whatever kept the guest from running: pause window, copying, faults.
+ */
+import { once } from 'node:events';
+import { createConnection } from 'node:net';
+import { monotonicMs } from '../base/index.js';
+
+const ECHO_DEADLINE_MS = 30_000;
+const REQUEST_FRAME = 1;
+
+/** Runs `work` and resolves with its result and the longest time one answer took meanwhile, in ms. */
+export async function longestEchoDuring<T>(
+  port: number,
+  work: () => Promise<T>,
+): Promise<{ result: T; echoMs: number }> {
+  const over = new AbortController();
+  const asking = (async () => {
+    let longestMs = 0;
+    do longestMs = Math.max(longestMs, await askOnce(port));
+    while (!over.signal.aborted);
+    return longestMs;
+  })();
+  // It may fail while work() still runs; it is asked about afterwards.
+  asking.catch(() => undefined);
+  try {
+    const result = await work();
+    over.abort();
+    return { result, echoMs: await asking };
+  } finally {
+    over.abort();
+  }
+}
+
+/** Asks once and resolves with the ms until the first byte of an answer. */
+export async function askOnce(port: number): Promise<number> {
+  const began = monotonicMs();
+  const socket = createConnection({ host: '127.0.0.1', port });
+  const signal = AbortSignal.timeout(ECHO_DEADLINE_MS);
+  try {
+    socket.write(requestFrame({ op: 'ping' }));
+    await once(socket, 'data', { signal });
+    return monotonicMs() - began;
+  } finally {
+    socket.destroy();
+  }
+}
+
+function requestFrame(request: object): Buffer {
+  const payload = Buffer.from(JSON.stringify(request));
+  const header = Buffer.alloc(5);
+  header.writeUInt8(REQUEST_FRAME);
+  header.writeUInt32BE(payload.length, 1);
+  return Buffer.concat([header, payload]);
+}

@@ -1,0 +1,129 @@
+/**
+ * Runs benchmarks: a daemon to run them against, the snapshot they start from, and a way out that leaves nothing behind.
+ *
+ * Each file named after a promise measures that promise and returns a `Section`.
+ */
+import { fileURLToPath } from 'node:url';
+import { monotonicMs, ResourceStack } from '../base/index.js';
+import {
+  benchmarkNames,
+  type BenchmarkName,
+  type BenchOutcome,
+  type BenchRequest,
+} from '../cli/bench-request.js';
+import { startThrowawayDaemon } from '../cli/own-daemon.js';
+import { BoughApiError, type Bough } from '../sdk/client.js';
+import { benchChains } from './chains.js';
+import { benchConsecutive } from './consecutive.js';
+import { withSandbox, type BenchContext } from './context.js';
+import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
+import { benchPause } from './pause.js';
+import { pausePartsOf, type PauseParts } from './pause-parts.js';
+import { benchRamSize } from './ram-size.js';
+import { missedAny, resultText, sectionCsv, writeReport, type BenchResult } from './report.js';
+import { benchRewriter } from './rewriter.js';
+import type { Section } from './section.js';
+import { benchSeen } from './seen.js';
+import { benchSpawn } from './spawn.js';
+
+/** Seen from dist/src/bench/. */
+const REPORT_DIR = fileURLToPath(new URL('../../../bench/out/', import.meta.url));
+
+const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRequest) => Promise<Section>> =
+  {
+    pause: benchPause,
+    seen: benchSeen,
+    consecutive: benchConsecutive,
+    chains: benchChains,
+    'ram-size': benchRamSize,
+    rewriter: benchRewriter,
+    spawn: benchSpawn,
+  };
+
+const defaultIterations: Record<BenchmarkName, number> = {
+  pause: 50,
+  seen: 10,
+  consecutive: 30,
+  chains: 100,
+  'ram-size': 20,
+  rewriter: 20,
+  spawn: 10,
+};
+
+/** Runs what is asked for; without a name everything, with a report in bench/out/. */
+export async function runBench(request: BenchRequest): Promise<BenchOutcome> {
+  const result = await measure(request);
+  const isAll = request.benchmark === undefined;
+  return {
+    text: resultText(result),
+    json: result,
+    csv: isAll ? undefined : result.sections.map(sectionCsv).join(''),
+    reportPath: isAll ? await writeReport(result, REPORT_DIR) : undefined,
+    missed: missedAny(result),
+  };
+}
+
+async function measure(request: BenchRequest): Promise<BenchResult> {
+  const { signal, say } = request;
+  await using resources = new ResourceStack();
+  const loadSoFar = await watchHostLoad();
+  const { client, daemonPid, pauseParts } = await reachDaemon(request, resources);
+  await ensureSource(client, request, resources);
+  const contextFor = (name: BenchmarkName): BenchContext => ({
+    ...{ client, daemonPid, pauseParts, signal, say },
+    cacheDir: request.cacheDir,
+    sourceTag: request.sourceTag,
+    image: request.image,
+    iterations: request.iterations ?? defaultIterations[name],
+    dirtyMiBPerSecond: request.dirtyMiBPerSecond,
+  });
+  const host = await factsOfSource(contextFor('pause'));
+  const sections: Section[] = [];
+  for (const name of request.benchmark === undefined ? benchmarkNames : [request.benchmark]) {
+    signal.throwIfAborted();
+    const began = monotonicMs();
+    sections.push(await benchmarks[name](contextFor(name), request));
+    say(`${name}: done in ${Math.round((monotonicMs() - began) / 1000)} s`);
+  }
+  return { host, load: await loadSoFar(), sections };
+}
+
+async function reachDaemon(
+  { daemon, cacheDir, signal, say }: BenchRequest,
+  resources: ResourceStack,
+): Promise<Pick<BenchContext, 'client' | 'daemonPid' | 'pauseParts'>> {
+  const seen = new Map<string, PauseParts>();
+  const pauseParts = (tag: string): PauseParts | undefined => seen.get(tag);
+  if (daemon !== undefined) return { client: daemon, daemonPid: undefined, pauseParts };
+  say('starting a daemon');
+  const onLogLine = (line: string): void => {
+    const pause = pausePartsOf(line);
+    if (pause !== undefined) seen.set(pause.tag, pause.parts);
+  };
+  const own = resources.use(await startThrowawayDaemon(cacheDir, process.env, { signal, onLogLine }));
+  return { client: own.client, daemonPid: own.pid, pauseParts };
+}
+
+/** A snapshot that is made here is removed at the end, also from a daemon that was running already. */
+async function ensureSource(
+  client: Bough,
+  { sourceTag, image, signal, say }: BenchRequest,
+  resources: ResourceStack,
+): Promise<void> {
+  try {
+    await client.snapshots.get(sourceTag, { signal });
+  } catch (error) {
+    if (!(error instanceof BoughApiError && error.code === 'snapshot_not_found')) throw error;
+    say(`booting image ${image} for snapshot ${sourceTag}`);
+    await client.snapshots.create({ tag: sourceTag, image }, { signal });
+    resources.defer(() => client.snapshots.delete(sourceTag));
+  }
+}
+
+/** Starts one sandbox to see what guests run under. */
+async function factsOfSource(context: BenchContext): Promise<HostFacts> {
+  const facts = await readHostFacts({ accelerator: 'unknown', guestMemoryMiB: undefined });
+  return withSandbox(context, context.sourceTag, ({ isolation, memory_mib: guestMemoryMiB }) =>
+    Promise.resolve({ ...facts, accelerator: isolation?.accel ?? 'unknown', guestMemoryMiB }),
+  );
+}

@@ -1,0 +1,154 @@
+/**
+ * The root file system: Debian packages by mmdebstrap, our own files laid over them, all of it written into an ext4 file by mke2fs.
+ * Nothing is mounted and no loop device is used.
+ */
+import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { debianSources } from './apt-sources.js';
+import type { ImageDefinition } from '../definition.js';
+import { runTool } from '../host-tools.js';
+import { AGENT_PORT } from '../image.js';
+import { KERNEL_PACKAGE } from '../kernel.js';
+
+/** In every image: what a person or a program expects of the smallest usable system. */
+const BASE_PACKAGES = ['ca-certificates', 'procps', 'python3'];
+
+/** Documentation and translations are half of a minimal system. */
+const LEFT_OUT = ['doc', 'man', 'info', 'locale', 'lintian', 'bug'].map((dir) => `/usr/share/${dir}/*`);
+
+/**
+ * mmdebstrap mounts things and starts many processes. In namespaces of its own none of it is left however it ends: killing `unshare`
+ * kills everything in them, and it is killed when this process is gone.
+ */
+const ALONE = [
+  ...['--pdeathsig', 'KILL', '--', 'unshare', '--mount', '--propagation', 'private'],
+  ...['--pid', '--fork', '--kill-child', '--mount-proc', '--'],
+];
+
+const FILES: Record<string, string> = {
+  'etc/hostname': 'bough\n',
+  'etc/hosts': '127.0.0.1 localhost\n127.0.1.1 bough\n::1 localhost ip6-localhost\n',
+  // QEMU's user network answers there, unless it is restricted: then a lookup should fail soon.
+  'etc/resolv.conf': 'nameserver 10.0.2.3\noptions timeout:1 attempts:2\n',
+  'etc/machine-id': '',
+};
+
+export interface StageInput {
+  readonly definition: ImageDefinition;
+  readonly guestDir: string;
+  /** Static program that becomes /sbin/init. */
+  readonly initPath: string;
+  readonly stageDir: string;
+}
+
+/** Lays out the files an image adds to Debian's. */
+export async function stageFiles({ definition, guestDir, initPath, stageDir }: StageInput): Promise<void> {
+  const put = async (from: string, to: string, mode?: number): Promise<void> => {
+    await mkdir(join(stageDir, dirname(to)), { recursive: true });
+    await cp(from, join(stageDir, to), { recursive: true, filter: (path) => !path.endsWith('__pycache__') });
+    if (mode !== undefined) await chmod(join(stageDir, to), mode);
+  };
+  await put(initPath, 'usr/lib/bough/init', 0o755);
+  await put(join(guestDir, 'agent'), 'usr/lib/bough/agent');
+  await put(join(guestDir, 'interpreters'), 'usr/lib/bough/interpreters');
+  await mkdir(join(stageDir, 'usr/sbin'), { recursive: true });
+  await symlink('../lib/bough/init', join(stageDir, 'usr/sbin/init'));
+  for (const [to, from] of Object.entries(definition.files)) await put(join(guestDir, from), to);
+  if (definition.afterRestore !== undefined) {
+    await put(join(guestDir, definition.afterRestore), 'etc/bough/hooks/after-restore', 0o755);
+  }
+  const agent = { port: AGENT_PORT, interpreter: definition.interpreter };
+  const texts = { ...FILES, 'etc/bough/agent.json': `${JSON.stringify(agent, null, 2)}\n` };
+  for (const [to, text] of Object.entries(texts)) {
+    await mkdir(join(stageDir, dirname(to)), { recursive: true });
+    await writeFile(join(stageDir, to), text);
+  }
+}
+
+export interface RootTreeInput {
+  readonly codename: string;
+  readonly packages: readonly string[];
+  readonly guestDir: string;
+  readonly stageDir: string;
+  /** Packages of earlier builds; new ones are added. */
+  readonly debsDir: string;
+  /** Gets kernel.deb. */
+  readonly kernelDir: string;
+  readonly workDir: string;
+  readonly rootDir: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Makes the tree of files, and fetches the kernel's package on the way. */
+export async function makeRootTree(input: RootTreeInput): Promise<void> {
+  const { codename, workDir, rootDir, signal } = input;
+  const sourcesPath = join(workDir, 'sources.list');
+  await writeFile(sourcesPath, `${(await debianSources(codename)).join('\n')}\n`);
+  const hook = shellQuoted(join(input.guestDir, 'build/rootfs-hook.sh'));
+  const packages = [...new Set([...BASE_PACKAGES, ...input.packages])];
+  const args = [
+    '--mode=root',
+    '--variant=minbase',
+    '--format=directory',
+    `--include=${packages.join(',')}`,
+    '--skip=download/empty,essential/unlink',
+    ...(await hostAptOptions(signal)).map((option) => `--aptopt=${option}`),
+    ...LEFT_OUT.map((pattern) => `--dpkgopt=path-exclude=${pattern}`),
+    '--dpkgopt=path-include=/usr/share/doc/*/copyright',
+    '--dpkgopt=force-unsafe-io',
+    `--setup-hook=${hook} setup "$1"`,
+    `--customize-hook=${hook} customize "$1"`,
+    codename,
+    rootDir,
+    sourcesPath,
+  ];
+  await runTool('setpriv', [...ALONE, 'mmdebstrap', ...args], {
+    what: `install Debian ${codename}`,
+    cwd: workDir,
+    env: {
+      TMPDIR: workDir,
+      BOUGH_DEBS: input.debsDir,
+      BOUGH_STAGE: input.stageDir,
+      BOUGH_KERNEL_PACKAGE: KERNEL_PACKAGE,
+      BOUGH_KERNEL_DIR: input.kernelDir,
+    },
+    signal,
+  });
+}
+
+/** How this host reaches its mirror, where that is not the plain way. */
+async function hostAptOptions(signal: AbortSignal | undefined): Promise<string[]> {
+  const names = ['http::Proxy', 'https::Proxy', 'Check-Valid-Until', 'Check-Date'];
+  const args = ['dump', '--no-empty', '--format', '%F "%v";%n', ...names.map((name) => `Acquire::${name}`)];
+  const dump = await runTool('apt-config', args, { what: "read the host's apt configuration", signal });
+  return dump.split('\n').filter((line) => line !== '');
+}
+
+function shellQuoted(text: string): string {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+export interface Ext4Input {
+  readonly rootDir: string;
+  readonly path: string;
+  readonly rootfsMiB: number;
+  /** Hex digest to derive the file system's UUID and directory hash seed from, so that they do not differ between builds. */
+  readonly digest: string;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Writes the tree into a sparse ext4 file. Nothing is left to initialize later: an idle guest must not write. */
+export async function makeExt4({ rootDir, path, rootfsMiB, digest, signal }: Ext4Input): Promise<void> {
+  const uuid = [
+    digest.slice(0, 8),
+    digest.slice(8, 12),
+    digest.slice(12, 16),
+    digest.slice(16, 20),
+    digest.slice(20, 32),
+  ];
+  const id = uuid.join('-');
+  const args = ['-q', '-t', 'ext4', '-b', '4096', '-m', '0', '-L', 'bough', '-U', id, '-J', 'size=16'];
+  args.push('-E', `lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,hash_seed=${id}`);
+  args.push('-d', rootDir, path, `${rootfsMiB}M`);
+  await runTool('mke2fs', args, { what: 'write the root file system', signal });
+}

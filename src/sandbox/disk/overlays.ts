@@ -1,0 +1,73 @@
+/**
+ * Empty qcow2 overlays, made by copying one empty file per disk size.
+ *
+ * An overlay's backing is named in the VM's block graph and never in its header, so every empty overlay of a size is
+ * the same file. qemu-img makes it once; a branch or a spawn then pays for copying some 50 KiB and not for a process.
+ *
+ * Clusters are 16 KiB: an empty overlay of 64 KiB clusters is 192 KiB, and the overlay's bytes are copied inside the
+ * pause window.
+ */
+import { constants, copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { execa } from 'execa';
+import { errorCode, failpoint, fsyncPath, temporaryPath } from '../../base/index.js';
+
+const CLUSTER_BYTES = 16 * 1024;
+
+export class OverlayTemplates {
+  readonly #dir: string;
+  readonly #made = new Map<number, Promise<string>>();
+
+  /** Keeps its templates in `dir`. */
+  constructor(dir: string) {
+    this.#dir = dir;
+  }
+
+  /** Creates an empty overlay for a disk of `diskBytes` at `path`, which must not exist. */
+  async create(path: string, diskBytes: number): Promise<void> {
+    await copyFile(
+      await this.#template(diskBytes),
+      path,
+      constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE,
+    );
+  }
+
+  #template(diskBytes: number): Promise<string> {
+    const known = this.#made.get(diskBytes);
+    if (known !== undefined) return known;
+    const made = this.#make(diskBytes);
+    this.#made.set(diskBytes, made);
+    made.catch(() => this.#made.delete(diskBytes));
+    return made;
+  }
+
+  async #make(diskBytes: number): Promise<string> {
+    const path = join(this.#dir, `${diskBytes}-${CLUSTER_BYTES}.qcow2`);
+    if (await exists(path)) return path;
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 });
+    const unfinished = temporaryPath(path);
+    try {
+      await execa('qemu-img', [
+        ...['create', '-q', '-f', 'qcow2', '-o', `cluster_size=${CLUSTER_BYTES}`],
+        ...[unfinished, String(diskBytes)],
+      ]);
+      await fsyncPath(unfinished);
+      await failpoint('overlay.made');
+      await rename(unfinished, path);
+    } catch (error) {
+      await rm(unfinished, { force: true });
+      throw error;
+    }
+    return path;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return false;
+    throw error;
+  }
+}

@@ -1,0 +1,97 @@
+/**
+ * What is written down about a sandbox: enough for the next daemon to adopt it, or to clean up after it.
+ *
+ * `record.json` is replaced as a whole whenever something in it changes. Invariant: the record that names a process
+ * is written before the process's guest runs, and the one without it before the process is started.
+ */
+import { readFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { failpoint, writeFileAtomic } from '../../base/index.js';
+import { imageIdentitySchema, machineIdentitySchema, requestKeySchema } from '../../store/index.js';
+import { lifetimeTermsSchema } from './lifetime.js';
+
+const RECORD_VERSION = 1;
+
+const diskRefSchema = z.object({
+  id: z.string(),
+  path: z.string(),
+  format: z.enum(['raw', 'qcow2']),
+  sha256: z.string().optional(),
+});
+
+const layerRefSchema = z.object({
+  id: z.string(),
+  path: z.string(),
+  runs: z.array(z.tuple([z.number(), z.number()])),
+  logicalBytes: z.number(),
+  sha256: z.string().optional(),
+});
+
+const recordSchema = z.object({
+  version: z.literal(RECORD_VERSION),
+  id: z.string(),
+  snapshotTag: z.string(),
+  createdAtUnix: z.number(),
+  machine: machineIdentitySchema,
+  image: imageIdentitySchema,
+  /** Guest port of the agent, and the secret this sandbox alone knows. */
+  agent: z.object({ guestPort: z.number(), secret: z.string() }),
+  name: z.string().optional(),
+  metadata: z.record(z.string(), z.string()).optional(),
+  memoryLimitMiB: z.number().optional(),
+  lifetime: lifetimeTermsSchema.optional(),
+  /** Noted now and then, not at every use. */
+  lastUsedAtUnix: z.number().optional(),
+  /** Its end has begun: it takes no calls and is removed once a snapshot of this tag is durable. */
+  endTag: z.string().optional(),
+  /** Id of the sandbox its snapshot was branched from. */
+  parent: z.string().optional(),
+  /** The request that asked for it, if that had an idempotency key. */
+  requestKey: requestKeySchema.optional(),
+  /** Its own links to the memory layers below its private pages, bottom first. */
+  layers: z.array(layerRefSchema),
+  /** Frozen disk files, bottom first, and the overlay its VM writes to. */
+  disks: z.array(diskRefSchema),
+  overlay: diskRefSchema,
+  /** Block graph node of the overlay, and how many switches made the chain it tops since the VM started. */
+  overlayNode: z.string(),
+  switchCount: z.number(),
+  branchCount: z.number(),
+  lastBranchMemoryPath: z.string().optional(),
+  process: z.object({ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() }).optional(),
+  /** Why it can no longer run, once that is known. */
+  failure: z.string().optional(),
+});
+
+export type SandboxRecord = z.infer<typeof recordSchema>;
+
+/** Everything of a record but its version. */
+export type SandboxFields = Omit<SandboxRecord, 'version'>;
+
+export function newRecord(fields: SandboxFields): SandboxRecord {
+  return { version: RECORD_VERSION, ...fields };
+}
+
+/** Replaces the record; it holds the agent's secret, so only its owner may read it. */
+export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+  await failpoint('record.changed');
+  await writeFileAtomic(path, `${JSON.stringify(record)}\n`, { mode: 0o600 });
+  await failpoint('record.written');
+}
+
+/** A later version of bough wrote this record: this one must not touch the state directory. */
+export class RecordTooNew extends Error {
+  override readonly name = 'RecordTooNew';
+
+  constructor(path: string, version: number) {
+    super(`${path} has version ${version}, this bough knows up to ${RECORD_VERSION}: use the later bough`);
+  }
+}
+
+/** Reads a record; throws RecordTooNew, or what the file system or the schema says. */
+export async function readRecord(path: string): Promise<SandboxRecord> {
+  const json: unknown = JSON.parse(await readFile(path, 'utf8'));
+  const { data: stated } = z.object({ version: z.int() }).safeParse(json);
+  if (stated !== undefined && stated.version > RECORD_VERSION) throw new RecordTooNew(path, stated.version);
+  return recordSchema.parse(json);
+}

@@ -1,0 +1,142 @@
+/**
+ * A virtual machine with a pager in it: one QEMU process, its RAM laid out, its devices loaded, not yet running.
+ *
+ *   startVm: marker file -> QEMU (stopped) -> pager maps the layers -> device state (a child) -> caller: run()
+ *
+ * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
+ */
+import { open } from 'node:fs/promises';
+import { abortReason, failpoint, ResourceStack, withDeadline } from '../../base/index.js';
+import { BoughError } from '../../contract/index.js';
+import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../../pager/index.js';
+import type { DiskRef, LayerRef, MachineIdentity } from '../../store/index.js';
+import { hostForwardPort, loadDeviceState, Vmm, type MachineSpec, type QemuFacts } from '../../vmm/index.js';
+import type { SandboxPaths } from './paths.js';
+
+const BYTES_PER_MIB = 1024 * 1024;
+
+/** What this host offers every VM. */
+export interface VmHost {
+  readonly qemu: QemuFacts;
+  readonly pagerLibrary: string;
+}
+
+export interface VmRequest {
+  readonly paths: SandboxPaths;
+  readonly machine: MachineIdentity;
+  /** Memory layers, bottom first; none for a VM that boots. */
+  readonly layers: readonly LayerRef[];
+  /** Frozen disk files, bottom first, below `overlay`. */
+  readonly disks: readonly DiskRef[];
+  readonly overlay: DiskRef;
+  readonly agentPort: number;
+  /** How it starts: from a kernel, or from a device state. */
+  readonly from: { readonly boot: NonNullable<MachineSpec['boot']> } | { readonly deviceState: string };
+  readonly signal?: AbortSignal;
+}
+
+export interface Vm {
+  readonly vmm: Vmm;
+  readonly pager: PagerClient;
+  /** Port on 127.0.0.1 that leads to the agent. */
+  readonly agentHostPort: number;
+}
+
+/** Starts the VM, stopped. On failure no process remains; the folders are the caller's. */
+export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
+  const { paths, signal } = request;
+  await using undo = new ResourceStack();
+  await makeMarker(paths.ramMarker, request.machine.memoryMiB);
+  const vmm = await Vmm.start({
+    spec: machineSpec(host, request),
+    logPath: paths.qemuLog,
+    qemuPath: host.qemu.qemuPath,
+    pagerLibrary: host.pagerLibrary,
+    env: pagerEnvironment(paths),
+    ...(signal === undefined ? {} : { signal }),
+  });
+  undo.defer(() => vmm.kill());
+  requireVersion(vmm.qmp.qemuVersion, request.machine.qemuVersion);
+  await failpoint('spawn.started');
+  const pager = undo.use(await connectPager(paths));
+  const layerPaths = request.layers.map((layer) => layer.path);
+  await vmm.whileAnswering(pager.map(paths.ramMarker, layerPaths), MAP_DEADLINE_MS);
+  await failpoint('spawn.mapped');
+  if ('deviceState' in request.from) {
+    await loadDeviceState(vmm.qmp, paths.incomingSocket, request.from.deviceState, signal && { signal });
+  }
+  await failpoint('spawn.loaded');
+  const agentHostPort = await hostForwardPort(vmm.qmp, request.agentPort);
+  if (signal?.aborted === true) throw abortReason(signal);
+  undo.move();
+  return { vmm, pager, agentHostPort };
+}
+
+/** The binary may have been replaced since the daemon looked at it. */
+function requireVersion(found: string, wanted: string): void {
+  if (found === wanted) return;
+  const problem = `it is version ${found} now, not ${wanted}: start the daemon again`;
+  throw new BoughError('vmm_failed', { operation: 'start a virtual machine', problem });
+}
+
+const PAGER_DEADLINE_MS = 10_000;
+/** Mapping takes milliseconds. */
+const MAP_DEADLINE_MS = 60_000;
+
+/**
+ * Connects to a VM's pager and checks that it speaks this daemon's protocol. A pager that is busy with the branch of an earlier
+ * daemon answers when that is over; throws DeadlineExceeded if it takes longer than `deadlineMs`.
+ */
+export async function connectPager(
+  paths: SandboxPaths,
+  deadlineMs = PAGER_DEADLINE_MS,
+): Promise<PagerClient> {
+  await using undo = new ResourceStack();
+  const pager = undo.use(await PagerClient.connect(paths.pagerSocket));
+  const { version } = await withDeadline(pager.hello(), deadlineMs, 'The answer of the pager');
+  if (version !== PAGER_PROTOCOL_VERSION) {
+    throw new Error(
+      `The pager speaks protocol ${version}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`,
+    );
+  }
+  undo.move();
+  return pager;
+}
+
+function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
+  return { [PAGER_ENV_SOCKET]: paths.pagerSocket, [PAGER_ENV_QMP]: paths.pagerQmpSocket };
+}
+
+function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
+  const { paths, machine } = request;
+  const boots = 'boot' in request.from;
+  return {
+    name: paths.id,
+    machineType: machine.machineType,
+    accelerator: machine.accel,
+    cpuModel: machine.cpuModel,
+    vcpus: machine.vcpus,
+    memoryMiB: machine.memoryMiB,
+    memoryMarkerPath: paths.ramMarker,
+    ...('boot' in request.from ? { boot: request.from.boot } : {}),
+    disk: [
+      ...request.disks.map(({ path, format }) => ({ path, format, readOnly: true })),
+      { path: request.overlay.path, format: request.overlay.format, readOnly: false },
+    ],
+    network: { agentPort: request.agentPort },
+    console: boots ? { filePath: paths.consoleLog } : 'ringbuf',
+    qmpSocketPath: paths.qmpSocket,
+    pagerQmpSocketPath: paths.pagerQmpSocket,
+    incoming: !boots,
+    seccomp: host.qemu.seccomp,
+  };
+}
+
+async function makeMarker(path: string, memoryMiB: number): Promise<void> {
+  const file = await open(path, 'wx', 0o600);
+  try {
+    await file.truncate(memoryMiB * BYTES_PER_MIB);
+  } finally {
+    await file.close();
+  }
+}

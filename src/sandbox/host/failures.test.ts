@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { constants } from 'node:os';
+import { describe, it } from 'node:test';
+import { AgentUnreachable } from '../../agent/index.js';
+import { ResourceStack } from '../../base/index.js';
+import { BoughError } from '../../contract/index.js';
+import { PagerError } from '../../pager/index.js';
+import { NotDurable } from '../../store/index.js';
+import { toCatalogue } from './failures.js';
+
+const systemError = (code: string): Error => Object.assign(new Error(`${code}: it failed`), { code });
+
+/** What is thrown where work fails and then its undo as well. */
+async function suppressed(ofUndo: Error, ofWork: Error): Promise<unknown> {
+  try {
+    await using undo = new ResourceStack();
+    undo.defer(() => Promise.reject(ofUndo));
+    throw ofWork;
+  } catch (error) {
+    return error;
+  }
+}
+
+/** The code and the arguments it becomes. */
+function catalogued(error: unknown): [string, unknown] | undefined {
+  const made = toCatalogue(error, { operation: 'start a child' });
+  return made instanceof BoughError ? [made.code, made.details] : undefined;
+}
+
+describe('toCatalogue()', () => {
+  it('calls a quota that is used up what a full disk is', () => {
+    for (const name of ['ENOSPC', 'EDQUOT'] as const) {
+      const [code, details] = catalogued(new PagerError('branch', constants.errno[name], false)) ?? [];
+      assert.deepEqual([code, details], ['no_space', { store: 'hot', needed_bytes: 0, available_bytes: 0 }]);
+      assert.equal(catalogued(systemError(name))?.[0], 'no_space');
+    }
+    // As Node has it.
+    assert.equal(catalogued(systemError('Unknown system error -122'))?.[0], 'no_space');
+    assert.equal(catalogued(new PagerError('branch', constants.errno.EIO, false))?.[0], 'vmm_failed');
+  });
+
+  it('tells the durable store that is full from the hot one, and a kernel that cannot track writes', () => {
+    const full = new PagerError('write the durable layer', constants.errno.ENOSPC, false);
+    assert.equal((catalogued(full)?.[1] as { store: string }).store, 'durable');
+    const none = new PagerError('track writes', constants.errno.EOPNOTSUPP, false);
+    assert.equal(catalogued(none)?.[0], 'mode_unsupported');
+    const sealed = new PagerError('create the layer', constants.errno.EOPNOTSUPP, false);
+    assert.equal(catalogued(sealed)?.[0], 'vmm_failed');
+  });
+
+  it('finds a lack of file descriptors wherever it is the cause, and only there', async () => {
+    for (const name of ['EMFILE', 'ENFILE']) {
+      const cause = systemError(name);
+      for (const error of [
+        cause,
+        new NotDurable('a', cause),
+        new AgentUnreachable('No answer', { sent: false, cause }),
+        await suppressed(new Error('undone'), cause),
+        await suppressed(cause, new Error('begun')),
+        new BoughError('boot_failed', { problem: 'no' }, { cause: new Error('no', { cause }) }),
+      ]) {
+        assert.deepEqual(catalogued(error), ['too_many_open_files', undefined], String(error));
+      }
+    }
+    const { status, retryable } = new BoughError('too_many_open_files');
+    assert.deepEqual([status, retryable], [503, true]);
+    const own = new Error('its own cause');
+    own.cause = own;
+    assert.equal(catalogued(own), undefined);
+    // That is QEMU's limit, and its own affair.
+    assert.equal(catalogued(new PagerError('branch', constants.errno.EMFILE, false))?.[0], 'vmm_failed');
+  });
+});

@@ -1,0 +1,164 @@
+/**
+ * From the small errors of store, vmm, pager and agent to the error catalogue: the one place that knows both.
+ *
+ * Each use case wraps itself in `catalogued()` once. An error it does not know stays as it is, and the daemon answers
+ * `internal` and logs it.
+ */
+import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from '../../agent/index.js';
+import { errorCode } from '../../base/index.js';
+import { BoughError } from '../../contract/index.js';
+import { ImageUnknown } from '../../image/index.js';
+import { PagerDisconnected, PagerError } from '../../pager/index.js';
+import { QmpCommandError, QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
+import {
+  IntegrityError,
+  NoSpace,
+  NotDurable,
+  SnapshotInUse,
+  SnapshotNotFound,
+  SnapshotUnusable,
+  TagExists,
+} from '../../store/index.js';
+import { DeviceStateRejected, VmmGone, VmmSilent, VmmStartFailed } from '../../vmm/index.js';
+
+/** What was attempted, for messages: `operation` completes "QEMU failed to ...". */
+export interface Attempt {
+  readonly operation: string;
+  readonly sandboxId?: string;
+}
+
+/** Runs `work`; whatever it throws that the catalogue has a word for is thrown as BoughError, with the cause. */
+export async function catalogued<T>(attempt: Attempt, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw toCatalogue(error, attempt);
+  }
+}
+
+/** See `catalogued`. */
+export function toCatalogue(error: unknown, attempt: Attempt): unknown {
+  if (isOutOfFiles(error)) return new BoughError('too_many_open_files', undefined, { cause: error });
+  if (error instanceof BoughError) return error;
+  if (error instanceof ImageUnknown)
+    return new BoughError('image_not_found', { image: error.image }, { cause: error });
+  return fromStore(error) ?? fromVm(error, attempt) ?? fromAgent(error, attempt) ?? error;
+}
+
+const OUT_OF_FILES = new Set(['EMFILE', 'ENFILE']);
+
+/** True where this process, or the machine, had no file descriptor left: whatever failed for it may succeed when others are closed. */
+export function isOutOfFiles(error: unknown): boolean {
+  const errors = new Set([error]);
+  for (const each of errors) {
+    if (!(each instanceof Error)) continue;
+    if (OUT_OF_FILES.has(errorCode(each) ?? '')) return true;
+    // Work that failed, and then its undo as well, has two reasons.
+    const { cause, suppressed, error: ofUndo, errors: several } = each as Reasons;
+    for (const reason of [cause, suppressed, ofUndo, several].flat()) errors.add(reason);
+  }
+  return false;
+}
+
+/** Where errors keep other errors: also SuppressedError and AggregateError. */
+interface Reasons {
+  readonly cause?: unknown;
+  readonly suppressed?: unknown;
+  readonly error?: unknown;
+  readonly errors?: unknown;
+}
+
+function fromStore(cause: unknown): BoughError | undefined {
+  const options = { cause };
+  if (cause instanceof SnapshotNotFound)
+    return new BoughError('snapshot_not_found', { tag: cause.tag }, options);
+  if (cause instanceof TagExists) return new BoughError('tag_exists', { tag: cause.tag }, options);
+  if (cause instanceof SnapshotUnusable) {
+    return new BoughError('snapshot_not_usable', { tag: cause.tag, missing: cause.reason }, options);
+  }
+  if (cause instanceof SnapshotInUse) {
+    const { tag, holders } = cause;
+    const named = (kind: string): string[] =>
+      holders
+        .filter((holder) => holder.startsWith(`${kind} `))
+        .map((holder) => holder.slice(kind.length + 1));
+    return new BoughError(
+      'snapshot_in_use',
+      { tag, snapshots: named('snapshot'), sandboxes: named('sandbox') },
+      options,
+    );
+  }
+  if (cause instanceof NotDurable) {
+    const { tag, cause: reason } = cause;
+    const named = fromStore(reason);
+    return named ?? new BoughError('not_durable', { tag, problem: reason.message }, options);
+  }
+  if (cause instanceof NoSpace) {
+    const { store, neededBytes, availableBytes } = cause;
+    return new BoughError('no_space', { store, neededBytes, availableBytes }, options);
+  }
+  if (cause instanceof IntegrityError) {
+    return new BoughError('integrity_error', { object: cause.object, problem: cause.problem }, options);
+  }
+  if (errorCode(cause) === 'ENOSPC' || errorCode(cause) === 'EDQUOT') {
+    return new BoughError('no_space', { store: 'durable', neededBytes: 0, availableBytes: 0 }, options);
+  }
+  return undefined;
+}
+
+const QEMU_ERRORS = [
+  VmmStartFailed,
+  VmmGone,
+  VmmSilent,
+  DeviceStateRejected,
+  QmpCommandError,
+  QmpTimeout,
+  QmpDisconnected,
+];
+
+function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError | undefined {
+  const options = { cause };
+  if (cause instanceof PagerError) {
+    if (cause.errnoName === 'ENOSPC' || cause.errnoName === 'EDQUOT') {
+      const store = cause.operation.includes('durable') ? 'durable' : 'hot';
+      return new BoughError('no_space', { store, neededBytes: 0, availableBytes: 0 }, options);
+    }
+    if (cause.operation === 'track writes' && cause.errnoName === 'ENOTSUP') {
+      const reason = 'this kernel has no userfaultfd write-protection for unprivileged or any use';
+      return new BoughError('mode_unsupported', { mode: 'live', reason }, options);
+    }
+    return new BoughError('vmm_failed', { operation, problem: cause.message }, options);
+  }
+  if (cause instanceof PagerDisconnected) {
+    return sandboxId === undefined
+      ? new BoughError('vmm_failed', { operation, problem: cause.message }, options)
+      : new BoughError('source_died', { id: sandboxId, reason: cause.message }, options);
+  }
+  if (cause instanceof Error && QEMU_ERRORS.some((kind) => cause instanceof kind)) {
+    return new BoughError('vmm_failed', { operation, problem: cause.message }, options);
+  }
+  return undefined;
+}
+
+function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughError | undefined {
+  const options = { cause };
+  if (cause instanceof AgentUnreachable) {
+    return new BoughError('agent_unreachable', { id, problem: cause.message }, options);
+  }
+  if (cause instanceof AgentProtocolError) {
+    return new BoughError('agent_protocol', { id, problem: cause.message }, options);
+  }
+  if (cause instanceof AgentRefused) {
+    return cause.code === 'bad_request'
+      ? new BoughError(
+          'invalid_request',
+          { field: 'args', problem: `was refused by the guest: ${cause.problem}` },
+          options,
+        )
+      : new BoughError('agent_refused', { id, problem: cause.message }, options);
+  }
+  if (cause instanceof AgentDeadline) {
+    return new BoughError('agent_deadline', { id, timeoutMs: cause.timeoutMs }, options);
+  }
+  return undefined;
+}

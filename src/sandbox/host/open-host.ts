@@ -1,0 +1,71 @@
+/**
+ * Bringing a host up: probe QEMU, open the store (which takes the lock), adopt the sandboxes that are still alive.
+ */
+import { fileURLToPath } from 'node:url';
+import { ResourceStack } from '../../base/index.js';
+import { openStore } from '../../store/index.js';
+import { probeQemu } from '../../vmm/index.js';
+import { Admission } from '../start/admission.js';
+import { adoptSandboxes } from '../adopt/adopt.js';
+import type { HostContext, HostLog } from './context.js';
+import type { Host } from './host.js';
+import { LocalHost } from './local-host.js';
+import { OverlayTemplates } from '../disk/overlays.js';
+import { overlaysDir, prepareSharedFolders } from '../entity/paths.js';
+import { SandboxRegistry } from '../entity/registry.js';
+import { checkStateFolder } from '../adopt/state-folder.js';
+
+export interface HostOptions {
+  readonly stateDir: string;
+  readonly hotDir: string;
+  readonly cacheDir: string;
+  readonly maxConcurrentBranches: number;
+  /** What all snapshots together may take on disk. */
+  readonly diskQuotaBytes?: number | undefined;
+  /** What all memory layers together may take in the hot tier; default half of its file system. */
+  readonly hotBudgetBytes?: number | undefined;
+  /** Memory no sandbox is started into. */
+  readonly memoryReserveBytes?: number | undefined;
+  readonly log: HostLog;
+}
+
+/** Built beside the TypeScript: native/pager/build of the package this file is part of. */
+export const PAGER_LIBRARY = fileURLToPath(
+  new URL('../../../../native/pager/build/libpager.so', import.meta.url),
+);
+
+/** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
+export async function openHost(options: HostOptions): Promise<Host> {
+  const { stateDir, hotDir, cacheDir, log, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
+  await using undo = new ResourceStack();
+  await checkStateFolder({ stateDir, hotDir });
+  const qemu = await probeQemu();
+  let makeDurableRoom = (): Promise<unknown> => Promise.resolve();
+  const store = undo.use(
+    await openStore({
+      stateDir,
+      hotDir,
+      log,
+      diskQuotaBytes,
+      ...(hotBudgetBytes === undefined ? {} : { hotBudgetBytes }),
+      makeDurableRoom: () => makeDurableRoom(),
+    }),
+  );
+  await prepareSharedFolders({ stateDir, hotDir });
+  const context: HostContext = {
+    tiers: { stateDir, hotDir },
+    cacheDir,
+    store,
+    vmHost: { qemu, pagerLibrary: PAGER_LIBRARY },
+    overlays: new OverlayTemplates(overlaysDir({ stateDir, hotDir })),
+    sandboxes: new SandboxRegistry(),
+    admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
+    log,
+  };
+  await adoptSandboxes(context);
+  undo.move();
+  const host = new LocalHost(context, { maxConcurrentBranches });
+  makeDurableRoom = () => host.collect({ dry_run: false });
+  host.start();
+  return host;
+}

@@ -1,0 +1,65 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { isBoughError } from '../../contract/index.js';
+import type { MachineIdentity, Manifest } from '../../store/index.js';
+import { hostProcessor, type Accelerator } from '../../vmm/index.js';
+import { checkCompatible } from './compatible.js';
+import type { HostContext } from '../host/context.js';
+import { DEVICE_LAYOUT } from './create-snapshot.js';
+
+const context = {
+  vmHost: { qemu: { version: '7.2.22', machineType: 'pc-i440fx-7.2' } },
+} as unknown as HostContext;
+const TCG: MachineIdentity = {
+  ...{ qemuVersion: '7.2.22', machineType: 'pc-i440fx-7.2', accel: 'tcg', cpuModel: 'max' },
+  ...{ vcpus: 1, memoryMiB: 1024, deviceLayout: DEVICE_LAYOUT },
+};
+const KVM: MachineIdentity = { ...TCG, accel: 'kvm', cpuModel: 'host' };
+
+/** What is refused on a host that has `insteadOfKvm`: `field: wanted, not found`. */
+async function refusedFor(
+  machine: MachineIdentity,
+  insteadOfKvm: Accelerator = 'kvm',
+): Promise<string | undefined> {
+  const manifest = { tag: 'foreign', machine } as Manifest;
+  try {
+    await checkCompatible(context, manifest, () => Promise.resolve(insteadOfKvm));
+    return undefined;
+  } catch (error) {
+    if (!isBoughError(error, 'snapshot_incompatible')) throw error;
+    const { tag, field, wanted, found } = error.details as Record<string, string>;
+    assert.equal(tag, 'foreign');
+    return `${field}: ${wanted}, not ${found}`;
+  }
+}
+
+describe('checkCompatible()', () => {
+  it('takes what was made as this host would make it', async () => {
+    assert.equal(await refusedFor(TCG), undefined);
+    assert.equal(await refusedFor(KVM), undefined);
+  });
+
+  it('refuses a KVM snapshot where KVM runs no guest, and takes a TCG one where it does', async () => {
+    assert.equal(await refusedFor(KVM, 'tcg'), 'accelerator: kvm, not tcg');
+    assert.equal(await refusedFor(TCG, 'kvm'), undefined);
+  });
+
+  it('names what differs', async () => {
+    assert.equal(await refusedFor({ ...TCG, qemuVersion: '9.9.9' }), 'QEMU version: 9.9.9, not 7.2.22');
+    assert.equal(
+      await refusedFor({ ...TCG, machineType: 'pc-2.1' }),
+      'machine type: pc-2.1, not pc-i440fx-7.2',
+    );
+    assert.equal(await refusedFor({ ...TCG, cpuModel: 'host' }), 'CPU model: host, not max');
+    assert.equal(await refusedFor({ ...KVM, cpuModel: 'max' }), 'CPU model: max, not host');
+    assert.equal(
+      await refusedFor({ ...KVM, processor: 'Vendor 1 2 3 Other' }),
+      `processor: Vendor 1 2 3 Other, not ${await hostProcessor()}`,
+    );
+    assert.equal(await refusedFor({ ...KVM, processor: await hostProcessor() }), undefined);
+    assert.equal(
+      await refusedFor({ ...TCG, deviceLayout: 99 }),
+      `device layout: 99, not ${String(DEVICE_LAYOUT)}`,
+    );
+  });
+});

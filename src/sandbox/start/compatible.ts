@@ -1,0 +1,53 @@
+/** Whether this host can run what a snapshot holds: asked of its manifest, before anything of it is loaded. */
+import { BoughError } from '../../contract/index.js';
+import { findImage } from '../../image/index.js';
+import type { Manifest } from '../../store/index.js';
+import {
+  chooseAccelerator,
+  cpuModelFor,
+  hostProcessor,
+  knownAccelerator,
+  type Accelerator,
+} from '../../vmm/index.js';
+import type { HostContext } from '../host/context.js';
+import { DEVICE_LAYOUT } from './create-snapshot.js';
+
+/** What this host would run a snapshot with that was made under KVM. */
+export type AcceleratorInsteadOfKvm = (context: HostContext, manifest: Manifest) => Promise<Accelerator>;
+
+/** Refuses, by name, a snapshot made with something else than what this host would run it with: `snapshot_incompatible`. */
+export async function checkCompatible(
+  context: HostContext,
+  manifest: Manifest,
+  insteadOfKvm: AcceleratorInsteadOfKvm = kvmOrInstead,
+): Promise<void> {
+  const { qemu } = context.vmHost;
+  const { machine, tag } = manifest;
+  // QEMU always has TCG, so what was made with it runs where KVM works too.
+  const accelerator = machine.accel === 'tcg' ? 'tcg' : await insteadOfKvm(context, manifest);
+  const pairs: [field: string, wanted: string, found: string][] = [
+    ['QEMU version', machine.qemuVersion, qemu.version],
+    ['machine type', machine.machineType, qemu.machineType],
+    ['accelerator', machine.accel, accelerator],
+    ['CPU model', machine.cpuModel, cpuModelFor(accelerator)],
+    ...(machine.processor === undefined
+      ? []
+      : [['processor', machine.processor, await hostProcessor()] satisfies [string, string, string]]),
+    ['device layout', String(machine.deviceLayout), String(DEVICE_LAYOUT)],
+  ];
+  for (const [field, wanted, found] of pairs) {
+    if (wanted !== found) throw new BoughError('snapshot_incompatible', { tag, field, wanted, found });
+  }
+}
+
+/** A KVM that opens and was never tried is tried with the snapshot's image, or believed where that is not here. */
+async function kvmOrInstead({ vmHost, cacheDir }: HostContext, { image }: Manifest): Promise<Accelerator> {
+  const { qemu } = vmHost;
+  const known = await knownAccelerator({ qemu, cacheDir });
+  if (known !== undefined) return known.accelerator;
+  const built = await findImage(cacheDir, image.name);
+  if (built === undefined) return 'kvm';
+  const { kernelPath, initrdPath } = built;
+  const initrd = initrdPath === undefined ? {} : { initrdPath };
+  return (await chooseAccelerator({ qemu, cacheDir, kernelPath, ...initrd })).accelerator;
+}

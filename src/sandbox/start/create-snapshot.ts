@@ -1,0 +1,189 @@
+/**
+ * From an image to a template snapshot: boot it, wait until it is warm, capture it whole, end it.
+ *
+ * The VM that boots is nobody's sandbox: it is never listed, and its folders go with it, whatever the outcome.
+ */
+import { constants, copyFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failpoint, linkOrCopy, ResourceStack, sleep } from '../../base/index.js';
+import { BoughError, type CreateSnapshotRequest } from '../../contract/index.js';
+import { findImage, type Image } from '../../image/index.js';
+import type { DiskRef, MachineIdentity, RequestKey, SnapshotView } from '../../store/index.js';
+import { chooseAccelerator, cpuModelFor, hostProcessor, VmmStartFailed } from '../../vmm/index.js';
+import { bootBytes } from './admission.js';
+import type { HostContext } from '../host/context.js';
+import { claimGuest } from './identity.js';
+import { imageOfFiles } from './image-of-files.js';
+import {
+  makeSandboxFolders,
+  newId,
+  removeSandboxFolders,
+  sandboxPaths,
+  type SandboxPaths,
+} from '../entity/paths.js';
+import { retentionOf } from '../upkeep/retention.js';
+import { startVm, type Vm } from '../entity/vm.js';
+
+/** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
+export const DEVICE_LAYOUT = 1;
+
+/** A guest under software emulation takes about 12 s until its agent answers. */
+const BOOT_DEADLINE_MS = 180_000;
+const CAPTURE_DEADLINE_MS = 120_000;
+
+/** What takes a VM; tests have other ways. */
+export interface BootSteps {
+  readonly chooseAccelerator: typeof chooseAccelerator;
+  readonly startVm: typeof startVm;
+  readonly claimGuest: typeof claimGuest;
+}
+
+/** Boots and captures; on failure nothing is left. Throws leaf errors and BoughError. */
+export async function createSnapshot(
+  context: HostContext,
+  request: CreateSnapshotRequest,
+  {
+    requestKey,
+    signal,
+  }: { readonly requestKey?: RequestKey | undefined; readonly signal?: AbortSignal } = {},
+  steps: BootSteps = { chooseAccelerator, startVm, claimGuest },
+): Promise<SnapshotView> {
+  await using undo = new ResourceStack();
+  const image = await requestedImage(context, request);
+  const retention = retentionOf(request);
+  const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention, requestKey });
+  undo.defer(() => draft.abandon());
+  await failpoint('create.drafted');
+  const paths = sandboxPaths(context.tiers, newId());
+  context.sandboxes.begin(paths.id);
+  undo.defer(() => context.sandboxes.delete(paths.id));
+  undo.defer(() => removeSandboxFolders(paths));
+  await makeSandboxFolders(paths);
+  await failpoint('create.folders-made');
+
+  const base = await layBase(image, request.image !== undefined, paths);
+  const overlay: DiskRef = {
+    id: newId(),
+    format: 'qcow2',
+    path: join(paths.stateDir, 'disk', 'overlay.qcow2'),
+  };
+  await context.overlays.create(overlay.path, image.rootfsBytes);
+  await failpoint('create.disk-laid');
+  const machine = await bootMachine(context, request, image, steps);
+  const [ticket] = await context.admission.admit(bootBytes(machine.memoryMiB), 1);
+  undo.defer(() => ticket?.release());
+  const vm = await steps.startVm(context.vmHost, {
+    paths,
+    machine,
+    layers: [],
+    disks: [base],
+    overlay,
+    agentPort: image.agentPort,
+    from: {
+      boot: {
+        kernelPath: image.kernelPath,
+        ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
+        cmdline: [image.kernelCmdline, request.kernel_cmdline ?? ''].join(' ').trim(),
+      },
+    },
+    ...(signal === undefined ? {} : { signal }),
+  });
+  undo.defer(() => vm.vmm.kill());
+  undo.defer(() => vm.pager.close());
+  await vm.vmm.qmp.execute('cont');
+  await failpoint('create.booting');
+  const secret = await warmUp(vm, (request.boot_wait_secs ?? 0) * 1000, steps, signal);
+  await failpoint('create.warm');
+
+  await draft.addAncestry({ layers: [], disks: [base] });
+  const branch = vm.pager.branch({
+    mode: 'full',
+    layerPath: draft.memoryPath,
+    statePath: draft.vmstatePath,
+    deadlineMs: CAPTURE_DEADLINE_MS,
+    disk: { overlayPath: overlay.path, tailPath: draft.tail.path },
+  });
+  const { pauseUs } = await branch.running;
+  const capture = await branch.done;
+  await failpoint('create.captured');
+  const view = await draft.publish({
+    memory: { runs: capture.runs, logicalBytes: machine.memoryMiB * 1024 * 1024 },
+    machine,
+    image: { name: image.name, digest: image.digest },
+    agent: { secret, guestPort: image.agentPort },
+    hasTail: true,
+    pauseMs: pauseUs / 1000,
+    capturedBytes: capture.capturedBytes,
+  });
+  await failpoint('create.published');
+  return view;
+}
+
+async function requestedImage(context: HostContext, request: CreateSnapshotRequest): Promise<Image> {
+  if (request.image === undefined) return imageOfFiles(request);
+  const image = await findImage(context.cacheDir, request.image);
+  if (image === undefined) throw new BoughError('image_not_found', { image: request.image });
+  return image;
+}
+
+async function bootMachine(
+  context: HostContext,
+  request: CreateSnapshotRequest,
+  image: Image,
+  steps: BootSteps,
+): Promise<MachineIdentity> {
+  const { qemu } = context.vmHost;
+  const { accelerator, reason } = await steps.chooseAccelerator({
+    qemu,
+    kernelPath: image.kernelPath,
+    ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
+    cacheDir: context.cacheDir,
+  });
+  context.log('info', 'accelerator.chosen', { accelerator, reason });
+  return {
+    qemuVersion: qemu.version,
+    machineType: qemu.machineType,
+    accel: accelerator,
+    cpuModel: cpuModelFor(accelerator),
+    ...(accelerator === 'kvm' ? { processor: await hostProcessor() } : {}),
+    vcpus: request.vcpus ?? image.vcpus,
+    memoryMiB: request.memory_mib ?? image.memoryMiB,
+    deviceLayout: DEVICE_LAYOUT,
+  };
+}
+
+/**
+ * The base of the disk chain. A built image is immutable, so a link does, and the image may be rebuilt or removed; a
+ * file of the caller's is copied, since its owner may write to it.
+ */
+async function layBase(image: Image, built: boolean, paths: SandboxPaths): Promise<DiskRef> {
+  const path = join(paths.stateDir, 'disk', 'base.raw');
+  if (built) await linkOrCopy(image.rootfsPath, path);
+  else await copyFile(image.rootfsPath, path, constants.COPYFILE_FICLONE);
+  return { id: `base-${image.digest.slice(0, 16)}`, path, format: 'raw' };
+}
+
+/** Claims the guest once its agent answers, and lets it come to rest. Returns the agent's secret. */
+async function warmUp(vm: Vm, restMs: number, steps: BootSteps, signal?: AbortSignal): Promise<string> {
+  const boot = new AbortController();
+  const stop = signal === undefined ? boot.signal : AbortSignal.any([boot.signal, signal]);
+  const died = vm.vmm.exited.then(async (exit) => {
+    throw new VmmStartFailed(exit, await vm.vmm.logTail());
+  });
+  died.catch(() => undefined);
+  try {
+    return await Promise.race([
+      died,
+      steps.claimGuest(vm.agentHostPort, BOOT_DEADLINE_MS, stop).then(async (secret) => {
+        await sleep(restMs, stop);
+        return secret;
+      }),
+    ]);
+  } catch (cause) {
+    if (signal?.aborted === true) throw cause;
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new BoughError('boot_failed', { problem }, { cause });
+  } finally {
+    boot.abort();
+  }
+}

@@ -1,0 +1,60 @@
+/**
+ * Making a guest its own: the one call to the agent before anyone else may talk to it.
+ *
+ * A restored child still believes it is its source, at the instant of the capture: same clock, same random numbers,
+ * same names, same secret. A call that fails leaves a guest nobody may use (fail closed).
+ */
+import { randomBytes } from 'node:crypto';
+import { AgentClient } from '../../agent/index.js';
+
+const IDENTIFY_DEADLINE_MS = 30_000;
+const SEED_BYTES = 64;
+
+/** Claims a guest that boots and waits until it is warm; returns the secret it was given. */
+export async function claimGuest(
+  hostPort: number,
+  deadlineMs: number,
+  signal?: AbortSignal,
+): Promise<string> {
+  const agent = new AgentClient({ host: '127.0.0.1', port: hostPort });
+  const options = { timeoutMs: deadlineMs, signal };
+  const secret = newSecret();
+  await agent.waitReady(options);
+  await agent.identify({ ...freshIdentity('bough'), newSecret: secret }, options);
+  await agent.waitWarm(options);
+  return secret;
+}
+
+/** Gives a restored child its own identity; returns its new secret. */
+export async function identifyChild(
+  hostPort: number,
+  sourceSecret: string,
+  id: string,
+  signal?: AbortSignal,
+): Promise<string> {
+  const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret: sourceSecret });
+  const secret = newSecret();
+  await agent.identify(
+    { ...freshIdentity(`bough-${id}`), newSecret: secret },
+    { timeoutMs: IDENTIFY_DEADLINE_MS, signal },
+  );
+  return secret;
+}
+
+function newSecret(): string {
+  return randomBytes(32).toString('hex');
+}
+
+function freshIdentity(hostname: string): {
+  hostname: string;
+  machineId: string;
+  seed: Buffer;
+  unixTimeNs: bigint;
+} {
+  return {
+    hostname,
+    machineId: randomBytes(16).toString('hex'),
+    seed: randomBytes(SEED_BYTES),
+    unixTimeNs: BigInt(Date.now()) * 1_000_000n,
+  };
+}

@@ -1,0 +1,42 @@
+/** An image made of the caller's own kernel and root filesystem, which nobody built here. */
+import { createHash } from 'node:crypto';
+import { stat } from 'node:fs/promises';
+import { basename } from 'node:path';
+import { BoughError, type CreateSnapshotRequest } from '../../contract/index.js';
+import { AGENT_PORT, KERNEL_CMDLINE, type Image } from '../../image/index.js';
+
+const DEFAULT_MEMORY_MIB = 1024;
+
+/** Throws `invalid_request` naming the file that cannot be read. The digest stands for path, size and time, not bytes. */
+export async function imageOfFiles(request: CreateSnapshotRequest): Promise<Image> {
+  const kernel = await facts('kernel', request.kernel ?? '');
+  const rootfs = await facts('rootfs', request.rootfs ?? '');
+  const initrd = request.initrd === undefined ? undefined : await facts('initrd', request.initrd);
+  const digest = createHash('sha256')
+    .update(JSON.stringify([kernel, rootfs, initrd]))
+    .digest('hex');
+  return {
+    name: basename(rootfs.path),
+    digest,
+    dir: '/',
+    kernelPath: kernel.path,
+    ...(initrd === undefined ? {} : { initrdPath: initrd.path }),
+    rootfsPath: rootfs.path,
+    rootfsBytes: rootfs.bytes,
+    memoryMiB: DEFAULT_MEMORY_MIB,
+    vcpus: 1,
+    agentPort: AGENT_PORT,
+    kernelCmdline: KERNEL_CMDLINE,
+  };
+}
+
+async function facts(field: string, path: string): Promise<{ path: string; bytes: number; mtimeMs: number }> {
+  try {
+    const info = await stat(path);
+    if (info.isFile()) return { path, bytes: info.size, mtimeMs: info.mtimeMs };
+  } catch (cause) {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new BoughError('invalid_request', { field, problem: `cannot be read: ${problem}` }, { cause });
+  }
+  throw new BoughError('invalid_request', { field, problem: `is not a file: ${path}` });
+}

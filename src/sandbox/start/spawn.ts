@@ -1,0 +1,114 @@
+/**
+ * Children of a snapshot: restore its instant into new VMs, each with an identity of its own.
+ *
+ *   lease -> folders and links -> record -> VM (layers mapped, devices loaded) -> run -> identify -> record -> Sandbox
+ *
+ * Nobody talks to a child before identify() has given it clock, entropy, names and a secret of its own. A child that
+ * fails anywhere on the way is removed without a trace; the snapshot is not touched.
+ */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { failpoint, ResourceStack, unixSeconds } from '../../base/index.js';
+import type { DiskRef, Lease, RequestKey } from '../../store/index.js';
+import { diskNodeName } from '../../vmm/index.js';
+import type { HostContext } from '../host/context.js';
+import { identifyChild } from './identity.js';
+import type { LifetimeTerms } from '../entity/lifetime.js';
+import { makeSandboxFolders, newId, removeSandboxFolders, sandboxPaths } from '../entity/paths.js';
+import { newRecord, writeRecord } from '../entity/record.js';
+import { Sandbox } from '../entity/sandbox.js';
+import { startVm } from '../entity/vm.js';
+
+/** What the caller may say about a child. */
+export interface ChildOptions {
+  readonly memoryLimitMiB?: number;
+  readonly name?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly requestKey?: RequestKey | undefined;
+  /** When and how it ends; asked when it is ready. */
+  readonly lifetime?: () => LifetimeTerms | undefined;
+}
+
+/** Restores one child of the leased snapshot. Throws leaf errors and BoughError; nothing is left then. */
+export async function spawnChild(
+  context: HostContext,
+  lease: Lease,
+  options: ChildOptions,
+  signal?: AbortSignal,
+): Promise<Sandbox> {
+  const { manifest } = lease;
+  await using undo = new ResourceStack();
+  const paths = sandboxPaths(context.tiers, newId());
+  context.sandboxes.begin(paths.id);
+  undo.defer(() => context.sandboxes.delete(paths.id));
+  undo.defer(() => removeSandboxFolders(paths));
+  await makeSandboxFolders(paths);
+  await failpoint('spawn.folders-made');
+  const linked = await lease.linkInto(paths.hotDir, paths.stateDir);
+  await failpoint('spawn.linked');
+  const overlay: DiskRef = {
+    id: newId(),
+    format: 'qcow2',
+    path: join(paths.stateDir, 'disk', 'overlay-0.qcow2'),
+  };
+  await context.overlays.create(overlay.path, await diskBytes(linked.disks));
+  await failpoint('spawn.overlay-made');
+  const record = newRecord({
+    id: paths.id,
+    snapshotTag: manifest.tag,
+    createdAtUnix: unixSeconds(),
+    machine: manifest.machine,
+    image: manifest.image,
+    agent: manifest.agent,
+    ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.metadata === undefined ? {} : { metadata: { ...options.metadata } }),
+    ...(options.requestKey === undefined ? {} : { requestKey: options.requestKey }),
+    ...(options.memoryLimitMiB === undefined ? {} : { memoryLimitMiB: options.memoryLimitMiB }),
+    ...(manifest.branchedFrom === undefined ? {} : { parent: manifest.branchedFrom }),
+    layers: linked.layers.map((layer) => ({
+      ...layer,
+      runs: layer.runs.map(([at, length]) => [at, length]),
+    })),
+    disks: [...linked.disks],
+    overlay,
+    overlayNode: diskNodeName(linked.disks.length),
+    switchCount: 0,
+    branchCount: 0,
+  });
+  await writeRecord(paths.record, record);
+  await failpoint('spawn.recorded');
+
+  const vm = await startVm(context.vmHost, {
+    paths,
+    machine: manifest.machine,
+    layers: linked.layers,
+    disks: linked.disks,
+    overlay,
+    agentPort: manifest.agent.guestPort,
+    from: { deviceState: linked.vmstatePath },
+    ...(signal === undefined ? {} : { signal }),
+  });
+  undo.defer(() => vm.vmm.kill());
+  undo.defer(() => vm.pager.close());
+  await vm.vmm.qmp.execute('cont');
+  await failpoint('spawn.running');
+  const secret = await identifyChild(vm.agentHostPort, manifest.agent.secret, paths.id, signal);
+  const lifetime = options.lifetime?.();
+  const owned = {
+    ...record,
+    ...(lifetime === undefined ? {} : { lifetime }),
+    agent: { ...record.agent, secret },
+    process: { pid: vm.vmm.pid, startTimeTicks: vm.vmm.startTimeTicks, agentHostPort: vm.agentHostPort },
+  };
+  await failpoint('spawn.identified');
+  await writeRecord(paths.record, owned);
+  await failpoint('spawn.owned');
+  undo.move();
+  return Sandbox.own(paths, owned, vm, context.vmHost.qemu.seccomp);
+}
+
+/** Size of the guest's disk: that of the raw base, which every overlay of the chain has too. */
+async function diskBytes([base]: readonly DiskRef[]): Promise<number> {
+  if (base === undefined) throw new TypeError('A sandbox needs a disk');
+  return (await stat(base.path)).size;
+}

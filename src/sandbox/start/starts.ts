@@ -1,0 +1,150 @@
+/**
+ * Starting VMs: how many at once, whether there is memory for them, and what becomes of them when the host closes.
+ *
+ * Everything that starts a VM goes through here. Memory is asked for before anything is made, for the whole request; closing the
+ * host aborts what is being started and waits until no trace of it is left.
+ *
+ * Invariant: a sandbox is listed only once it can be used, and those of one request that wants all or none appear together.
+ */
+import pLimit from 'p-limit';
+import { BoughError } from '../../contract/index.js';
+import type { Lease } from '../../store/index.js';
+import { childBytes, type Ticket } from './admission.js';
+import { checkCompatible } from './compatible.js';
+import type { HostContext } from '../host/context.js';
+import { toCatalogue } from '../host/failures.js';
+import type { Sandbox } from '../entity/sandbox.js';
+import { spawnChild, type ChildOptions } from './spawn.js';
+
+/** VMMs started at the same time: more only take turns on the processors. */
+const CONCURRENT_STARTS = 4;
+const ATTEMPT = { operation: 'start a child' };
+
+/** What became of one child. */
+export type SpawnOutcome =
+  | { readonly sandbox: Sandbox; readonly error?: undefined }
+  | { readonly sandbox?: undefined; readonly error: unknown };
+
+/** Makes one child; `spawnChild` but for tests. */
+export type SpawnChild = typeof spawnChild;
+
+export class Starts {
+  readonly #context: HostContext;
+  readonly #spawnChild: SpawnChild;
+  readonly #limit = pLimit(CONCURRENT_STARTS);
+  readonly #stopping = new AbortController();
+  readonly #underWay = new Set<Promise<unknown>>();
+
+  constructor(context: HostContext, spawn: SpawnChild = spawnChild) {
+    this.#context = context;
+    this.#spawnChild = spawn;
+  }
+
+  /** Runs work that starts a VM; its signal is aborted when the host closes. Throws `shutting_down` from then on. */
+  run<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const { signal } = this.#stopping;
+    if (signal.aborted) return Promise.reject(new BoughError('shutting_down'));
+    const working = work(signal);
+    const over = working.catch(() => undefined).finally(() => this.#underWay.delete(over));
+    this.#underWay.add(over);
+    return working;
+  }
+
+  /** Starts `count` children of one snapshot, all or none; none if `caller` is aborted. Throws BoughError, or what nobody foresaw. */
+  all(tag: string, count: number, options: ChildOptions, caller?: AbortSignal): Promise<Sandbox[]> {
+    return this.run((closing) => {
+      const signal = anyOf(closing, caller);
+      return this.#leased(tag, signal, async (lease) => {
+        const tickets = await this.#context.admission.admit(
+          childBytes(lease.manifest.machine.memoryMiB),
+          count,
+        );
+        const failure = new AbortController();
+        const stop = AbortSignal.any([signal, failure.signal]);
+        const outcomes = await Promise.all(
+          tickets.map(async (ticket) => {
+            const outcome = await this.#one(lease, ticket, options, stop);
+            if (outcome.error !== undefined) failure.abort(outcome.error);
+            return outcome;
+          }),
+        );
+        const sandboxes = outcomes.flatMap(({ sandbox }) => sandbox ?? []);
+        if (!stop.aborted) {
+          for (const sandbox of sandboxes) this.#context.sandboxes.add(sandbox);
+          return sandboxes;
+        }
+        const withdrawn = sandboxes.map(async (sandbox) => {
+          await sandbox.remove();
+          this.#context.sandboxes.delete(sandbox.id);
+        });
+        await Promise.all(withdrawn);
+        throw toCatalogue(stop.reason, ATTEMPT);
+      });
+    });
+  }
+
+  /** Starts up to `count` children of one snapshot; one outcome for each, in any mix. */
+  each(tag: string, count: number, options: ChildOptions): Promise<SpawnOutcome[]> {
+    return this.run((signal) =>
+      this.#leased(tag, signal, async (lease) => {
+        const { admission, sandboxes } = this.#context;
+        const bytesEach = childBytes(lease.manifest.machine.memoryMiB);
+        const { tickets, refusal } = await admission.admitSome(bytesEach, count);
+        const started = await Promise.all(
+          tickets.map(async (ticket) => {
+            const outcome = await this.#one(lease, ticket, options, signal);
+            if (outcome.sandbox !== undefined) sandboxes.add(outcome.sandbox);
+            return outcome;
+          }),
+        );
+        const refused = Array.from({ length: count - tickets.length }, () => ({ error: refusal }));
+        return [...started, ...refused];
+      }),
+    );
+  }
+
+  /** Aborts what is under way and resolves when nothing of it is left. Idempotent. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new BoughError('shutting_down'));
+    await Promise.all(this.#underWay);
+  }
+
+  async #leased<T>(tag: string, signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {
+    try {
+      using lease = await this.#context.store.acquire(tag, 'a spawn under way', signal, (manifest) =>
+        checkCompatible(this.#context, manifest),
+      );
+      return await work(lease);
+    } catch (error) {
+      throw toCatalogue(error, ATTEMPT);
+    }
+  }
+
+  async #one(
+    lease: Lease,
+    ticket: Ticket,
+    options: ChildOptions,
+    signal: AbortSignal,
+  ): Promise<SpawnOutcome> {
+    try {
+      return {
+        sandbox: await this.#limit(() => {
+          signal.throwIfAborted();
+          return this.#spawnChild(this.#context, lease, options, signal);
+        }),
+      };
+    } catch (cause) {
+      if (!signal.aborted) {
+        this.#context.log('warn', 'sandbox.not-started', { tag: lease.manifest.tag, err: cause });
+      }
+      return { error: toCatalogue(signal.aborted ? signal.reason : cause, ATTEMPT) };
+    } finally {
+      ticket.release();
+    }
+  }
+}
+
+/** Fires when either does. */
+export function anyOf(closing: AbortSignal, caller: AbortSignal | undefined): AbortSignal {
+  return caller === undefined ? closing : AbortSignal.any([closing, caller]);
+}

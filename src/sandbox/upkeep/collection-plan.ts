@@ -1,0 +1,163 @@
+/**
+ * What the collector would remove and why: facts in, plan out. A dry run prints the plan, a real one carries it out.
+ *
+ * A snapshot goes when it has expired or when `keep_last` no longer keeps it, and never while something needs it: a running sandbox, a
+ * lease, a snapshot that builds on it and stays. One that nobody gave a retention is not looked at. Anything else goes only when
+ * nothing can own it any more; what is kept for a person to look at is listed and stays.
+ */
+import type { GcItem } from '../../contract/index.js';
+import type { CountedFile } from '../../store/index.js';
+import type { ExpiryState } from './retention.js';
+
+/** Something that might go. */
+export interface Fact {
+  readonly name: string;
+  readonly files: readonly CountedFile[];
+}
+
+export interface SnapshotFact extends Fact {
+  readonly source?: string | undefined;
+  readonly isDurable: boolean;
+  readonly expiry: ExpiryState;
+  readonly keepLast?: number | undefined;
+  /** Which branch of its source it is. */
+  readonly ordinal: number;
+  /** What needs it, as `Store.holders` names it: `snapshot b`, `sandbox sb1`. */
+  readonly holders: readonly string[];
+}
+
+/** A folder that no snapshot and no sandbox owns. */
+export interface LeftoverFact extends Fact {
+  readonly what: Exclude<GcItem['what'], 'snapshot'>;
+  /** Milliseconds since it was last changed, by the wall clock. */
+  readonly ageMs: number;
+  /** Milliseconds since this daemon first saw it, by the monotonic clock. */
+  readonly seenMs: number;
+  /** Why it stays whatever its age. */
+  readonly keptWhy?: string | undefined;
+}
+
+export interface Facts {
+  readonly snapshots: readonly SnapshotFact[];
+  readonly leftovers: readonly LeftoverFact[];
+}
+
+/** In the order in which things can be removed: what builds on a snapshot comes before it. */
+export interface CollectionPlan {
+  readonly remove: readonly GcItem[];
+  readonly keep: readonly GcItem[];
+}
+
+/** Younger leftovers may belong to work that is under way: the longest, a boot, is over in minutes. */
+const LEFTOVER_AGE_MS = 3_600_000;
+
+/** See the file's header. */
+export function planCollection({ snapshots, leftovers }: Facts): CollectionPlan {
+  const candidates = new Map<SnapshotFact, string>();
+  const keep: Kept[] = [];
+  for (const fact of snapshots) {
+    const verdict = judge(fact, snapshots);
+    if (verdict === undefined) continue;
+    if (verdict.goes) candidates.set(fact, verdict.why);
+    else keep.push({ what: 'snapshot', fact, why: verdict.why });
+  }
+  const { free, needed } = withoutNeeded(candidates);
+  const remove: Kept[] = [...free].map(([fact, why]) => ({ what: 'snapshot', fact, why }));
+  for (const [fact, why] of needed) {
+    keep.push({ what: 'snapshot', fact, why: `${why}, but it is in use by ${fact.holders.join(', ')}` });
+  }
+  for (const fact of leftovers) {
+    const isYoung = Math.min(fact.ageMs, fact.seenMs) < LEFTOVER_AGE_MS;
+    const why = fact.keptWhy ?? (isYoung ? 'it may belong to work under way' : undefined);
+    if (why === undefined) {
+      remove.push({ what: fact.what, fact, why: `nothing owns it, and it is ${ageText(fact.ageMs)} old` });
+    } else {
+      keep.push({ what: fact.what, fact, why });
+    }
+  }
+  const removeBytes = freedBytes(remove.map(({ fact }) => fact));
+  return {
+    remove: remove.map(({ what, fact, why }, index) => item(what, fact, why, removeBytes[index])),
+    keep: keep.map(({ what, fact, why }) => item(what, fact, why, freedBytes([fact])[0])),
+  };
+}
+
+interface Kept {
+  readonly what: GcItem['what'];
+  readonly fact: Fact;
+  readonly why: string;
+}
+
+/** Undefined for a snapshot that no rule speaks of. */
+function judge(
+  fact: SnapshotFact,
+  all: readonly SnapshotFact[],
+): { readonly goes: boolean; readonly why: string } | undefined {
+  if (fact.expiry === 'expired') return { goes: true, why: 'it has expired' };
+  const superseded = supersededWhy(fact, all);
+  if (superseded !== undefined) return { goes: true, why: superseded };
+  if (typeof fact.expiry === 'string') return undefined;
+  const secs = Math.ceil(fact.expiry.heldMs / 1000);
+  return {
+    goes: false,
+    why: `it has expired by a wall clock that may be wrong: looked at again in ${secs} s`,
+  };
+}
+
+/** Only durable successors count: until then what is old may be all that survives a power loss. */
+function supersededWhy(fact: SnapshotFact, all: readonly SnapshotFact[]): string | undefined {
+  if (fact.keepLast === undefined || fact.source === undefined) return undefined;
+  const siblings = all.filter(({ source, keepLast }) => source === fact.source && keepLast !== undefined);
+  const newest = siblings.reduce((a, b) => (b.ordinal > a.ordinal ? b : a), fact);
+  const keepLast = newest.keepLast ?? fact.keepLast;
+  const newer = siblings.filter(({ ordinal, isDurable }) => isDurable && ordinal > fact.ordinal).length;
+  return newer >= keepLast
+    ? `sandbox ${fact.source} has ${newer} newer, and keep_last is ${keepLast}`
+    : undefined;
+}
+
+/** Splits candidates by whether anything that stays needs them; those that are free, dependents first. */
+function withoutNeeded(candidates: ReadonlyMap<SnapshotFact, string>): {
+  free: Map<SnapshotFact, string>;
+  needed: Map<SnapshotFact, string>;
+} {
+  // Its holders name all that build on a snapshot, however far: what builds on it has fewer of them.
+  const free = new Map([...candidates].sort(([a], [b]) => a.holders.length - b.holders.length));
+  const needed = new Map<SnapshotFact, string>();
+  for (;;) {
+    const going = new Set([...free.keys()].map(({ name }) => `snapshot ${name}`));
+    const stays = [...free].filter(([{ holders }]) => !holders.every((holder) => going.has(holder)));
+    if (stays.length === 0) return { free, needed };
+    for (const [fact, why] of stays) {
+      free.delete(fact);
+      needed.set(fact, why);
+    }
+  }
+}
+
+/** What removing the facts in this order frees, one after the other: a file goes with its last link. */
+export function freedBytes(facts: readonly Fact[]): number[] {
+  const links = new Map<string, number>();
+  return facts.map(({ files }) => {
+    let bytes = 0;
+    for (const file of files) {
+      const inode = `${file.dev}:${file.ino}`;
+      const gone = (links.get(inode) ?? 0) + 1;
+      links.set(inode, gone);
+      if (gone === file.links) bytes += file.bytes;
+    }
+    return bytes;
+  });
+}
+
+const item = (what: GcItem['what'], { name }: Fact, why: string, bytes = 0): GcItem => ({
+  what,
+  name,
+  why,
+  bytes,
+});
+
+function ageText(ageMs: number): string {
+  const hours = Math.floor(ageMs / 3_600_000);
+  return hours < 48 ? `${hours} h` : `${Math.floor(hours / 24)} days`;
+}

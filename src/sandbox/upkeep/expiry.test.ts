@@ -1,0 +1,240 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { FakeClock } from '../../../test/support/fake-clock.js';
+import { Deferred } from '../../base/index.js';
+import { BoughError } from '../../contract/index.js';
+import { Expiry, type EndActions, type Mortal } from './expiry.js';
+import { Lifetime, termsOf, type LifetimeTerms } from '../entity/lifetime.js';
+
+interface FakeSandbox extends Mortal {
+  isBranching: boolean;
+  isBeingRemoved: boolean;
+  record: { lifetime?: LifetimeTerms | undefined; endTag?: string | undefined };
+}
+
+/** A host of such sandboxes: `done` lists what was done to them; single actions can be replaced. */
+class FakeHost {
+  readonly clock = new FakeClock();
+  readonly sandboxes = new Map<string, FakeSandbox>();
+  readonly done: string[] = [];
+  readonly snapshots = new Set<string>();
+  script: {
+    remove?: EndActions<FakeSandbox>['remove'];
+    capture?: EndActions<FakeSandbox>['capture'];
+    durable?: EndActions<FakeSandbox>['durable'];
+  } = {};
+  expiry = this.start();
+
+  /** Another daemon over the same sandboxes. */
+  start(): Expiry<FakeSandbox> {
+    const note =
+      (what: string) =>
+      (arg: string | FakeSandbox): Promise<void> => {
+        this.done.push(`${what} ${typeof arg === 'string' ? arg : arg.id}`);
+        return Promise.resolve();
+      };
+    const actions: EndActions<FakeSandbox> = {
+      sandboxes: () => [...this.sandboxes.values()],
+      remove: async (sandbox) => {
+        await note('remove')(sandbox);
+        this.sandboxes.delete(sandbox.id);
+      },
+      chooseTag: ({ id }) => `end-${id}`,
+      isCaptured: (_sandbox, tag) => this.snapshots.has(tag),
+      capture: async (_sandbox, tag) => {
+        await note('capture')(tag);
+        this.snapshots.add(tag);
+      },
+      durable: note('durable'),
+      discard: async (tag) => {
+        await note('discard')(tag);
+        this.snapshots.delete(tag);
+      },
+    };
+    const scripted: EndActions<FakeSandbox> = {
+      ...actions,
+      remove: (sandbox) => (this.script.remove ?? actions.remove)(sandbox),
+      capture: (sandbox, tag) => (this.script.capture ?? actions.capture)(sandbox, tag),
+      durable: (tag, signal) => (this.script.durable ?? actions.durable)(tag, signal),
+    };
+    this.expiry = new Expiry(scripted, () => undefined, this.clock);
+    return this.expiry;
+  }
+
+  add(id: string, request: Parameters<typeof termsOf>[0], state = 'running'): FakeSandbox {
+    const record: FakeSandbox['record'] = { lifetime: termsOf(request, this.clock) };
+    const sandbox: FakeSandbox = {
+      id,
+      state,
+      isBranching: false,
+      isBeingRemoved: false,
+      record,
+      lifetime: new Lifetime(() => record.lifetime, this.clock.unixSecs, this.clock),
+      noteEnd: (tag) => {
+        record.endTag = tag;
+        return Promise.resolve();
+      },
+    };
+    this.sandboxes.set(id, sandbox);
+    return sandbox;
+  }
+
+  async sweep(): Promise<string[]> {
+    this.expiry.sweep();
+    await this.expiry.settled();
+    return this.done.splice(0);
+  }
+}
+
+const fail = (error: Error) => () => Promise.reject(error);
+
+describe('the expiry of sandboxes', () => {
+  it('removes those whose time is over, and no other', async () => {
+    const host = new FakeHost();
+    host.add('short', { timeout_secs: 10 });
+    host.add('long', { timeout_secs: 20 });
+    host.add('endless', {});
+    assert.deepEqual(await host.sweep(), []);
+    host.clock.pass(10);
+    assert.deepEqual(await host.sweep(), ['remove short']);
+    host.clock.pass(10);
+    assert.deepEqual(await host.sweep(), ['remove long']);
+  });
+
+  it('keeps the last snapshot when the removal fails, and tries that again', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    host.script.remove = () => {
+      sandbox.isBeingRemoved = true;
+      return Promise.reject(new Error('EIO'));
+    };
+    assert.deepEqual(await host.sweep(), ['capture end-a', 'durable end-a']);
+    assert.deepEqual([...host.snapshots], ['end-a'], 'it is all that may be left');
+    assert.match(sandbox.lifetime.warning ?? '', /EIO/);
+    assert.deepEqual(await host.sweep(), [], 'not at once');
+    delete host.script.remove;
+    host.clock.pass(30);
+    assert.deepEqual(await host.sweep(), ['durable end-a', 'remove a']);
+  });
+
+  it('leaves a removal that someone else has begun to them', async () => {
+    const host = new FakeHost();
+    host.add('a', { timeout_secs: 10 }).isBeingRemoved = true;
+    host.clock.pass(10);
+    assert.deepEqual(await host.sweep(), []);
+  });
+
+  it('waits for a branch that is under way', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10 });
+    sandbox.isBranching = true;
+    host.clock.pass(10);
+    assert.deepEqual(await host.sweep(), []);
+    sandbox.isBranching = false;
+    assert.deepEqual(await host.sweep(), ['remove a']);
+  });
+
+  it('removes only after the snapshot is durable', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { idle_timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    const durable = new Deferred<undefined>();
+    host.script.durable = () => durable.promise;
+    host.expiry.sweep();
+    host.expiry.sweep();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.deepEqual(host.done, ['capture end-a']);
+    assert.equal(sandbox.record.endTag, 'end-a', 'takes no calls meanwhile');
+    durable.resolve(undefined);
+    await host.expiry.settled();
+    assert.deepEqual(host.done, ['capture end-a', 'remove a']);
+  });
+
+  it('keeps the sandbox with a warning when its snapshot fails, and tries again, less and less often', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    host.script.capture = fail(
+      new BoughError('no_space', { store: 'durable', neededBytes: 2, availableBytes: 1 }),
+    );
+    assert.deepEqual(await host.sweep(), []);
+    assert.match(sandbox.lifetime.warning ?? '', /it is kept: The durable store cannot hold it/);
+    assert.equal(sandbox.record.endTag, undefined, 'its users may go on');
+    host.clock.pass(29);
+    delete host.script.capture;
+    assert.deepEqual(await host.sweep(), []);
+    host.clock.pass(1);
+    host.script.capture = fail(new Error('again'));
+    assert.deepEqual(await host.sweep(), []);
+    host.clock.pass(59);
+    delete host.script.capture;
+    assert.deepEqual(await host.sweep(), []);
+    host.clock.pass(1);
+    assert.deepEqual(await host.sweep(), ['capture end-a', 'durable end-a', 'remove a']);
+  });
+
+  it('discards a snapshot that does not become durable', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    host.script.durable = fail(new Error('the disk is full'));
+    assert.deepEqual(await host.sweep(), ['capture end-a', 'discard end-a']);
+    assert.ok(host.sandboxes.has('a'));
+    assert.match(sandbox.lifetime.warning ?? '', /the disk is full/);
+  });
+
+  it('takes the warning back once the end has been put off', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    host.script.capture = fail(new Error('no'));
+    await host.sweep();
+    sandbox.record.lifetime = termsOf({ timeout_secs: 3600, on_end: 'snapshot' }, host.clock);
+    await host.sweep();
+    assert.equal(sandbox.lifetime.warning, undefined);
+  });
+
+  it('tries again at once, without a warning, when only the branch limit is in the way', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    host.script.capture = fail(new BoughError('too_many_branches', { limit: 1 }));
+    await host.sweep();
+    assert.equal(sandbox.lifetime.warning, undefined);
+    delete host.script.capture;
+    assert.deepEqual((await host.sweep()).at(-1), 'remove a');
+  });
+
+  it('goes on where a daemon that was killed stopped: no second snapshot, then the removal', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    sandbox.record.endTag = 'end-a';
+    host.snapshots.add('end-a');
+    assert.deepEqual(await host.sweep(), ['durable end-a', 'remove a']);
+  });
+
+  it('begins again when that daemon had not captured anything yet', async () => {
+    const host = new FakeHost();
+    host.add('a', { timeout_secs: 10, on_end: 'snapshot' }).record.endTag = 'end-a';
+    assert.deepEqual(await host.sweep(), ['capture end-a', 'durable end-a', 'remove a']);
+  });
+
+  it('leaves an end under way to the next daemon when it stops', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    host.clock.pass(10);
+    host.script.durable = (_tag, signal) =>
+      new Promise((_resolve, reject) =>
+        signal.addEventListener('abort', () => reject(signal.reason as Error)),
+      );
+    host.expiry.sweep();
+    await new Promise((resolve) => setImmediate(resolve));
+    await host.expiry.stop();
+    assert.equal(sandbox.record.endTag, 'end-a');
+    assert.deepEqual(host.done.splice(0), ['capture end-a']);
+    delete host.script.durable;
+    host.start();
+    assert.deepEqual(await host.sweep(), ['durable end-a', 'remove a']);
+  });
+});

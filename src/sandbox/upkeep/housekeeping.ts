@@ -1,0 +1,128 @@
+/**
+ * What the host does by itself: it ends sandboxes whose end has come, removes what may go, and asks VMMs again that were silent.
+ *
+ * Rounds are short and idempotent; whatever one of them leaves undone the next one finds again.
+ */
+import { startRounds, type Rounds } from '../../base/index.js';
+import {
+  BoughError,
+  isBoughError,
+  type GcRequest,
+  type GcResult,
+  type Snapshot,
+} from '../../contract/index.js';
+import { adoptUnresponsive } from '../adopt/adopt.js';
+import { madeUpTag, type Branches } from '../branch/limits.js';
+import { Collector } from './collector.js';
+import type { HostContext } from '../host/context.js';
+import { Expiry } from './expiry.js';
+import type { Sandbox } from '../entity/sandbox.js';
+
+const EXPIRY_ROUND_MS = 1_000;
+const COLLECTION_ROUND_MS = 60_000;
+const ASK_AGAIN_ROUND_MS = 3_000;
+
+export class Housekeeping {
+  readonly #context: HostContext;
+  readonly #branches: Branches;
+  readonly #collector: Collector;
+  readonly #expiry: Expiry<Sandbox>;
+  readonly #stopping = new AbortController();
+  readonly #background = new Set<Promise<void>>();
+  #rounds: Rounds[] = [];
+
+  /** `remove` ends a sandbox and forgets it. */
+  constructor(context: HostContext, branches: Branches, remove: (sandbox: Sandbox) => Promise<void>) {
+    this.#context = context;
+    this.#branches = branches;
+    this.#collector = new Collector(context);
+    const { store, sandboxes, log } = context;
+    const actions = {
+      remove,
+      sandboxes: () => sandboxes.list(),
+      chooseTag: (sandbox: Sandbox) => this.#chooseTag(sandbox),
+      isCaptured: ({ id }: Sandbox, tag: string) =>
+        store.list().some((view) => view.tag === tag && view.status === 'ready' && view.branchedFrom === id),
+      capture: (sandbox: Sandbox, tag: string) => this.#capture(sandbox, tag),
+      durable: (tag: string, signal: AbortSignal) => store.durable(tag, signal),
+      discard: (tag: string) => store.delete(tag),
+    };
+    this.#expiry = new Expiry(actions, log);
+  }
+
+  /** Begins the rounds. */
+  start(): void {
+    this.#rounds = [
+      startRounds(EXPIRY_ROUND_MS, () => {
+        this.#expiry.sweep();
+        return Promise.resolve();
+      }),
+      startRounds(COLLECTION_ROUND_MS, () => this.#look()),
+      startRounds(ASK_AGAIN_ROUND_MS, () => this.#askAgain()),
+    ];
+  }
+
+  /** Begins nothing more, and waits for what is under way; what waits for the disk is left to the next daemon. */
+  async stop(): Promise<void> {
+    this.#stopping.abort(new BoughError('shutting_down'));
+    await Promise.all(this.#rounds.map((rounds) => rounds.stop()));
+    await this.#expiry.stop();
+    await Promise.all(this.#background);
+  }
+
+  collect({ dry_run: dryRun }: GcRequest): Promise<GcResult> {
+    return this.#collector.run({ dryRun });
+  }
+
+  /** Lets `keep_last` take effect once the branch would survive power loss. */
+  afterBranch({ tag, keep_last: keepLast }: Snapshot): void {
+    if (keepLast === undefined) return;
+    const work = this.#context.store
+      .durable(tag, this.#stopping.signal)
+      .then(() => this.#collector.run({ dryRun: false }))
+      .catch((err: unknown) => {
+        if (!this.#stopping.signal.aborted) this.#context.log('warn', 'gc.failed', { err });
+      })
+      .then(() => void this.#background.delete(work));
+    this.#background.add(work);
+  }
+
+  async #look(): Promise<void> {
+    const { sandboxes, store, log } = this.#context;
+    try {
+      for (const sandbox of sandboxes.list()) await sandbox.noteUse();
+      await this.#collector.run({ dryRun: false });
+      store.persistAgain();
+    } catch (err) {
+      log('warn', 'gc.failed', { err });
+    }
+  }
+
+  async #askAgain(): Promise<void> {
+    const { sandboxes, log } = this.#context;
+    try {
+      await adoptUnresponsive(this.#context);
+      for (const sandbox of sandboxes.list()) await sandbox.endStall();
+    } catch (err) {
+      log('warn', 'sandbox.not-asked-again', { err });
+    }
+  }
+
+  #chooseTag(sandbox: Sandbox): string {
+    const tag = sandbox.record.lifetime?.onEndTag;
+    if (tag === undefined) return madeUpTag(sandbox, 'end');
+    const isTaken = this.#context.store.list().some((view) => view.tag === tag && view.status !== 'failed');
+    if (isTaken) throw new BoughError('tag_exists', { tag });
+    return tag;
+  }
+
+  /** Nobody waits for the guest any more: where it cannot be captured while it runs, it is stopped for it. */
+  async #capture(sandbox: Sandbox, tag: string): Promise<void> {
+    try {
+      await this.#branches.run(sandbox, { mode: 'live', tag, wait: true });
+    } catch (error) {
+      if (!isBoughError(error, 'mode_unsupported')) throw error;
+      await this.#branches.run(sandbox, { mode: 'diff', tag, wait: true });
+    }
+  }
+}

@@ -1,0 +1,76 @@
+/**
+ * How long snapshots stay: what a request says becomes a fact of the snapshot, and when it has expired.
+ *
+ * Only the wall clock outlives a reboot, and it may be wrong, above all right after one. So an expiry counts only when two clocks
+ * agree: the wall clock says so now, and as much monotonic time has gone by as was left when this daemon first saw the snapshot.
+ * What the daemon finds expired when it starts stays for a few minutes more, in which a clock is usually put right.
+ */
+import { hostClock, type Clock } from '../../base/index.js';
+import { BoughError, type RetentionRequest } from '../../contract/index.js';
+import type { Retention, SnapshotView } from '../../store/index.js';
+import { CLOCK_GRACE_MS } from '../entity/lifetime.js';
+
+/**
+ * The facts a request asks for; undefined if none. `ordinal` numbers the branches of one source. Throws `invalid_request` for an
+ * expiry that has passed.
+ */
+export function retentionOf(
+  request: RetentionRequest,
+  ordinal?: number,
+  clock: Clock = hostClock,
+): Retention | undefined {
+  const { expires_in_secs: secs, expires_at_unix: atUnix, keep_last: keepLast } = request;
+  const nowUnix = clock.unixMs() / 1000;
+  if (atUnix !== undefined && atUnix <= nowUnix) {
+    throw new BoughError('invalid_request', { field: 'expires_at_unix', problem: 'has passed' });
+  }
+  const expiresAtUnix = secs === undefined ? atUnix : Math.ceil(nowUnix + secs);
+  if (expiresAtUnix === undefined && keepLast === undefined) return undefined;
+  return {
+    ...(expiresAtUnix === undefined ? {} : { expiresAtUnix }),
+    ...(keepLast === undefined ? {} : { keepLast, ...(ordinal === undefined ? {} : { ordinal }) }),
+  };
+}
+
+/** `expired`, or until when (in ms from now) a snapshot whose time is over by one clock stays because of the other. */
+export type ExpiryState = 'never' | 'later' | 'expired' | { readonly heldMs: number };
+
+/** What this daemon remembers of snapshots that expire. */
+export class SnapshotExpiry {
+  readonly #clock: Clock;
+  readonly #dueMs = new Map<string, number>();
+
+  constructor(clock: Clock = hostClock) {
+    this.#clock = clock;
+  }
+
+  /** Takes note of what the daemon found when it started. */
+  begin(found: readonly SnapshotView[]): void {
+    for (const view of found) this.#note(view, CLOCK_GRACE_MS);
+  }
+
+  /** Forgets all snapshots but these. */
+  keepOnly(views: readonly SnapshotView[]): void {
+    const ids = new Set(views.map(({ id }) => id));
+    for (const id of this.#dueMs.keys()) if (!ids.has(id)) this.#dueMs.delete(id);
+  }
+
+  stateOf(view: SnapshotView): ExpiryState {
+    const dueMs = this.#note(view, 0);
+    const atUnix = view.retention?.expiresAtUnix;
+    if (dueMs === undefined || atUnix === undefined) return 'never';
+    const leftMs = dueMs - this.#clock.bootMs();
+    if (this.#clock.unixMs() < atUnix * 1000) return 'later';
+    return leftMs <= 0 ? 'expired' : { heldMs: leftMs };
+  }
+
+  #note({ id, retention }: SnapshotView, graceMs: number): number | undefined {
+    if (retention?.expiresAtUnix === undefined) return undefined;
+    const known = this.#dueMs.get(id);
+    if (known !== undefined) return known;
+    const leftMs = retention.expiresAtUnix * 1000 - this.#clock.unixMs();
+    const dueMs = this.#clock.bootMs() + Math.max(leftMs, graceMs);
+    this.#dueMs.set(id, dueMs);
+    return dueMs;
+  }
+}

@@ -1,0 +1,384 @@
+/**
+ * A snapshot while it is captured, up to the rename that makes it `ready`.
+ *
+ * Invariant: whatever ends a draft, its tag is settled exactly once, and after anything but `publish` no file of it remains.
+ */
+import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Deferred, errorCode, failpoint, linkIfPossible, unixSeconds } from '../../base/index.js';
+import { StoredEntry, type WritingEntry } from '../catalog.js';
+import { linkIfPresent, listedFolder, removeAll, type StoreContext } from '../context.js';
+import { copyLayer, fileDigest } from '../format/copy.js';
+import { copyDisk, kindOfDigest } from '../format/disk-digest.js';
+import { bytesToPersist, DurableRoom } from '../tier/durable-room.js';
+import { IntegrityError, TagExists } from '../errors.js';
+import { removeFailed, STOPPED_REASON, writeFailed } from './failed.js';
+import { newObjectId } from '../tier/folders.js';
+import { writeManifest } from '../format/manifest-file.js';
+import {
+  diskFile,
+  layerFile,
+  MANIFEST_VERSION,
+  manifestSchema,
+  MAX_CHAIN_DEPTH,
+  MEMORY_FILE,
+  TAG_PATTERN,
+  VMSTATE_FILE,
+  type Manifest,
+  type ManifestDisk,
+  type ManifestLayer,
+} from '../format/manifest.js';
+import type { Reservation } from '../tier/space.js';
+import type { Draft } from '../store.js';
+import type {
+  Ancestry,
+  CaptureFacts,
+  DiskRef,
+  DraftRequest,
+  LayerRef,
+  PublishFields,
+  Run,
+  SnapshotView,
+} from '../types.js';
+
+/** Called with each snapshot that has just become `ready`. */
+export type OnReady = (entry: StoredEntry) => void;
+
+/** See `Store.draft`. */
+export async function startDraft(
+  context: StoreContext,
+  request: DraftRequest,
+  onReady: OnReady,
+): Promise<DraftFolder> {
+  const { tag } = request;
+  if (!TAG_PATTERN.test(tag)) throw new TypeError(`Not a tag: ${JSON.stringify(tag)}`);
+  if (context.catalog.isTaken(tag)) throw new TagExists(tag);
+  const previous = context.catalog.find(tag);
+  const entry: WritingEntry = {
+    kind: 'writing',
+    id: newObjectId(),
+    tag,
+    request,
+    createdAtUnix: unixSeconds(),
+    ancestors: context.catalog.ancestryBelow(request.parentTag),
+    facts: {},
+    settled: new Deferred(),
+  };
+  context.catalog.put(entry);
+  const draft = new DraftFolder(context, entry, onReady);
+  try {
+    await draft.open();
+  } catch (error) {
+    await draft.abandon();
+    if (previous !== undefined) context.catalog.put(previous);
+    throw error;
+  }
+  return draft;
+}
+
+/** A draft and its two staging folders. */
+export class DraftFolder implements Draft {
+  readonly id: string;
+  readonly tag: string;
+  readonly memoryPath: string;
+  readonly vmstatePath: string;
+  readonly durableMemoryPath: string;
+  readonly tail: DiskRef;
+  /** Staging folder in the durable tier. */
+  readonly durableStaging: string;
+  readonly #context: StoreContext;
+  readonly #entry: WritingEntry;
+  readonly #onReady: OnReady;
+  readonly #hotStaging: string;
+  readonly #layers: ManifestLayer[] = [];
+  readonly #disks: DraftDisk[] = [];
+  #hotReservation: Reservation | undefined;
+  readonly #durableRoom: DurableRoom;
+  #announced = false;
+  #ended: Promise<void> | undefined;
+
+  constructor(context: StoreContext, entry: WritingEntry, onReady: OnReady) {
+    this.#context = context;
+    this.#entry = entry;
+    this.#onReady = onReady;
+    this.#durableRoom = new DurableRoom(context);
+    this.id = entry.id;
+    this.tag = entry.tag;
+    this.#hotStaging = context.hot.writing(entry.id);
+    this.durableStaging = context.durable.writing(entry.id);
+    this.memoryPath = join(this.#hotStaging, MEMORY_FILE);
+    this.vmstatePath = join(this.#hotStaging, VMSTATE_FILE);
+    this.durableMemoryPath = join(this.durableStaging, MEMORY_FILE);
+    this.tail = { id: entry.id, format: 'qcow2', path: join(this.#hotStaging, diskFile(entry.id, 'qcow2')) };
+  }
+
+  /** Reserves room and makes the folders. */
+  async open(): Promise<void> {
+    const { hotSpace } = this.#context;
+    const { reserveHotBytes = 0, reserveDurableBytes = 0 } = this.#entry.request;
+    this.#hotReservation = await hotSpace.reserve(reserveHotBytes, () => allocatedBytes(this.memoryPath));
+    await this.#durableRoom.ensure(reserveDurableBytes);
+    await failpoint('draft.reserved');
+    await removeFailed(this.#context.durable.failed, this.tag);
+    await this.#inTier('hot', async () => {
+      for (const folder of ['', 'layers', 'disk'])
+        await mkdir(join(this.#hotStaging, folder), { mode: 0o700 });
+    });
+    await this.#inTier('durable', async () => {
+      for (const folder of ['', 'disk']) await mkdir(join(this.durableStaging, folder), { mode: 0o700 });
+    });
+    await failpoint('draft.staged');
+  }
+
+  async addAncestry({ layers, disks }: Ancestry): Promise<void> {
+    if (layers.length >= MAX_CHAIN_DEPTH || disks.length >= MAX_CHAIN_DEPTH) {
+      throw new RangeError(`A snapshot cannot stand on ${MAX_CHAIN_DEPTH} layers; compact it first`);
+    }
+    for (const layer of layers) await this.#addLayer(layer);
+    await failpoint('draft.layers-linked');
+    for (const disk of disks) await this.addDisk(disk);
+    await failpoint('draft.disks-linked');
+  }
+
+  async #addLayer({ id, path, runs, logicalBytes, sha256 }: LayerRef): Promise<void> {
+    const file = layerFile(id);
+    const destination = join(this.#hotStaging, file);
+    await this.#inTier('hot', async () => {
+      try {
+        await link(path, destination);
+      } catch (error) {
+        if (errorCode(error) === 'ENOENT' || errorCode(error) === 'EEXIST') throw error;
+        await copyLayer(path, { runs, logicalBytes }, { path: destination });
+      }
+    });
+    this.#layers.push(
+      manifestLayer(id, file, logicalBytes, runs, sha256 ?? this.#knownDigest(`layer ${id}`)),
+    );
+  }
+
+  async addDisk({ id, path, format, sha256 }: DiskRef): Promise<void> {
+    const file = diskFile(id, format);
+    const tier = path.startsWith(`${this.#context.hot.path}/`) ? 'hot' : 'durable';
+    const destination = join(tier === 'hot' ? this.#hotStaging : this.durableStaging, file);
+    const known = sha256 ?? this.#knownDigest(`disk ${id}`);
+    await this.#inTier(tier, async () => {
+      if (await linkIfPossible(path, destination)) this.#pushDisk({ id, file, format }, destination, known);
+      else if (await this.#linkDurableDisk(id, file, destination, sha256)) {
+        this.#pushDisk({ id, file, format }, destination, known);
+      } else {
+        const copied = await copyDisk(path, { path: destination }, kindOfDigest(sha256));
+        if (sha256 !== undefined && copied !== sha256) {
+          throw new IntegrityError(this.tag, path, 'does not match its digest');
+        }
+        this.#pushDisk({ id, file, format }, destination, copied);
+      }
+    });
+  }
+
+  /** A disk file that the caller has written into `durableStaging` itself. */
+  addWrittenDisk(id: string, format: 'raw' | 'qcow2'): void {
+    const file = diskFile(id, format);
+    this.#pushDisk({ id, file, format }, join(this.durableStaging, file), undefined);
+  }
+
+  /** Folders for links that are needed only while the draft is written. */
+  get scratch(): { readonly hot: string; readonly durable: string } {
+    return { hot: join(this.#hotStaging, 'scratch'), durable: join(this.durableStaging, 'scratch') };
+  }
+
+  async removeScratch(): Promise<void> {
+    for (const folder of Object.values(this.scratch)) await removeAll(folder);
+  }
+
+  note(facts: CaptureFacts): void {
+    Object.assign(this.#entry.facts, facts);
+  }
+
+  async announce(): Promise<void> {
+    this.#announced = true;
+    await writeFailed(this.#context.durable.failed, { ...this.#identity(), reason: STOPPED_REASON });
+    await failpoint('draft.announced');
+  }
+
+  async publish(fields: PublishFields): Promise<SnapshotView> {
+    if (this.#ended !== undefined) throw new TypeError(`The draft of "${this.tag}" has ended already`);
+    const published = this.#publish(fields);
+    this.#ended = published.then(
+      () => undefined,
+      () => undefined,
+    );
+    return published;
+  }
+
+  async #publish(fields: PublishFields): Promise<SnapshotView> {
+    try {
+      const manifest = await this.#seal(fields);
+      await failpoint('publish.sealed');
+      if (fields.memory.isDurable !== true) await this.#durableRoom.ensure(bytesToPersist(manifest));
+      await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
+      await failpoint('publish.described');
+      await rename(this.durableStaging, this.#context.durable.ready(this.id));
+      await failpoint('publish.disk-renamed');
+      await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
+      await failpoint('publish.renamed');
+      return this.#succeed(manifest, fields.memory.isDurable === true);
+    } catch (error) {
+      await this.#end(error instanceof Error ? error.message : String(error));
+      throw error;
+    }
+  }
+
+  abandon(reason = 'abandoned'): Promise<void> {
+    this.#ended ??= this.#end(reason);
+    return this.#ended;
+  }
+
+  /** Checks what the capture wrote, makes it read-only, and returns the manifest. */
+  async #seal(fields: PublishFields): Promise<Manifest> {
+    const { memory, hasTail } = fields;
+    const memoryBytes = (await stat(this.memoryPath)).size;
+    if (memoryBytes !== memory.logicalBytes) {
+      throw new Error(`${MEMORY_FILE} has ${memoryBytes} bytes, the guest's RAM ${memory.logicalBytes}`);
+    }
+    const vmstateBytes = (await stat(this.vmstatePath)).size;
+    if (vmstateBytes === 0) throw new Error(`${VMSTATE_FILE} is empty`);
+    await chmod(this.memoryPath, 0o400);
+    await chmod(this.vmstatePath, 0o400);
+    if (hasTail) {
+      const { id, format, path } = this.tail;
+      this.#pushDisk({ id, format, file: diskFile(id, format) }, path, undefined);
+    } else {
+      await rm(this.tail.path, { force: true });
+    }
+    const facts = { ...this.#entry.facts, ...pick(fields, ['pauseMs', 'capturedBytes', 'warning']) };
+    return manifestSchema.parse({
+      version: MANIFEST_VERSION,
+      id: this.id,
+      tag: this.tag,
+      createdAtUnix: this.#entry.createdAtUnix,
+      mode: this.#entry.request.mode,
+      ...pick(this.#entry.request, ['branchedFrom', 'retention', 'requestKey']),
+      ...facts,
+      ancestors: [...this.#entry.ancestors],
+      bootable: fields.bootable ?? true,
+      machine: fields.machine,
+      image: fields.image,
+      agent: fields.agent,
+      layers: [
+        ...this.#layers,
+        manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined),
+      ],
+      disks: await Promise.all(this.#disks.map(withSize)),
+      vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256: await fileDigest(this.vmstatePath) },
+    } satisfies Manifest);
+  }
+
+  #succeed(manifest: Manifest, memoryIsDurable: boolean): SnapshotView {
+    const { catalog } = this.#context;
+    const stored = new StoredEntry(manifest, { hot: true, durable: false });
+    stored.durableReservation = this.#durableRoom;
+    stored.memoryIsDurable = memoryIsDurable;
+    this.#hotReservation?.release();
+    catalog.put(stored);
+    this.#entry.settled.resolve();
+    if (this.#announced) this.#context.running.add(removeFailed(this.#context.durable.failed, this.tag));
+    this.#onReady(stored);
+    return catalog.view(stored, (entry) => listedFolder(this.#context, entry));
+  }
+
+  async #end(reason: string): Promise<void> {
+    const { catalog, durable } = this.#context;
+    try {
+      // A publish that failed half way may have renamed the durable half already.
+      for (const folder of [this.#hotStaging, this.durableStaging, durable.ready(this.id)])
+        await removeAll(folder);
+      await failpoint('abandon.removed');
+      if (this.#announced) await writeFailed(durable.failed, { ...this.#identity(), reason });
+    } finally {
+      this.#hotReservation?.release();
+      this.#durableRoom.release();
+      if (this.#announced) catalog.put({ kind: 'failed', ...this.#identity(), reason });
+      else catalog.remove(this.tag);
+      this.#entry.settled.resolve();
+    }
+  }
+
+  #identity(): { id: string; tag: string; createdAtUnix: number; branchedFrom?: string } {
+    const { id, tag, createdAtUnix, request } = this.#entry;
+    return { id, tag, createdAtUnix, ...pick(request, ['branchedFrom']) };
+  }
+
+  #pushDisk(disk: Pick<DraftDisk, 'id' | 'file' | 'format'>, path: string, sha256: string | undefined): void {
+    this.#disks.push({ ...disk, path, ...(sha256 === undefined ? {} : { sha256 }) });
+  }
+
+  /** Links a disk file from a snapshot that has it on disk already, such as an image from another file system. */
+  async #linkDurableDisk(
+    id: string,
+    file: string,
+    destination: string,
+    sha256: string | undefined,
+  ): Promise<boolean> {
+    const { catalog, durable } = this.#context;
+    for (const holder of catalog.holdersOf(`disk ${id}`)) {
+      const disk = holder.manifest.disks.find((candidate) => candidate.id === id);
+      if (!holder.durable || disk?.file !== file || (sha256 !== undefined && disk.sha256 !== sha256))
+        continue;
+      if (await linkIfPresent(join(durable.snapshot(holder.tag), file), destination)) return true;
+    }
+    return false;
+  }
+
+  #knownDigest(object: string): string | undefined {
+    const [kind, id] = object.split(' ');
+    for (const { manifest } of this.#context.catalog.holdersOf(object)) {
+      const found = (kind === 'layer' ? manifest.layers : manifest.disks).find(
+        (candidate) => candidate.id === id,
+      );
+      if (found?.sha256 !== undefined) return found.sha256;
+    }
+    return undefined;
+  }
+
+  async #inTier<T>(tier: 'hot' | 'durable', write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (error) {
+      throw await (tier === 'hot' ? this.#context.hotSpace : this.#context.durableSpace).explain(error);
+    }
+  }
+}
+
+/** A disk file in one of the staging folders; how large it is shows when the capture is over. */
+type DraftDisk = Omit<ManifestDisk, 'bytes'> & { readonly path: string };
+
+async function withSize({ path, ...disk }: DraftDisk): Promise<ManifestDisk> {
+  return { ...disk, bytes: (await stat(path)).size };
+}
+
+function manifestLayer(
+  id: string,
+  file: string,
+  logicalBytes: number,
+  runs: readonly Run[],
+  sha256: string | undefined,
+): ManifestLayer {
+  const physicalBytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
+  const layer = { id, file, logicalBytes, runs: runs.map(([o, l]) => [o, l] as const), physicalBytes };
+  return sha256 === undefined ? layer : { ...layer, sha256 };
+}
+
+async function allocatedBytes(path: string): Promise<number> {
+  try {
+    return (await stat(path)).blocks * 512;
+  } catch {
+    return 0;
+  }
+}
+
+/** The given keys of an object which have a value. */
+function pick<T extends object, K extends keyof T>(object: T, keys: readonly K[]): Pick<T, K> {
+  return Object.fromEntries(
+    keys.filter((key) => object[key] !== undefined).map((key) => [key, object[key]]),
+  ) as Pick<T, K>;
+}
