@@ -55,6 +55,7 @@ class Worker:
         for fd in self._pipes:
             os.set_blocking(fd, False)
         self._printed = {'stdout': bytearray(), 'stderr': bytearray()}
+        self._truncated = False
         self._collecting = False
         self.ready = False
         self.alive = True
@@ -100,6 +101,8 @@ class Worker:
         for name, text in self._printed.items():
             outcome[name] = text.decode(errors='replace')
             text.clear()
+        outcome['truncated'] = self._truncated
+        self._truncated = False
         self._collecting = False
         return outcome
 
@@ -175,9 +178,10 @@ class Worker:
             return False
         if self._collecting:
             kept = self._printed[self._pipes[fd]]
-            kept += chunk[: MAX_PRINTED_BYTES - len(kept)]
+            left_bytes = MAX_PRINTED_BYTES - len(kept)
+            kept += chunk[:left_bytes]
+            self._truncated |= len(chunk) > left_bytes
         return True
-
 
 
 def _text(value):

@@ -19,6 +19,7 @@ export const evalAnswer = z.object({
   exit_code: z.int(),
   stdout: z.string(),
   stderr: z.string(),
+  truncated: z.boolean().optional(),
 });
 
 export const identifyAnswer = z.object({

@@ -59,6 +59,8 @@ export interface EvalResult {
   readonly exitCode: number;
   readonly stdout: string;
   readonly stderr: string;
+  /** Whether output was left out. */
+  readonly truncated: boolean;
 }
 
 export interface IdentifyRequest {
@@ -167,8 +169,8 @@ export class AgentClient {
       signal,
       guestTimeoutMs: timeoutMs,
     });
-    const { result, error, exit_code: exitCode, stdout, stderr } = answer;
-    return { result, error, exitCode, stdout, stderr };
+    const { result, error, exit_code: exitCode, stdout, stderr, truncated = false } = answer;
+    return { result, error, exitCode, stdout, stderr, truncated };
   }
 
   /**

@@ -102,6 +102,14 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     assert.equal((await client.eval('"ä😀"')).result, "'ä😀'");
   });
 
+  it('eval says when it left out what was printed, and not the next time', async () => {
+    const { stdout, stderr, truncated } = await client.eval('print("x" * 1_048_575)');
+    assert.deepEqual([stdout.length, stderr, truncated], [1 << 20, '', false]);
+    const more = await client.eval('import sys; print("x" * 1_048_576, file=sys.stderr)');
+    assert.deepEqual([more.stdout, more.stderr.length, more.truncated], ['', 1 << 20, true]);
+    assert.equal((await client.eval('print("x")')).truncated, false);
+  });
+
   it('eval interrupts what runs too long and keeps the namespace', async () => {
     await client.eval('y = 1');
     await assert.rejects(client.eval('while True: pass', { timeoutMs: 200 }), AgentDeadline);
@@ -155,7 +163,7 @@ describe('the guest agent', { timeout: 60_000 }, () => {
   });
 });
 
-const NOTHING = { result: null, error: null, exitCode: 0, stdout: '', stderr: '' };
+const NOTHING = { result: null, error: null, exitCode: 0, stdout: '', stderr: '', truncated: false };
 
 async function waitGone(pid: number): Promise<void> {
   for (let attempt = 0; attempt < 100; attempt++) {

@@ -55,7 +55,7 @@ describe('the command line with a daemon', () => {
     host = fakeHost({
       exec: (_id, request) => {
         execRequest = request;
-        return Promise.resolve({ stdout: 'out\x1b[0m', stderr: 'err', exit_code: 7 });
+        return Promise.resolve({ stdout: 'out\x1b[0m', stderr: 'err', exit_code: 7, truncated: false });
       },
     });
     const config = loadConfig({ listen: '127.0.0.1:0', stateDir: '/nowhere', tokenFile }, {});
@@ -142,6 +142,28 @@ describe('the command line with a daemon', () => {
     const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
     assert.deepEqual(await bough('eval', id, '3 * 4'), { code: 0, stdout: '3 * 4\n', stderr: '' });
     assert.equal((await bough('eval', id, '--', '-1 + 2')).stdout, '-1 + 2\n');
+  });
+
+  it('eval passes on what was printed, each stream to its own, before the result', async (t) => {
+    const printed = { stdout: 'out\n', stderr: 'err\n', truncated: false };
+    const evaluate = () => Promise.resolve({ result: '1', error: null, exit_code: 0, ...printed });
+    t.mock.method(host, 'evaluate', evaluate);
+    assert.deepEqual(await bough('eval', 'abc', '1'), { code: 0, stdout: 'out\n1\n', stderr: 'err\n' });
+    const { stdout } = await bough('eval', 'abc', '1', '-o', 'json');
+    assert.deepEqual(JSON.parse(stdout), { result: '1', error: null, exit_code: 0, ...printed });
+  });
+
+  it('exec and eval say on stderr that output is missing', async (t) => {
+    const cut = { stdout: 'out', stderr: '', truncated: true, exit_code: 0 };
+    t.mock.method(host, 'exec', () => Promise.resolve(cut));
+    t.mock.method(host, 'evaluate', () => Promise.resolve({ ...cut, result: null, error: null }));
+    for (const command of ['exec', 'eval']) {
+      const { stdout, stderr } = await bough(command, 'abc', 'x');
+      assert.deepEqual(
+        [stdout, stderr],
+        ['out', 'note: it printed more than is kept; the rest is left out\n'],
+      );
+    }
   });
 
   it('rm goes on after a failure', async () => {

@@ -235,7 +235,8 @@ export const routes = {
   },
   exec: {
     ...endpoints.exec,
-    summary: 'Run a program in the guest and wait for it.',
+    summary:
+      'Run a program in the guest and wait for it. Of stdout and stderr the first 16 MiB each are kept; `truncated` says whether there was more.',
     resource: 'sandboxes',
     params: byId,
     body: execRequestSchema,
@@ -252,7 +253,8 @@ export const routes = {
   },
   evaluate: {
     ...endpoints.evaluate,
-    summary: "Evaluate an expression in the image's warm interpreter.",
+    summary:
+      "Evaluate an expression in the image's warm interpreter. Of what it prints the first mebibyte of each stream is kept; `truncated` says whether there was more.",
     resource: 'sandboxes',
     params: byId,
     body: evalRequestSchema,

@@ -100,9 +100,10 @@ export type ExecRequest = z.output<typeof execRequestSchema>;
 export type ExecRequestInput = z.input<typeof execRequestSchema>;
 
 export const execResultSchema = z.object({
-  stdout: z.string(),
-  stderr: z.string(),
+  stdout: z.string().describe('as text; bytes that are not UTF-8 become U+FFFD'),
+  stderr: z.string().describe('likewise'),
   exit_code: z.int().describe('128 + signal number when a signal ended it'),
+  truncated: z.boolean().describe('whether output was left out'),
 });
 export type ExecResult = z.infer<typeof execResultSchema>;
 
@@ -115,9 +116,12 @@ export type EvalRequest = z.output<typeof evalRequestSchema>;
 export type EvalRequestInput = z.input<typeof evalRequestSchema>;
 
 export const evalResultSchema = z.object({
-  result: z.string().nullable(),
-  error: z.string().nullable(),
+  result: z.string().nullable().describe('value of an expression; null for statements'),
+  error: z.string().nullable().describe('traceback of the code'),
   exit_code: z.int(),
+  stdout: z.string().describe('what was printed meanwhile, as text; bytes that are not UTF-8 become U+FFFD'),
+  stderr: z.string().describe('likewise'),
+  truncated: z.boolean().describe('whether output was left out'),
 });
 export type EvalResult = z.infer<typeof evalResultSchema>;
 

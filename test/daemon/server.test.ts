@@ -126,9 +126,11 @@ describe('routes', () => {
     const server = testServer();
     await ask(server, 'POST', '/v1/sandboxes', { snapshot_tag: 'base' });
     const exec = await ask(server, 'POST', '/v1/sandboxes/sandbox1/exec', { args: ['echo', 'a'] });
-    assert.deepEqual(exec.json, { stdout: 'echo a\n', stderr: '', exit_code: 0 });
+    assert.deepEqual(exec.json, { stdout: 'echo a\n', stderr: '', exit_code: 0, truncated: false });
     const result = await ask(server, 'POST', '/v1/sandboxes/sandbox1/eval', { code: '1' });
-    assert.deepEqual(result.json, { result: '1', error: null, exit_code: 0 });
+    assert.deepEqual(result.json, {
+      ...{ result: '1', error: null, exit_code: 0, stdout: '', stderr: '', truncated: false },
+    });
     assert.deepEqual((await ask(server, 'POST', '/v1/sandboxes/sandbox1/ping')).json, { pong: true });
   });
 

@@ -96,6 +96,20 @@ describe('bough, the command, with a real daemon', { timeout: 180_000 }, () => {
     assert.deepEqual(run, { stdout: 'in\na\tb', stderr: 'oops', status: 9 });
   });
 
+  it('eval passes on what was printed, each stream to its own, before the value', async () => {
+    const { id } = await lab.spawn();
+    assert.equal(await printed('eval', id, 'print(1)'), '1\n');
+    const code = '(print("out"), __import__("sys").stderr.write("err\\n"))[1]';
+    assert.deepEqual(await bough(['eval', id, code]), { stdout: 'out\n4\n', stderr: 'err\n', status: 0 });
+  });
+
+  it('says on stderr when output was left out', async () => {
+    const { id } = await lab.spawn();
+    const run = await bough(['exec', id, '--', 'head', '-c', String((16 << 20) + 1), '/dev/zero']);
+    assert.match(run.stdout, /\n\[bough: 1 more bytes left out\]\n$/);
+    assert.match(run.stderr, /^note: it printed more than is kept/);
+  });
+
   it('ends with 1 when refused, 2 when misused, 3 when no daemon answers', async () => {
     const refused = await bough(['spawn', '--tag', 'absent']);
     assert.deepEqual([refused.status, refused.stdout], [1, '']);

@@ -60,6 +60,9 @@ describe('the SDK against a daemon', () => {
       result: '2',
       error: null,
       exit_code: 0,
+      stdout: '',
+      stderr: '',
+      truncated: false,
     });
     const snapshot = await bough.sandboxes.branch(sandbox.id, { tag: 'one', wait: false });
     assert.equal(snapshot.status, 'writing');

@@ -73,11 +73,11 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     },
     exec: (id, { args }) => {
       sandbox(id);
-      return { stdout: `${args.join(' ')}\n`, stderr: '', exit_code: 0 };
+      return { stdout: `${args.join(' ')}\n`, stderr: '', exit_code: 0, truncated: false };
     },
     evaluate: (id, { code }) => {
       sandbox(id);
-      return { result: code, error: null, exit_code: 0 };
+      return { result: code, error: null, exit_code: 0, stdout: '', stderr: '', truncated: false };
     },
     ping: (id) => {
       sandbox(id);

@@ -80,7 +80,7 @@ describe('branch() of a source that does not hold still', { timeout: 180_000 }, 
     const child = await lab.spawn(await lab.branch(source));
     const lets = 'touch /root/go; while kill -0 $(cat /root/pid) 2>/dev/null; do sleep 0.05; done';
     const ended = await source.shell(`${lets}; cat /root/ended`);
-    assert.deepEqual(await running, { stdout: 'begun\ndone\n', stderr: '', exit_code: 0 });
+    assert.deepEqual(await running, { stdout: 'begun\ndone\n', stderr: '', exit_code: 0, truncated: false });
 
     const waits = 'kill -0 $(cat /root/pid) && test ! -e /root/ended && echo waits';
     const [state, endedInChild, hostname] = (

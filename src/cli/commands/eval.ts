@@ -12,12 +12,15 @@ import {
 } from '../context.js';
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes } from '../exit.js';
+import { printOutput } from '../guest-output.js';
 
 export function registerEval(program: Command, context: Context): void {
   const { io } = context;
   const command = program
     .command('eval')
-    .description("Evaluate code in the image's warm interpreter; prints the value of an expression.")
+    .description(
+      "Evaluate code in the image's warm interpreter; prints what it prints, then the value of an expression.",
+    )
     .argument('<id>', 'the sandbox', nameArgument)
     .argument('<code>', 'an expression, or statements')
     .option('--timeout <seconds>', 'how long it may take (default 30, at most 3600)', seconds(3600));
@@ -27,6 +30,7 @@ export function registerEval(program: Command, context: Context): void {
       const answer = await client.sandboxes.eval(id, { code, timeout_secs: timeout });
       if (wantsJson(command)) printJson(io, answer);
       else {
+        printOutput(io, answer);
         if (answer.result !== null) io.stdout(`${answer.result}\n`);
         if (answer.error !== null) io.stderr(`${answer.error.trimEnd()}\n`);
       }

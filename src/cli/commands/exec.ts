@@ -12,6 +12,7 @@ import {
 } from '../context.js';
 import { withExample } from '../example.js';
 import { CommandEnd } from '../exit.js';
+import { printOutput } from '../guest-output.js';
 
 interface ExecOptions {
   timeout?: number;
@@ -45,8 +46,7 @@ export function registerExec(program: Command, context: Context): void {
       if (wantsJson(command)) {
         printJson(io, result);
       } else {
-        io.stdout(result.stdout);
-        io.stderr(result.stderr);
+        printOutput(io, result);
       }
       if (result.exit_code !== 0) throw new CommandEnd(result.exit_code);
     },

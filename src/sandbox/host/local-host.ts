@@ -156,7 +156,7 @@ export class LocalHost implements Host {
 
   exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult> {
     return this.#inGuest(id, 'run a program', async ({ agent }) => {
-      const { stdout, stderr, exitCode } = await agent.exec(
+      const { stdout, stderr, exitCode, truncated } = await agent.exec(
         {
           args: request.args,
           timeoutMs: request.timeout_secs * 1000,
@@ -166,17 +166,17 @@ export class LocalHost implements Host {
         },
         signal,
       );
-      return { stdout, stderr, exit_code: exitCode };
+      return { stdout, stderr, exit_code: exitCode, truncated };
     });
   }
 
   evaluate(id: string, request: EvalRequest, signal?: AbortSignal): Promise<EvalResult> {
     return this.#inGuest(id, 'evaluate an expression', async ({ agent }) => {
-      const { result, error, exitCode } = await agent.eval(request.code, {
+      const { exitCode, ...evaluated } = await agent.eval(request.code, {
         timeoutMs: request.timeout_secs * 1000,
         signal,
       });
-      return { result, error, exit_code: exitCode };
+      return { ...evaluated, exit_code: exitCode };
     });
   }
 
