@@ -112,7 +112,17 @@ int uffd_read_faults(int fd, uint64_t *addresses, int max)
 	return found;
 }
 
-/* The masks of a scan. What stands in none of them the kernel does not look up, and FILE is the costly one. */
+/*
+ * The masks of a scan. What stands in none of them the kernel does not look up, and FILE is the costly one: it means a
+ * look at the kernel's record of each page. Every filter asks for any of PRESENT and SWAPPED, which leaves out holes.
+ *
+ *   filter            protects  must be               reports            why
+ *   PRIVATE           no        not FILE, not PFNZERO  all that matches  what a child lacks: neither a layer's nor the zero page
+ *   PRIVATE_AND_ARM   yes       -                      not FILE, PFNZERO  those are to be armed as well, so they must match;
+ *                                                                         each() is spared them by what is returned
+ *   WRITTEN           no        WRITTEN                all that matches  inside the pause: no look at FILE
+ *   WRITTEN_AND_ARM   yes       WRITTEN                all that matches  the same, and arms it again in one step
+ */
 static struct pm_scan_request scan_request(enum scan_filter filter)
 {
 	struct pm_scan_request request = {
@@ -155,9 +165,9 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter 
 			if (stop)
 				return stop;
 		}
-		if (request.walk_end <= start)
-			return -EIO;
-		start = request.walk_end;
+		if ((size_t)found < buffer_runs)
+			return 0;
+		start = buffer[found - 1].end;
 	}
 	return 0;
 }

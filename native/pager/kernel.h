@@ -60,6 +60,11 @@ enum scan_filter {
  * Reports the runs of matching pages in [start, end) to each(). An arming scan protects in the same step, so that no
  * write falls between. All but SCAN_PRIVATE need asynchronous tracking on the range. buffer holds room for
  * buffer_runs runs. A non-zero return of each() ends the scan and is returned.
+ *
+ * Runs come in order and each once. That needs care: the kernel collects at most 512 runs at a time, and notes in walk_end
+ * where it stood when it last had to empty that collection; a walk that gets to the end leaves the note as it is. So
+ * walk_end says nothing of how far a scan came (Linux fs/proc/task_mmu.c, do_pagemap_scan()). What does: fewer runs than
+ * fit mean that all was walked, and otherwise the walk came to the end of the last run at least.
  */
 int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter filter, struct page_run *buffer,
 		 size_t buffer_runs, int (*each)(void *arg, const struct page_run *run), void *arg);

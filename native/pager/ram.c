@@ -43,6 +43,17 @@ static int find_mapping(const char *marker, uint8_t **base, size_t *bytes)
 	return error;
 }
 
+/*
+ * What every part of RAM is to be, a layer's runs too: a mapping takes none of it over from the one it is laid upon.
+ * Huge pages would make one written byte cost 2 MiB of layer; a core dump would hold the guest's secrets.
+ */
+static void advise(void *address, size_t bytes)
+{
+	madvise(address, bytes, MADV_NOHUGEPAGE);
+	madvise(address, bytes, MADV_DONTDUMP);
+	madvise(address, bytes, MADV_DONTFORK);
+}
+
 int ram_map(struct ram *ram, const char *marker)
 {
 	uint8_t *base = NULL;
@@ -64,10 +75,7 @@ int ram_map(struct ram *ram, const char *marker)
 		close(ram->pagemap_fd);
 		return error;
 	}
-	/* Huge pages would make one written byte cost 2 MiB of layer; a core dump would hold the guest's secrets. */
-	madvise(base, bytes, MADV_NOHUGEPAGE);
-	madvise(base, bytes, MADV_DONTDUMP);
-	madvise(base, bytes, MADV_DONTFORK);
+	advise(base, bytes);
 	ram->base = base;
 	ram->bytes = bytes;
 	return 0;
@@ -98,8 +106,7 @@ static int map_run(void *arg, uint64_t start, uint64_t end)
 	if (mmap(address, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, layer->fd,
 		 (off_t)start) == MAP_FAILED)
 		return -errno;
-	madvise(address, end - start, MADV_DONTDUMP);
-	madvise(address, end - start, MADV_DONTFORK);
+	advise(address, end - start);
 	return remember_run(layer->ram, start, end);
 }
 

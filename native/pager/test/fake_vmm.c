@@ -62,6 +62,7 @@ static void map(struct vmm *vmm)
 	client_sendf(&vmm->client, "\n");
 	CHECK(client_read(&vmm->client) && client_is(&vmm->client, "ok"), "%s", vmm->client.line);
 	CHECK(client_number(&vmm->client, "ram_bytes") == vmm->machine.ram_bytes, "%s", vmm->client.line);
+	machine_check_advice(&vmm->machine);
 	vmm->machine.below = vmm->stack;
 	if (vmm->depth > 0) {
 		kept_path(vmm, "reference", vmm->depth - 1, path, sizeof(path));

@@ -77,6 +77,7 @@ void scenario_requests(const char *dir, uint64_t seed);
 void scenario_full_store(const char *dir, uint64_t seed);
 #ifndef PRELOADED
 void scenario_injected(const char *dir, uint64_t seed);
+void scenario_scan(const char *dir, uint64_t seed);
 #endif
 
 #endif

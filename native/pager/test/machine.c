@@ -241,6 +241,29 @@ size_t machine_protected_pages(struct machine *machine)
 	return each_page_with(machine, PAGEMAP_PROTECTED, NULL);
 }
 
+void machine_check_advice(struct machine *machine)
+{
+	uintptr_t start = (uintptr_t)machine->ram, end = start + machine->ram_bytes;
+	bool no_huge_pages = access("/sys/kernel/mm/transparent_hugepage", F_OK) != 0; /* the kernel has none to keep away */
+	FILE *maps = fopen("/proc/self/smaps", "re");
+	char line[512];
+	bool inside = false;
+	size_t mappings = 0;
+
+	CHECK(maps, "errno %d", errno);
+	while (fgets(line, sizeof(line), maps)) {
+		unsigned long from, to;
+		if (sscanf(line, "%lx-%lx ", &from, &to) == 2)
+			inside = from >= start && to <= end;
+		if (!inside || strncmp(line, "VmFlags:", 8) != 0)
+			continue;
+		CHECK((strstr(line, " nh") || no_huge_pages) && strstr(line, " dd") && strstr(line, " dc"), "%s", line);
+		mappings++;
+	}
+	fclose(maps);
+	CHECK(mappings > 0, "no mapping of RAM");
+}
+
 void machine_check_running(struct machine *machine)
 {
 	for (size_t i = 0; i < machine->vcpu_count; i++) {

@@ -73,6 +73,8 @@ void machine_write_page(struct machine *machine, size_t page, uint64_t value);
 void machine_touch_protected(struct machine *machine);
 /* How many pages the kernel holds write-protected. */
 size_t machine_protected_pages(struct machine *machine);
+/* CHECKs that the kernel keeps huge pages, core dumps and children of fork() away from every mapping of RAM. */
+void machine_check_advice(struct machine *machine);
 /* CHECKs that every vCPU gets on. */
 void machine_check_running(struct machine *machine);
 
