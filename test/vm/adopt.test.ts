@@ -127,7 +127,7 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
   it('waits for the branch of a daemon that was killed, and the source goes on from what QEMU has', async () => {
     let id = '';
     await whileNoDaemonRuns(async () => {
-      const openHostModule = new URL('../../src/sandbox/open-host.js', import.meta.url).href;
+      const openHostModule = new URL('../../src/sandbox/host/open-host.js', import.meta.url).href;
       const options = JSON.stringify({ ...folders, maxConcurrentBranches: 4 });
       const args = ['--input-type=module', '-e', DOOMED_DAEMON, openHostModule, options, TEMPLATE_TAG];
       const daemon = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
