@@ -6,8 +6,8 @@ import { errorCode, linkOrCopy } from '../base/index.js';
 import type { Catalog, Entry, StoredEntry } from './catalog.js';
 import type { TierFolder } from './tier/folders.js';
 import type { Space } from './tier/space.js';
-import type { StoreLog } from './store.js';
 import type { VerifiedFiles } from './tier/verified.js';
+import type { StoreLog } from './types.js';
 
 /** Work nobody waits for until the store is closed; it must handle its own errors. */
 export class BackgroundWork {

@@ -25,10 +25,11 @@ export type {
   SnapshotMode,
 } from './format/manifest.js';
 export { prepareFolder } from './tier/folders.js';
-export { filesBelow, removeLeftover } from './life/leftovers.js';
+export { removeLeftover } from './life/leftovers.js';
+export { filesBelow } from './tier/counted-file.js';
 export type { Leftover } from './life/leftovers.js';
 export type * from './types.js';
-export type { CountedFile } from './tier/usage.js';
+export type { CountedFile } from './tier/counted-file.js';
 export type {
   CompactPlan,
   DeleteOptions,
@@ -36,6 +37,5 @@ export type {
   Lease,
   LinkedSnapshot,
   Store,
-  StoreLog,
   StoreOptions,
 } from './store.js';

@@ -10,6 +10,7 @@ import { compactSnapshot } from './pack/compact.js';
 import { BackgroundWork, listedFolder, type StoreContext } from './context.js';
 import { startDraft } from './life/draft.js';
 import { IntegrityError, SnapshotNotFound, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
+import type { CountedFile } from './tier/counted-file.js';
 import { evict } from './tier/evict.js';
 import { prepareSubfolders, prepareTierFolder, type TierFolder } from './tier/folders.js';
 import { HotLoader } from './tier/hot-load.js';
@@ -22,7 +23,7 @@ import { deleteSnapshot, holdersOf, quarantineStored } from './life/remove.js';
 import { Space } from './tier/space.js';
 import type { CompactPlan, DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
 import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
-import { durableBytes, hotLayerBytes, snapshotFiles, type CountedFile } from './tier/usage.js';
+import { durableBytes, hotLayerBytes, snapshotFiles } from './tier/usage.js';
 import { VerifiedFiles } from './tier/verified.js';
 
 /**

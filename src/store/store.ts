@@ -22,16 +22,10 @@ import type {
   PublishFields,
   SnapshotInfo,
   SnapshotView,
+  StoreLog,
   TierSpace,
 } from './types.js';
-import type { CountedFile } from './tier/usage.js';
-
-/** Something worth a log line: `event` is a stable name, the rest are facts. */
-export type StoreLog = (
-  level: 'info' | 'warn',
-  event: string,
-  facts: Readonly<Record<string, unknown>>,
-) => void;
+import type { CountedFile } from './tier/counted-file.js';
 
 /** Where the store lives and how much memory it may keep. */
 export interface StoreOptions {

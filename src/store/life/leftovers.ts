@@ -4,12 +4,12 @@
  * What has a temporary name belongs to work under way or is garbage. Drafts and loads are known to be under way; of the rest the age
  * tells, and judging that is up to the caller: deleting takes seconds.
  */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { errorCode, namesIn } from '../../base/index.js';
 import { removeAll, type StoreContext } from '../context.js';
+import { filesBelow, type CountedFile } from '../tier/counted-file.js';
 import { READY_PREFIX, WRITING_PREFIX, type TierFolder } from '../tier/folders.js';
-import type { CountedFile } from '../tier/usage.js';
 
 /** Something that is no snapshot. */
 export interface Leftover {
@@ -55,35 +55,6 @@ async function inTier(tier: TierFolder, owned: ReadonlySet<string>): Promise<Lef
 
 /** Removes a leftover, files and all. */
 export const removeLeftover = ({ path }: Pick<Leftover, 'path'>): Promise<void> => removeAll(path);
-
-/** All files at or below a path, each link counted; what vanishes meanwhile is left out. */
-export async function filesBelow(path: string): Promise<CountedFile[]> {
-  const names = await readdir(path, { recursive: true, withFileTypes: true }).catch((error: unknown) => {
-    if (errorCode(error) === 'ENOTDIR') return undefined;
-    if (errorCode(error) === 'ENOENT') return [];
-    throw error;
-  });
-  const paths =
-    names === undefined
-      ? [path]
-      : names.filter((item) => item.isFile()).map((item) => join(item.parentPath, item.name));
-  const files: CountedFile[] = [];
-  for (const each of paths) {
-    const counted = await countFile(each);
-    if (counted !== undefined) files.push(counted);
-  }
-  return files;
-}
-
-async function countFile(path: string): Promise<CountedFile | undefined> {
-  try {
-    const { dev, ino, nlink, blocks } = await stat(path);
-    return { dev, ino, links: nlink, bytes: blocks * 512 };
-  } catch (error) {
-    if (errorCode(error) === 'ENOENT') return undefined;
-    throw error;
-  }
-}
 
 async function changedAt(path: string): Promise<number | undefined> {
   try {

@@ -1,18 +1,8 @@
 /** How much the snapshots take, every inode counted once however many of them link it. */
-import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoredEntry } from '../catalog.js';
 import { durableFolder, hotFolder, type StoreContext } from '../context.js';
-import { filesBelow } from '../life/leftovers.js';
-
-/** One file as the file system counts it. */
-export interface CountedFile {
-  readonly dev: number;
-  readonly ino: number;
-  readonly links: number;
-  /** Allocated, not logical. */
-  readonly bytes: number;
-}
+import { countFile, filesBelow, type CountedFile } from './counted-file.js';
 
 /** Memory that the layers of all hot snapshots take. */
 export async function hotLayerBytes(context: StoreContext): Promise<number> {
@@ -48,12 +38,7 @@ function durableFiles(context: StoreContext, entry: StoredEntry): Promise<Counte
 
 async function countFiles(folder: string, files: readonly string[]): Promise<CountedFile[]> {
   try {
-    return await Promise.all(
-      files.map(async (file) => {
-        const { dev, ino, nlink, blocks } = await stat(join(folder, file));
-        return { dev, ino, links: nlink, bytes: blocks * 512 };
-      }),
-    );
+    return await Promise.all(files.map((file) => countFile(join(folder, file))));
   } catch {
     return [];
   }
