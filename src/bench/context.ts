@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { monotonicMs, sleep } from '../base/index.js';
 import type { BranchMode, Sandbox, Snapshot } from '../contract/index.js';
 import { BoughApiError, type Bough } from '../sdk/client.js';
-import type { PauseParts } from './pause-parts.js';
+import type { PauseParts } from './pause-row.js';
 
 export interface BenchContext {
   readonly client: Bough;

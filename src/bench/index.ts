@@ -5,22 +5,17 @@
  */
 import { fileURLToPath } from 'node:url';
 import { monotonicMs, ResourceStack } from '../base/index.js';
-import {
-  benchmarkNames,
-  type BenchmarkName,
-  type BenchOutcome,
-  type BenchRequest,
-} from '../cli/bench-request.js';
-import { startThrowawayDaemon } from '../cli/own-daemon.js';
 import { BoughApiError, type Bough } from '../sdk/client.js';
 import { benchChains } from './chains.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchPause } from './pause.js';
-import { pausePartsOf, type PauseParts } from './pause-parts.js';
+import { pausePartsOf } from './pause-parts.js';
+import type { PauseParts } from './pause-row.js';
 import { benchRamSize } from './ram-size.js';
 import { missedAny, resultText, sectionCsv, writeReport, type BenchResult } from './report.js';
+import { benchmarkNames, type BenchmarkName, type BenchOutcome, type BenchRequest } from './request.js';
 import { benchRewriter } from './rewriter.js';
 import type { Section } from './section.js';
 import { benchSeen } from './seen.js';
@@ -89,7 +84,7 @@ async function measure(request: BenchRequest): Promise<BenchResult> {
 }
 
 async function reachDaemon(
-  { daemon, cacheDir, signal, say }: BenchRequest,
+  { daemon, startDaemon, signal, say }: BenchRequest,
   resources: ResourceStack,
 ): Promise<Pick<BenchContext, 'client' | 'daemonPid' | 'pauseParts'>> {
   const seen = new Map<string, PauseParts>();
@@ -100,7 +95,7 @@ async function reachDaemon(
     const pause = pausePartsOf(line);
     if (pause !== undefined) seen.set(pause.tag, pause.parts);
   };
-  const own = resources.use(await startThrowawayDaemon(cacheDir, process.env, { signal, onLogLine }));
+  const own = resources.use(await startDaemon({ signal, onLogLine }));
   return { client: own.client, daemonPid: own.pid, pauseParts };
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { partsTable, pausePartsOf } from './pause-parts.js';
 import { pauseTables, pauseVerdicts, summaryOf } from './pause-report.js';
-import type { PauseRow } from './pause.js';
+import type { PauseRow } from './pause-row.js';
 
 const rows: PauseRow[] = [
   { mode: 'live-sync', iteration: 1, pause_ms: 2, http_round_trip_ms: 40, completion_ms: 40 },

@@ -1,7 +1,7 @@
 /** From rows of the pause benchmark to tables and verdicts; pure. */
-import type { PauseMode } from '../cli/bench-request.js';
 import { partsTable } from './pause-parts.js';
-import type { PauseRow } from './pause.js';
+import type { PauseRow } from './pause-row.js';
+import type { PauseMode } from './request.js';
 import {
   formatRatio,
   limitVerdict,

@@ -7,7 +7,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ResourceStack, sleep } from '../base/index.js';
-import { stockModes, type PauseMode } from '../cli/bench-request.js';
 import type { BranchMode, Sandbox } from '../contract/index.js';
 import { findImage } from '../image/index.js';
 import {
@@ -19,37 +18,15 @@ import {
   withSandbox,
   type BenchContext,
 } from './context.js';
-import type { CsvValue } from './csv.js';
 import { longestEchoDuring } from './echo-probe.js';
 import { startGapProbe, type GapProbe } from './gap-probe.js';
 import { startProgram, writerProgram } from './guest-programs.js';
 import { sandboxGuest, type Guest } from './guest.js';
-import { partColumns } from './pause-parts.js';
 import { pauseTables, pauseVerdicts } from './pause-report.js';
+import { pauseColumns, type PauseRow } from './pause-row.js';
+import { stockModes, type PauseMode } from './request.js';
 import type { Section } from './section.js';
 import { StockMachine, type StockMode } from './stock-machine.js';
-
-export const pauseColumns = [
-  'mode',
-  'iteration',
-  'http_round_trip_ms',
-  'pause_ms',
-  'memory_bin_bytes',
-  'poll_until_ready_ms',
-  'completion_ms',
-  'memory_bin_physical_bytes',
-  'captured_bytes',
-  'durable',
-  'guest_gap_ms',
-  'echo_gap_ms',
-  ...partColumns,
-  'error',
-] as const;
-
-/** One branch. Fields that a mode does not have are absent; a failed one has `error`. */
-export type PauseRow = { readonly mode: PauseMode; readonly iteration: number } & Readonly<
-  Partial<Record<Exclude<(typeof pauseColumns)[number], 'mode' | 'iteration'>, CsvValue>>
->;
 
 export interface PauseOptions {
   readonly modes: readonly PauseMode[];

@@ -4,7 +4,7 @@
  * Ratios within one run decide: they mean the same on a fast and on a slow machine. Milliseconds are for orientation and are
  * marked so; they never decide about an exit code.
  */
-import { formatTable } from '../cli/format.js';
+import { formatTable } from '../base/table.js';
 import type { CsvValue } from './csv.js';
 import type { Summary } from './statistics.js';
 

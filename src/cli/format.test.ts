@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { formatAge, formatBytes, formatMs, formatTable } from './format.js';
+import { formatAge, formatBytes, formatMs } from './format.js';
 
 describe('formats', () => {
   it('show bytes in binary units', () => {
@@ -17,17 +17,5 @@ describe('formats', () => {
     assert.deepEqual([0.5, 999.999, 1500].map(formatMs), ['0.50 ms', '1000.00 ms', '1.50 s']);
     const age = (seconds: number) => formatAge(1000, (1000 + seconds) * 1000);
     assert.deepEqual([-5, 59, 60, 3600, 86_400].map(age), ['0s', '59s', '1m', '1h', '1d']);
-  });
-
-  it('align columns, show the unknown as "-", and let nothing through that moves the cursor', () => {
-    const rows = [
-      { name: 'a\x1b[2J\nb', size: '1 B' },
-      { name: undefined, size: '100 B' },
-    ];
-    const table = formatTable(rows, [
-      { title: 'NAME', value: (row) => row.name },
-      { title: 'SIZE', value: (row) => row.size, align: 'right' },
-    ]);
-    assert.equal(table, 'NAME      SIZE\na?[2J?b    1 B\n-        100 B\n');
   });
 });

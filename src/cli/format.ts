@@ -1,37 +1,4 @@
-/** Text for people: tables, sizes, times. Numbers carry their unit and align to the right. */
-
-import Table from 'cli-table3';
-
-export interface Column<T> {
-  readonly title: string;
-  readonly value: (row: T) => string | number | undefined;
-  readonly align?: 'left' | 'right';
-}
-
-const noBorders = Object.fromEntries(
-  [
-    ['top', 'top-mid', 'top-left', 'top-right', 'bottom', 'bottom-mid', 'bottom-left', 'bottom-right'],
-    ['left', 'left-mid', 'mid', 'mid-mid', 'right', 'right-mid'],
-  ]
-    .flat()
-    .map((part) => [part, '']),
-);
-
-/** A table without lines; an unknown value is `-`. Ends with a newline. */
-export function formatTable<T>(rows: readonly T[], columns: readonly Column<T>[]): string {
-  const table = new Table({
-    head: columns.map(({ title }) => title),
-    colAligns: columns.map(({ align }) => align ?? 'left'),
-    chars: { ...noBorders, middle: '  ' },
-    style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
-  });
-  for (const row of rows) table.push(columns.map(({ value }) => oneLine(value(row))));
-  return `${table
-    .toString()
-    .split('\n')
-    .map((line) => line.trimEnd())
-    .join('\n')}\n`;
-}
+/** Sizes and times as text for people, each with its unit. */
 
 /** Binary units with one decimal: `1.5 GiB`. */
 export function formatBytes(bytes: number | undefined): string | undefined {
@@ -71,10 +38,4 @@ export function formatDuration(secs: number): string {
   if (seconds < 3600) return `${Math.floor(seconds / 60)}m`;
   if (seconds < 86_400) return `${Math.floor(seconds / 3600)}h`;
   return `${Math.floor(seconds / 86_400)}d`;
-}
-
-// Names and reasons may come from a guest: no line ends or escape sequences reach the terminal.
-function oneLine(value: string | number | undefined): string {
-  // eslint-disable-next-line no-control-regex
-  return value === undefined || value === '' ? '-' : String(value).replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }

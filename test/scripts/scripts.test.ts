@@ -25,9 +25,8 @@ interface TestRunner {
   runTestFiles(files: string[], tier: object, tally: Tally, output: PassThrough): Promise<void>;
 }
 
-const scriptUrl = (name: string): string => new URL(`../../../scripts/${name}`, import.meta.url).href;
-const setup = (await import(scriptUrl('setup.mjs'))) as Setup;
-const runner = (await import(scriptUrl('test.mjs'))) as TestRunner;
+const setup = (await import(new URL('../../../scripts/setup.mjs', import.meta.url).href)) as Setup;
+const runner = (await import(new URL('../../../scripts/test.mjs', import.meta.url).href)) as TestRunner;
 
 let dir = '';
 before(async () => {

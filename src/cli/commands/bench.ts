@@ -2,8 +2,6 @@
 
 import { Argument, InvalidArgumentError, type Command } from 'commander';
 import { writeFile } from 'node:fs/promises';
-import { loadConfig } from '../../daemon/config.js';
-import { nameArgument, wholeNumber } from '../arguments.js';
 import {
   benchmarkNames,
   ownModes,
@@ -12,7 +10,9 @@ import {
   type BenchmarkName,
   type PauseMode,
   type RunBench,
-} from '../bench-request.js';
+} from '../../bench/request.js';
+import { loadConfig } from '../../daemon/config.js';
+import { nameArgument, wholeNumber } from '../arguments.js';
 import {
   addClientOptions,
   addOutputOption,
@@ -24,6 +24,7 @@ import {
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes, UsageError } from '../exit.js';
 import { untilInterrupted } from '../interrupt.js';
+import { startThrowawayDaemon } from '../own-daemon.js';
 
 interface BenchOptions {
   sourceTag: string;
@@ -37,11 +38,9 @@ interface BenchOptions {
   cacheDir?: string;
 }
 
-/** Benchmarks are not part of the sources: they are found beside them, when they are to run. */
-const BENCH_MODULE = new URL('../../bench/index.js', import.meta.url).href;
-
+/** Loaded when they are to run: they bring a VM's machinery with them. */
 async function loadBench(): Promise<RunBench> {
-  return ((await import(BENCH_MODULE)) as { runBench: RunBench }).runBench;
+  return (await import('../../bench/index.js')).runBench;
 }
 
 export function registerBench(
@@ -67,10 +66,14 @@ export function registerBench(
   addOutputOption(addClientOptions(command, 'default: one of its own')).action(
     async (benchmark: BenchmarkName | undefined, options: BenchOptions) => {
       const { io } = context;
-      const { outCsv, cacheDir } = options;
+      const { outCsv } = options;
       if (outCsv !== undefined && benchmark === undefined) {
         throw new UsageError('--out-csv needs the name of one benchmark; all of them write a report');
       }
+      const cacheDir = loadConfig(
+        options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir },
+        io.env,
+      ).cacheDir;
       const runBench = await load();
       const outcome = await untilInterrupted(async (signal) =>
         runBench({
@@ -81,8 +84,9 @@ export function registerBench(
           modes: options.modes ?? [...ownModes, ...stockModes],
           probes: options.probes ?? false,
           dirtyMiBPerSecond: options.dirtyMibPerS ?? 0,
-          cacheDir: loadConfig(cacheDir === undefined ? {} : { cacheDir }, io.env).cacheDir,
+          cacheDir,
           daemon: namesDaemon(command, context) ? await clientFor(command, context) : undefined,
+          startDaemon: (daemonOptions) => startThrowawayDaemon(cacheDir, io.env, daemonOptions),
           signal,
           say: (words) => io.stderr(`${words}\n`),
         }),

@@ -1,10 +1,11 @@
 /** `bough gc`: what the collector removes and keeps, and why. */
 
 import type { Command } from 'commander';
+import { formatTable, type Column } from '../../base/table.js';
 import type { GcItem } from '../../contract/index.js';
 import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
 import { withExample } from '../example.js';
-import { formatBytes, formatTable, type Column } from '../format.js';
+import { formatBytes } from '../format.js';
 
 type Row = GcItem & { readonly verdict: string };
 

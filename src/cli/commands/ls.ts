@@ -1,10 +1,11 @@
 /** `bough ls`: all sandboxes. */
 
 import type { Command } from 'commander';
+import type { Column } from '../../base/table.js';
 import type { Sandbox } from '../../contract/index.js';
 import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
 import { withExample } from '../example.js';
-import { formatAge, formatDuration, formatUntil, type Column } from '../format.js';
+import { formatAge, formatDuration, formatUntil } from '../format.js';
 
 const columns: readonly Column<Sandbox>[] = [
   { title: 'ID', value: (one) => one.id },

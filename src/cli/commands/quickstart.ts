@@ -5,12 +5,13 @@
  * in the guest that notes the longest time between two of its beats: what the source itself felt of being branched.
  */
 import type { Command } from 'commander';
+import { formatTable } from '../../base/table.js';
 import { loadConfig } from '../../daemon/config.js';
 import type { Sandbox } from '../../contract/index.js';
 import type { Bough } from '../../sdk/client.js';
 import { tokenFor, type Context } from '../context.js';
 import { withExample } from '../example.js';
-import { formatMs, formatTable } from '../format.js';
+import { formatMs } from '../format.js';
 import { untilInterrupted } from '../interrupt.js';
 import { startOwnDaemon } from '../own-daemon.js';
 

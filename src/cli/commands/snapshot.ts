@@ -1,11 +1,12 @@
 /** `bough snapshot`: make one from an image, look at one, fold one. */
 
 import type { Command } from 'commander';
+import { formatTable } from '../../base/table.js';
 import { nameArgument, seconds, wholeNumber } from '../arguments.js';
 import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
 import { withExample } from '../example.js';
 import { UsageError } from '../exit.js';
-import { formatBytes, formatTable } from '../format.js';
+import { formatBytes } from '../format.js';
 import { addExpiryOption } from '../lifetime-options.js';
 
 interface CreateOptions {

@@ -1,10 +1,11 @@
 /** `bough snapshots`: all of them. */
 
 import type { Command } from 'commander';
+import type { Column } from '../../base/table.js';
 import type { Snapshot } from '../../contract/index.js';
 import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
 import { withExample } from '../example.js';
-import { formatAge, formatBytes, formatMs, formatUntil, type Column } from '../format.js';
+import { formatAge, formatBytes, formatMs, formatUntil } from '../format.js';
 
 const columns: readonly Column<Snapshot>[] = [
   { title: 'TAG', value: (one) => one.tag },

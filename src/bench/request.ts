@@ -1,6 +1,6 @@
 /**
- * What `bough bench` asks of the benchmarks. They live in src/bench/ and are loaded when they are to run; this is
- * the seam between the two.
+ * What may be asked of the benchmarks, and what they answer. The command line loads this file for its options, and the
+ * benchmarks themselves only when they are to run.
  */
 import type { Bough } from '../sdk/client.js';
 
@@ -22,6 +22,19 @@ export const stockModes = ['stock-background-snapshot', 'stock-savevm', 'stock-s
 export const pauseModes = [...ownModes, ...stockModes, 'control'] as const;
 export type PauseMode = (typeof pauseModes)[number];
 
+/** A daemon of the benchmarks' own. `close()` leaves nothing that it started. */
+export interface BenchDaemon {
+  readonly client: Bough;
+  readonly pid: number;
+  readonly close: () => Promise<void>;
+}
+
+/** Starts one over empty folders; `onLogLine` is given each line of its log. */
+export type StartDaemon = (options: {
+  readonly signal: AbortSignal;
+  readonly onLogLine: (line: string) => void;
+}) => Promise<BenchDaemon>;
+
 export interface BenchRequest {
   /** Absent: all of them, with a report. */
   readonly benchmark?: BenchmarkName | undefined;
@@ -38,6 +51,7 @@ export interface BenchRequest {
   readonly cacheDir: string;
   /** A daemon that runs already; absent, one is started and ended. */
   readonly daemon?: Bough | undefined;
+  readonly startDaemon: StartDaemon;
   readonly signal: AbortSignal;
   /** Progress, for whoever waits. */
   readonly say: (words: string) => void;
