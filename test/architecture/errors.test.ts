@@ -4,9 +4,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import ts from 'typescript';
 import { errorCatalogue, isErrorCode } from '../../src/contract/index.js';
-import { readSources, type SourceFile } from './imports.js';
-
-const PROJECT_DIR = join(import.meta.dirname, '../../..');
+import { PROJECT_DIR, readSources, type SourceFile } from './sources.js';
 
 /** The codes with which a file makes errors of the catalogue; one that is computed is `undefined`. */
 function codesThrownIn({ path, text }: SourceFile): (string | undefined)[] {
@@ -30,7 +28,7 @@ function literalsOf(argument: ts.Expression | undefined): (string | undefined)[]
 
 describe('every code of the error catalogue', () => {
   it('is thrown somewhere, and no other is', async () => {
-    const sources = (await readSources(PROJECT_DIR, 'src')).filter(
+    const sources = (await readSources('src')).filter(
       ({ path }) => !path.startsWith('src/contract/') && !path.endsWith('.test.ts'),
     );
     const thrown = new Set(sources.flatMap(codesThrownIn));

@@ -1,15 +1,10 @@
 import assert from 'node:assert/strict';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { HOST_FAILPOINTS, KILL_ONLY, PART_FAILPOINTS, STORE_FAILPOINTS } from '../faults/failpoints.js';
-import { readSources, type SourceFile } from './imports.js';
-
-const PROJECT_DIR = join(import.meta.dirname, '../../..');
+import { readSources, type SourceFile } from './sources.js';
 
 const stepsOfSources = async (): Promise<SourceFile[]> =>
-  (await readSources(PROJECT_DIR, 'src')).filter(
-    ({ path }) => !/\.test\.ts$|base\/failpoint\.ts$/.test(path),
-  );
+  (await readSources('src')).filter(({ path }) => !/\.test\.ts$|base\/failpoint\.ts$/.test(path));
 
 /** Every place in the sources, by name, with the files that have it. */
 function placesIn(sources: readonly SourceFile[]): Map<string, string[]> {

@@ -1,0 +1,21 @@
+/** The project's own source files as text: what the tests in this folder read. */
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The project's root, seen from dist/test/architecture. */
+export const PROJECT_DIR = join(import.meta.dirname, '../../..');
+
+/** A source file by its path from the project's root, such as `src/qmp/client.ts`. */
+export interface SourceFile {
+  readonly path: string;
+  readonly text: string;
+}
+
+/** Every TypeScript and JavaScript file below `folder` of the project. */
+export async function readSources(folder: 'src' | 'test' | 'scripts'): Promise<SourceFile[]> {
+  const names = await readdir(join(PROJECT_DIR, folder), { recursive: true });
+  const paths = names.filter((name) => /\.(ts|mjs)$/.test(name)).map((name) => join(folder, name));
+  return Promise.all(
+    paths.map(async (path) => ({ path, text: await readFile(join(PROJECT_DIR, path), 'utf8') })),
+  );
+}
