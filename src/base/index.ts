@@ -1,6 +1,9 @@
 /** Small parts without any domain word in them. */
+export { abortReason, anyOf, orAborted } from './abort.js';
 export { hostClock } from './clock.js';
 export type { Clock } from './clock.js';
+export { compact } from './compact.js';
+export type { Compact } from './compact.js';
 export { Deferred } from './deferred.js';
 export { errnoName, errorCode } from './errno.js';
 export {
@@ -27,8 +30,11 @@ export type { AtomicWriteOptions } from './files.js';
 export { lockFile, LockHeld } from './lock-file.js';
 export type { FileLock } from './lock-file.js';
 export { BoundedLines } from './lines.js';
+export { messageOf } from './message.js';
 export { startRounds } from './rounds.js';
 export type { Rounds } from './rounds.js';
 export { ResourceStack } from './resource-stack.js';
 export type { Undo } from './resource-stack.js';
-export { abortReason, DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';
+export { DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';
+export { MiB } from './units.js';
+export { WorkSet } from './work-set.js';

@@ -5,6 +5,7 @@
  * when its wait ends, whatever ended it.
  */
 import { performance } from 'node:perf_hooks';
+import { abortReason } from './abort.js';
 
 /** Milliseconds on a clock that never steps; only differences mean anything. */
 export function monotonicMs(): number {
@@ -59,10 +60,4 @@ export async function withDeadline<T>(promise: Promise<T>, deadlineMs: number, w
   } finally {
     clearTimeout(timer);
   }
-}
-
-/** The reason of an aborted signal, always as an Error. */
-export function abortReason(signal: AbortSignal): Error {
-  const reason: unknown = signal.reason;
-  return reason instanceof Error ? reason : new Error('Aborted', { cause: reason });
 }

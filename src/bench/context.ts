@@ -1,6 +1,6 @@
 /** What every benchmark is given, and the few calls they share. */
 import { randomBytes } from 'node:crypto';
-import { monotonicMs, sleep } from '../base/index.js';
+import { messageOf, monotonicMs, sleep } from '../base/index.js';
 import type { BranchMode, Sandbox, Snapshot } from '../contract/index.js';
 import { BoughApiError, type Bough } from '../sdk/client.js';
 import type { PauseParts } from './pause-row.js';
@@ -128,5 +128,5 @@ export async function poll<T>(
 
 /** A failure in few words, for a row. */
 export function failureWords(error: unknown): string {
-  return (error instanceof Error ? error.message : String(error)).replace(/\s+/g, ' ').slice(0, 200);
+  return messageOf(error).replace(/\s+/g, ' ').slice(0, 200);
 }

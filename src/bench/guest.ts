@@ -1,4 +1,5 @@
 /** The inside of a guest, reached in one of two ways: through the daemon's API, or through an agent of a VM of our own. */
+import { compact } from '../base/index.js';
 import type { AgentClient } from '../agent/index.js';
 import type { Bough } from '../sdk/client.js';
 
@@ -32,7 +33,7 @@ export function agentGuest(agent: AgentClient): Guest {
   const timeoutMs = GUEST_DEADLINE_SECS * 1000;
   return {
     async exec(args, stdin) {
-      const request = { args, timeoutMs, ...(stdin === undefined ? {} : { stdin }) };
+      const request = { args, timeoutMs, ...compact({ stdin }) };
       const { stdout, stderr, exitCode } = await agent.exec(request);
       return checkedOutput(args, stdout, stderr, exitCode);
     },

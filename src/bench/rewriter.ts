@@ -5,6 +5,7 @@
  * instant is found within one pass. A child goes on where the source stood; after one whole pass of its own its count of errors is
  * the verdict on everything it was given.
  */
+import { compact } from '../base/index.js';
 import {
   discard,
   failureWords,
@@ -87,10 +88,7 @@ async function oneBranch(
       pause_ms: branch.pauseMs,
       completion_ms: branch.completionMs,
       guest_gap_ms: gapMs,
-      ...(branch.snapshot.captured_bytes === undefined
-        ? {}
-        : { captured_bytes: branch.snapshot.captured_bytes }),
-      ...(errors === undefined ? {} : { child_errors_mib: errors }),
+      ...compact({ captured_bytes: branch.snapshot.captured_bytes, child_errors_mib: errors }),
     };
   } catch (error) {
     if (context.signal.aborted) throw error;

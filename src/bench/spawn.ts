@@ -3,7 +3,7 @@
  *
  * The first spawn of all is told apart: it finds layers and programs cold.
  */
-import { monotonicMs, sleep } from '../base/index.js';
+import { MiB, monotonicMs, sleep } from '../base/index.js';
 import type { Sandbox } from '../contract/index.js';
 import { failureWords, type BenchContext } from './context.js';
 import { processMemory } from './process-memory.js';
@@ -13,7 +13,6 @@ import { summarize } from './statistics.js';
 const TOGETHER = 20;
 const ROUNDS_TOGETHER = 2;
 const IDLE_MS = 1_000;
-const BYTES_PER_MIB = 1024 * 1024;
 
 const columns = [
   'children',
@@ -143,5 +142,5 @@ function memoryCells(rows: readonly Row[], count: number): Cell[] {
 }
 
 function mib(bytes: number): string {
-  return (bytes / BYTES_PER_MIB).toFixed(1);
+  return (bytes / MiB).toFixed(1);
 }

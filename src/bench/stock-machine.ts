@@ -16,7 +16,7 @@ import { execa } from 'execa';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentClient } from '../agent/index.js';
-import { monotonicMs, ResourceStack, sleep } from '../base/index.js';
+import { compact, monotonicMs, ResourceStack, sleep } from '../base/index.js';
 import type { Image } from '../image/index.js';
 import { QmpCommandError, type QmpEvent } from '../qmp/index.js';
 import { claimGuest } from '../sandbox/start/identity.js';
@@ -255,7 +255,7 @@ function stockSpec(
 }
 
 function bootFiles({ kernelPath, initrdPath }: Image): { kernelPath: string; initrdPath?: string } {
-  return { kernelPath, ...(initrdPath === undefined ? {} : { initrdPath }) };
+  return { kernelPath, ...compact({ initrdPath }) };
 }
 
 /** `file:` exists since QEMU 8.2; before it, a process copies. */

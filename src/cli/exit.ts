@@ -3,6 +3,7 @@
  */
 
 import { CommanderError } from 'commander';
+import { messageOf } from '../base/index.js';
 import type { ErrorCode } from '../contract/index.js';
 import { BoughApiError, BoughUnreachable } from '../sdk/client.js';
 
@@ -58,7 +59,7 @@ export function describeFailure(error: unknown): Failure {
       hint: undefined,
     };
   }
-  const words = error instanceof Error ? error.message : String(error);
+  const words = messageOf(error);
   if (error instanceof BoughUnreachable) {
     return {
       exitCode: exitCodes.unreachable,

@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { ResourceStack, withDeadline } from '../base/index.js';
+import { orAborted, ResourceStack, withDeadline } from '../base/index.js';
 import { Bough } from '../sdk/client.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
@@ -99,21 +99,19 @@ export function listeningAddress(line: string): string | undefined {
 
 function addressFrom(log: Interface, signal: AbortSignal | undefined): Promise<string> {
   const tail: string[] = [];
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(signal?.reason as Error);
-    signal?.addEventListener('abort', onAbort, { once: true });
+  const found = new Promise<string>((resolve, reject) => {
     const onLine = (line: string): void => {
       tail.push(line);
       if (tail.length > LOG_TAIL_LINES) tail.shift();
       const address = listeningAddress(line);
       if (address === undefined) return;
       log.off('line', onLine);
-      signal?.removeEventListener('abort', onAbort);
       resolve(address);
     };
     log.on('line', onLine);
     log.once('close', () => reject(new Error(`The daemon did not start: ${lastWords(tail)}`)));
   });
+  return orAborted(found, signal);
 }
 
 /** What the command said last for people, with its hint, or else the last of its log. */

@@ -3,6 +3,7 @@
  * does not load a daemon.
  */
 
+import { compact } from '../base/index.js';
 import type { Config, SettingName } from '../daemon/config.js';
 import type { Check } from '../vmm/host/check.js';
 
@@ -50,6 +51,6 @@ export const providers: Providers = {
       import('../image/index.js'),
     ]);
     const [guest] = await listImages(cacheDir);
-    return runDoctor({ stateDir, hotDir, cacheDir, ...(guest === undefined ? {} : { guest }) });
+    return runDoctor({ stateDir, hotDir, cacheDir, ...compact({ guest }) });
   },
 };

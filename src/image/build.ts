@@ -7,6 +7,7 @@
 import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
+  anyOf,
   lockFile,
   LockHeld,
   ResourceStack,
@@ -186,5 +187,5 @@ function untilInterrupted(undo: ResourceStack, signal: AbortSignal | undefined):
     process.on(name, onSignal);
     undo.defer(() => process.off(name, onSignal));
   }
-  return signal === undefined ? interrupted.signal : AbortSignal.any([interrupted.signal, signal]);
+  return anyOf(interrupted.signal, signal);
 }

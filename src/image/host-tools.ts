@@ -2,6 +2,7 @@
 import { access, constants, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
+import { compact } from '../base/index.js';
 import { ImageBuildFailed } from './errors.js';
 
 /** Program → Debian package that has it. */
@@ -81,8 +82,7 @@ export async function runTool(
     all: true,
     env: { ...env, PATH: SEARCH_PATH, LC_ALL: 'C.UTF-8' },
     killSignal: 'SIGKILL',
-    ...(cwd === undefined ? {} : { cwd }),
-    ...(signal === undefined ? {} : { cancelSignal: signal }),
+    ...compact({ cwd, cancelSignal: signal }),
   });
   signal?.throwIfAborted();
   if (!result.failed) return result.stdout;

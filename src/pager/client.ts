@@ -6,12 +6,12 @@
  * this client closes; its outcome is then lost, and the caller removes its files.
  */
 import { createConnection, type Socket } from 'node:net';
-import { BoundedLines, Deferred } from '../base/index.js';
+import { BoundedLines, Deferred, MiB } from '../base/index.js';
 import { PagerDisconnected, PagerError } from './errors.js';
 import { formatRequest, parseAnswer, parseRuns, type PagerMessage, type PagerRun } from './protocol.js';
 
 /** A layer with a run on every page of 4 GiB still fits. */
-const MAX_LINE_BYTES = 32 * 1024 * 1024;
+const MAX_LINE_BYTES = 32 * MiB;
 
 /** How writes can be tracked in that VMM: `none` means that live branches are impossible. */
 export type PagerTracking = 'async' | 'sync' | 'none';

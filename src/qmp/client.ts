@@ -12,13 +12,13 @@
  */
 import { EventEmitter } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
-import { abortReason, BoundedLines, Deferred, withDeadline } from '../base/index.js';
+import { anyOf, BoundedLines, Deferred, messageOf, MiB, orAborted, withDeadline } from '../base/index.js';
 import type { QmpCommands } from './commands.js';
 import { QmpCommandError, QmpDisconnected, QmpProtocolError, QmpTimeout } from './errors.js';
 
 import { parseMessage, type QmpEvent, type QmpMessage } from './messages.js';
 
-const MAX_LINE_BYTES = 1024 * 1024;
+const MAX_LINE_BYTES = MiB;
 const DEFAULT_TIMEOUT_MS = 5_000;
 /** The kernel closes the sockets of a process that ends; what waits there is read at once. */
 const DRAIN_DEADLINE_MS = 500;
@@ -158,7 +158,7 @@ export class QmpClient extends EventEmitter<ClientEvents> {
     try {
       for (const line of this.#lines.push(chunk)) this.#dispatch(parseMessage(line));
     } catch (cause) {
-      this.#end(`QMP protocol error: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+      this.#end(`QMP protocol error: ${messageOf(cause)}`, cause);
     }
   }
 
@@ -203,18 +203,11 @@ async function bounded<T>(
   awaited: string,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: QmpWaitOptions,
 ): Promise<T> {
-  promise.catch(() => undefined);
-  if (signal?.aborted === true) throw abortReason(signal);
-  const cut = new Deferred<never>();
-  const onAbort = (): void => {
-    if (signal !== undefined) cut.reject(abortReason(signal));
-  };
-  const timer = setTimeout(() => cut.reject(new QmpTimeout(awaited, timeoutMs)), timeoutMs);
-  signal?.addEventListener('abort', onAbort, { once: true });
+  const late = new AbortController();
+  const timer = setTimeout(() => late.abort(new QmpTimeout(awaited, timeoutMs)), timeoutMs);
   try {
-    return await Promise.race([promise, cut.promise]);
+    return await orAborted(promise, anyOf(late.signal, signal));
   } finally {
     clearTimeout(timer);
-    signal?.removeEventListener('abort', onAbort);
   }
 }

@@ -9,7 +9,7 @@
  * an object's holders are derived from entries, so that a rename never leaves a stale path behind.
  */
 import pLimit, { type LimitFunction } from 'p-limit';
-import { Deferred } from '../base/index.js';
+import { compact, Deferred } from '../base/index.js';
 import { SnapshotNotFound } from './errors.js';
 import type { Manifest } from './format/manifest.js';
 import type { Reservation } from './tier/space.js';
@@ -191,7 +191,7 @@ export class Catalog {
         ...common,
         ...stateOf('failed'),
         warning: entry.reason,
-        ...defined('branchedFrom', entry.branchedFrom),
+        ...compact({ branchedFrom: entry.branchedFrom }),
       };
     }
     const parent = entry.ancestors.at(-1);
@@ -201,10 +201,12 @@ export class Catalog {
         ...common,
         ...stateOf('writing'),
         mode: entry.request.mode,
-        ...defined('branchedFrom', entry.request.branchedFrom),
-        ...defined('parentTag', parentTag),
-        ...defined('retention', entry.request.retention),
-        ...defined('requestKey', entry.request.requestKey),
+        ...compact({
+          branchedFrom: entry.request.branchedFrom,
+          parentTag,
+          retention: entry.request.retention,
+          requestKey: entry.request.requestKey,
+        }),
         ...entry.facts,
       };
     }
@@ -218,14 +220,16 @@ export class Catalog {
       mode: manifest.mode,
       image: manifest.image,
       machine: manifest.machine,
-      ...defined('memoryPhysicalBytes', manifest.layers.at(-1)?.physicalBytes),
-      ...defined('branchedFrom', manifest.branchedFrom),
-      ...defined('parentTag', parentTag),
-      ...defined('pauseMs', manifest.pauseMs),
-      ...defined('capturedBytes', manifest.capturedBytes),
-      ...defined('retention', manifest.retention),
-      ...defined('requestKey', manifest.requestKey),
-      ...defined('warning', warningOf(entry)),
+      ...compact({
+        memoryPhysicalBytes: manifest.layers.at(-1)?.physicalBytes,
+        branchedFrom: manifest.branchedFrom,
+        parentTag,
+        pauseMs: manifest.pauseMs,
+        capturedBytes: manifest.capturedBytes,
+        retention: manifest.retention,
+        requestKey: manifest.requestKey,
+        warning: warningOf(entry),
+      }),
     };
   }
 
@@ -243,11 +247,6 @@ const stateOf = <S extends 'writing' | 'failed'>(
   durable: false,
   hot: false,
 });
-
-/** `{[key]: value}`, or nothing if there is no value: optional fields are absent, never undefined. */
-function defined<K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> {
-  return value === undefined ? {} : ({ [key]: value } as Record<K, V>);
-}
 
 function warningOf(entry: StoredEntry): string | undefined {
   if (entry.manifest.warning !== undefined) return entry.manifest.warning;

@@ -2,26 +2,12 @@
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LimitFunction } from 'p-limit';
-import { errorCode, linkOrCopy } from '../base/index.js';
+import { errorCode, linkOrCopy, type WorkSet } from '../base/index.js';
 import type { Catalog, Entry, StoredEntry } from './catalog.js';
 import type { TierFolder } from './tier/folders.js';
 import type { Space } from './tier/space.js';
 import type { VerifiedFiles } from './tier/verified.js';
 import type { StoreLog } from './types.js';
-
-/** Work nobody waits for until the store is closed; it must handle its own errors. */
-export class BackgroundWork {
-  readonly #running = new Set<Promise<unknown>>();
-
-  add(work: Promise<unknown>): void {
-    this.#running.add(work);
-    work.catch(() => undefined).finally(() => this.#running.delete(work));
-  }
-
-  async idle(): Promise<void> {
-    await Promise.allSettled(this.#running);
-  }
-}
 
 /** One open store's parts. */
 export interface StoreContext {
@@ -44,7 +30,7 @@ export interface StoreContext {
   /** One snapshot at a time goes to disk: the next one finds its ancestors there and links them. */
   readonly persistQueue: LimitFunction;
   /** Background work that `close()` waits for. */
-  readonly running: BackgroundWork;
+  readonly running: WorkSet;
 }
 
 /** A snapshot's folder in the hot tier. */

@@ -4,10 +4,10 @@
  * Invariant: between `openStore` and `close` this process holds the locks of both tiers, so nobody else renames anything in them.
  */
 import pLimit from 'p-limit';
-import { abortReason, LockHeld, lockFile, monotonicMs, ResourceStack } from '../base/index.js';
+import { lockFile, LockHeld, monotonicMs, orAborted, ResourceStack, WorkSet } from '../base/index.js';
 import { Catalog, StoredEntry } from './catalog.js';
 import { compactSnapshot } from './pack/compact.js';
-import { BackgroundWork, listedFolder, type StoreContext } from './context.js';
+import { listedFolder, type StoreContext } from './context.js';
 import { startDraft } from './life/draft.js';
 import { IntegrityError, SnapshotNotFound, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
 import type { CountedFile } from './tier/counted-file.js';
@@ -57,10 +57,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     hotBudgetBytes: options.hotBudgetBytes ?? Math.floor(freeBytes / 2),
     closing: closing.signal,
     persistQueue: pLimit(1),
-    running: new BackgroundWork(),
+    running: new WorkSet(),
   };
   const unfinished = await recover(context);
-  undo.defer(() => context.running.idle());
+  undo.defer(() => context.running.settled());
   undo.defer(() => closing.abort(new Error('The store is closing')));
   for (const entry of unfinished) schedulePersist(context, entry);
   return new SnapshotStore(context, undo.move());
@@ -246,20 +246,4 @@ function unusable(
   entry: { kind: 'writing' } | { kind: 'failed'; reason: string },
 ): SnapshotUnusable {
   return new SnapshotUnusable(tag, entry.kind === 'writing' ? 'it is being written' : entry.reason);
-}
-
-/** Settles as `work` does, unless the caller gives up first; the work goes on then. */
-async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return work;
-  let onAbort: (() => void) | undefined;
-  const aborted = new Promise<never>((_resolve, reject) => {
-    onAbort = () => reject(abortReason(signal));
-    if (signal.aborted) onAbort();
-    else signal.addEventListener('abort', onAbort, { once: true });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    if (onAbort !== undefined) signal.removeEventListener('abort', onAbort);
-  }
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { compact } from '../../src/base/index.js';
 import { BoughError, type SpawnRequest } from '../../src/contract/index.js';
 import type { RequestKey } from '../../src/store/index.js';
 import { testServer, token } from './support.js';
@@ -28,7 +29,7 @@ async function ask(
       ...(typeof body === 'string' ? { 'content-type': 'application/json' } : {}),
       ...headers,
     },
-    ...(body === undefined ? {} : { payload: body as object }),
+    ...compact({ payload: body as object }),
   });
   const json: Answer = reply.body === '' ? {} : reply.json<Answer>();
   return { status: reply.statusCode, json, headers: reply.headers, text: reply.body };

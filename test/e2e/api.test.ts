@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { sleep } from '../../src/base/index.js';
+import { compact, sleep } from '../../src/base/index.js';
 import type { GcItem, GcResult } from '../../src/contract/index.js';
 import { DaemonLab } from '../support/daemon-lab.js';
 import { vmProcesses } from '../support/leftovers.js';
@@ -38,7 +38,7 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
   ): Promise<{ status: number; json: Record<string, unknown> }> => {
     const response = await fetch(`${lab.url}${path}`, {
       method,
-      ...(body === undefined ? {} : { body }),
+      ...compact({ body }),
       headers: { 'content-type': 'application/json' },
     });
     const text = await response.text();

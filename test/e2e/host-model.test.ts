@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { messageOf } from '../../src/base/index.js';
 import { FaultLab } from '../faults/fault-lab.js';
 import { HostModel } from '../faults/host-model.js';
 import { Seeded } from '../faults/seeded.js';
@@ -20,7 +21,7 @@ describe('a daemon with VMs', { timeout: 600_000 }, () => {
     try {
       for (let step = 0; step < STEPS; step++) did.push(await model.step());
     } catch (error) {
-      const what = error instanceof Error ? error.message : String(error);
+      const what = messageOf(error);
       assert.fail(`${random.name}: ${what}\nafter: ${did.join('; ')}`);
     }
     await lab.clean();

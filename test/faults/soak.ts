@@ -11,6 +11,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { MiB } from '../../src/base/index.js';
 import { filesBelow } from '../../src/store/index.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { plantTemplate } from '../support/template-copy.js';
@@ -157,7 +158,7 @@ async function bytesBelow(dir: string): Promise<number> {
   return [...files.values()].reduce((sum, bytes) => sum + bytes, 0);
 }
 
-const mib = (bytes: number): string => `${(bytes / (1 << 20)).toFixed(0)} MiB`;
+const mib = (bytes: number): string => `${(bytes / MiB).toFixed(0)} MiB`;
 
 function report(
   { rounds, steps, kills, fills }: Readonly<Record<string, number>>,

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compact } from '../../src/base/index.js';
 import { SnapshotInUse, TagExists, type LinkedSnapshot, type Store } from '../../src/store/index.js';
 import { capture, memoryOf, readMemory, writeDisk, type Pages } from '../support/store-fixture.js';
 import type { Seeded } from './seeded.js';
@@ -102,7 +103,7 @@ export class StoreModel {
         pages: own,
         on,
         tail,
-        ...(from === undefined ? {} : { parentTag: from.tag }),
+        ...compact({ parentTag: from?.tag }),
       });
       if (this.#snapshots.has(tag)) {
         await assert.rejects(capturing, TagExists);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { constants, copyFile, open, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { messageOf } from '../../src/base/index.js';
 import { IntegrityError, SnapshotNotFound, type Store } from '../../src/store/index.js';
 import { BYSTANDERS, checkContent, openIn, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
@@ -241,6 +242,6 @@ async function named(what: string, check: () => Promise<void>): Promise<void> {
   try {
     await check();
   } catch (error) {
-    throw new Error(`${what}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new Error(`${what}: ${messageOf(error)}`, { cause: error });
   }
 }

@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { messageOf } from '../../src/base/index.js';
 import { DiskHistory } from '../faults/power-loss.js';
 import { Seeded } from '../faults/seeded.js';
 import { checkStore, DONE_FOLDER, makeWorld, OPERATIONS, type StoreDirs } from '../faults/store-world.js';
@@ -105,7 +106,7 @@ describe('a store on a disk that loses power', () => {
           await lose(operation, moment, chance);
         } catch (error) {
           const where = `seed ${seed}, after ${moment} of ${history.length} changes`;
-          throw new Error(`${where}: ${error instanceof Error ? error.message : String(error)}`, {
+          throw new Error(`${where}: ${messageOf(error)}`, {
             cause: error,
           });
         }

@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { messageOf } from '../../src/base/index.js';
 import { Seeded } from '../faults/seeded.js';
 import { StoreModel } from '../faults/store-model.js';
 
@@ -25,7 +26,7 @@ describe('a store', () => {
         for (let step = 0; step < STEPS; step++) did.push(await model.step());
         steps += STEPS;
       } catch (error) {
-        const what = error instanceof Error ? error.message : String(error);
+        const what = messageOf(error);
         assert.fail(`walk ${walk} of ${random.name}: ${what}\nafter: ${did.join('; ')}`);
       } finally {
         await model.close();

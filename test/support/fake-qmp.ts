@@ -5,6 +5,7 @@
 import { once } from 'node:events';
 import { createServer, type Server, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
+import { messageOf } from '../../src/base/index.js';
 
 export const GREETING =
   '{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": []}}';
@@ -85,7 +86,7 @@ export class FakeQmp {
       const value = command === undefined ? {} : command(request.arguments ?? {}, this);
       if (value !== FakeQmp.SILENT) socket.write(`${JSON.stringify({ return: value, id })}\r\n`);
     } catch (error) {
-      const desc = error instanceof Error ? error.message : String(error);
+      const desc = messageOf(error);
       socket.write(`${JSON.stringify({ error: { class: 'GenericError', desc }, id })}\r\n`);
     }
   }

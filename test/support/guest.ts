@@ -1,5 +1,6 @@
 /** The inside of a sandbox as tests see it, through a host in this process or through a daemon's API. */
 import assert from 'node:assert/strict';
+import { compact } from '../../src/base/index.js';
 import type { EvalResult, ExecResult } from '../../src/contract/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import type { Bough } from '../../src/sdk/client.js';
@@ -20,8 +21,7 @@ export class Guest {
   static ofHost(host: Host, id: string): Guest {
     return new Guest(
       id,
-      (args, stdin) =>
-        host.exec(id, { args, timeout_secs: DEADLINE_SECS, ...(stdin === undefined ? {} : { stdin }) }),
+      (args, stdin) => host.exec(id, { args, timeout_secs: DEADLINE_SECS, ...compact({ stdin }) }),
       (code) => host.evaluate(id, { code, timeout_secs: DEADLINE_SECS }),
     );
   }

@@ -8,7 +8,7 @@ import type { BranchMode, BranchWait } from '../../src/contract/index.js';
 import type { HostLog } from '../../src/sandbox/host/context.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import { openHost, type HostOptions } from '../../src/sandbox/host/open-host.js';
-import { sleep } from '../../src/base/index.js';
+import { compact, sleep } from '../../src/base/index.js';
 import { Guest } from './guest.js';
 import { difference, inventory } from './leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from './template-copy.js';
@@ -73,7 +73,7 @@ export class Lab {
     const { snapshot } = await this.host.branch(guest.id, {
       mode,
       wait,
-      ...(tag === undefined ? {} : { tag }),
+      ...compact({ tag }),
     });
     return snapshot.tag;
   }

@@ -1,6 +1,7 @@
 /** File systems of a known, small size, for what happens when one is full. Needs root. */
 import { mkdir, rm, statfs } from 'node:fs/promises';
 import { execa } from 'execa';
+import { MiB } from '../../src/base/index.js';
 
 /** Why no tmpfs can be mounted here, or false: what node:test takes as `skip`. */
 export const noTmpfs: string | false = process.getuid?.() === 0 ? false : 'mounting a tmpfs needs root';
@@ -18,7 +19,7 @@ export async function mountTmpfs(path: string, sizeMiB: number): Promise<() => P
 /** Makes a mounted tmpfs so small that only this much of it is free. */
 export async function leaveFree(path: string, freeMiB: number): Promise<void> {
   const { blocks, bfree, bsize } = await statfs(path);
-  const sizeBytes = (blocks - bfree) * bsize + freeMiB * 1024 * 1024;
+  const sizeBytes = (blocks - bfree) * bsize + freeMiB * MiB;
   await execa('mount', ['-o', `remount,size=${sizeBytes}`, path]);
 }
 

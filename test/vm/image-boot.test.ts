@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { execa } from 'execa';
 import { AgentClient, AgentRefused } from '../../src/agent/index.js';
-import { monotonicMs, withDeadline } from '../../src/base/index.js';
+import { compact, monotonicMs, withDeadline } from '../../src/base/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { buildImage, type Image } from '../../src/image/index.js';
 import { DEFAULT_QEMU_PATH, hostForwardPort, probeQemu, Vmm } from '../../src/vmm/index.js';
@@ -111,7 +111,7 @@ async function boot(image: Image, dir: string): Promise<Vmm> {
       boot: {
         kernelPath: image.kernelPath,
         cmdline: image.kernelCmdline,
-        ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
+        ...compact({ initrdPath: image.initrdPath }),
       },
       disk: [
         { path: image.rootfsPath, format: 'raw', readOnly: true },

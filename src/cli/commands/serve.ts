@@ -1,6 +1,7 @@
 /** `bough serve`: the daemon, in the foreground. */
 
 import { Option, type Command } from 'commander';
+import { compact } from '../../base/index.js';
 import { settings, type SettingName } from '../../daemon/config.js';
 import type { Context } from '../context.js';
 import { withExample } from '../example.js';
@@ -13,7 +14,7 @@ export function registerServe(program: Command, { io, providers }: Context): voi
   // A token file given before the command is meant for this daemon too.
   command.action(async (flags: Partial<Record<SettingName, string>>) => {
     const { tokenFile } = program.opts<{ tokenFile?: string }>();
-    await providers.runDaemon({ ...(tokenFile === undefined ? {} : { tokenFile }), ...flags }, io.env);
+    await providers.runDaemon({ ...compact({ tokenFile }), ...flags }, io.env);
   });
   withExample(command, 'bough serve --state-dir /srv/bough --log-level debug');
 }

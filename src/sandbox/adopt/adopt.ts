@@ -14,7 +14,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { z } from 'zod';
-import { errorCode, failpoint, namesIn } from '../../base/index.js';
+import { errorCode, failpoint, messageOf, namesIn } from '../../base/index.js';
 import { Vmm, VmmGone, VmmStartFailed, type RunningVmm } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { foldIfLong } from '../disk/fold.js';
@@ -152,7 +152,7 @@ async function adoptOrBury(
     if (patience === AT_START)
       context.log('warn', 'sandbox.unresponsive', { id: record.id, pid, err: error });
     return Sandbox.unresponsive(paths, record, {
-      why: error instanceof Error ? error.message : String(error),
+      why: messageOf(error),
       seccomp: context.vmHost.qemu.seccomp,
     });
   }

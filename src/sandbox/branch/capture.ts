@@ -11,7 +11,7 @@
  */
 import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failpoint } from '../../base/index.js';
+import { compact, failpoint, messageOf, MiB } from '../../base/index.js';
 import type { BranchMode } from '../../contract/index.js';
 import {
   PagerDisconnected,
@@ -30,11 +30,10 @@ import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { VmmSilent } from '../../vmm/index.js';
 
-const BYTES_PER_MIB = 1024 * 1024;
 /** An overlay up to this size is copied inside the pause (0.3 ms per MiB); a larger one is frozen by a switch. */
-const TAIL_LIMIT_BYTES = BYTES_PER_MIB;
+const TAIL_LIMIT_BYTES = MiB;
 /** Room for what the guest writes while it is being captured. */
-const RESERVE_SLACK_BYTES = 64 * BYTES_PER_MIB;
+const RESERVE_SLACK_BYTES = 64 * MiB;
 const LIVE_DEADLINE_MS = 5_000;
 const STOPPED_DEADLINE_MS = 300_000;
 /** The pager keeps its own deadlines; this is for one that never will. */
@@ -146,7 +145,7 @@ function capture(
       await noteVmm(sandbox, error);
       await correctDisk(sandbox, context);
       await failpoint('branch.disk-corrected');
-      await draft.abandon(error instanceof Error ? error.message : String(error));
+      await draft.abandon(messageOf(error));
       throw error;
     }
   })();
@@ -190,9 +189,11 @@ async function prepare(
       statePath: draft.vmstatePath,
       deadlineMs: live ? LIVE_DEADLINE_MS : STOPPED_DEADLINE_MS,
       disk: { overlayPath: (next?.disk ?? record.overlay).path, tailPath: draft.tail.path },
-      ...(memory.foldFrom === undefined ? {} : { foldFrom: memory.foldFrom }),
-      ...(live ? {} : { durableLayerPath: draft.durableMemoryPath }),
-      ...(next === undefined ? {} : { before: switchCommand(record.overlayNode, next.node) }),
+      ...compact({
+        foldFrom: memory.foldFrom,
+        durableLayerPath: live ? undefined : draft.durableMemoryPath,
+        before: next && switchCommand(record.overlayNode, next.node),
+      }),
     },
   };
 }
@@ -256,7 +257,7 @@ async function publish(
   const snapshot = await draft.publish({
     memory: {
       runs: captured.runs,
-      logicalBytes: record.machine.memoryMiB * BYTES_PER_MIB,
+      logicalBytes: record.machine.memoryMiB * MiB,
       isDurable: mode !== 'live',
     },
     machine: record.machine,

@@ -1,5 +1,6 @@
 /** How many branches may be under way at once, and who waits for what of them. */
 import { randomInt } from 'node:crypto';
+import { WorkSet } from '../../base/index.js';
 import {
   BoughError,
   isBoughError,
@@ -27,7 +28,7 @@ export interface BranchOrder {
 export class Branches {
   readonly #context: HostContext;
   readonly #limit: number;
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay = new WorkSet();
 
   /** At most `limit` branches at once, over all sandboxes. */
   constructor(context: HostContext, limit: number) {
@@ -52,7 +53,7 @@ export class Branches {
         retention: retentionOf(stay, sandbox.record.branchCount + 1),
         requestKey,
       });
-      this.#count(starting.then((branch) => branch.ready));
+      this.#underWay.add(starting.then((branch) => branch.ready));
       const branch = await starting;
       await (wait === false ? branch.running : branch.ready);
       return this.#whenAsFarAs(wait, tag).catch(async (error: unknown) => {
@@ -75,18 +76,13 @@ export class Branches {
 
   /** Resolves when none is under way. */
   async settled(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
+    await this.#underWay.settled();
   }
 
   async #whenAsFarAs(wait: BranchWait, tag: string): Promise<SnapshotView> {
     const { store } = this.#context;
     if (wait === false) return store.get(tag);
     return wait === 'durable' ? store.durable(tag) : store.ready(tag);
-  }
-
-  #count(branch: Promise<unknown>): void {
-    const ended = branch.catch(() => undefined).finally(() => this.#underWay.delete(ended));
-    this.#underWay.add(ended);
   }
 }
 

@@ -8,7 +8,7 @@
  * Being used puts off an idle end and nothing else. A daemon that starts counts as a use: while there was none, nobody could have.
  */
 import { z } from 'zod';
-import { hostClock, type Clock } from '../../base/index.js';
+import { type Clock, compact, hostClock } from '../../base/index.js';
 import { BoughError, type LifetimeRequest, type TimeoutRequest, type Sandbox } from '../../contract/index.js';
 
 /** How long a wall clock that was read after a reboot may be wrong before anything is ended by it. */
@@ -31,7 +31,7 @@ export function termsOf(request: LifetimeRequest, clock: Clock = hostClock): Lif
   const end = endOf(request, clock);
   if (end === undefined && idle === undefined && onEnd === undefined && onEndTag === undefined)
     return undefined;
-  return { onEnd: onEnd ?? 'kill', ...given({ end, idleTimeoutSecs: idle, onEndTag }) };
+  return { onEnd: onEnd ?? 'kill', ...compact({ end, idleTimeoutSecs: idle, onEndTag }) };
 }
 
 /** `terms` with the changes of a request. Throws `invalid_request` for an end that has passed. */
@@ -51,7 +51,7 @@ export function changedTerms(
     (extends_ && idle !== 0 && (terms?.idleTimeoutSecs === undefined || terms.idleTimeoutSecs >= idle));
   return {
     onEnd: request.on_end ?? terms?.onEnd ?? 'kill',
-    ...given({
+    ...compact({
       end: request.never === true ? undefined : keepEnd ? terms?.end : asked,
       idleTimeoutSecs: keepIdle ? terms?.idleTimeoutSecs : idle === 0 ? undefined : idle,
       onEndTag: request.on_end_tag ?? terms?.onEndTag,
@@ -125,13 +125,13 @@ export class Lifetime {
     const terms = this.#terms();
     const shown =
       terms &&
-      given({
+      compact({
         end_at_unix: terms.end && this.#shownEnd(terms.end),
         idle_timeout_secs: terms.idleTimeoutSecs,
         on_end: terms.onEnd,
         on_end_tag: terms.onEndTag,
       });
-    return { ...shown, last_used_at_unix: this.#lastUsedUnix, ...given({ warning: this.warning }) };
+    return { ...shown, last_used_at_unix: this.#lastUsedUnix, ...compact({ warning: this.warning }) };
   }
 
   /** The end in the wall clock's present time: after a step of that clock it is another than was asked for. */
@@ -161,11 +161,4 @@ function endOf(
 function endMs(end: NonNullable<LifetimeTerms['end']>, clock: Clock): number {
   if (end.bootId === clock.bootId) return end.atBootMs;
   return clock.bootMs() + end.atUnix * 1000 - clock.unixMs();
-}
-
-type Given<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-/** The members that have a value. */
-function given<T extends object>(fields: T): Given<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Given<T>;
 }

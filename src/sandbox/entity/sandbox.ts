@@ -13,7 +13,7 @@
  */
 import { readFile, rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
-import { Deferred, failpoint, withDeadline } from '../../base/index.js';
+import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../../contract/index.js';
 import type { DiskFold } from '../disk/fold.js';
 import { Vmm, type VmmExit } from '../../vmm/index.js';
@@ -294,10 +294,12 @@ export class Sandbox {
       },
       ...this.lifetime.view(),
       ...(this.#isStalled ? { warning: STALLED } : {}),
-      ...(reason === undefined ? {} : { state_reason: reason }),
-      ...(record.name === undefined ? {} : { name: record.name }),
-      ...(record.metadata === undefined ? {} : { metadata: record.metadata }),
-      ...(record.parent === undefined ? {} : { parent: record.parent }),
+      ...compact({
+        state_reason: reason,
+        name: record.name,
+        metadata: record.metadata,
+        parent: record.parent,
+      }),
     };
   }
 

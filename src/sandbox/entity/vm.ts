@@ -6,14 +6,12 @@
  * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
  */
 import { open } from 'node:fs/promises';
-import { abortReason, failpoint, ResourceStack, withDeadline } from '../../base/index.js';
+import { abortReason, compact, failpoint, MiB, ResourceStack, withDeadline } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../../pager/index.js';
 import type { DiskRef, LayerRef, MachineIdentity } from '../../store/index.js';
 import { hostForwardPort, loadDeviceState, Vmm, type MachineSpec, type QemuFacts } from '../../vmm/index.js';
 import type { SandboxPaths } from './paths.js';
-
-const BYTES_PER_MIB = 1024 * 1024;
 
 /** What this host offers every VM. */
 export interface VmHost {
@@ -53,7 +51,7 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     qemuPath: host.qemu.qemuPath,
     pagerLibrary: host.pagerLibrary,
     env: pagerEnvironment(paths),
-    ...(signal === undefined ? {} : { signal }),
+    ...compact({ signal }),
   });
   undo.defer(() => vmm.kill());
   requireVersion(vmm.qmp.qemuVersion, request.machine.qemuVersion);
@@ -135,7 +133,7 @@ function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
 async function makeMarker(path: string, memoryMiB: number): Promise<void> {
   const file = await open(path, 'wx', 0o600);
   try {
-    await file.truncate(memoryMiB * BYTES_PER_MIB);
+    await file.truncate(memoryMiB * MiB);
   } finally {
     await file.close();
   }

@@ -28,7 +28,7 @@ import type {
   TimeoutRequest,
 } from '../../contract/index.js';
 import { BoughError, isBoughError } from '../../contract/index.js';
-import { withDeadline } from '../../base/index.js';
+import { anyOf, compact, withDeadline } from '../../base/index.js';
 import type { RequestKey, SnapshotView } from '../../store/index.js';
 import { Branches } from '../branch/limits.js';
 import type { HostContext } from './context.js';
@@ -41,7 +41,7 @@ import { changedTerms, termsOf } from '../entity/lifetime.js';
 import { Requests } from './requests.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import type { ChildOptions } from '../start/spawn.js';
-import { anyOf, Starts } from '../start/starts.js';
+import { Starts } from '../start/starts.js';
 import { wireSnapshot, wireSnapshotInfo } from './wire.js';
 
 /** A branch that takes longer is left to its VMM, which runs on, when the host closes. */
@@ -133,9 +133,11 @@ export class LocalHost implements Host {
   async spawn(request: SpawnRequest, signal?: AbortSignal, requestKey?: RequestKey): Promise<WireSandbox[]> {
     const options: ChildOptions = {
       lifetime: () => termsOf(request),
-      ...(request.memory_limit_mib === undefined ? {} : { memoryLimitMiB: request.memory_limit_mib }),
-      ...(request.name === undefined ? {} : { name: request.name }),
-      ...(request.metadata === undefined ? {} : { metadata: request.metadata }),
+      ...compact({
+        memoryLimitMiB: request.memory_limit_mib,
+        name: request.name,
+        metadata: request.metadata,
+      }),
       requestKey,
     };
     const sandboxes = await this.#requests.once(requestKey, async () => {
@@ -160,9 +162,7 @@ export class LocalHost implements Host {
         {
           args: request.args,
           timeoutMs: request.timeout_secs * 1000,
-          ...(request.env === undefined ? {} : { env: request.env }),
-          ...(request.cwd === undefined ? {} : { cwd: request.cwd }),
-          ...(request.stdin === undefined ? {} : { stdin: request.stdin }),
+          ...compact({ env: request.env, cwd: request.cwd, stdin: request.stdin }),
         },
         signal,
       );

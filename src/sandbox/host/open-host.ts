@@ -2,7 +2,7 @@
  * Bringing a host up: probe QEMU, open the store (which takes the lock), adopt the sandboxes that are still alive.
  */
 import { fileURLToPath } from 'node:url';
-import { ResourceStack } from '../../base/index.js';
+import { compact, ResourceStack } from '../../base/index.js';
 import { openStore } from '../../store/index.js';
 import { probeQemu } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
@@ -47,7 +47,7 @@ export async function openHost(options: HostOptions): Promise<Host> {
       hotDir,
       log,
       diskQuotaBytes,
-      ...(hotBudgetBytes === undefined ? {} : { hotBudgetBytes }),
+      ...compact({ hotBudgetBytes }),
       makeDurableRoom: () => makeDurableRoom(),
     }),
   );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { Deferred } from '../../base/index.js';
+import { compact, Deferred } from '../../base/index.js';
 import type { RequestKey, SnapshotView } from '../../store/index.js';
 import { Requests } from './requests.js';
 import type { Sandbox } from '../entity/sandbox.js';
@@ -15,7 +15,7 @@ function fixture() {
   const sandboxes: Sandbox[] = [];
   const requests = new Requests({ store: { list: () => snapshots }, sandboxes: { list: () => sandboxes } });
   const addSnapshot = (tag: string, requestKey?: RequestKey): void =>
-    void snapshots.push({ tag, ...(requestKey === undefined ? {} : { requestKey }) } as SnapshotView);
+    void snapshots.push({ tag, ...compact({ requestKey }) } as SnapshotView);
   const addSandbox = (id: string, requestKey?: RequestKey, isBeingRemoved = false): void =>
     void sandboxes.push({ id, record: { requestKey }, isBeingRemoved } as unknown as Sandbox);
   return { requests, addSnapshot, addSandbox };

@@ -1,4 +1,5 @@
 /** The store's view of a snapshot as the API shows it. */
+import { compact } from '../../base/index.js';
 import type { Snapshot, SnapshotInfo } from '../../contract/index.js';
 import type { SnapshotInfo as StoreInfo, SnapshotView } from '../../store/index.js';
 
@@ -10,7 +11,7 @@ export function wireSnapshot(view: SnapshotView): Snapshot {
     status: view.status,
     bootable: view.bootable,
     durable: view.durable,
-    ...defined({
+    ...compact({
       branched_from: view.branchedFrom,
       mode: view.mode,
       pause_ms: view.pauseMs,
@@ -34,11 +35,4 @@ export function wireSnapshotInfo(info: StoreInfo): SnapshotInfo {
     ancestors: [...info.ancestors],
     dependents: [...info.dependents],
   };
-}
-
-type Defined<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-/** The same object without the members that are undefined. */
-function defined<T extends object>(fields: T): Defined<T> {
-  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Defined<T>;
 }

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { MiB } from '../../base/index.js';
 import { Admission, bootBytes, childBytes } from './admission.js';
 
-const MIB = 1024 * 1024;
 const withRoom = (bytes: number, reserveBytes = 0): Admission =>
   new Admission({ reserveBytes, availableBytes: () => Promise.resolve(bytes) });
 
@@ -48,7 +48,7 @@ describe('Admission', () => {
 
 describe('childBytes()', () => {
   it('is the VMM and a share of RAM', () => {
-    assert.equal(childBytes(1536), (120 + 48) * MIB);
-    assert.equal(bootBytes(1536), (120 + 1536) * MIB);
+    assert.equal(childBytes(1536), (120 + 48) * MiB);
+    assert.equal(bootBytes(1536), (120 + 1536) * MiB);
   });
 });

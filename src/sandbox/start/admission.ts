@@ -12,24 +12,24 @@
  * Not handled: a memory cgroup around the daemon that is smaller than the host.
  */
 import { readFile } from 'node:fs/promises';
+import { MiB } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 
-const BYTES_PER_MIB = 1024 * 1024;
 /** QEMU itself, its translation buffer, page tables. */
-const VMM_BYTES = 120 * BYTES_PER_MIB;
+const VMM_BYTES = 120 * MiB;
 /** What part of its RAM a child is taken to write. */
 const CHILD_SHARE = 1 / 32;
 /** Kept free when nothing else is configured. */
-export const DEFAULT_MEMORY_RESERVE_BYTES = 512 * BYTES_PER_MIB;
+export const DEFAULT_MEMORY_RESERVE_BYTES = 512 * MiB;
 
 /** What a child of a snapshot is taken to need, in bytes. */
 export function childBytes(memoryMiB: number): number {
-  return VMM_BYTES + Math.ceil(memoryMiB * CHILD_SHARE) * BYTES_PER_MIB;
+  return VMM_BYTES + Math.ceil(memoryMiB * CHILD_SHARE) * MiB;
 }
 
 /** What a guest that boots is taken to need, in bytes. */
 export function bootBytes(memoryMiB: number): number {
-  return VMM_BYTES + memoryMiB * BYTES_PER_MIB;
+  return VMM_BYTES + memoryMiB * MiB;
 }
 
 /** Room for one VM until it has started or failed. */

@@ -5,7 +5,16 @@
  */
 import { constants, copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failpoint, linkOrCopy, ResourceStack, sleep } from '../../base/index.js';
+import {
+  anyOf,
+  compact,
+  failpoint,
+  linkOrCopy,
+  messageOf,
+  MiB,
+  ResourceStack,
+  sleep,
+} from '../../base/index.js';
 import { BoughError, type CreateSnapshotRequest } from '../../contract/index.js';
 import { findImage, type Image } from '../../image/index.js';
 import type { DiskRef, MachineIdentity, RequestKey, SnapshotView } from '../../store/index.js';
@@ -82,11 +91,11 @@ export async function createSnapshot(
     from: {
       boot: {
         kernelPath: image.kernelPath,
-        ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
+        ...compact({ initrdPath: image.initrdPath }),
         cmdline: [image.kernelCmdline, request.kernel_cmdline ?? ''].join(' ').trim(),
       },
     },
-    ...(signal === undefined ? {} : { signal }),
+    ...compact({ signal }),
   });
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
@@ -107,7 +116,7 @@ export async function createSnapshot(
   const capture = await branch.done;
   await failpoint('create.captured');
   const view = await draft.publish({
-    memory: { runs: capture.runs, logicalBytes: machine.memoryMiB * 1024 * 1024 },
+    memory: { runs: capture.runs, logicalBytes: machine.memoryMiB * MiB },
     machine,
     image: { name: image.name, digest: image.digest },
     agent: { secret, guestPort: image.agentPort },
@@ -136,7 +145,7 @@ async function bootMachine(
   const { accelerator, reason } = await steps.chooseAccelerator({
     qemu,
     kernelPath: image.kernelPath,
-    ...(image.initrdPath === undefined ? {} : { initrdPath: image.initrdPath }),
+    ...compact({ initrdPath: image.initrdPath }),
     cacheDir: context.cacheDir,
   });
   context.log('info', 'accelerator.chosen', { accelerator, reason });
@@ -166,7 +175,7 @@ async function layBase(image: Image, built: boolean, paths: SandboxPaths): Promi
 /** Claims the guest once its agent answers, and lets it come to rest. Returns the agent's secret. */
 async function warmUp(vm: Vm, restMs: number, steps: BootSteps, signal?: AbortSignal): Promise<string> {
   const boot = new AbortController();
-  const stop = signal === undefined ? boot.signal : AbortSignal.any([boot.signal, signal]);
+  const stop = anyOf(boot.signal, signal);
   const died = vm.vmm.exited.then(async (exit) => {
     throw new VmmStartFailed(exit, await vm.vmm.logTail());
   });
@@ -181,7 +190,7 @@ async function warmUp(vm: Vm, restMs: number, steps: BootSteps, signal?: AbortSi
     ]);
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
-    const problem = cause instanceof Error ? cause.message : String(cause);
+    const problem = messageOf(cause);
     throw new BoughError('boot_failed', { problem }, { cause });
   } finally {
     boot.abort();

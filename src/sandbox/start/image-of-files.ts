@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
+import { compact, messageOf } from '../../base/index.js';
 import { BoughError, type CreateSnapshotRequest } from '../../contract/index.js';
 import { AGENT_PORT, KERNEL_CMDLINE, type Image } from '../../image/index.js';
 
@@ -20,7 +21,7 @@ export async function imageOfFiles(request: CreateSnapshotRequest): Promise<Imag
     digest,
     dir: '/',
     kernelPath: kernel.path,
-    ...(initrd === undefined ? {} : { initrdPath: initrd.path }),
+    ...compact({ initrdPath: initrd?.path }),
     rootfsPath: rootfs.path,
     rootfsBytes: rootfs.bytes,
     memoryMiB: DEFAULT_MEMORY_MIB,
@@ -35,7 +36,7 @@ async function facts(field: string, path: string): Promise<{ path: string; bytes
     const info = await stat(path);
     if (info.isFile()) return { path, bytes: info.size, mtimeMs: info.mtimeMs };
   } catch (cause) {
-    const problem = cause instanceof Error ? cause.message : String(cause);
+    const problem = messageOf(cause);
     throw new BoughError('invalid_request', { field, problem: `cannot be read: ${problem}` }, { cause });
   }
   throw new BoughError('invalid_request', { field, problem: `is not a file: ${path}` });

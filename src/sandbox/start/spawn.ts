@@ -8,7 +8,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failpoint, ResourceStack, unixSeconds } from '../../base/index.js';
+import { compact, failpoint, ResourceStack, unixSeconds } from '../../base/index.js';
 import type { DiskRef, Lease, RequestKey } from '../../store/index.js';
 import { diskNodeName } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
@@ -60,11 +60,13 @@ export async function spawnChild(
     machine: manifest.machine,
     image: manifest.image,
     agent: manifest.agent,
-    ...(options.name === undefined ? {} : { name: options.name }),
-    ...(options.metadata === undefined ? {} : { metadata: { ...options.metadata } }),
-    ...(options.requestKey === undefined ? {} : { requestKey: options.requestKey }),
-    ...(options.memoryLimitMiB === undefined ? {} : { memoryLimitMiB: options.memoryLimitMiB }),
-    ...(manifest.branchedFrom === undefined ? {} : { parent: manifest.branchedFrom }),
+    ...compact({
+      name: options.name,
+      metadata: options.metadata && { ...options.metadata },
+      requestKey: options.requestKey,
+      memoryLimitMiB: options.memoryLimitMiB,
+      parent: manifest.branchedFrom,
+    }),
     layers: linked.layers.map((layer) => ({
       ...layer,
       runs: layer.runs.map(([at, length]) => [at, length]),
@@ -86,7 +88,7 @@ export async function spawnChild(
     overlay,
     agentPort: manifest.agent.guestPort,
     from: { deviceState: linked.vmstatePath },
-    ...(signal === undefined ? {} : { signal }),
+    ...compact({ signal }),
   });
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
@@ -96,7 +98,7 @@ export async function spawnChild(
   const lifetime = options.lifetime?.();
   const owned = {
     ...record,
-    ...(lifetime === undefined ? {} : { lifetime }),
+    ...compact({ lifetime }),
     agent: { ...record.agent, secret },
     process: { pid: vm.vmm.pid, startTimeTicks: vm.vmm.startTimeTicks, agentHostPort: vm.agentHostPort },
   };

@@ -7,6 +7,7 @@
  * Invariant: a sandbox is listed only once it can be used, and those of one request that wants all or none appear together.
  */
 import pLimit from 'p-limit';
+import { anyOf, WorkSet } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { Lease } from '../../store/index.js';
 import { childBytes, type Ticket } from './admission.js';
@@ -33,7 +34,7 @@ export class Starts {
   readonly #spawnChild: SpawnChild;
   readonly #limit = pLimit(CONCURRENT_STARTS);
   readonly #stopping = new AbortController();
-  readonly #underWay = new Set<Promise<unknown>>();
+  readonly #underWay = new WorkSet();
 
   constructor(context: HostContext, spawn: SpawnChild = spawnChild) {
     this.#context = context;
@@ -45,8 +46,7 @@ export class Starts {
     const { signal } = this.#stopping;
     if (signal.aborted) return Promise.reject(new BoughError('shutting_down'));
     const working = work(signal);
-    const over = working.catch(() => undefined).finally(() => this.#underWay.delete(over));
-    this.#underWay.add(over);
+    this.#underWay.add(working);
     return working;
   }
 
@@ -106,7 +106,7 @@ export class Starts {
   /** Aborts what is under way and resolves when nothing of it is left. Idempotent. */
   async stop(): Promise<void> {
     this.#stopping.abort(new BoughError('shutting_down'));
-    await Promise.all(this.#underWay);
+    await this.#underWay.settled();
   }
 
   async #leased<T>(tag: string, signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {
@@ -142,9 +142,4 @@ export class Starts {
       ticket.release();
     }
   }
-}
-
-/** Fires when either does. */
-export function anyOf(closing: AbortSignal, caller: AbortSignal | undefined): AbortSignal {
-  return caller === undefined ? closing : AbortSignal.any([closing, caller]);
 }

@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { stat } from 'node:fs/promises';
 import pLimit from 'p-limit';
-import { errorCode, failpoint, hostClock, namesIn, type Clock } from '../../base/index.js';
+import { type Clock, errorCode, failpoint, hostClock, messageOf, namesIn } from '../../base/index.js';
 import type { GcItem, GcResult } from '../../contract/index.js';
 import {
   filesBelow,
@@ -71,7 +71,7 @@ export class Collector {
       if (error instanceof SnapshotNotFound) return undefined;
       if (error instanceof SnapshotInUse) return `it is in use by ${error.holders.join(', ')}`;
       log('warn', 'gc.not-removed', { what, name, err: error });
-      return error instanceof Error ? error.message : String(error);
+      return messageOf(error);
     }
     log('info', 'gc.removed', { what, name, why, bytes });
     return undefined;

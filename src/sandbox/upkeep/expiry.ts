@@ -12,7 +12,7 @@
  * end with a snapshot is removed only after that snapshot would survive power loss; losing work is worse than running on.
  */
 import pLimit from 'p-limit';
-import { failpoint, hostClock, type Clock } from '../../base/index.js';
+import { type Clock, failpoint, hostClock, messageOf } from '../../base/index.js';
 import { isBoughError } from '../../contract/index.js';
 import type { HostLog } from '../host/context.js';
 import type { Lifetime, LifetimeTerms } from '../entity/lifetime.js';
@@ -166,7 +166,7 @@ export class Expiry<S extends Mortal> {
     const before = this.#retries.get(id)?.delayMs ?? FIRST_RETRY_MS / 2;
     const delayMs = Math.min(2 * before, LAST_RETRY_MS);
     this.#retries.set(id, { delayMs, atMs: this.#clock.bootMs() + delayMs });
-    const problem = error instanceof Error ? error.message : String(error);
+    const problem = messageOf(error);
     lifetime.warning = `Its end has come (${why}), but it is kept: ${problem}`;
     this.#log('warn', 'sandbox.not-ended', { id, why, retryMs: delayMs, err: error });
   }

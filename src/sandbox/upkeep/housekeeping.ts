@@ -3,7 +3,7 @@
  *
  * Rounds are short and idempotent; whatever one of them leaves undone the next one finds again.
  */
-import { startRounds, type Rounds } from '../../base/index.js';
+import { type Rounds, startRounds, WorkSet } from '../../base/index.js';
 import {
   BoughError,
   isBoughError,
@@ -28,7 +28,7 @@ export class Housekeeping {
   readonly #collector: Collector;
   readonly #expiry: Expiry<Sandbox>;
   readonly #stopping = new AbortController();
-  readonly #background = new Set<Promise<void>>();
+  readonly #background = new WorkSet();
   #rounds: Rounds[] = [];
 
   /** `remove` ends a sandbox and forgets it. */
@@ -67,7 +67,7 @@ export class Housekeeping {
     this.#stopping.abort(new BoughError('shutting_down'));
     await Promise.all(this.#rounds.map((rounds) => rounds.stop()));
     await this.#expiry.stop();
-    await Promise.all(this.#background);
+    await this.#background.settled();
   }
 
   collect({ dry_run: dryRun }: GcRequest): Promise<GcResult> {
@@ -82,8 +82,7 @@ export class Housekeeping {
       .then(() => this.#collector.run({ dryRun: false }))
       .catch((err: unknown) => {
         if (!this.#stopping.signal.aborted) this.#context.log('warn', 'gc.failed', { err });
-      })
-      .then(() => void this.#background.delete(work));
+      });
     this.#background.add(work);
   }
 

@@ -5,7 +5,7 @@
  * agree: the wall clock says so now, and as much monotonic time has gone by as was left when this daemon first saw the snapshot.
  * What the daemon finds expired when it starts stays for a few minutes more, in which a clock is usually put right.
  */
-import { hostClock, type Clock } from '../../base/index.js';
+import { type Clock, compact, hostClock } from '../../base/index.js';
 import { BoughError, type RetentionRequest } from '../../contract/index.js';
 import type { Retention, SnapshotView } from '../../store/index.js';
 import { CLOCK_GRACE_MS } from '../entity/lifetime.js';
@@ -26,10 +26,7 @@ export function retentionOf(
   }
   const expiresAtUnix = secs === undefined ? atUnix : Math.ceil(nowUnix + secs);
   if (expiresAtUnix === undefined && keepLast === undefined) return undefined;
-  return {
-    ...(expiresAtUnix === undefined ? {} : { expiresAtUnix }),
-    ...(keepLast === undefined ? {} : { keepLast, ...(ordinal === undefined ? {} : { ordinal }) }),
-  };
+  return compact({ expiresAtUnix, keepLast, ordinal: keepLast === undefined ? undefined : ordinal });
 }
 
 /** `expired`, or until when (in ms from now) a snapshot whose time is over by one clock stays because of the other. */

@@ -9,10 +9,10 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants, open, type FileHandle } from 'node:fs/promises';
-import { abortReason, failpoint, shortened } from '../../base/index.js';
+import { abortReason, failpoint, MiB, shortened } from '../../base/index.js';
 import type { Run } from '../types.js';
 
-const CHUNK_BYTES = 1 << 20;
+const CHUNK_BYTES = MiB;
 /** So many zero bytes in a row, aligned, are left out as a hole. */
 export const HOLE_BYTES = 1 << 16;
 export const zeros = Buffer.alloc(HOLE_BYTES);

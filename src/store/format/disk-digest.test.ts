@@ -4,18 +4,18 @@ import { mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { MiB } from '../../base/index.js';
 import { copyDisk, diskDigest, kindOfDigest } from './disk-digest.js';
 
 const BLOCK = 65_536;
-const MIB = 1 << 20;
 /** Enough that holes are asked for and not read. */
-const LENGTH = 96 * MIB + 5000;
+const LENGTH = 96 * MiB + 5000;
 /** Not where blocks begin, next to each other in one block, and at the very end. */
 const WRITES: readonly (readonly [at: number, text: string])[] = [
   [0, 'first'],
   [3 * BLOCK - 2, 'over a border'],
-  [40 * MIB + 4096, 'far'],
-  [40 * MIB + 20_000, 'near the last'],
+  [40 * MiB + 4096, 'far'],
+  [40 * MiB + 20_000, 'near the last'],
   [LENGTH - 3, 'end'],
 ];
 
@@ -63,7 +63,7 @@ describe('the digest of a disk file', () => {
 
   it('changes with any byte, in a hole too, and with the length', async () => {
     const whole = await diskDigest(path, 'sparse');
-    for (const at of [1, BLOCK, 20 * MIB, 40 * MIB + 4096, LENGTH - 1]) {
+    for (const at of [1, BLOCK, 20 * MiB, 40 * MiB + 4096, LENGTH - 1]) {
       const changed = join(folder, 'changed');
       await writeSparse(changed);
       const file = await open(changed, 'r+');
@@ -105,7 +105,7 @@ describe('the digest of a disk file', () => {
       const copy = join(folder, 'copy');
       assert.equal(await copyDisk(path, { path: copy }, kind), await diskDigest(path, kind));
       assert((await readFile(copy)).equals(await readFile(path)));
-      assert((await stat(copy)).blocks * 512 < MIB);
+      assert((await stat(copy)).blocks * 512 < MiB);
       await rm(copy);
     }
   });

@@ -5,7 +5,15 @@
  */
 import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Deferred, errorCode, failpoint, linkIfPossible, unixSeconds } from '../../base/index.js';
+import {
+  compact,
+  Deferred,
+  errorCode,
+  failpoint,
+  linkIfPossible,
+  messageOf,
+  unixSeconds,
+} from '../../base/index.js';
 import { StoredEntry, type WritingEntry } from '../catalog.js';
 import { linkIfPresent, listedFolder, removeAll, type StoreContext } from '../context.js';
 import { copyLayer, fileDigest } from '../format/copy.js';
@@ -223,7 +231,7 @@ export class DraftFolder implements Draft {
       await failpoint('publish.renamed');
       return this.#succeed(manifest, fields.memory.isDurable === true);
     } catch (error) {
-      await this.#end(error instanceof Error ? error.message : String(error));
+      await this.#end(messageOf(error));
       throw error;
     }
   }
@@ -309,7 +317,7 @@ export class DraftFolder implements Draft {
   }
 
   #pushDisk(disk: Pick<DraftDisk, 'id' | 'file' | 'format'>, path: string, sha256: string | undefined): void {
-    this.#disks.push({ ...disk, path, ...(sha256 === undefined ? {} : { sha256 }) });
+    this.#disks.push({ ...disk, path, ...compact({ sha256 }) });
   }
 
   /** Links a disk file from a snapshot that has it on disk already, such as an image from another file system. */

@@ -1,7 +1,7 @@
 /** A hold on a complete snapshot, and the links a sandbox takes with it. */
 import { link, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode, monotonicMs } from '../../base/index.js';
+import { compact, errorCode, monotonicMs } from '../../base/index.js';
 import type { StoredEntry } from '../catalog.js';
 import { hotFolder, linkDisk, type StoreContext } from '../context.js';
 import { VMSTATE_FILE, type Manifest } from '../format/manifest.js';
@@ -47,7 +47,7 @@ export class SnapshotLease implements Lease {
     const disks: DiskRef[] = [];
     for (const { id, file, format, sha256 } of this.manifest.disks) {
       const path = await linkDisk(this.#context, this.#entry, file, (tier) => join(sandbox[tier], file));
-      disks.push({ id, path, format, ...(sha256 === undefined ? {} : { sha256 }) });
+      disks.push({ id, path, format, ...compact({ sha256 }) });
     }
     return { layers: linked, disks, vmstatePath: this.vmstatePath };
   }
@@ -58,7 +58,7 @@ export class SnapshotLease implements Lease {
       path: join(folder, nameOf(file, id)),
       runs,
       logicalBytes,
-      ...(sha256 === undefined ? {} : { sha256 }),
+      ...compact({ sha256 }),
     }));
   }
 

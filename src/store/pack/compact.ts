@@ -7,7 +7,7 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { failpoint } from '../../base/index.js';
+import { compact, failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
 import { copyRunsInto, copyWholeFile } from '../format/copy.js';
 import { startDraft, type DraftFolder, type OnReady } from '../life/draft.js';
@@ -84,7 +84,7 @@ async function writeDisks(draft: DraftFolder, lease: Lease, signal: AbortSignal 
     const flat = join(draft.durableStaging, diskFile(draft.id, 'qcow2'));
     const node = `json:${JSON.stringify(chainNode(own.disks))}`;
     await execa('qemu-img', ['convert', '-U', '-O', 'qcow2', node, flat], {
-      ...(signal === undefined ? {} : { cancelSignal: signal }),
+      ...compact({ cancelSignal: signal }),
       stdin: 'ignore',
     });
     draft.addWrittenDisk(draft.id, 'qcow2');

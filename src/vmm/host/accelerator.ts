@@ -10,7 +10,7 @@
 import { access, constants, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises';
 import { release, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { monotonicMs, sleep, writeFileAtomic } from '../../base/index.js';
+import { compact, messageOf, monotonicMs, sleep, writeFileAtomic } from '../../base/index.js';
 import type { Accelerator, MachineSpec } from '../machine/machine.js';
 import { cpuModelFor, type QemuFacts } from './probe.js';
 import { Vmm } from '../process/vmm.js';
@@ -76,7 +76,7 @@ async function whyKvmCannotOpen(kvmPath: string): Promise<string | undefined> {
     await access(kvmPath, constants.R_OK | constants.W_OK);
     return undefined;
   } catch (error) {
-    return `${kvmPath} cannot be used: ${error instanceof Error ? error.message : String(error)}`;
+    return `${kvmPath} cannot be used: ${messageOf(error)}`;
   }
 }
 
@@ -118,7 +118,7 @@ async function whyNoGuestRuns(options: ChooseAcceleratorOptions, dir: string): P
     const logPath = join(dir, 'log');
     vmm = await Vmm.start({ spec, logPath, qemuPath: qemu.qemuPath, deadlineMs });
   } catch (error) {
-    return error instanceof Error ? error.message : String(error);
+    return messageOf(error);
   }
   try {
     return await whyNoSignOfLife(vmm, join(dir, 'console'), deadlineMs);
@@ -156,7 +156,7 @@ function probeSpec({ qemu, kernelPath, initrdPath }: ChooseAcceleratorOptions, d
     cpuModel: cpuModelFor('kvm'),
     vcpus: 1,
     memoryMiB: PROBE_MEMORY_MIB,
-    boot: { kernelPath, cmdline: PROBE_CMDLINE, ...(initrdPath === undefined ? {} : { initrdPath }) },
+    boot: { kernelPath, cmdline: PROBE_CMDLINE, ...compact({ initrdPath }) },
     disk: [],
     console: { filePath: join(dir, 'console') },
     qmpSocketPath: join(dir, 'qmp'),

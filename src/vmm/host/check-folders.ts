@@ -5,7 +5,7 @@
  */
 import { lstat, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { linkOrCopy, namesIn, TEMPORARY_PREFIX, writeFileAtomic } from '../../base/index.js';
+import { linkOrCopy, messageOf, MiB, namesIn, TEMPORARY_PREFIX, writeFileAtomic } from '../../base/index.js';
 import { fail, ok, warn, type Check } from './check.js';
 import { isSameProcess, processStartTicks } from '../process/process-identity.js';
 
@@ -42,7 +42,7 @@ export async function checkDurableDir(name: string, dir: string): Promise<Check>
 }
 
 function roomCheck(name: string, dir: string, freeBytes: number, neededMiB: number): Check {
-  const freeMiB = Math.floor(freeBytes / 2 ** 20);
+  const freeMiB = Math.floor(freeBytes / MiB);
   const found = `${dir}, ${freeMiB} MiB free`;
   return freeMiB >= neededMiB ? ok(name, found) : warn(name, found, `Make room: ${neededMiB} MiB or more`);
 }
@@ -63,7 +63,7 @@ async function whyNotWritable(dir: string): Promise<string | undefined> {
       await rm(trial, { recursive: true, force: true });
     }
   } catch (error) {
-    return `${dir} cannot be written: ${error instanceof Error ? error.message : String(error)}`;
+    return `${dir} cannot be written: ${messageOf(error)}`;
   }
 }
 

@@ -6,6 +6,7 @@
 import { execa } from 'execa';
 import { access, constants, readFile } from 'node:fs/promises';
 import { release, totalmem } from 'node:os';
+import { MiB } from '../../base/index.js';
 import { fail, ok, warn, type Check } from './check.js';
 
 /** Each run of a layer is one mapping; the kernel's usual limit suffices for folded layers. */
@@ -103,7 +104,7 @@ export async function checkMapCount(): Promise<Check> {
 
 /** The host's memory. */
 export function checkMemory(): Check {
-  const memoryMiB = Math.floor(totalmem() / 2 ** 20);
+  const memoryMiB = Math.floor(totalmem() / MiB);
   const found = `${memoryMiB} MiB`;
   if (memoryMiB >= MIN_MEMORY_MIB) return ok('memory', found);
   return warn('memory', found, `${MIN_MEMORY_MIB} MiB or more are needed for more than one sandbox`);

@@ -5,6 +5,7 @@
 import { execa } from 'execa';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
+import { messageOf } from '../../base/index.js';
 import { chooseAccelerator } from './accelerator.js';
 import { fail, ok, warn, type Check } from './check.js';
 import { checkDurableDir, checkHotDir } from './check-folders.js';
@@ -128,8 +129,4 @@ async function checkAccelerator(qemu: QemuFacts | string, options: DoctorOptions
     `tcg (software emulation): ${choice.reason}`,
     'Guests run slower, and TCG is not a security boundary; use a host whose KVM runs guests',
   );
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -9,6 +9,7 @@ import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { createConnection } from 'node:net';
 import { pipeline } from 'node:stream/promises';
+import { compact } from '../../base/index.js';
 import { QmpDisconnected, type QmpClient } from '../../qmp/index.js';
 
 /** QEMU refused the device state or died of it; the VM cannot be used. */
@@ -28,7 +29,7 @@ export async function loadDeviceState(
   stateFilePath: string,
   { deadlineMs = DEFAULT_DEADLINE_MS, signal }: { deadlineMs?: number; signal?: AbortSignal } = {},
 ): Promise<void> {
-  const options = { timeoutMs: deadlineMs, ...(signal === undefined ? {} : { signal }) };
+  const options = { timeoutMs: deadlineMs, ...compact({ signal }) };
   const ended = qmp.waitEvent('MIGRATION', ({ data }) => hasEnded(data['status']), options);
   ended.catch(() => undefined);
   try {

@@ -11,7 +11,7 @@
  * Not handled: why a guest ended (QMP's SHUTDOWN event says), and anything inside the guest.
  */
 import { open } from 'node:fs/promises';
-import { abortReason, monotonicMs, ResourceStack, sleep, withDeadline } from '../../base/index.js';
+import { abortReason, anyOf, monotonicMs, ResourceStack, sleep, withDeadline } from '../../base/index.js';
 import { QmpClient, QmpDisconnected } from '../../qmp/index.js';
 import { qemuArgv, type MachineSpec } from '../machine/machine.js';
 import { isSameProcess, isStopped, runsVmNamed } from './process-identity.js';
@@ -248,7 +248,6 @@ async function connectTo(
 ): Promise<QmpClient> {
   const deadline = monotonicMs() + deadlineMs;
   const stop = new AbortController();
-  const signals = signal === undefined ? stop.signal : AbortSignal.any([stop.signal, signal]);
   let connecting = true;
   const failed = process.exited.then(async (exit) => {
     if (!connecting) return undefined;
@@ -260,7 +259,7 @@ async function connectTo(
     for (;;) {
       const timeoutMs = Math.max(1, deadline - monotonicMs());
       try {
-        return await QmpClient.connect(socketPath, { timeoutMs, signal: signals });
+        return await QmpClient.connect(socketPath, { timeoutMs, signal: anyOf(stop.signal, signal) });
       } catch (error) {
         const notThereYet = error instanceof QmpDisconnected && monotonicMs() < deadline;
         if (!notThereYet) throw error;

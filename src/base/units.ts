@@ -1,0 +1,2 @@
+/** Bytes in one MiB. */
+export const MiB = 1024 * 1024;
