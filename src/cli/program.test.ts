@@ -113,8 +113,8 @@ describe('the command line with a daemon', () => {
 
   it('reports children that did not start', async () => {
     const fork = host.fork.bind(host);
-    host.fork = async (id, request) => {
-      const result = await fork(id, request);
+    host.fork = async (id, request, call) => {
+      const result = await fork(id, request, call);
       return { ...result, children: [...result.children, { error: 'no room', code: 'no_memory' }] };
     };
     const id = (await bough('spawn', '--tag', 'base')).stdout.trim();

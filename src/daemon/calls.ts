@@ -1,7 +1,7 @@
 /**
  * Calls: what a handler is given, and the count of those that run.
  *
- * A handler is a function of one call. Its signal fires when the client is gone, or when the daemon stops and
+ * A handler is a function of what is asked and of the call. The call's signal fires when the client is gone, or when the daemon stops and
  * waits no longer. The count is of handlers, not of connections: work goes on after a client leaves.
  */
 
@@ -14,20 +14,21 @@ import {
   type RouteQuery,
   type RouteReply,
 } from '../contract/index.js';
-import type { RequestKey } from '../store/index.js';
+import type { CallContext } from '../sandbox/host/call.js';
 
-export interface Call<N extends RouteName> {
+/** What a request asks, validated. */
+export interface Asked<N extends RouteName> {
   readonly params: RouteParams<N>;
   readonly query: RouteQuery<N>;
   readonly body: RouteBody<N>;
-  readonly signal: AbortSignal;
-  /** Of a route that takes one, if the client sent one. */
-  readonly key: RequestKey | undefined;
   /** Answers with `status` instead of the first one the route table lists. */
   readonly answerWith: (status: number) => void;
 }
 
-export type Handler<N extends RouteName> = (call: Call<N>) => RouteReply<N> | Promise<RouteReply<N>>;
+export type Handler<N extends RouteName> = (
+  asked: Asked<N>,
+  call: CallContext,
+) => RouteReply<N> | Promise<RouteReply<N>>;
 
 export type Handlers = { readonly [N in RouteName]: Handler<N> };
 

@@ -7,6 +7,7 @@
 
 import type { IncomingHttpHeaders } from 'node:http';
 import { BoughError } from '../contract/index.js';
+import type { Principal } from '../sandbox/host/call.js';
 import type { ListenAddress } from './config.js';
 import type { TokenCheck } from './token.js';
 
@@ -22,10 +23,12 @@ export function checkHostHeader(headers: IncomingHttpHeaders, listen: ListenAddr
   if (!loopbackNames.has(name) && name !== listen.host) throw new BoughError('host_not_allowed');
 }
 
-/** Throws `unauthorized` unless the request carries the token. */
-export function checkBearer(headers: IncomingHttpHeaders, isToken: TokenCheck): void {
+/** Who sends the request. Throws `unauthorized` where a token is needed and not there. */
+export function principalOf(headers: IncomingHttpHeaders, isToken: TokenCheck | undefined): Principal {
+  if (isToken === undefined) return 'anonymous';
   const match = /^Bearer +([\x21-\x7e]+) *$/i.exec(headers.authorization ?? '');
   // An absent token is checked like a wrong one, so that both take the same time.
   const isRight = isToken(match?.[1] ?? '');
   if (match === null || !isRight) throw new BoughError('unauthorized');
+  return 'token';
 }

@@ -8,11 +8,12 @@
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { BoughError, isBoughError, routes, type RouteDefinition, type RouteName } from '../contract/index.js';
+import type { CallContext, Principal } from '../sandbox/host/call.js';
 import type { Host } from '../sandbox/host/host.js';
 import { RunningCalls, type Handlers } from './calls.js';
 import type { ListenAddress } from './config.js';
 import { sendFailure, sendParserFailure } from './failure.js';
-import { checkBearer, checkHostHeader } from './guard.js';
+import { checkHostHeader, principalOf } from './guard.js';
 import { branchHandlers } from './handlers/branches.js';
 import { daemonHandlers } from './handlers/daemon.js';
 import { sandboxHandlers } from './handlers/sandboxes.js';
@@ -49,13 +50,14 @@ export function buildServer({ host, listen, isToken, log }: ServerOptions): Serv
   const calls = new RunningCalls();
   let isClosing = false;
 
+  app.decorateRequest<Principal>('principal', 'anonymous');
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     void reply.header('cache-control', 'no-store');
     if (isClosing) throw new BoughError('shutting_down');
     checkHostHeader(request.headers, listen);
-    if (isToken !== undefined && request.routeOptions.config.route?.open !== true) {
-      checkBearer(request.headers, isToken);
+    if (request.routeOptions.config.route?.open !== true) {
+      request.principal = principalOf(request.headers, isToken);
     }
   });
   app.addHook('onError', async (_request, _reply, error) => {
@@ -136,7 +138,7 @@ function bindRoute(
   handlers: Handlers,
 ): void {
   // The table ties a name to its handler's types; one loop over all names cannot know which it holds.
-  const handler = handlers[name] as (call: unknown) => unknown;
+  const handler = handlers[name] as (asked: unknown, call: CallContext) => unknown;
   const defaultStatus = Number(Object.keys(route.replies)[0]);
   const replySchemas = Object.entries(route.replies).filter(([, body]) => body !== null && body !== 'text');
   app.route({
@@ -151,17 +153,25 @@ function bindRoute(
           query: route.query && parseRequestPart(route.query, request.query, 'query'),
           body: route.body && parseRequestPart(route.body, withoutNullFields(request.body), 'body'),
         };
-        const call = {
-          ...asked,
+        const call: CallContext = {
+          requestId: request.id,
+          principal: request.principal,
           signal,
           key: route.keyed === true ? requestKey(request.headers, name, asked) : undefined,
-          answerWith: (status: number) => void reply.code(status),
         };
         reply.code(defaultStatus);
-        const body = await handler(call);
+        const answerWith = (status: number): void => void reply.code(status);
+        const body = await handler({ ...asked, answerWith }, call);
         if (route.replies[defaultStatus] === 'text')
           void reply.type('text/plain; version=0.0.4; charset=utf-8');
         return reply.send(body);
       }),
   });
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sends it. */
+    principal: Principal;
+  }
 }

@@ -33,9 +33,9 @@ const EXEC = {
 /** A host whose exec begins, and ends when its signal fires. */
 function execUntilAborted(): { script: Partial<Host>; begun: Deferred<void>; aborted: Deferred<void> } {
   const [begun, aborted] = [new Deferred<void>(), new Deferred<void>()];
-  const exec: Host['exec'] = (_id, _request, signal) =>
+  const exec: Host['exec'] = (_id, _request, { signal }) =>
     new Promise((_resolve, reject) => {
-      signal?.addEventListener('abort', () => {
+      signal.addEventListener('abort', () => {
         aborted.resolve();
         reject(signal.reason as Error);
       });

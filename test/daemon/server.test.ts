@@ -2,7 +2,10 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { compact } from '../../src/base/index.js';
 import { BoughError, type SpawnRequest } from '../../src/contract/index.js';
+import type { CallContext } from '../../src/sandbox/host/call.js';
+import type { Host } from '../../src/sandbox/host/host.js';
 import type { RequestKey } from '../../src/store/index.js';
+import { aSnapshot } from '../support/fake-host.js';
 import { testServer, token } from './support.js';
 
 interface Answer {
@@ -61,7 +64,7 @@ describe('routes', () => {
     const server = testServer();
     const create = await ask(server, 'POST', '/v1/snapshots', { tag: 'base', image: 'python' });
     assert.deepEqual([create.status, create.json.code], [400, 'tag_exists']);
-    server.host.snapshots.set('other', { ...(await server.host.getSnapshot('base')), tag: 'other' });
+    server.host.snapshots.set('other', aSnapshot('other'));
     const compact = await ask(server, 'POST', '/v1/snapshots/base/compact', { to: 'other' });
     assert.deepEqual([compact.status, compact.json.code], [409, 'tag_exists']);
     const same = await ask(server, 'POST', '/v1/snapshots/base/compact', { to: 'base' });
@@ -94,8 +97,8 @@ describe('routes', () => {
   it('hand on the key of a request that makes something, and what it was sent with', async () => {
     const keys: (RequestKey | undefined)[] = [];
     const server = testServer({
-      spawn: (_request, _signal, key) => {
-        keys.push(key);
+      spawn: (_request, call) => {
+        keys.push(call.key);
         return Promise.resolve([]);
       },
     });
@@ -294,6 +297,22 @@ describe('with a token', () => {
     ]) {
       assert.equal((await ask(server, 'GET', '/version', undefined, withToken(wrong))).status, 401, wrong);
     }
+  });
+
+  it('tells the host who asks, and under which name', async () => {
+    const calls: CallContext[] = [];
+    const listSnapshots: Host['listSnapshots'] = (call) => {
+      calls.push(call);
+      return Promise.resolve([]);
+    };
+    const withOne = testServer({ listSnapshots }, { token });
+    const named = await ask(withOne, 'GET', '/v1/snapshots', undefined, withToken(`Bearer ${token}`));
+    await ask(testServer({ listSnapshots }), 'GET', '/v1/snapshots');
+    assert.deepEqual(
+      calls.map(({ principal }) => principal),
+      ['token', 'anonymous'],
+    );
+    assert.equal(calls[0]?.requestId, named.headers['x-request-id']);
   });
 
   it('checks it before it reads or validates the body', async () => {

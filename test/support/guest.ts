@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { compact } from '../../src/base/index.js';
 import type { EvalResult, ExecResult } from '../../src/contract/index.js';
-import type { Host } from '../../src/sandbox/host/host.js';
+import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import type { Bough } from '../../src/sdk/client.js';
 
 const DEADLINE_SECS = 60;
@@ -18,7 +18,7 @@ export class Guest {
     this.#evaluate = evaluate;
   }
 
-  static ofHost(host: Host, id: string): Guest {
+  static ofHost(host: LocalHost, id: string): Guest {
     return new Guest(
       id,
       (args, stdin) => host.exec(id, { args, timeout_secs: DEADLINE_SECS, ...compact({ stdin }) }),

@@ -6,7 +6,7 @@
 import assert from 'node:assert/strict';
 import type { BranchMode, BranchWait } from '../../src/contract/index.js';
 import type { HostLog } from '../../src/sandbox/host/context.js';
-import type { Host } from '../../src/sandbox/host/host.js';
+import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost, type HostOptions } from '../../src/sandbox/host/open-host.js';
 import { compact, sleep } from '../../src/base/index.js';
 import { Guest } from './guest.js';
@@ -21,14 +21,14 @@ const DURABLE_DEADLINE_MS = 60_000;
 export type LoggedEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
 
 export class Lab {
-  readonly host: Host;
+  readonly host: LocalHost;
   readonly folders: OwnFolders;
   readonly events: LoggedEvent[];
   readonly #before: string[];
   readonly #keptTags: string[];
 
   private constructor(
-    host: Host,
+    host: LocalHost,
     folders: OwnFolders,
     events: LoggedEvent[],
     before: string[],

@@ -9,7 +9,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/daemon/config.js';
 import { buildImage, findImage, type Image } from '../../src/image/index.js';
-import type { Host } from '../../src/sandbox/host/host.js';
+import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
 import { MANIFEST_VERSION } from '../../src/store/index.js';
@@ -50,7 +50,7 @@ export async function forgetHotTemplate(): Promise<void> {
 const digestOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 12);
 
 /** Opens the shared host and makes the template unless it is there. Nothing of an earlier, crashed test is left in it. */
-export async function openTestHost(): Promise<Host> {
+export async function openTestHost(): Promise<LocalHost> {
   const folders = await sharedFolders();
   const host = await openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
   for (const { id } of await host.listSandboxes()) await host.removeSandbox(id);

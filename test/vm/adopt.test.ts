@@ -8,7 +8,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { armFailpoints, disarmFailpoints, sleep } from '../../src/base/index.js';
 import { QmpClient } from '../../src/qmp/index.js';
 import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
-import type { Host } from '../../src/sandbox/host/host.js';
+import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
 import { captureBegins } from '../support/capture-begins.js';
@@ -29,7 +29,7 @@ const DOOMED_DAEMON = `
 
 describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, () => {
   let folders: OwnFolders;
-  let lab: { host: Host };
+  let lab: { host: LocalHost };
   before(async () => {
     folders = await foldersWithTemplate('adopt');
     lab = { host: await open() };
@@ -48,7 +48,8 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     await folders.remove();
   });
 
-  const open = (): Promise<Host> => openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
+  const open = (): Promise<LocalHost> =>
+    openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
   const spawnGuest = async (tag = TEMPLATE_TAG): Promise<Guest> => {
     const [sandbox] = await lab.host.spawn({ snapshot_tag: tag, n: 1 });
     assert(sandbox);

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import type { BranchMode } from '../../src/contract/index.js';
-import type { Host } from '../../src/sandbox/host/host.js';
+import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openTestHost, TEMPLATE_TAG } from '../support/test-host.js';
 
 describe('branch() of a real guest', { timeout: 300_000 }, () => {
-  let host: Host;
+  let host: LocalHost;
   before(async () => {
     host = await openTestHost();
   });

@@ -10,6 +10,7 @@ import {
   sleep,
 } from '../../src/base/index.js';
 import { errorCatalogue } from '../../src/contract/index.js';
+import { ownCall } from '../../src/sandbox/host/call.js';
 import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
 import { PAGER_LIBRARY } from '../../src/sandbox/host/open-host.js';
 import { OverlayTemplates } from '../../src/sandbox/disk/overlays.js';
@@ -146,7 +147,8 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
   it('leaves no child of a spawn whose caller has gone', async () => {
     const caller = new AbortController();
     armFailpoint('spawn.running', () => caller.abort(new Error('gone')), 2);
-    await assert.rejects(lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }, caller.signal), /gone/);
+    const call = { ...ownCall(), signal: caller.signal };
+    await assert.rejects(lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }, call), /gone/);
     assert.deepEqual(await lab.host.listSandboxes(), []);
     assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
     assert.deepEqual(await lab.leftovers(), []);

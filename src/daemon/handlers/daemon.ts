@@ -13,6 +13,6 @@ export function daemonHandlers(
     healthz: () => ({ ok: true as const }),
     version: () => ({ version, api: 'v1' as const }),
     metrics: () => metrics.text(),
-    gc: ({ body }) => host.collect(body),
+    gc: ({ body }, call) => host.collect(body, call),
   };
 }

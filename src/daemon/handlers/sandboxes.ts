@@ -11,17 +11,17 @@ export function sandboxHandlers(
   'listSandboxes' | 'spawn' | 'getSandbox' | 'removeSandbox' | 'exec' | 'evaluate' | 'ping' | 'setTimeout'
 > {
   return {
-    listSandboxes: () => host.listSandboxes(),
-    spawn: ({ body, signal, key }) => host.spawn(body, signal, key),
-    getSandbox: ({ params }) => host.getSandbox(knownForm(params)),
-    async removeSandbox({ params }) {
-      await host.removeSandbox(knownForm(params));
+    listSandboxes: (_, call) => host.listSandboxes(call),
+    spawn: ({ body }, call) => host.spawn(body, call),
+    getSandbox: ({ params }, call) => host.getSandbox(knownForm(params), call),
+    async removeSandbox({ params }, call) {
+      await host.removeSandbox(knownForm(params), call);
       return undefined;
     },
-    exec: ({ params, body, signal }) => host.exec(knownForm(params), body, signal),
-    evaluate: ({ params, body, signal }) => host.evaluate(knownForm(params), body, signal),
-    ping: ({ params }) => host.ping(knownForm(params)),
-    setTimeout: ({ params, body }) => host.setTimeout(knownForm(params), body),
+    exec: ({ params, body }, call) => host.exec(knownForm(params), body, call),
+    evaluate: ({ params, body }, call) => host.evaluate(knownForm(params), body, call),
+    ping: ({ params }, call) => host.ping(knownForm(params), call),
+    setTimeout: ({ params, body }, call) => host.setTimeout(knownForm(params), body, call),
   };
 }
 

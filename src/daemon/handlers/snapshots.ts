@@ -11,22 +11,22 @@ export function snapshotHandlers(
   'listSnapshots' | 'createSnapshot' | 'getSnapshot' | 'snapshotInfo' | 'deleteSnapshot' | 'compactSnapshot'
 > {
   return {
-    listSnapshots: () => host.listSnapshots(),
-    createSnapshot: ({ body, signal, key }) => host.createSnapshot(body, signal, key),
-    getSnapshot: ({ params }) => host.getSnapshot(params.tag),
-    snapshotInfo: ({ params }) => host.snapshotInfo(params.tag),
-    async deleteSnapshot({ params, query }) {
-      await host.deleteSnapshot(params.tag, query);
+    listSnapshots: (_, call) => host.listSnapshots(call),
+    createSnapshot: ({ body }, call) => host.createSnapshot(body, call),
+    getSnapshot: ({ params }, call) => host.getSnapshot(params.tag, call),
+    snapshotInfo: ({ params }, call) => host.snapshotInfo(params.tag, call),
+    async deleteSnapshot({ params, query }, call) {
+      await host.deleteSnapshot(params.tag, query, call);
       return undefined;
     },
-    compactSnapshot({ params, body, key }) {
+    compactSnapshot({ params, body }, call) {
       if (body.to === params.tag) {
         throw new BoughError('invalid_request', {
           field: 'to',
           problem: 'must differ from the snapshot itself',
         });
       }
-      return host.compactSnapshot(params.tag, body, key);
+      return host.compactSnapshot(params.tag, body, call);
     },
   };
 }

@@ -3,7 +3,11 @@
  *
  * Every method throws `BoughError` from the catalogue and nothing else on purpose; anything else is a defect
  * and answered as `internal`. Requests are validated before they arrive here; what needs knowledge of state
- * (a tag that exists, a parent that does not match) is checked here. What takes a `key` makes nothing twice for it.
+ * (a tag that exists, a parent that does not match) is checked here.
+ *
+ * Every method takes the circumstances of the call. A caller that leaves ends what is of use to nobody then: a boot, a spawn, a
+ * program, unless there is a key to ask again with. It does not end a branch or a fork: the source's pause is paid for already. What
+ * makes something makes nothing twice for one key.
  */
 
 import type {
@@ -28,7 +32,7 @@ import type {
   SpawnRequest,
   TimeoutRequest,
 } from '../../contract/index.js';
-import type { RequestKey } from '../../store/index.js';
+import type { CallContext } from './call.js';
 
 /** The outcome of a branch. */
 export interface BranchOutcome {
@@ -50,32 +54,32 @@ export interface HostGauges {
 
 export interface Host {
   /** Every snapshot, each tag once, those in `writing` included. */
-  listSnapshots(): Promise<Snapshot[]>;
-  getSnapshot(tag: string): Promise<Snapshot>;
-  snapshotInfo(tag: string): Promise<SnapshotInfo>;
-  /** Boots and captures. Aborting `signal` ends the boot and leaves nothing behind, unless there is a key to ask again with. */
-  createSnapshot(request: CreateSnapshotRequest, signal?: AbortSignal, key?: RequestKey): Promise<Snapshot>;
-  deleteSnapshot(tag: string, options: DeleteSnapshotOptions): Promise<void>;
-  compactSnapshot(tag: string, request: CompactRequest, key?: RequestKey): Promise<Snapshot>;
+  listSnapshots(call: CallContext): Promise<Snapshot[]>;
+  getSnapshot(tag: string, call: CallContext): Promise<Snapshot>;
+  snapshotInfo(tag: string, call: CallContext): Promise<SnapshotInfo>;
+  /** Boots and captures; on failure nothing is left. */
+  createSnapshot(request: CreateSnapshotRequest, call: CallContext): Promise<Snapshot>;
+  deleteSnapshot(tag: string, options: DeleteSnapshotOptions, call: CallContext): Promise<void>;
+  compactSnapshot(tag: string, request: CompactRequest, call: CallContext): Promise<Snapshot>;
 
-  listSandboxes(): Promise<Sandbox[]>;
-  getSandbox(id: string): Promise<Sandbox>;
-  /** Starts `request.n` sandboxes, all or none: none if `signal` is aborted before they are there, unless there is a key. */
-  spawn(request: SpawnRequest, signal?: AbortSignal, key?: RequestKey): Promise<Sandbox[]>;
+  listSandboxes(call: CallContext): Promise<Sandbox[]>;
+  getSandbox(id: string, call: CallContext): Promise<Sandbox>;
+  /** Starts `request.n` sandboxes, all or none. */
+  spawn(request: SpawnRequest, call: CallContext): Promise<Sandbox[]>;
   /** Resolves when the sandbox's process is gone. */
-  removeSandbox(id: string): Promise<void>;
-  exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult>;
-  evaluate(id: string, request: EvalRequest, signal?: AbortSignal): Promise<EvalResult>;
-  ping(id: string): Promise<PingResult>;
+  removeSandbox(id: string, call: CallContext): Promise<void>;
+  exec(id: string, request: ExecRequest, call: CallContext): Promise<ExecResult>;
+  evaluate(id: string, request: EvalRequest, call: CallContext): Promise<EvalResult>;
+  ping(id: string, call: CallContext): Promise<PingResult>;
   /** Sets when and how the sandbox ends. */
-  setTimeout(id: string, request: TimeoutRequest): Promise<Sandbox>;
+  setTimeout(id: string, request: TimeoutRequest, call: CallContext): Promise<Sandbox>;
 
   /** On any failure the source runs and nothing of the snapshot is left. */
-  branch(id: string, request: BranchRequest, key?: RequestKey): Promise<BranchOutcome>;
-  fork(id: string, request: ForkRequest, key?: RequestKey): Promise<ForkResult>;
+  branch(id: string, request: BranchRequest, call: CallContext): Promise<BranchOutcome>;
+  fork(id: string, request: ForkRequest, call: CallContext): Promise<ForkResult>;
 
   /** Removes what has expired or was left behind, or says what that would be. */
-  collect(request: GcRequest): Promise<GcResult>;
+  collect(request: GcRequest, call: CallContext): Promise<GcResult>;
 
   gauges(): HostGauges;
   /** Finishes or aborts what is in flight and lets go of the state directory. Sandboxes keep running. */

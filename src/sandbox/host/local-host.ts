@@ -1,7 +1,8 @@
 /**
  * This machine as a host of sandboxes: the use cases behind the HTTP API, over one store and one registry.
  *
- * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once.
+ * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once. A method called
+ * without a context is called by the daemon itself.
  */
 import type {
   BranchRequest,
@@ -29,8 +30,9 @@ import type {
 } from '../../contract/index.js';
 import { BoughError, isBoughError } from '../../contract/index.js';
 import { anyOf, compact, withDeadline } from '../../base/index.js';
-import type { RequestKey, SnapshotView } from '../../store/index.js';
+import type { SnapshotView } from '../../store/index.js';
 import { Branches } from '../branch/limits.js';
+import { ownCall, type CallContext } from './call.js';
 import type { HostContext } from './context.js';
 import { createSnapshot } from '../start/create-snapshot.js';
 import { catalogued } from './failures.js';
@@ -87,17 +89,12 @@ export class LocalHost implements Host {
     );
   }
 
-  createSnapshot(
-    request: CreateSnapshotRequest,
-    signal?: AbortSignal,
-    requestKey?: RequestKey,
-  ): Promise<Snapshot> {
+  createSnapshot(request: CreateSnapshotRequest, call: CallContext = ownCall()): Promise<Snapshot> {
+    const { key: requestKey } = call;
     const work = async (closing: AbortSignal): Promise<SnapshotView> => {
       const made = this.#requests.snapshotOf(requestKey);
       if (made !== undefined) return this.#context.store.ready(made.tag, closing);
-      // Whoever has a key may ask again, and others with it may be waiting.
-      const stop = requestKey === undefined ? anyOf(closing, signal) : closing;
-      return createSnapshot(this.#context, request, { requestKey, signal: stop });
+      return createSnapshot(this.#context, request, { requestKey, signal: anyOf(closing, givenUp(call)) });
     };
     return this.#requests.once(requestKey, () =>
       catalogued({ operation: 'boot the guest' }, async () => wireSnapshot(await this.#starts.run(work))),
@@ -110,7 +107,11 @@ export class LocalHost implements Host {
     );
   }
 
-  compactSnapshot(tag: string, { to }: CompactRequest, requestKey?: RequestKey): Promise<Snapshot> {
+  compactSnapshot(
+    tag: string,
+    { to }: CompactRequest,
+    { key: requestKey }: CallContext = ownCall(),
+  ): Promise<Snapshot> {
     const { store } = this.#context;
     return this.#requests.once(requestKey, () =>
       catalogued({ operation: 'compact the snapshot' }, async () => {
@@ -130,7 +131,8 @@ export class LocalHost implements Host {
     return this.#context.sandboxes.get(id).view();
   }
 
-  async spawn(request: SpawnRequest, signal?: AbortSignal, requestKey?: RequestKey): Promise<WireSandbox[]> {
+  async spawn(request: SpawnRequest, call: CallContext = ownCall()): Promise<WireSandbox[]> {
+    const { key: requestKey } = call;
     const options: ChildOptions = {
       lifetime: () => termsOf(request),
       ...compact({
@@ -145,9 +147,7 @@ export class LocalHost implements Host {
       const missing = request.n - made.length;
       if (missing === 0) return made;
       termsOf(request);
-      // As in createSnapshot.
-      const caller = requestKey === undefined ? signal : undefined;
-      return [...made, ...(await this.#starts.all(request.snapshot_tag, missing, options, caller))];
+      return [...made, ...(await this.#starts.all(request.snapshot_tag, missing, options, givenUp(call)))];
     });
     return sandboxes.map((sandbox) => sandbox.view());
   }
@@ -156,7 +156,7 @@ export class LocalHost implements Host {
     await this.#remove(this.#context.sandboxes.get(id));
   }
 
-  exec(id: string, request: ExecRequest, signal?: AbortSignal): Promise<ExecResult> {
+  exec(id: string, request: ExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
     return this.#inGuest(id, 'run a program', async ({ agent }) => {
       const { stdout, stderr, exitCode, truncated } = await agent.exec(
         {
@@ -170,7 +170,7 @@ export class LocalHost implements Host {
     });
   }
 
-  evaluate(id: string, request: EvalRequest, signal?: AbortSignal): Promise<EvalResult> {
+  evaluate(id: string, request: EvalRequest, { signal }: CallContext = ownCall()): Promise<EvalResult> {
     return this.#inGuest(id, 'evaluate an expression', async ({ agent }) => {
       const { exitCode, ...evaluated } = await agent.eval(request.code, {
         timeoutMs: request.timeout_secs * 1000,
@@ -180,8 +180,11 @@ export class LocalHost implements Host {
     });
   }
 
-  ping(id: string): Promise<PingResult> {
-    return this.#inGuest(id, 'ping', async ({ agent }) => ({ ...(await agent.ping()), pong: true }));
+  ping(id: string, { signal }: CallContext = ownCall()): Promise<PingResult> {
+    return this.#inGuest(id, 'ping', async ({ agent }) => ({
+      ...(await agent.ping({ signal })),
+      pong: true,
+    }));
   }
 
   async setTimeout(id: string, request: TimeoutRequest): Promise<WireSandbox> {
@@ -191,18 +194,18 @@ export class LocalHost implements Host {
     return sandbox.view();
   }
 
-  async branch(id: string, request: BranchRequest, key?: RequestKey): Promise<BranchOutcome> {
+  async branch(id: string, request: BranchRequest, { key }: CallContext = ownCall()): Promise<BranchOutcome> {
     return this.#requests.once(key, async () => ({
       snapshot: await this.#branch(id, request, request.wait, key),
       accepted: request.wait === false,
     }));
   }
 
-  async fork(id: string, request: ForkRequest, key?: RequestKey): Promise<ForkResult> {
+  async fork(id: string, request: ForkRequest, { key }: CallContext = ownCall()): Promise<ForkResult> {
     return this.#requests.once(key, () => this.#fork(id, request, key));
   }
 
-  async #fork(id: string, request: ForkRequest, requestKey: RequestKey | undefined): Promise<ForkResult> {
+  async #fork(id: string, request: ForkRequest, requestKey: CallContext['key']): Promise<ForkResult> {
     if (this.#requests.snapshotOf(requestKey) === undefined) termsOf(request);
     const { tag, pause_ms: pauseMs } = await this.#branch(id, request, true, requestKey);
     const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
@@ -255,7 +258,7 @@ export class LocalHost implements Host {
     id: string,
     request: Pick<BranchRequest, 'mode' | 'tag' | 'parent_tag' | keyof RetentionRequest>,
     wait: BranchWait,
-    requestKey: RequestKey | undefined,
+    requestKey: CallContext['key'],
   ): Promise<Snapshot> {
     const made = this.#requests.snapshotOf(requestKey);
     if (made !== undefined) return wireSnapshot(await this.#branches.made(made.tag, wait));
@@ -276,4 +279,9 @@ export class LocalHost implements Host {
     await sandbox.remove();
     this.#context.sandboxes.delete(sandbox.id);
   }
+}
+
+/** Fires when the caller is gone; never for one with a key, who may ask again, and others with it may be waiting. */
+function givenUp({ key, signal }: CallContext): AbortSignal | undefined {
+  return key === undefined ? signal : undefined;
 }

@@ -8,7 +8,6 @@ import { probeQemu } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
 import type { HostContext, HostLog } from './context.js';
-import type { Host } from './host.js';
 import { LocalHost } from './local-host.js';
 import { OverlayTemplates } from '../disk/overlays.js';
 import { overlaysDir, prepareSharedFolders } from '../entity/paths.js';
@@ -35,7 +34,7 @@ export const PAGER_LIBRARY = fileURLToPath(
 );
 
 /** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
-export async function openHost(options: HostOptions): Promise<Host> {
+export async function openHost(options: HostOptions): Promise<LocalHost> {
   const { stateDir, hotDir, cacheDir, log, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
   await using undo = new ResourceStack();
   await checkStateFolder({ stateDir, hotDir });
