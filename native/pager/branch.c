@@ -2,8 +2,6 @@
 #include "branch.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "armed.h"
@@ -16,11 +14,6 @@
 /* The pre-copy ends when a pass finds this few written pages, or no longer halves them, or after this many passes. */
 #define PRECOPY_ENOUGH_PAGES 128
 #define PRECOPY_MAX_PASSES 5
-/* The stage has room for this many times what the last pass of the pre-copy found. */
-#define STAGE_RESERVE_FACTOR 4
-
-/* What is being done before the window's body, and after it. */
-#define SAVE_STATE "save the device state"
 
 struct branch {
 	const struct branch_request *request;
@@ -28,46 +21,93 @@ struct branch {
 	struct ram *ram;
 	struct tracker *tracker;
 	struct window window;
+	struct branch_outcome in_window; /* of what runs while QEMU holds the command */
 	struct qmp qmp;
+	struct disk disk;
 	struct armed armed;
 	struct capture capture; /* after the window, its runs are the residue */
 	struct stage stage;
 	int layer_fd;
 	int durable_fd;
-	int overlay_fd;
-	int tail_fd;
 };
 
-/* Guest running: copies private pages until few enough are written meanwhile. */
-static int precopy(struct branch *branch)
+/* One thing a branch does; a list of them ends with one that has no run(). */
+struct step {
+	const char *operation; /* completes "could not ..." */
+	int (*run)(struct branch *branch);
+	size_t time; /* offset in the report of the microseconds it takes; 0: not told */
+};
+#define TIME(field) offsetof(struct branch_report, field)
+
+static struct branch_outcome run_steps(struct branch *branch, const struct step *step)
 {
-	uint64_t begun_ns = monotonic_ns();
-	size_t previous = SIZE_MAX;
-	enum scan_filter filter = SCAN_PRIVATE_AND_ARM;
 	int error = 0;
 
-	while (branch->report->passes < PRECOPY_MAX_PASSES) {
-		error = capture_scan(&branch->capture, filter);
-		if (!error)
-			error = capture_write_found(&branch->capture, NULL);
+	for (; step->run && !error; step++) {
+		uint64_t begun_ns = monotonic_ns();
+
+		error = step->run(branch);
+		/* TIME() is the offset of a uint64_t in just this structure. */
+		if (step->time)
+			*(uint64_t *)((char *)branch->report + step->time) += (monotonic_ns() - begun_ns) / 1000;
 		if (error)
-			break;
-		branch->report->passes++;
-		branch->report->precopied_pages += branch->capture.page_count;
-		if (branch->capture.page_count <= PRECOPY_ENOUGH_PAGES || branch->capture.page_count > previous / 2)
-			break;
-		previous = branch->capture.page_count;
-		filter = SCAN_WRITTEN_AND_ARM;
+			return (struct branch_outcome){error, step->operation};
 	}
-	branch->report->precopy_us = (monotonic_ns() - begun_ns) / 1000;
-	return error;
+	return (struct branch_outcome){0, NULL};
 }
 
-static int reserve_stage(struct branch *branch)
+/* Of a live branch that goes by what the kernel noted, and not by what an earlier branch left on. */
+static bool is_tracked(const struct branch *branch)
 {
-	bool precopied = branch->request->tracking == TRACKING_ASYNC;
+	return branch->request->mode == BRANCH_LIVE && branch->request->tracking == TRACKING_ASYNC;
+}
 
-	return stage_reserve(&branch->stage, precopied ? branch->capture.page_count * STAGE_RESERVE_FACTOR : SIZE_MAX);
+/* Guest running: copies what a scan finds, and what is written from then on will be found by the next. */
+static int precopy_pass(struct branch *branch, enum scan_filter filter)
+{
+	int error = capture_scan(&branch->capture, filter);
+
+	if (!error)
+		error = capture_write_found(&branch->capture, NULL);
+	if (error)
+		return error;
+	branch->report->passes++;
+	branch->report->precopied_pages += branch->capture.page_count;
+	return 0;
+}
+
+/* Copies private pages until few enough are written meanwhile. */
+static int precopy(struct branch *branch)
+{
+	size_t found = SIZE_MAX, previous;
+	enum scan_filter filter = SCAN_PRIVATE_AND_ARM;
+
+	if (!is_tracked(branch))
+		return 0;
+	do {
+		int error = precopy_pass(branch, filter);
+
+		if (error)
+			return error;
+		previous = found;
+		found = branch->capture.page_count;
+		filter = SCAN_WRITTEN_AND_ARM;
+	} while (found > PRECOPY_ENOUGH_PAGES && found <= previous / 2 && branch->report->passes < PRECOPY_MAX_PASSES);
+	return 0;
+}
+
+/* What was written while the stage was made and the disk settled: the pause is to find only what came after. */
+static int last_pass(struct branch *branch)
+{
+	return is_tracked(branch) ? precopy_pass(branch, SCAN_WRITTEN_AND_ARM) : 0;
+}
+
+static int scan_in_pause(struct branch *branch)
+{
+	int error = capture_scan(&branch->capture, is_tracked(branch) ? SCAN_WRITTEN : SCAN_PRIVATE);
+
+	branch->report->residue_pages = branch->capture.page_count;
+	return error;
 }
 
 static int copy_residue(struct branch *branch)
@@ -82,180 +122,211 @@ static int copy_residue(struct branch *branch)
 	return capture_write_found(&branch->capture, &branch->window);
 }
 
-/* Inside the pause: the bytes of the young overlay. QEMU has drained and flushed it, so the file is whole. */
-static int copy_tail(struct branch *branch)
+static int take_tail(struct branch *branch)
 {
-	struct stat info;
-
-	if (branch->overlay_fd < 0)
-		return 0;
-	if (fstat(branch->overlay_fd, &info) < 0)
-		return -errno;
-	branch->report->tail_bytes = (uint64_t)info.st_size;
-	if (info.st_size <= STAGE_TAIL_BYTES)
-		return stage_tail(&branch->stage, branch->overlay_fd, (size_t)info.st_size);
-	return ftruncate(branch->tail_fd, info.st_size) < 0 ? -errno : layer_copy(branch->overlay_fd, branch->tail_fd);
+	return disk_take_tail(&branch->disk, &branch->stage, &branch->window);
 }
 
-static int live_body(void *arg)
+static int write_layer(struct branch *branch)
 {
-	struct branch *branch = arg;
-	uint64_t begun_ns = monotonic_ns(), scanned_ns, copied_ns;
-	bool noted = branch->request->tracking == TRACKING_ASYNC; /* not what an earlier branch left on */
-	int error;
+	int error = 0;
 
-	branch->report->operation = "scan in the pause";
-	error = capture_scan(&branch->capture, noted ? SCAN_WRITTEN : SCAN_PRIVATE);
-	if (error)
-		return error;
-	scanned_ns = monotonic_ns();
-	branch->report->residue_pages = branch->capture.page_count;
-	branch->report->operation = "copy the residue";
-	error = copy_residue(branch);
-	if (error)
-		return error;
-	copied_ns = monotonic_ns();
-	branch->report->operation = "copy the disk tail";
-	error = copy_tail(branch);
-	branch->report->scan_us = (scanned_ns - begun_ns) / 1000;
-	branch->report->copy_us = (copied_ns - scanned_ns) / 1000;
-	branch->report->tail_us = (monotonic_ns() - copied_ns) / 1000;
-	if (!error)
-		branch->report->operation = SAVE_STATE;
-	return error;
-}
-
-static int stopped_copy_body(void *arg)
-{
-	struct branch *branch = arg;
-	uint64_t begun_ns = monotonic_ns(), scanned_ns;
-	int error;
-
-	branch->report->operation = "scan in the pause";
-	error = capture_scan(&branch->capture, SCAN_PRIVATE);
-	scanned_ns = monotonic_ns();
-	branch->report->scan_us = (scanned_ns - begun_ns) / 1000;
-	branch->report->residue_pages = branch->capture.page_count;
-	branch->report->operation = "write the layer";
-	if (!error && branch->request->mode == BRANCH_FULL)
+	if (branch->request->mode == BRANCH_FULL)
 		error = capture_write_layers(&branch->capture, 0, &branch->window);
-	if (!error)
-		error = capture_write_found(&branch->capture, &branch->window);
-	if (!error && branch->durable_fd >= 0) {
-		branch->report->operation = "write the durable layer";
-		error = layer_copy(branch->layer_fd, branch->durable_fd);
-		if (!error && fsync(branch->durable_fd) < 0)
-			error = -errno;
-	}
-	branch->report->copy_us = (monotonic_ns() - scanned_ns) / 1000;
-	if (error)
-		return error;
-	branch->report->operation = "copy the disk tail";
-	error = copy_tail(branch);
-	if (!error)
-		branch->report->operation = SAVE_STATE;
+	return error ? error : capture_write_found(&branch->capture, &branch->window);
+}
+
+static int write_durable_layer(struct branch *branch)
+{
+	int error;
+
+	if (branch->durable_fd < 0)
+		return 0;
+	error = layer_copy(branch->layer_fd, branch->durable_fd, &branch->window);
+	if (!error && fsync(branch->durable_fd) < 0)
+		error = -errno;
 	return error;
 }
 
-static int open_files(struct branch *branch)
+static int create_layer(struct branch *branch)
 {
-	const struct branch_request *request = branch->request;
-	int error;
-
-	branch->report->operation = "create the layer";
-	error = layer_create(request->layer, branch->ram->bytes, &branch->layer_fd);
-	if (!error && request->durable) {
-		branch->report->operation = "create the durable layer";
-		error = layer_create(request->durable, branch->ram->bytes, &branch->durable_fd);
-	}
-	if (error || !request->overlay)
-		return error;
-	branch->report->operation = "open the disk overlay";
-	branch->overlay_fd = open(request->overlay, O_RDONLY | O_CLOEXEC);
-	if (branch->overlay_fd < 0)
-		return -errno;
-	branch->report->operation = "create the disk tail";
-	return layer_create(request->tail, 0, &branch->tail_fd);
+	return layer_create(branch->request->layer, branch->ram->bytes, &branch->layer_fd);
 }
 
-static void close_files(struct branch *branch)
+static int create_durable_layer(struct branch *branch)
 {
-	int fds[] = {branch->layer_fd, branch->durable_fd, branch->overlay_fd, branch->tail_fd};
-
-	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
+	if (!branch->request->durable)
+		return 0;
+	return layer_create(branch->request->durable, branch->ram->bytes, &branch->durable_fd);
 }
 
-/* Everything before the pause, guest running. */
-static int prepare(struct branch *branch, uint64_t deadline_ns)
+static int open_disk(struct branch *branch)
 {
-	const struct branch_request *request = branch->request;
-	bool live = request->mode == BRANCH_LIVE;
-	int error = open_files(branch);
+	return disk_open(&branch->disk, &branch->request->disk);
+}
+
+static uint64_t deadline_from_now(const struct branch *branch)
+{
+	return monotonic_ns() + branch->request->deadline_ms * 1000000;
+}
+
+static int connect_qmp(struct branch *branch)
+{
+	return qmp_connect(&branch->qmp, branch->request->qmp_path, deadline_from_now(branch));
+}
+
+static int prepare_capture(struct branch *branch)
+{
+	int error = capture_prepare(&branch->capture, branch->ram, branch->layer_fd);
 
 	if (error)
 		return error;
-	branch->report->operation = "connect to QMP";
-	error = qmp_connect(&branch->qmp, request->qmp_path, deadline_ns);
-	if (error)
-		return error;
-	branch->report->operation = "reserve memory for the pause";
-	error = capture_prepare(&branch->capture, branch->ram, branch->layer_fd);
-	if (error)
-		return error;
-	error = armed_prepare(&branch->armed, branch->ram, branch->tracker, branch->layer_fd);
-	if (error)
-		return error;
-	if (request->folds) {
-		branch->report->operation = "fold layers";
-		error = capture_write_layers(&branch->capture, request->fold_from, NULL);
-		if (error)
-			return error;
-	}
-	if (live && request->tracking == TRACKING_ASYNC) {
-		branch->report->operation = "track writes";
-		error = tracker_start(branch->tracker, branch->ram);
-		if (error)
-			return error;
-		branch->report->operation = "pre-copy";
-		error = precopy(branch);
-		if (error)
-			return error;
-	}
-	branch->report->operation = "reserve memory for the pause";
-	error = reserve_stage(branch);
-	if (error || !request->before)
-		return error;
-	branch->report->operation = "run the command before the pause";
+	return armed_prepare(&branch->armed, branch->ram, branch->tracker, branch->layer_fd);
+}
+
+static int fold_layers(struct branch *branch)
+{
+	if (!branch->request->folds)
+		return 0;
+	return capture_write_layers(&branch->capture, branch->request->fold_from, NULL);
+}
+
+static int track_writes(struct branch *branch)
+{
+	return is_tracked(branch) ? tracker_start(branch->tracker, branch->ram) : 0;
+}
+
+static int reserve_stage(struct branch *branch)
+{
+	return stage_reserve(&branch->stage);
+}
+
+static int settle_disk(struct branch *branch)
+{
 	/* A deadline of its own: a long pre-copy must not make a command that QEMU carries out look as if it had failed. */
-	error = qmp_execute(&branch->qmp, request->before, monotonic_ns() + request->deadline_ms * 1000000);
-	branch->report->switched = !error;
+	int error = disk_settle(&branch->disk, &branch->qmp, deadline_from_now(branch));
+
+	branch->report->switches = branch->disk.switches;
 	return error;
 }
 
-/* Guest running again: what is not in its files yet. */
-static int finish(struct branch *branch)
+static int sweep(struct branch *branch)
 {
-	uint64_t begun_ns = monotonic_ns();
-	int error;
+	int error = armed_finish(&branch->armed);
 
-	branch->report->operation = "sweep";
-	error = armed_finish(&branch->armed);
 	branch->report->fault_count = branch->armed.sweep.fault_count;
-	branch->report->sweep_us = (monotonic_ns() - begun_ns) / 1000;
-	if (error)
-		return error;
-	branch->report->operation = "write what the pause staged";
-	error = stage_write(&branch->stage, &branch->capture, branch->tail_fd);
-	if (error)
-		return error;
-	branch->report->operation = "list the layer";
+	return error;
+}
+
+static int write_staged(struct branch *branch)
+{
+	return stage_write(&branch->stage, &branch->capture, branch->disk.tail_fd);
+}
+
+static int list_layer(struct branch *branch)
+{
 	return layer_runs(branch->layer_fd, &branch->report->runs, &branch->report->captured_bytes);
 }
 
-int branch_run(struct ram *ram, struct tracker *tracker, const struct branch_request *request,
-	       struct branch_report *report, void (*running)(void *arg, const struct branch_report *report), void *arg)
+static const struct step before_pause[] = {
+	{"create the layer", create_layer, 0},
+	{"create the durable layer", create_durable_layer, 0},
+	{"open the disk overlay and create its tail", open_disk, 0},
+	{"connect to QMP", connect_qmp, 0},
+	{"reserve memory for the pause", prepare_capture, 0},
+	{"fold layers", fold_layers, 0},
+	{"track writes", track_writes, 0},
+	{"pre-copy", precopy, TIME(precopy_us)},
+	{"reserve memory for the pause", reserve_stage, 0},
+	{0},
+};
+static const struct step before_each_pause[] = {{"switch the disk overlay", settle_disk, 0}, {0}};
+static const struct step approach[] = {{"pre-copy", last_pass, TIME(precopy_us)}, {0}};
+/* The tail first: only it can end a pause that is then tried again. */
+static const struct step live_pause[] = {
+	{"copy the disk tail", take_tail, TIME(tail_us)},
+	{"scan in the pause", scan_in_pause, TIME(scan_us)},
+	{"copy the residue", copy_residue, TIME(copy_us)},
+	{0},
+};
+static const struct step stopped_pause[] = {
+	{"copy the disk tail", take_tail, TIME(tail_us)},
+	{"scan in the pause", scan_in_pause, TIME(scan_us)},
+	{"write the layer", write_layer, TIME(copy_us)},
+	{"write the durable layer", write_durable_layer, TIME(copy_us)},
+	{0},
+};
+static const struct step after_pause[] = {
+	{"sweep", sweep, TIME(sweep_us)},
+	{"write what the pause staged", write_staged, 0},
+	{"list the layer", list_layer, 0},
+	{0},
+};
+
+static int run_in_window(struct branch *branch, const struct step *steps)
+{
+	branch->in_window = run_steps(branch, steps);
+	return branch->in_window.error;
+}
+
+static int run_approach(void *arg)
+{
+	struct branch *branch = arg;
+	int error = run_in_window(branch, approach);
+
+	/* How long that took is no reason to cut the pause short. */
+	branch->window.deadline_ns = deadline_from_now(branch);
+	return error;
+}
+
+static int run_live_pause(void *arg)
+{
+	return run_in_window(arg, live_pause);
+}
+
+static int run_stopped_pause(void *arg)
+{
+	return run_in_window(arg, stopped_pause);
+}
+
+static struct branch_outcome pause_once(struct branch *branch)
+{
+	struct window *window = &branch->window;
+	struct branch_report *report = branch->report;
+	struct branch_outcome outcome = run_steps(branch, before_each_pause);
+
+	if (outcome.error)
+		return outcome;
+	window->deadline_ns = deadline_from_now(branch);
+	report->windows++;
+	outcome.error = window_run(window, &branch->qmp);
+	if (outcome.error && branch->in_window.error)
+		return branch->in_window;
+	outcome.operation = "save the device state";
+	report->tail_bytes = branch->disk.tail_bytes;
+	report->pause_us = (window->replied_ns - window->sent_ns) / 1000;
+	report->events_us = window->events_us;
+	report->stop_us = (window->entered_ns - window->sent_ns) / 1000;
+	report->state_us = (window->replied_ns - window->left_ns) / 1000;
+	return outcome;
+}
+
+/* In the end one that has captured, or has failed for good. */
+static struct branch_outcome pause_guest(struct branch *branch)
+{
+	struct branch_outcome outcome;
+
+	do
+		outcome = pause_once(branch);
+	while (outcome.error && disk_may_retry(&branch->disk));
+	if (outcome.error && branch->disk.outgrown)
+		outcome.operation = "switch the disk overlay as fast as the guest writes to it";
+	return outcome;
+}
+
+struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const struct branch_request *request,
+				 struct branch_report *report,
+				 void (*running)(void *arg, const struct branch_report *report), void *arg)
 {
 	struct branch branch = {
 		.request = request,
@@ -263,32 +334,24 @@ int branch_run(struct ram *ram, struct tracker *tracker, const struct branch_req
 		.ram = ram,
 		.tracker = tracker,
 		.qmp.fd = -1,
+		.disk = DISK_CLOSED,
 		.armed.stop_fd = -1,
 		.layer_fd = -1,
 		.durable_fd = -1,
-		.overlay_fd = -1,
-		.tail_fd = -1,
 		.window.state_path = request->state,
-		.window.body = request->mode == BRANCH_LIVE ? live_body : stopped_copy_body,
+		.window.approach = run_approach,
+		.window.body = request->mode == BRANCH_LIVE ? run_live_pause : run_stopped_pause,
 		.window.arg = &branch,
 	};
-	uint64_t deadline_ns = monotonic_ns() + request->deadline_ms * 1000000;
-	int error;
+	struct branch_outcome outcome;
 
-	*report = (struct branch_report){.operation = "start"};
-	error = prepare(&branch, deadline_ns);
-	if (!error) {
-		branch.window.deadline_ns = monotonic_ns() + request->deadline_ms * 1000000;
-		report->operation = SAVE_STATE;
-		error = window_run(&branch.window, &branch.qmp);
-	}
-	if (!error) {
-		report->pause_us = (branch.window.replied_ns - branch.window.sent_ns) / 1000;
-		report->events_us = branch.window.events_us;
-		report->stop_us = (branch.window.entered_ns - branch.window.sent_ns) / 1000;
-		report->state_us = (branch.window.replied_ns - branch.window.left_ns) / 1000;
+	*report = (struct branch_report){0};
+	outcome = run_steps(&branch, before_pause);
+	if (!outcome.error)
+		outcome = pause_guest(&branch);
+	if (!outcome.error) {
 		running(arg, report);
-		error = finish(&branch);
+		outcome = run_steps(&branch, after_pause);
 	}
 	/* After a failure pages may still be armed: the guest must get them back before anything else. */
 	if (branch.armed.stop_fd >= 0)
@@ -297,6 +360,10 @@ int branch_run(struct ram *ram, struct tracker *tracker, const struct branch_req
 		qmp_close(&branch.qmp);
 	stage_destroy(&branch.stage);
 	capture_destroy(&branch.capture);
-	close_files(&branch);
-	return error;
+	disk_close(&branch.disk);
+	if (branch.layer_fd >= 0)
+		close(branch.layer_fd);
+	if (branch.durable_fd >= 0)
+		close(branch.durable_fd);
+	return outcome;
 }

@@ -1,9 +1,11 @@
 /*
  * branch.h - one branch, from the first scan to the last byte of the layer.
  *
- *   live   prepare -> pre-copy (guest running) -> before -> PAUSE WINDOW -> unstage / sweep -> runs
- *   diff   prepare ->                             before -> PAUSE WINDOW (copies all private pages, fsync) -> runs
- *   full   prepare ->                             before -> PAUSE WINDOW (copies all pages, fsync)         -> runs
+ *   live   prepare -> pre-copy (guest running) -> settle the disk -> last pass -> PAUSE -> sweep, unstage -> runs
+ *   diff   prepare ->                             settle the disk -> PAUSE (copies all private pages, fsync) -> runs
+ *   full   prepare ->                             settle the disk -> PAUSE (copies all pages, fsync)         -> runs
+ *
+ * A pause that finds more of the disk than it may copy ends at once; the disk is settled again, and the next one begins.
  *
  * A layer holds every private page: all that differs from the layers the VM was started from. In live mode the
  * pre-copy writes them while the guest runs; what the guest writes meanwhile (the residue) is copied inside the
@@ -21,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "disk.h"
 #include "ram.h"
 #include "tracker.h"
 
@@ -32,9 +35,7 @@ struct branch_request {
 	const char *qmp_path;
 	const char *layer;
 	const char *state;
-	const char *before;  /* or NULL: see protocol.h */
-	const char *overlay; /* or NULL: no disk */
-	const char *tail;
+	struct disk_request disk;
 	const char *durable; /* or NULL */
 	bool folds;	  /* live and diff: the layer also holds what layers from fold_from up hold */
 	size_t fold_from;
@@ -59,13 +60,20 @@ struct branch_report {
 	uint64_t tail_bytes;
 	uint64_t captured_bytes;
 	unsigned passes;
-	bool switched;         /* `before` took effect */
-	const char *operation; /* what was being done, for the error */
-	char *runs;            /* see layer_runs(); the caller frees it */
+	unsigned windows;  /* pauses, all but the last of them cut short */
+	size_t switches;   /* of the disk's overlay */
+	char *runs;	   /* see layer_runs(); the caller frees it */
+};
+
+/* How a branch ended: 0, or -errno and what it was that failed. */
+struct branch_outcome {
+	int error;
+	const char *operation;
 };
 
 /* Runs the branch; calls running() as soon as the guest runs again after a window that succeeded. */
-int branch_run(struct ram *ram, struct tracker *tracker, const struct branch_request *request,
-	       struct branch_report *report, void (*running)(void *arg, const struct branch_report *report), void *arg);
+struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const struct branch_request *request,
+				 struct branch_report *report,
+				 void (*running)(void *arg, const struct branch_report *report), void *arg);
 
 #endif

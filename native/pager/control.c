@@ -64,9 +64,9 @@ __attribute__((format(printf, 1, 2))) static void answerf(const char *format, ..
 	free(line);
 }
 
-static void answer_error(int error, const char *operation, bool switched)
+static void answer_error(int error, const char *operation)
 {
-	answerf("error\terrno=%d\toperation=%s%s\n", -error, operation, switched ? "\tswitched=1" : "");
+	answerf("error\terrno=%d\toperation=%s\n", -error, operation);
 }
 
 static const char *find_field(const struct request *request, const char *key)
@@ -98,7 +98,7 @@ static void handle_map(const struct request *request)
 	int error = marker ? ram_map(&pager.ram, marker) : -EINVAL;
 
 	if (error) {
-		answer_error(error, "map RAM", false);
+		answer_error(error, "map RAM");
 		return;
 	}
 	for (size_t i = 1; i < request->count; i++) {
@@ -106,8 +106,7 @@ static void handle_map(const struct request *request)
 			continue;
 		error = ram_map_layer(&pager.ram, request->fields[i] + 6);
 		if (error) {
-			answer_error(error, error == -E2BIG ? "map a layer: too many runs for vm.max_map_count" : "map a layer",
-				     false);
+			answer_error(error, error == -E2BIG ? "map a layer: too many runs for vm.max_map_count" : "map a layer");
 			return;
 		}
 	}
@@ -120,10 +119,10 @@ static void answer_running(void *arg, const struct branch_report *report)
 	answerf("running\tpause_us=%" PRIu64 "\tevents_us=%" PRIu64 "\tstop_us=%" PRIu64 "\tscan_us=%" PRIu64 "\tcopy_us=%" PRIu64
 		"\ttail_us=%" PRIu64 "\tstate_us=%" PRIu64 "\tprecopy_us=%" PRIu64
 		"\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\ttail_bytes=%" PRIu64
-		"\tswitched=%d\n",
+		"\twindows=%u\tswitches=%zu\n",
 		report->pause_us, report->events_us, report->stop_us, report->scan_us, report->copy_us, report->tail_us,
 		report->state_us, report->precopy_us, report->precopied_pages, report->passes, report->residue_pages, report->armed_pages,
-		report->tail_bytes, report->switched);
+		report->tail_bytes, report->windows, report->switches);
 }
 
 /* Fills mode and tracking. False when a word is not one of them. */
@@ -152,6 +151,34 @@ static bool read_mode(const struct request *request, struct branch_request *bran
 	return true;
 }
 
+/* The spares: each `spare` goes with the `switch` at the same place among those. False when they do not pair up. */
+static bool read_spares(const struct request *request, struct disk_request *disk)
+{
+	size_t commands = 0;
+
+	for (size_t i = 1; i < request->count; i++) {
+		char *field = request->fields[i];
+
+		if (strncmp(field, "spare=", 6) == 0) {
+			if (disk->spare_count == DISK_MAX_SPARES)
+				return false;
+			disk->spares[disk->spare_count++].overlay = field + 6;
+		} else if (strncmp(field, "switch=", 7) == 0) {
+			if (commands == DISK_MAX_SPARES)
+				return false;
+			disk->spares[commands++].command = field + 7;
+		}
+	}
+	return commands == disk->spare_count;
+}
+
+static bool read_disk(const struct request *request, struct disk_request *disk)
+{
+	disk->overlay = find_field(request, "overlay");
+	disk->tail = find_field(request, "tail");
+	return read_spares(request, disk) && (disk->overlay ? disk->tail != NULL : disk->spare_count == 0);
+}
+
 /* A path that stands in JSON as it is. */
 static bool plain_path(const char *path)
 {
@@ -161,45 +188,50 @@ static bool plain_path(const char *path)
 	return strlen(path) < PATH_MAX;
 }
 
-static void handle_branch(const struct request *request)
+static bool read_branch(const struct request *request, struct branch_request *branch)
 {
 	const char *deadline = find_field(request, "deadline_ms");
 	const char *fold_from = find_field(request, "fold_from");
-	struct branch_request branch = {
+
+	*branch = (struct branch_request){
 		.qmp_path = pager.qmp_path,
 		.layer = find_field(request, "layer"),
 		.state = find_field(request, "state"),
-		.before = find_field(request, "before"),
-		.overlay = find_field(request, "overlay"),
-		.tail = find_field(request, "tail"),
 		.durable = find_field(request, "durable"),
 		.folds = fold_from != NULL,
 		.fold_from = fold_from ? strtoull(fold_from, NULL, 10) : 0,
 		.deadline_ms = deadline ? strtoull(deadline, NULL, 10) : 0,
 	};
-	struct branch_report report;
-	int error;
+	return read_mode(request, branch) && read_disk(request, &branch->disk) && branch->layer && branch->state &&
+	       branch->deadline_ms && branch->qmp_path && !(branch->folds && branch->mode == BRANCH_FULL) &&
+	       plain_path(branch->state);
+}
 
-	if (!read_mode(request, &branch) || !branch.layer || !branch.state || !branch.deadline_ms || !branch.qmp_path ||
-	    (branch.overlay && !branch.tail) || (branch.folds && branch.mode == BRANCH_FULL) || !plain_path(branch.state)) {
-		answer_error(-EINVAL, "read the request", false);
+static void handle_branch(const struct request *request)
+{
+	struct branch_request branch;
+	struct branch_report report;
+	struct branch_outcome outcome;
+
+	if (!read_branch(request, &branch)) {
+		answer_error(-EINVAL, "read the request");
 		return;
 	}
 	if (!pager.ram.base) {
-		answer_error(-ENXIO, "find RAM, which is not mapped", false);
+		answer_error(-ENXIO, "find RAM, which is not mapped");
 		return;
 	}
 	if (branch.folds && branch.fold_from >= pager.ram.layer_count) {
-		answer_error(-EINVAL, "fold layers that are not mapped", false);
+		answer_error(-EINVAL, "fold layers that are not mapped");
 		return;
 	}
 	if (branch.mode == BRANCH_LIVE && branch.tracking == TRACKING_NONE) {
-		answer_error(-EOPNOTSUPP, "track writes", false);
+		answer_error(-EOPNOTSUPP, "track writes");
 		return;
 	}
-	error = branch_run(&pager.ram, &pager.tracker, &branch, &report, answer_running, NULL);
-	if (error)
-		answer_error(error, report.operation, report.switched);
+	outcome = branch_run(&pager.ram, &pager.tracker, &branch, &report, answer_running, NULL);
+	if (outcome.error)
+		answer_error(outcome.error, outcome.operation);
 	else
 		answerf("ok\tcaptured_bytes=%" PRIu64 "\tsweep_us=%" PRIu64 "\tfaults=%zu\truns=%s\n",
 			report.captured_bytes, report.sweep_us, report.fault_count, report.runs);
@@ -220,7 +252,7 @@ static void handle(char *line)
 	while (field && request.count < MAX_FIELDS)
 		request.fields[request.count++] = strsep(&field, "\t");
 	if (field) {
-		answer_error(-E2BIG, "read the request", false);
+		answer_error(-E2BIG, "read the request");
 		return;
 	}
 	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
@@ -229,7 +261,7 @@ static void handle(char *line)
 			return;
 		}
 	}
-	answer_error(-ENOSYS, "read the request", false);
+	answer_error(-ENOSYS, "read the request");
 }
 
 /* Serves the connection until its other end closes it or sends a line that is too long. */

@@ -85,6 +85,7 @@ int layer_each_run(int fd, int (*each)(void *arg, uint64_t start, uint64_t end),
 struct copy {
 	int from_fd;
 	int to_fd;
+	const struct window *pause;
 };
 
 static int copy_run(void *arg, uint64_t start, uint64_t end)
@@ -94,7 +95,11 @@ static int copy_run(void *arg, uint64_t start, uint64_t end)
 
 	while (start < end) {
 		size_t want = (size_t)(end - start) < sizeof(block) ? (size_t)(end - start) : sizeof(block);
-		ssize_t got = pread(copy->from_fd, block, want, (off_t)start);
+		ssize_t got;
+
+		if (window_expired(copy->pause))
+			return -ETIMEDOUT;
+		got = pread(copy->from_fd, block, want, (off_t)start);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
@@ -107,9 +112,9 @@ static int copy_run(void *arg, uint64_t start, uint64_t end)
 	return 0;
 }
 
-int layer_copy(int from_fd, int to_fd)
+int layer_copy(int from_fd, int to_fd, const struct window *pause)
 {
-	struct copy copy = {.from_fd = from_fd, .to_fd = to_fd};
+	struct copy copy = {.from_fd = from_fd, .to_fd = to_fd, .pause = pause};
 	return layer_each_run(from_fd, copy_run, &copy);
 }
 

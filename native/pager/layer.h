@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "window.h"
+
 /*
  * Creates the file (-EEXIST if it is there) with the logical size of RAM and no data. -EOPNOTSUPP where the file system
  * does not keep single pages apart.
@@ -25,8 +27,8 @@ int layer_write(int fd, const void *from, size_t bytes, uint64_t offset);
  */
 int layer_each_run(int fd, int (*each)(void *arg, uint64_t start, uint64_t end), void *arg);
 
-/* Copies the data of one open file, holes left out, into another of the same size. */
-int layer_copy(int from_fd, int to_fd);
+/* Copies the data of one open file, holes left out, into another of the same size; -ETIMEDOUT at the window's deadline. */
+int layer_copy(int from_fd, int to_fd, const struct window *pause);
 
 /*
  * The runs that hold data, as text "offset:length,offset:length,..." in hexadecimal, and their total in bytes.

@@ -9,29 +9,29 @@
  *   map marker= [layer=]...               ok ram_bytes= mapped_runs=
  *       The mapping of the marker file becomes anonymous memory, and the data of each layer, bottom first, is
  *       mapped copy-on-write over it. Once per VMM, before its vCPUs first run.
- *   branch mode=live|diff|full layer= state= deadline_ms= [before=] [overlay= tail=] [durable=] [fold_from=]
+ *   branch mode=live|diff|full layer= state= deadline_ms= [overlay= tail= [spare= switch=]...] [durable=] [fold_from=]
  *          [tracking=]
- *       before:  a QMP command run just before the pause window, guest running (the disk switch)
  *       overlay: the file of the VM's topmost disk overlay; its bytes at the pause are written to tail
+ *       spare, switch: the file of an empty overlay, and the QMP command that puts it on top; up to 4, used in order,
+ *                where the overlay has grown beyond what a pause may copy. Without any it is copied whatever its size
  *       durable: a second copy of the layer, fsynced inside the pause window (diff and full)
  *       fold_from: index of a mapped layer (live and diff): the new layer also holds all that this one and those above it
  *                hold, so that it stands on the layers below them alone
  *       tracking: async (default where the kernel can) or sync, for tests and old kernels
- *                                         running pause_us= events_us= stop_us= scan_us= copy_us= residue_pages= armed_pages= ...
+ *                                         running pause_us= events_us= stop_us= scan_us= copy_us= residue_pages= switches= ...
  *                                         ok captured_pages= passes= sweep_us= faults= runs=offset:length,...
  *
- *   any request may end in                error errno= operation= [switched=1]
+ *   any request may end in                error errno= operation=
  *
  * "running" is sent as soon as the guest runs again; what follows it is the outcome of the whole branch. A branch
- * that fails leaves the guest running; its files are the daemon's to remove. switched=1 says that `before` took
- * effect although the branch failed.
+ * that fails leaves the guest running; its files are the daemon's to remove, and whether the disk was switched QEMU knows.
  *
  * The twin of this file is src/pager/protocol.ts.
  */
 #ifndef BOUGH_PROTOCOL_H
 #define BOUGH_PROTOCOL_H
 
-#define PAGER_PROTOCOL_VERSION 1
+#define PAGER_PROTOCOL_VERSION 2
 
 /* Environment of the VMM: where the pager listens, and the QMP socket that is its own. */
 #define PAGER_ENV_SOCKET "BOUGH_PAGER_SOCKET"

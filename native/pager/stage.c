@@ -8,37 +8,47 @@
 
 #include "layer.h"
 
-/* 2,048 pages take about a millisecond to copy; what is more is armed. */
-#define STAGE_MAX_PAGES 2048
-#define STAGE_MIN_PAGES 256
+#define STAGE_BYTES (STAGE_PAGES * PAGE_BYTES + STAGE_TAIL_BYTES)
+/* The tail is read in pieces of this size, between which the deadline is looked at. */
+#define PIECE_BYTES (256 * 1024)
 
-int stage_reserve(struct stage *stage, size_t page_count)
+#ifndef MADV_POPULATE_WRITE /* Linux 5.14; newer than some headers */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+/* Huge pages where the kernel has some; any pages otherwise, one by one on a kernel that cannot be asked for all. */
+static int fault_in(uint8_t *memory)
 {
-	if (page_count > STAGE_MAX_PAGES)
-		page_count = STAGE_MAX_PAGES;
-	if (page_count < STAGE_MIN_PAGES)
-		page_count = STAGE_MIN_PAGES;
-	stage->page_bytes = page_count * PAGE_BYTES;
-	stage->memory = mmap(NULL, stage->page_bytes + STAGE_TAIL_BYTES, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-	if (stage->memory == MAP_FAILED) {
-		stage->memory = NULL;
+	madvise(memory, STAGE_BYTES, MADV_HUGEPAGE);
+	if (madvise(memory, STAGE_BYTES, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno != EINVAL)
 		return -errno;
-	}
+	memset(memory, 0, STAGE_BYTES);
 	return 0;
+}
+
+int stage_reserve(struct stage *stage)
+{
+	void *memory = mmap(NULL, STAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return -errno;
+	stage->memory = memory;
+	return fault_in(memory);
 }
 
 void stage_destroy(struct stage *stage)
 {
 	if (stage->memory)
-		munmap(stage->memory, stage->page_bytes + STAGE_TAIL_BYTES);
+		munmap(stage->memory, STAGE_BYTES);
 }
 
 int stage_pages(struct stage *stage, const struct capture *capture)
 {
 	uint8_t *to = stage->memory;
 
-	if (capture->page_count * PAGE_BYTES > stage->page_bytes)
+	if (capture->page_count > STAGE_PAGES)
 		return -E2BIG;
 	for (size_t i = 0; i < capture->run_count; i++) {
 		size_t bytes = capture->runs[i].end - capture->runs[i].start;
@@ -49,13 +59,18 @@ int stage_pages(struct stage *stage, const struct capture *capture)
 	return 0;
 }
 
-int stage_tail(struct stage *stage, int fd, size_t bytes)
+int stage_tail(struct stage *stage, int fd, size_t bytes, const struct window *pause)
 {
-	uint8_t *to = stage->memory + stage->page_bytes;
+	uint8_t *to = stage->memory + STAGE_PAGES * PAGE_BYTES;
 	size_t done = 0;
 
 	while (done < bytes) {
-		ssize_t got = pread(fd, to + done, bytes - done, (off_t)done);
+		size_t want = bytes - done < PIECE_BYTES ? bytes - done : PIECE_BYTES;
+		ssize_t got;
+
+		if (window_expired(pause))
+			return -ETIMEDOUT;
+		got = pread(fd, to + done, want, (off_t)done);
 		if (got < 0 && errno == EINTR)
 			continue;
 		if (got <= 0)
@@ -81,5 +96,5 @@ int stage_write(const struct stage *stage, const struct capture *capture, int ta
 	}
 	if (stage->tail_bytes == 0)
 		return 0;
-	return layer_write(tail_fd, stage->memory + stage->page_bytes, stage->tail_bytes, 0);
+	return layer_write(tail_fd, stage->memory + STAGE_PAGES * PAGE_BYTES, stage->tail_bytes, 0);
 }

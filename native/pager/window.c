@@ -99,7 +99,11 @@ int window_run(struct window *window, struct qmp *qmp)
 		 window->state_path);
 	qmp->stopped_us = 0;
 	qmp->resumed_us = 0;
+	window->entered_ns = 0;
+	window->events_us = 0;
 	error = qmp_begin(qmp, members, window->deadline_ns);
+	if (!error && window->approach)
+		error = window->approach(window->arg);
 	if (error)
 		return error;
 	arm_window(window);

@@ -22,6 +22,7 @@
 struct window {
 	const char *state_path; /* the device state file QEMU is to write */
 	uint64_t deadline_ns;
+	int (*approach)(void *arg); /* guest running, all of the command sent but its last byte; NULL: nothing to do */
 	int (*body)(void *arg);
 	void *arg;
 	/* Results, CLOCK_MONOTONIC: command sent, body entered and left, reply read. The guest stops after the first
@@ -35,7 +36,10 @@ struct window {
 	uint64_t events_us;
 };
 
-/* Runs the window. The body's error, or why QEMU could not run it: -ENOTCONN when it never opened the file. */
+/*
+ * Runs the window. The error of the approach or the body, or why QEMU could not run it: -ENOTCONN when it never opened the
+ * file. After an error of the approach QEMU holds half a command: the connection is of no more use.
+ */
 int window_run(struct window *window, struct qmp *qmp);
 
 /* True when the deadline of the window that runs has passed. */

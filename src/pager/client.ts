@@ -22,18 +22,29 @@ export interface PagerMapping {
   readonly mappedRuns: number;
 }
 
+/** An empty overlay, and the QMP command that puts it on top of the disk. */
+export interface PagerSpare {
+  readonly path: string;
+  readonly switch: { readonly execute: string; readonly arguments: object };
+}
+
+/** The file of the topmost overlay, where its bytes at the pause go, and what to switch to where those are too many. */
+export interface PagerDisk {
+  readonly overlayPath: string;
+  readonly tailPath: string;
+  /** Used in this order, at most 4. Without any the tail is copied whatever its size. */
+  readonly spares: readonly PagerSpare[];
+}
+
 /** What to capture and where to; see native/pager/protocol.h. */
 export interface PagerBranchRequest {
   readonly mode: 'live' | 'diff' | 'full';
   readonly layerPath: string;
   readonly statePath: string;
   readonly deadlineMs: number;
-  /** The disk: the file of the topmost overlay, and where its bytes at the pause go. */
-  readonly disk?: { readonly overlayPath: string; readonly tailPath: string };
+  readonly disk?: PagerDisk;
   /** Index of the first mapped layer whose runs the new layer holds too (`live` and `diff`). */
   readonly foldFrom?: number;
-  /** A QMP command to run just before the pause. */
-  readonly before?: { readonly execute: string; readonly arguments: object };
   /** A second copy of the layer, fsynced inside the pause (`diff` and `full`). */
   readonly durableLayerPath?: string;
   /** For tests: the tracking of older kernels. */
@@ -57,6 +68,10 @@ export interface PagerPause {
   /** Pages protected in the pause and saved after it; 0 when the residue was copied. */
   readonly armedPages: number;
   readonly tailBytes: number;
+  /** Pauses; all but the last were cut short because the disk had grown too much. The other figures are of the last. */
+  readonly windows: number;
+  /** How many spares are in use now. */
+  readonly switches: number;
 }
 
 /** A finished capture. */
@@ -136,7 +151,10 @@ export class PagerClient {
         ['deadline_ms', request.deadlineMs],
         ['overlay', request.disk?.overlayPath],
         ['tail', request.disk?.tailPath],
-        ['before', request.before && qmpMembers(request.before)],
+        ...(request.disk?.spares ?? []).flatMap((spare) => [
+          ['spare', spare.path] as const,
+          ['switch', qmpMembers(spare.switch)] as const,
+        ]),
         ['fold_from', request.foldFrom],
         ['durable', request.durableLayerPath],
         ['tracking', request.tracking],
@@ -197,11 +215,7 @@ export class PagerClient {
       return;
     }
     current.answer.reject(
-      new PagerError(
-        message.fields.get('operation') ?? 'understand itself',
-        number(message, 'errno'),
-        message.fields.get('switched') === '1',
-      ),
+      new PagerError(message.fields.get('operation') ?? 'understand itself', number(message, 'errno')),
     );
   }
 
@@ -239,6 +253,8 @@ function readPause(message: PagerMessage): PagerPause {
     residuePages: number(message, 'residue_pages'),
     armedPages: number(message, 'armed_pages'),
     tailBytes: number(message, 'tail_bytes'),
+    windows: number(message, 'windows'),
+    switches: number(message, 'switches'),
   };
 }
 

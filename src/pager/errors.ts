@@ -7,17 +7,14 @@ export class PagerError extends Error {
   readonly operation: string;
   readonly errno: number;
   readonly errnoName: string;
-  /** The branch failed after the disk was switched to the prepared overlay. */
-  readonly switched: boolean;
 
-  constructor(operation: string, errno: number, switched: boolean) {
+  constructor(operation: string, errno: number) {
     const name = errnoName(errno) ?? `errno ${errno}`;
     const text = getSystemErrorMap().get(-errno)?.[1];
     super(`The pager could not ${operation}: ${text === undefined ? name : `${text} (${name})`}`);
     this.operation = operation;
     this.errno = errno;
     this.errnoName = name;
-    this.switched = switched;
   }
 }
 

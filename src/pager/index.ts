@@ -4,8 +4,10 @@ export type {
   PagerBranch,
   PagerBranchRequest,
   PagerCapture,
+  PagerDisk,
   PagerMapping,
   PagerPause,
+  PagerSpare,
   PagerTracking,
 } from './client.js';
 export { PagerDisconnected, PagerError } from './errors.js';

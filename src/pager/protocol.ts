@@ -6,7 +6,7 @@
  */
 
 /** The version this client speaks; `hello` tells the library's. */
-export const PAGER_PROTOCOL_VERSION = 1;
+export const PAGER_PROTOCOL_VERSION = 2;
 
 /** The environment of a VMM with a pager in it: where the pager listens, and the QMP socket that is its own. */
 export const PAGER_ENV_SOCKET = 'BOUGH_PAGER_SOCKET';

@@ -73,7 +73,7 @@ export interface Draft {
   readonly tail: DiskRef;
   /** Hard-links what the snapshot stands on, bottom first; before the pause. Throws NoSpace or the I/O error. */
   addAncestry(ancestry: Ancestry): Promise<void>;
-  /** Adds one more frozen overlay on top of the disk chain (a switch that had to happen inside the pause). */
+  /** Adds one more frozen overlay on top of the disk chain: the source was switched from it right before the pause. */
   addDisk(disk: DiskRef): Promise<void>;
   /** Makes `pauseMs` visible while the snapshot is still `writing`. */
   note(facts: CaptureFacts): void;

@@ -89,6 +89,10 @@ static void save_devices(struct fake_qmp *qmp, int fd, const char *id, const cha
 	if (script == QMP_LATE_OPEN)
 		usleep(qmp->script_ms * 1000);
 	usleep(qmp->dawdle_us);
+	if (qmp->late_disk_saves > 0) {
+		qmp->late_disk_saves--;
+		machine_write_disk(machine, qmp->late_disk_bytes);
+	}
 	machine_stop(machine);
 	event(fd, "STOP");
 	write_some_pages(qmp);
@@ -119,7 +123,7 @@ static void save_devices(struct fake_qmp *qmp, int fd, const char *id, const cha
 /* False when the connection is to be closed. */
 static bool handle(struct fake_qmp *qmp, int fd, const char *line)
 {
-	char command[64], id[64], filename[512];
+	char command[64], id[64], filename[512], overlay[512];
 
 	member(line, "execute", command, sizeof(command));
 	member(line, "id", id, sizeof(id));
@@ -137,11 +141,13 @@ static bool handle(struct fake_qmp *qmp, int fd, const char *line)
 		return qmp->script != QMP_CLOSES;
 	}
 	if (strcmp(command, "blockdev-snapshot") == 0) {
-		if (qmp->script == QMP_BEFORE_FAILS) {
+		if (qmp->script == QMP_SWITCH_FAILS) {
 			reply_error(fd, id);
 			return true;
 		}
-		qmp->befores++;
+		member(line, "overlay", overlay, sizeof(overlay));
+		machine_switch_overlay(qmp->machine, overlay);
+		qmp->switches++;
 	} else {
 		CHECK(strcmp(command, "qmp_capabilities") == 0, "unknown command: %s", line);
 	}

@@ -15,7 +15,7 @@
 enum qmp_script {
 	QMP_FINE,
 	QMP_NO_GREETING,
-	QMP_BEFORE_FAILS,
+	QMP_SWITCH_FAILS,
 	QMP_SAVE_FAILS_FIRST, /* an error before the file is opened */
 	QMP_SAVE_FAILS_LAST,  /* an error after the file was written */
 	QMP_CLOSES,           /* the connection, instead of saving */
@@ -33,10 +33,12 @@ struct fake_qmp {
 	_Atomic int script;
 	_Atomic unsigned script_ms;
 	_Atomic unsigned dawdle_us; /* between receiving the command and stopping */
+	_Atomic size_t late_disk_bytes; /* written to the disk in that time, by the next late_disk_saves saves */
+	_Atomic unsigned late_disk_saves;
 	/* Of the latest save. */
 	_Atomic int opened;         /* 1 opened, -errno refused, 0 not tried */
 	_Atomic unsigned saves;     /* commands dealt with, to the resume */
-	_Atomic unsigned befores;   /* `before` commands carried out */
+	_Atomic unsigned switches;  /* of the overlay, carried out */
 };
 
 void fake_qmp_start(struct fake_qmp *qmp, const char *path, struct machine *machine, uint64_t seed);

@@ -15,7 +15,7 @@
 /* Counted over all processes of a run, in shared memory. */
 struct tally {
 	_Atomic unsigned long vmms, children, branches, live_async, live_sync, diff, full, armed, armed_pages, faults;
-	_Atomic unsigned long tails, long_tails, switched, folded, refused, injected, without_scan, checks;
+	_Atomic unsigned long tails, long_tails, switched, retried, folded, refused, injected, without_scan, checks;
 };
 extern struct tally *tally;
 
@@ -41,7 +41,8 @@ struct vmm {
 struct branch_plan {
 	const char *mode;
 	const char *tracking; /* or NULL */
-	bool before, disk, durable;
+	bool disk, durable;
+	size_t spares; /* empty overlays to switch to */
 	bool folds; /* layers from fold_from up, into the new one */
 	size_t fold_from;
 	enum qmp_script script;
@@ -54,13 +55,14 @@ struct branch_outcome {
 	int error; /* errno of the error answer */
 	char operation[128];
 	size_t armed_pages;
+	unsigned windows;
 };
 
 /* Starts the machine over the layers of dir and, when there are some, compares it with their reference copy. */
 void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes);
 /* One branch, compared with the stop it claims to be of; the names of its files are vmm_path()'s. */
 struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan);
-/* A path of the latest branch: "layer", "state", "tail", "durable". */
+/* A path of the latest branch: "layer", "state", "tail", "durable", "spare0", "spare1". */
 const char *vmm_path(const struct vmm *vmm, const char *what);
 /* Keeps the latest branch, made by this plan, for a child; or removes its files. */
 void vmm_keep(struct vmm *vmm, const struct branch_plan *plan);
@@ -73,6 +75,7 @@ void vmm_check_recovers(struct vmm *vmm);
 /* The scenarios; each is a process of its own and returns when all went well. */
 void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big);
 void scenario_qmp_faults(const char *dir, uint64_t seed);
+void scenario_disk(const char *dir, uint64_t seed);
 void scenario_requests(const char *dir, uint64_t seed);
 void scenario_full_store(const char *dir, uint64_t seed);
 #ifndef PRELOADED

@@ -50,6 +50,8 @@ static int run_vmm(char **argv)
 		scenario_random(dir, check_seed, depth, scenario[0] == 'b');
 	else if (strcmp(scenario, "qmp-faults") == 0)
 		scenario_qmp_faults(dir, check_seed);
+	else if (strcmp(scenario, "disk") == 0)
+		scenario_disk(dir, check_seed);
 	else if (strcmp(scenario, "requests") == 0)
 		scenario_requests(dir, check_seed);
 	else if (strcmp(scenario, "full-store") == 0)
@@ -140,11 +142,11 @@ static void print_tally(unsigned long seed, unsigned long runs)
 {
 	printf("fake_vmm: seeds %lu..%lu: %lu VMMs (%lu children of captures), %lu branches equal byte for byte: %lu live "
 	       "async, %lu live sync, %lu diff, %lu full; %lu armed (%lu pages, %lu by faults), %lu disk tails (%lu long), "
-	       "%lu switched, %lu folded; %lu branches refused as they should; %lu lineages without PAGEMAP_SCAN, %lu calls made to "
+	       "%lu switched, %lu pauses tried again, %lu folded; %lu branches refused as they should; %lu lineages without PAGEMAP_SCAN, %lu calls made to "
 	       "fail; %lu checks\n",
 	       seed, seed + runs - (runs > 0), tally->vmms, tally->children, tally->branches, tally->live_async, tally->live_sync,
 	       tally->diff, tally->full, tally->armed, tally->armed_pages, tally->faults, tally->tails,
-	       tally->long_tails, tally->switched, tally->folded, tally->refused, tally->without_scan, tally->injected, tally->checks);
+	       tally->long_tails, tally->switched, tally->retried, tally->folded, tally->refused, tally->without_scan, tally->injected, tally->checks);
 }
 
 int main(int argc, char **argv)
@@ -170,6 +172,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	run_lineage("qmp-faults", root_dir, seed, 1);
+	run_lineage("disk", root_dir, seed, 1);
 	run_lineage("requests", root_dir, seed, 1);
 	run_lineage("full-store", root_dir, seed, 1);
 #ifndef PRELOADED
@@ -193,6 +196,6 @@ int main(int argc, char **argv)
 		run_lineage("big", root_dir, seed + i, 2);
 	rmdir(root_dir);
 	print_tally(seed, runs);
-	CHECK(runs < 40 || (tally->armed > 0 && tally->faults > 0 && tally->long_tails > 0), "something never happened");
+	CHECK(runs < 40 || (tally->armed > 0 && tally->faults > 0 && tally->long_tails > 0 && tally->switched > 0), "something never happened");
 	return 0;
 }

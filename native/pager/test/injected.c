@@ -17,6 +17,8 @@ static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum faul
 {
 	const char *name;
 
+	if (plan->spares > 0)
+		machine_write_disk(&vmm->machine, 2 * 1024 * 1024); /* more than is copied: it is switched */
 	faulty_arm(kind, n);
 	struct branch_outcome outcome = vmm_branch(vmm, plan);
 	bool hit = faulty_disarm(&name);
@@ -41,7 +43,7 @@ static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum faul
 void scenario_injected(const char *dir, uint64_t seed)
 {
 	static const struct branch_plan modes[] = {
-		{.mode = "live", .tracking = "async", .before = true, .disk = true, .deadline_ms = 20000},
+		{.mode = "live", .tracking = "async", .disk = true, .spares = 1, .deadline_ms = 20000},
 		{.mode = "live", .tracking = "sync", .disk = true, .deadline_ms = 20000}, /* armed: all pages are written */
 		{.mode = "diff", .durable = true, .disk = true, .deadline_ms = 20000},
 		{.mode = "full", .deadline_ms = 20000},

@@ -104,6 +104,7 @@ static void *run_disk(void *arg)
 	for (;;) {
 		park(machine);
 		size_t bytes = machine->disk_chunk_bytes;
+		pthread_mutex_lock(&machine->disk_lock);
 		if (bytes > 0) {
 			struct stat info;
 			memset(chunk, (int)random_next(&random), sizeof(chunk));
@@ -115,6 +116,7 @@ static void *run_disk(void *arg)
 			if (offset < 8 * 1024 * 1024)
 				CHECK(pwrite(machine->overlay_fd, chunk, bytes, offset) == (ssize_t)bytes, "errno %d", errno);
 		}
+		pthread_mutex_unlock(&machine->disk_lock);
 		usleep(100);
 	}
 	return NULL;
@@ -128,6 +130,7 @@ void machine_init(struct machine *machine, const char *dir, size_t ram_bytes, si
 				    .page_count = ram_bytes / MACHINE_PAGE,
 				    .vcpu_count = vcpu_count,
 				    .lock = PTHREAD_MUTEX_INITIALIZER,
+				    .disk_lock = PTHREAD_MUTEX_INITIALIZER,
 				    .changed = PTHREAD_COND_INITIALIZER};
 	snprintf(marker, sizeof(marker), "%s/marker", dir);
 	snprintf(machine->overlay_path, sizeof(machine->overlay_path), "%s/overlay", dir);
@@ -149,6 +152,30 @@ void machine_init(struct machine *machine, const char *dir, size_t ram_bytes, si
 		vcpu->region_start = random_below(&vcpu->random, machine->page_count - vcpu->region_pages + 1);
 		vcpu->pattern = (int)random_below(&vcpu->random, PATTERN_COUNT);
 	}
+}
+
+void machine_switch_overlay(struct machine *machine, const char *path)
+{
+	pthread_mutex_lock(&machine->disk_lock);
+	close(machine->overlay_fd);
+	machine->overlay_fd = open(path, O_RDWR | O_CLOEXEC);
+	CHECK(machine->overlay_fd >= 0, "%s: errno %d", path, errno);
+	snprintf(machine->overlay_path, sizeof(machine->overlay_path), "%s", path);
+	pthread_mutex_unlock(&machine->disk_lock);
+}
+
+void machine_write_disk(struct machine *machine, size_t bytes)
+{
+	char chunk[65536];
+
+	memset(chunk, 0x5a, sizeof(chunk));
+	pthread_mutex_lock(&machine->disk_lock);
+	CHECK(lseek(machine->overlay_fd, 0, SEEK_END) >= 0, "errno %d", errno);
+	for (size_t done = 0, now; done < bytes; done += now) {
+		now = bytes - done < sizeof(chunk) ? bytes - done : sizeof(chunk);
+		CHECK(write(machine->overlay_fd, chunk, now) == (ssize_t)now, "errno %d", errno);
+	}
+	pthread_mutex_unlock(&machine->disk_lock);
 }
 
 void machine_start(struct machine *machine)

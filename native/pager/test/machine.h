@@ -47,6 +47,7 @@ struct machine {
 	struct vcpu vcpus[MACHINE_MAX_VCPUS];
 	size_t vcpu_count;
 	pthread_t disk_thread;
+	pthread_mutex_t disk_lock; /* while the overlay is written to, or changed for another */
 	char overlay_path[256];
 	int overlay_fd;
 	_Atomic uint64_t disk_chunk_bytes; /* how much the disk thread appends at a time; 0: nothing */
@@ -67,6 +68,10 @@ void machine_stop(struct machine *machine);
 void machine_resume(struct machine *machine);
 /* Copies RAM and overlay of the stopped machine, without bringing in a page that is not there yet. */
 void machine_remember(struct machine *machine);
+/* Puts an empty overlay on top, as a switch does: from now on the disk is written to there. */
+void machine_switch_overlay(struct machine *machine, const char *path);
+/* Appends to the overlay as a guest would that writes its disk. */
+void machine_write_disk(struct machine *machine, size_t bytes);
 /* Writes to one page as whoever calls: QEMU's main thread, say. */
 void machine_write_page(struct machine *machine, size_t page, uint64_t value);
 /* Writes to all pages the kernel holds protected: returns only when no protection keeps a writer waiting. */

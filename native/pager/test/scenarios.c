@@ -37,8 +37,8 @@ static struct branch_plan choose_branch(struct vmm *vmm)
 
 	plan.mode = mode < 7 ? "live" : mode < 9 ? "diff" : "full";
 	plan.tracking = random_below(random, 3) == 0 ? "sync" : random_below(random, 2) ? "async" : NULL;
-	plan.before = random_below(random, 2);
 	plan.disk = random_below(random, 2);
+	plan.spares = 1 + random_below(random, 2);
 	plan.durable = mode >= 7 && random_below(random, 2);
 	if (mode < 9 && vmm->layer_count > 0 && random_below(random, 3) == 0) {
 		plan.folds = true;
@@ -96,7 +96,7 @@ void scenario_qmp_faults(const char *dir, uint64_t seed)
 		unsigned deadline_ms;
 	} cases[] = {
 		{QMP_NO_GREETING, ETIMEDOUT, false, 0, 50},
-		{QMP_BEFORE_FAILS, EREMOTEIO, false, 0, 5000},
+		{QMP_SWITCH_FAILS, EREMOTEIO, false, 0, 5000},
 		{QMP_SAVE_FAILS_FIRST, EREMOTEIO, true, 0, 5000},
 		{QMP_SAVE_FAILS_LAST, EREMOTEIO, true, 1, 5000},
 		{QMP_CLOSES, ECONNRESET, true, 0, 5000},
@@ -120,8 +120,10 @@ void scenario_qmp_faults(const char *dir, uint64_t seed)
 			unsigned saves = vmm.qmp.saves;
 
 			plan.script = cases[i].script;
-			plan.before = cases[i].script == QMP_BEFORE_FAILS;
 			plan.disk = i % 2;
+			plan.spares = 1;
+			if (cases[i].script == QMP_SWITCH_FAILS)
+				machine_write_disk(&vmm.machine, 2 * MIB);
 			plan.deadline_ms = cases[i].deadline_ms;
 			vmm.qmp.script_ms = cases[i].deadline_ms + 100;
 			struct branch_outcome outcome = vmm_branch(&vmm, &plan);

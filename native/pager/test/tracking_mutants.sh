@@ -5,7 +5,7 @@
 set -eu
 cc=$1
 bin=$PWD/$2 dir=$PWD/$2/tracking_mutants
-sources="kernel ram layer sweep tracker armed qmp window capture stage branch control preload"
+sources="kernel ram layer sweep tracker armed qmp window capture stage disk branch control preload"
 count=0
 mutant() {
 	name=$1 file=$2 edit=$3
@@ -29,5 +29,5 @@ mutant 'nothing counts as written' kernel.c 's/request.category_mask = CATEGORY_
 mutant 'what is protected is not' kernel.c 's/.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,/.mode = 0,/'
 mutant 'a run ends one page early' capture.c 's/^\tcapture->runs\[capture->run_count++\] = \*run;/&\n\tcapture->runs[capture->run_count - 1].end -= PAGE_BYTES;/'
 mutant 'what was lent is not taken back' tracker.c '/^int tracker_take_back/,/^}/s/tracker->on ?/0 ?/'
-mutant 'what the pause staged stays unwritten' branch.c 's/^\terror = stage_write(.*/\terror = 0;/'
+mutant 'what the pause staged stays unwritten' branch.c 's/^\treturn stage_write(.*/\treturn 0;/'
 echo "tracking_mutants: $count ways to lose a write, all noticed"

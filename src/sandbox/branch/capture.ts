@@ -1,17 +1,17 @@
 /**
  * Branching a running sandbox: one capture of memory, devices and disk, from which children can start.
  *
- *   draft (listed as writing) -> ancestry linked -> next overlay prepared, if needed -> pager: branch -> publish
+ *   draft (listed as writing) -> spare overlays ready -> ancestry linked -> pager: branch -> frozen overlays linked -> publish
  *
  * The disk: the snapshot's chain is what lies frozen below the source's overlay, and as its top the overlay's bytes at
  * the pause (the tail). An overlay too large to copy in a pause is first frozen itself, by a switch to an empty one
- * while the guest runs; so the source's chain grows with what it writes, not with how often it is branched.
+ * while the guest runs; so the source's chain grows with what it writes, not with how often it is branched. The pager
+ * decides that, when it knows how large the overlay has become.
  *
  * Invariant: whatever fails, the source runs, and nothing of the snapshot is left or listed.
  */
-import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compact, failpoint, messageOf, MiB } from '../../base/index.js';
+import { compact, Deferred, failpoint, messageOf, MiB } from '../../base/index.js';
 import type { BranchMode } from '../../contract/index.js';
 import {
   PagerDisconnected,
@@ -21,17 +21,15 @@ import {
   type PagerPause,
 } from '../../pager/index.js';
 import { QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
-import type { DiskRef, Draft, RequestKey, Retention, SnapshotView } from '../../store/index.js';
+import type { Draft, RequestKey, Retention, SnapshotView } from '../../store/index.js';
 import type { HostContext } from '../host/context.js';
 import { foldIfLong, makeRoomInChain } from '../disk/fold.js';
-import { layersBelow, type LayersBelow } from './lineage.js';
-import { newId } from '../entity/paths.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
+import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';
+import { layersBelow, type LayersBelow } from './lineage.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { VmmSilent } from '../../vmm/index.js';
 
-/** An overlay up to this size is copied inside the pause (0.3 ms per MiB); a larger one is frozen by a switch. */
-const TAIL_LIMIT_BYTES = MiB;
 /** Room for what the guest writes while it is being captured. */
 const RESERVE_SLACK_BYTES = 64 * MiB;
 const LIVE_DEADLINE_MS = 5_000;
@@ -42,7 +40,7 @@ const LONGEST_BRANCH_MS = 3 * STOPPED_DEADLINE_MS;
 /** A branch under way. */
 export interface BranchUnderWay {
   readonly tag: string;
-  /** Resolves when the source runs again; rejects with the branch's failure. */
+  /** Resolves when the source runs again; rejects as `ready` does. */
   readonly running: Promise<PagerPause>;
   /** Resolves when the snapshot is ready; rejects with the branch's failure, after everything is cleaned up. */
   readonly ready: Promise<SnapshotView>;
@@ -84,13 +82,14 @@ export async function startBranch(
       reserveHotBytes: reserve,
       reserveDurableBytes: reserve,
     });
-    const branch = capture(sandbox, draft, plan, memory, context, release);
-    const ready = branch.ready.finally(() => {
+    const running = new Deferred<PagerPause>();
+    const ready = capture({ context, sandbox, draft, plan, memory, release }, running).finally(() => {
       release();
       foldIfLong(context, sandbox);
     });
-    ready.catch(() => undefined);
-    return { tag, running: branch.running, ready };
+    ready.catch(running.reject);
+    running.promise.catch(() => undefined);
+    return { tag, running: running.promise, ready };
   } catch (error) {
     await noteVmm(sandbox, error);
     release();
@@ -110,132 +109,81 @@ async function noteVmm(sandbox: Sandbox, error: unknown): Promise<void> {
     await sandbox.fallSilent(error.message);
 }
 
-function capture(
-  sandbox: Sandbox,
-  draft: Draft,
-  { mode, announce }: BranchPlan,
-  memory: LayersBelow,
-  context: HostContext,
-  release: () => void,
-): { running: Promise<PagerPause>; ready: Promise<SnapshotView> } {
-  const prepared = prepare(sandbox, draft, mode, memory, context);
-  const started = prepared.then(({ request }) => sandbox.vm.pager.branch(request));
-  const done = started.then((branch) => sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS));
-  done.catch(() => undefined);
-  const running = started.then(async (branch) => {
+/** A branch, once its draft is there. */
+interface Capture {
+  readonly context: HostContext;
+  readonly sandbox: Sandbox;
+  readonly draft: Draft;
+  readonly plan: BranchPlan;
+  readonly memory: LayersBelow;
+  /** Lets others branch the sandbox again. */
+  readonly release: () => void;
+}
+
+/** From the draft to the snapshot. Resolves `running` on the way; what fails is cleaned up and thrown. */
+async function capture(work: Capture, running: Deferred<PagerPause>): Promise<SnapshotView> {
+  const { context, sandbox, draft, plan } = work;
+  try {
+    const request = await prepare(work);
+    const branch = sandbox.vm.pager.branch(request);
+    const done = sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS);
+    done.catch(() => undefined);
     await failpoint('branch.requested');
     const pause = await Promise.race([branch.running, done.then(() => branch.running)]);
     await failpoint('branch.running');
     draft.note({ pauseMs: pause.pauseUs / 1000 });
     context.log('info', 'sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
-    if (announce) await draft.announce();
-    return pause;
-  });
-  running.catch(() => undefined);
-  const ready = (async () => {
-    try {
-      const { next } = await prepared;
-      const captured = await done;
-      await failpoint('branch.captured');
-      if (next !== undefined) await noteSwitch(sandbox, next);
-      await failpoint('branch.switch-noted');
-      return await publish(sandbox, draft, mode, await running, captured, release, context);
-    } catch (error) {
-      await failpoint('branch.failed');
-      await noteVmm(sandbox, error);
-      await correctDisk(sandbox, context);
-      await failpoint('branch.disk-corrected');
-      await draft.abandon(messageOf(error));
-      throw error;
-    }
-  })();
-  return { running, ready };
-}
+    if (plan.announce) await draft.announce();
+    running.resolve(pause);
 
-interface Prepared {
-  readonly request: PagerBranchRequest;
-  /** The overlay the VM is switched to, and its node. */
-  readonly next: NextOverlay | undefined;
-}
-
-interface NextOverlay {
-  readonly disk: DiskRef;
-  readonly node: string;
+    const captured = await done;
+    await failpoint('branch.captured');
+    const frozen = await noteSwitches(sandbox, pause.switches);
+    await failpoint('branch.switch-noted');
+    for (const disk of frozen) await draft.addDisk(disk);
+    return await publish(work, pause, captured);
+  } catch (error) {
+    await failpoint('branch.failed');
+    await noteVmm(sandbox, error);
+    await correctDisk(sandbox, context);
+    await failpoint('branch.disk-corrected');
+    await draft.abandon(messageOf(error));
+    throw error;
+  }
 }
 
 /** Everything before the pager's work; the guest runs. */
-async function prepare(
-  sandbox: Sandbox,
-  draft: Draft,
-  mode: BranchMode,
-  memory: LayersBelow,
-  context: HostContext,
-): Promise<Prepared> {
+async function prepare({ context, sandbox, draft, plan, memory }: Capture): Promise<PagerBranchRequest> {
   const { record } = sandbox;
   await failpoint('branch.drafted');
-  const { size: overlayBytes } = await stat(record.overlay.path);
-  const next = overlayBytes > TAIL_LIMIT_BYTES ? await addNextOverlay(sandbox, context) : undefined;
-  // A frozen overlay is linked while it is still written to: the link is to the file, whatever it will hold.
-  const frozen = next === undefined ? record.disks : [...record.disks, record.overlay];
+  await prepareSpares(context, sandbox);
   await failpoint('branch.overlay-added');
-  await draft.addAncestry({ layers: memory.layers, disks: frozen });
+  await draft.addAncestry({ layers: memory.layers, disks: record.disks });
   await failpoint('branch.prepared');
-  const live = mode === 'live';
+  const live = plan.mode === 'live';
   return {
-    next,
-    request: {
-      mode,
-      layerPath: draft.memoryPath,
-      statePath: draft.vmstatePath,
-      deadlineMs: live ? LIVE_DEADLINE_MS : STOPPED_DEADLINE_MS,
-      disk: { overlayPath: (next?.disk ?? record.overlay).path, tailPath: draft.tail.path },
-      ...compact({
-        foldFrom: memory.foldFrom,
-        durableLayerPath: live ? undefined : draft.durableMemoryPath,
-        before: next && switchCommand(record.overlayNode, next.node),
-      }),
+    mode: plan.mode,
+    layerPath: draft.memoryPath,
+    statePath: draft.vmstatePath,
+    deadlineMs: live ? LIVE_DEADLINE_MS : STOPPED_DEADLINE_MS,
+    disk: {
+      overlayPath: record.overlay.path,
+      tailPath: draft.tail.path,
+      spares: sparesForPager(sandbox),
     },
+    ...compact({
+      foldFrom: memory.foldFrom,
+      durableLayerPath: live ? undefined : draft.durableMemoryPath,
+    }),
   };
 }
 
-function switchCommand(node: string, overlay: string): { execute: string; arguments: object } {
-  return { execute: 'blockdev-snapshot', arguments: { node, overlay } };
-}
-
-/** Makes the next overlay and adds its nodes, so that the switch itself is one quick command. */
-async function addNextOverlay(sandbox: Sandbox, context: HostContext): Promise<NextOverlay> {
-  const { record, vm, paths } = sandbox;
-  const node = `overlay${record.switchCount + 1}`;
-  const path = join(paths.stateDir, 'disk', `${node}.qcow2`);
-  const { size: diskBytes } = await stat((record.disks[0] ?? record.overlay).path);
-  await rm(path, { force: true });
-  await context.overlays.create(path, diskBytes);
-  const cache = { 'no-flush': true };
-  await vm.vmm.qmp.execute('blockdev-add', {
-    driver: 'qcow2',
-    'node-name': node,
-    file: { driver: 'file', 'node-name': `${node}-file`, filename: path, cache },
-    backing: null,
-    cache,
-  });
-  return { node, disk: { id: newId(), format: 'qcow2', path } };
-}
-
-async function noteSwitch(sandbox: Sandbox, next: NextOverlay): Promise<void> {
-  const { record } = sandbox;
-  await sandbox.update({
-    disks: [...record.disks, record.overlay],
-    overlay: next.disk,
-    overlayNode: next.node,
-    switchCount: record.switchCount + 1,
-  });
-}
-
-/** After a failure: the switch may have happened or not, QEMU knows; a next overlay that was not used goes. */
+/** After a failure: the disk may have been switched or not, QEMU knows; spares go, used or not. */
 async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void> {
   // One that ended needs none, and one that does not answer is corrected when it is adopted.
   if (sandbox.state !== 'running' || sandbox.isBeingRemoved) return;
   const { record, paths, vm } = sandbox;
+  sandbox.spareOverlays.length = 0;
   try {
     await sandbox.update(await reconcileDisk(paths, record, vm.vmm.qmp));
     await removeOtherDisks(paths, sandbox.record);
@@ -245,20 +193,16 @@ async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void
 }
 
 async function publish(
-  sandbox: Sandbox,
-  draft: Draft,
-  mode: BranchMode,
+  { context, sandbox, draft, plan, release }: Capture,
   pause: PagerPause,
   captured: PagerCapture,
-  release: () => void,
-  context: HostContext,
 ): Promise<SnapshotView> {
   const { record } = sandbox;
   const snapshot = await draft.publish({
     memory: {
       runs: captured.runs,
       logicalBytes: record.machine.memoryMiB * MiB,
-      isDurable: mode !== 'live',
+      isDurable: plan.mode !== 'live',
     },
     machine: record.machine,
     image: record.image,

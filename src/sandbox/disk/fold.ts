@@ -86,6 +86,7 @@ async function fold({ store }: HostContext, sandbox: Sandbox, timeoutMs: number)
     await runJob(qmp, JOB, 'block-stream', args, { timeoutMs });
     await failpoint('fold.streamed');
   } finally {
+    sandbox.spareOverlays.length = 0;
     await sandbox.update(await reconcileDisk(paths, sandbox.record, qmp));
     await failpoint('fold.noted');
     await removeOtherDisks(paths, sandbox.record);

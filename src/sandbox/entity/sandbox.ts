@@ -16,6 +16,7 @@ import { AgentClient } from '../../agent/index.js';
 import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
 import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../../contract/index.js';
 import type { DiskFold } from '../disk/fold.js';
+import type { DiskRef } from '../../store/index.js';
 import { Vmm, type VmmExit } from '../../vmm/index.js';
 import { Lifetime } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
@@ -31,9 +32,17 @@ const STALLED =
   'It stands still: the disk it writes to has no room on the host. It goes on when there is some';
 const END_NOTED_DEADLINE_MS = 1_000;
 
+/** An empty overlay the disk can be switched to; see disk/spares.ts. */
+export interface SpareOverlay {
+  readonly disk: DiskRef;
+  readonly node: string;
+}
+
 export class Sandbox {
   readonly paths: SandboxPaths;
   readonly lifetime: Lifetime;
+  /** In the block graph already, to be used in this order. */
+  readonly spareOverlays: SpareOverlay[] = [];
   #vm: Vm | undefined;
   #agent: AgentClient | undefined;
   #isStalled = false;

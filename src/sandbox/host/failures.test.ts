@@ -30,21 +30,21 @@ function catalogued(error: unknown): [string, unknown] | undefined {
 describe('toCatalogue()', () => {
   it('calls a quota that is used up what a full disk is', () => {
     for (const name of ['ENOSPC', 'EDQUOT'] as const) {
-      const [code, details] = catalogued(new PagerError('branch', constants.errno[name], false)) ?? [];
+      const [code, details] = catalogued(new PagerError('branch', constants.errno[name])) ?? [];
       assert.deepEqual([code, details], ['no_space', { store: 'hot', needed_bytes: 0, available_bytes: 0 }]);
       assert.equal(catalogued(systemError(name))?.[0], 'no_space');
     }
     // As Node has it.
     assert.equal(catalogued(systemError('Unknown system error -122'))?.[0], 'no_space');
-    assert.equal(catalogued(new PagerError('branch', constants.errno.EIO, false))?.[0], 'vmm_failed');
+    assert.equal(catalogued(new PagerError('branch', constants.errno.EIO))?.[0], 'vmm_failed');
   });
 
   it('tells the durable store that is full from the hot one, and a kernel that cannot track writes', () => {
-    const full = new PagerError('write the durable layer', constants.errno.ENOSPC, false);
+    const full = new PagerError('write the durable layer', constants.errno.ENOSPC);
     assert.equal((catalogued(full)?.[1] as { store: string }).store, 'durable');
-    const none = new PagerError('track writes', constants.errno.EOPNOTSUPP, false);
+    const none = new PagerError('track writes', constants.errno.EOPNOTSUPP);
     assert.equal(catalogued(none)?.[0], 'mode_unsupported');
-    const sealed = new PagerError('create the layer', constants.errno.EOPNOTSUPP, false);
+    const sealed = new PagerError('create the layer', constants.errno.EOPNOTSUPP);
     assert.equal(catalogued(sealed)?.[0], 'vmm_failed');
   });
 
@@ -68,6 +68,6 @@ describe('toCatalogue()', () => {
     own.cause = own;
     assert.equal(catalogued(own), undefined);
     // That is QEMU's limit, and its own affair.
-    assert.equal(catalogued(new PagerError('branch', constants.errno.EMFILE, false))?.[0], 'vmm_failed');
+    assert.equal(catalogued(new PagerError('branch', constants.errno.EMFILE))?.[0], 'vmm_failed');
   });
 });

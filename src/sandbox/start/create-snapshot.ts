@@ -110,7 +110,8 @@ export async function createSnapshot(
     layerPath: draft.memoryPath,
     statePath: draft.vmstatePath,
     deadlineMs: CAPTURE_DEADLINE_MS,
-    disk: { overlayPath: overlay.path, tailPath: draft.tail.path },
+    // Nobody waits for this guest: its disk is taken whatever its size.
+    disk: { overlayPath: overlay.path, tailPath: draft.tail.path, spares: [] },
   });
   const { pauseUs } = await branch.running;
   const capture = await branch.done;

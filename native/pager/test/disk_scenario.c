@@ -1,0 +1,81 @@
+/*
+ * disk_scenario.c - a guest that writes its disk without rest, of which the pause takes a few MiB and never more.
+ *
+ * The fake QMP writes to the disk after the pager has looked at its overlay and before the machine stops: the moment in
+ * which a real guest's overlay outgrows what a pause may copy.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../stage.h"
+#include "check.h"
+#include "fake_vmm.h"
+
+#define MIB (1024 * 1024ul)
+
+struct disk_case {
+	size_t before_bytes; /* in the overlay when the branch begins, besides what is there */
+	size_t late_bytes;   /* written between the look and each of so many stops */
+	unsigned late_saves;
+	size_t spares;
+	int error; /* 0: it works, after so many pauses and switches */
+	unsigned windows, switches;
+};
+
+static void run_case(struct vmm *vmm, const struct branch_plan *mode, const struct disk_case *with)
+{
+	struct branch_plan plan = *mode;
+	unsigned switches = vmm->qmp.switches, saves = vmm->qmp.saves;
+
+	machine_write_disk(&vmm->machine, with->before_bytes);
+	vmm->qmp.late_disk_bytes = with->late_bytes;
+	vmm->qmp.late_disk_saves = with->late_saves;
+	plan.disk = true;
+	plan.spares = with->spares;
+	plan.deadline_ms = 20000;
+	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+	CHECK(outcome.error == with->error, "errno %d, %s", outcome.error, outcome.operation);
+	CHECK(vmm->qmp.saves - saves == with->windows, "%s: %u pauses instead of %u", plan.mode, vmm->qmp.saves - saves, with->windows);
+	CHECK(vmm->qmp.switches - switches == with->switches, "%s: %u switches instead of %u", plan.mode,
+	      vmm->qmp.switches - switches, with->switches);
+	CHECK(vmm->machine.overlay_bytes <= STAGE_TAIL_BYTES || !outcome.ok || with->spares == 0, "%zu bytes in a pause", vmm->machine.overlay_bytes);
+	CHECK(outcome.ok || strstr(outcome.operation, "switch the disk overlay as fast"), "%s", outcome.operation);
+	CHECK(outcome.ok || access(vmm_path(vmm, "state"), F_OK) != 0, "a pause cut short left a device state");
+	vmm->qmp.late_disk_saves = 0;
+	vmm_check_alive(vmm);
+	vmm_forget(vmm);
+	/* An empty overlay for the next case, whatever this one left. */
+	machine_write_disk(&vmm->machine, 2 * MIB);
+	outcome = vmm_branch(vmm, &(struct branch_plan){.mode = "live", .disk = true, .spares = 1, .deadline_ms = 20000});
+	CHECK(outcome.ok && vmm->machine.overlay_bytes == 0, "%zu bytes", vmm->machine.overlay_bytes);
+	vmm_forget(vmm);
+}
+
+void scenario_disk(const char *dir, uint64_t seed)
+{
+	static const struct branch_plan modes[] = {{.mode = "live", .tracking = "async"},
+						   {.mode = "live", .tracking = "sync"},
+						   {.mode = "diff", .durable = true},
+						   {.mode = "full"}};
+	static const struct disk_case cases[] = {
+		{0, 0, 0, 2, 0, 1, 0},                                /* a guest that writes nothing is not switched */
+		{MIB, 0, 0, 2, 0, 1, 0},                              /* one MiB is not worth it */
+		{MIB + 1, 0, 0, 2, 0, 1, 1},
+		{300 * MIB, 0, 0, 2, 0, 1, 1},
+		{0, STAGE_TAIL_BYTES, 1, 2, 0, 1, 0},                 /* as much as a pause may take */
+		{0, STAGE_TAIL_BYTES + 1, 1, 2, 0, 2, 1},             /* more: the second pause comes after a switch */
+		{MIB + 1, STAGE_TAIL_BYTES + 1, 1, 2, 0, 2, 2},       /* and after one that was not enough */
+		{0, STAGE_TAIL_BYTES + 1, 3, 2, EFBIG, 3, 2},         /* no spare is left */
+		{9 * MIB, 0, 0, 0, 0, 1, 0},                          /* there was none to begin with: no limit */
+	};
+	static struct vmm vmm; /* its threads outlive this function */
+
+	vmm_start(&vmm, dir, seed, 0, 12 * MIB);
+	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+		vmm.machine.vcpus[0].pattern = m % 2 ? PATTERN_FEW : PATTERN_REGION;
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+			run_case(&vmm, &modes[m], &cases[i]);
+	}
+}
