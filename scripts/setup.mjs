@@ -123,7 +123,14 @@ function readPackages(lockfile) {
 
 async function ensureNpmPackages() {
   if (npmPackagesMatch()) return;
-  await step('installing npm packages', () => run('npm', ['ci', '--include=dev', '--no-fund', '--no-audit']));
+  const args = ['ci', '--include=dev', '--ignore-scripts', '--no-fund', '--no-audit'];
+  await step('installing npm packages', () => run('npm', args, { env: withoutGlobalInstall(process.env) }));
+}
+
+/** What npm tells its scripts about a global install would make an npm that they start install globally too. */
+export function withoutGlobalInstall(env) {
+  const isOfInstall = (name) => /^npm_config_(global|location|prefix|local_prefix)$/.test(name);
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !isOfInstall(name)));
 }
 
 const BUILD_INPUTS = ['src', 'test', 'native', 'package.json', 'package-lock.json'];

@@ -27,7 +27,7 @@ export {
   writeFileAtomic,
 } from './files.js';
 export type { AtomicWriteOptions } from './files.js';
-export { lockFile, LockHeld } from './lock-file.js';
+export { lockFile, LockHeld, lockHolder } from './lock-file.js';
 export type { FileLock } from './lock-file.js';
 export { BoundedLines } from './lines.js';
 export { messageOf } from './message.js';

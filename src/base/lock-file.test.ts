@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { lockFile, LockHeld } from './lock-file.js';
+import { lockFile, LockHeld, lockHolder } from './lock-file.js';
 
 describe('lockFile()', () => {
   let dir = '';
@@ -49,6 +49,19 @@ describe('lockFile()', () => {
       assert.equal(lock.path, path);
     } finally {
       process.kill(Number(grandchild.toString()), 'SIGKILL');
+    }
+  });
+
+  it('shows who holds it, and takes no pid for a holder that has not the file open', async () => {
+    const path = join(dir, 'c');
+    assert.equal(await lockHolder(path), undefined);
+    const lock = await lockFile(path);
+    assert.equal(await lockHolder(path), process.pid);
+    await lock.close();
+    assert.equal(await lockHolder(path), undefined);
+    for (const text of [`${process.pid}\n`, '999999999\n', 'x', '', '0', '-1']) {
+      await writeFile(path, text);
+      assert.equal(await lockHolder(path), undefined, JSON.stringify(text));
     }
   });
 });

@@ -3,13 +3,15 @@
  *
  * Node has no flock(2), but the lock belongs to the open file description, not to the process that made the call: util-linux's
  * `flock` is run once with our descriptor as its fd 3, takes the lock and exits, and the lock stays until our descriptor is closed.
- * The descriptor is close-on-exec, so no child of ours can keep the lock alive. The file holds the pid for the error message
- * only; nobody decides anything by it, and the file is never removed (removing it would let two holders lock two inodes).
+ * The descriptor is close-on-exec, so no child of ours can keep the lock alive. The file holds the pid for the error message;
+ * whoever acts on it makes sure first that this process has the file open, since a pid outlives its process. The file is never
+ * removed (removing it would let two holders lock two inodes).
  *
  * Not handled: network file systems without lock support; the attempt fails there with flock's own message.
  */
 import { spawn } from 'node:child_process';
-import { constants, open, type FileHandle } from 'node:fs/promises';
+import { constants, open, readdir, readFile, stat, type FileHandle } from 'node:fs/promises';
+import { errorCode } from './errno.js';
 
 /** Thrown when another process holds the lock; `holder` is what it wrote into the file, usually its pid. */
 export class LockHeld extends Error {
@@ -50,6 +52,29 @@ export async function lockFile(path: string): Promise<FileLock> {
   let closing: Promise<void> | undefined;
   const close = (): Promise<void> => (closing ??= file.close());
   return { path, close, [Symbol.asyncDispose]: close };
+}
+
+/**
+ * The process that holds the lock on `path`, found without taking it: undefined if there is none, or none that can be seen from
+ * here. Rejects with the kernel's error where this user may not look.
+ */
+export async function lockHolder(path: string): Promise<number | undefined> {
+  try {
+    const pid = Number(await readFile(path, 'latin1'));
+    return Number.isInteger(pid) && pid > 0 && (await hasOpen(pid, path)) ? pid : undefined;
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+async function hasOpen(pid: number, path: string): Promise<boolean> {
+  const { dev, ino } = await stat(path);
+  for (const fd of await readdir(`/proc/${pid}/fd`)) {
+    const opened = await stat(`/proc/${pid}/fd/${fd}`).catch(() => undefined);
+    if (opened?.dev === dev && opened.ino === ino) return true;
+  }
+  return false;
 }
 
 async function readHolder(file: FileHandle): Promise<string> {

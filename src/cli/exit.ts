@@ -25,6 +25,15 @@ export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
+/** There is none over that state folder. */
+export class NoDaemon extends Error {
+  override readonly name = 'NoDaemon';
+
+  constructor(stateDir: string) {
+    super(`No daemon runs over ${stateDir}`);
+  }
+}
+
 /** What a person may do about a failure. */
 export interface Failure {
   readonly exitCode: number;
@@ -67,6 +76,10 @@ export function describeFailure(error: unknown): Failure {
       hint: 'start the daemon with `bough serve`, or give --url',
     };
   }
+  if (error instanceof NoDaemon) {
+    const hint = 'give the --state-dir it was started with, or BOUGH_STATE_DIR';
+    return { exitCode: exitCodes.unreachable, words, hint };
+  }
   if (error instanceof BoughApiError) {
     const hint = error.code === 'unexpected_answer' ? 'is it bough that listens there?' : hints[error.code];
     return { exitCode: exitCodes.failed, words, hint };
@@ -75,7 +88,7 @@ export function describeFailure(error: unknown): Failure {
   // A configuration that cannot work, or a name that is none: the caller's, like a wrong flag.
   const isUsage = error instanceof TypeError || hasName(error, 'ConfigError');
   const hint = hasName(error, 'StoreLocked')
-    ? 'stop that daemon, or give another --state-dir (or BOUGH_STATE_DIR)'
+    ? '`bough stop` ends that daemon; or give another --state-dir (or BOUGH_STATE_DIR)'
     : undefined;
   return { exitCode: isUsage ? exitCodes.usage : exitCodes.failed, words, hint };
 }

@@ -4,6 +4,8 @@ export interface Io {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** Whether words on stderr are read by a person as they come. */
+  readonly isTerminal: boolean;
   /** All of standard input as text. */
   readonly readStdin: () => Promise<string>;
 }
@@ -17,6 +19,7 @@ export function processIo(): Io {
     stdout: (text) => void process.stdout.write(text),
     stderr: (text) => void process.stderr.write(text),
     env: process.env,
+    isTerminal: process.stderr.isTTY,
     async readStdin() {
       const chunks: Buffer[] = [];
       for await (const chunk of process.stdin) chunks.push(chunk as Buffer);

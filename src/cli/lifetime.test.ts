@@ -78,6 +78,7 @@ describe('lifetimes on the command line', () => {
         stdout: (text) => (ran.out += text),
         stderr: (text) => (ran.err += text),
         env: { BOUGH_URL: daemon.address },
+        isTerminal: false,
         readStdin: () => Promise.resolve(''),
       },
       providers: {} as Providers,

@@ -28,6 +28,7 @@ async function runWith(
   env: Record<string, string>,
   script: Partial<Providers> = {},
   stdin = '',
+  isTerminal = false,
 ): Promise<Ran> {
   const ran: Ran = { code: 0, stdout: '', stderr: '' };
   ran.code = await run(args, {
@@ -35,9 +36,17 @@ async function runWith(
       stdout: (text) => (ran.stdout += text),
       stderr: (text) => (ran.stderr += text),
       env,
+      isTerminal,
       readStdin: () => Promise.resolve(stdin),
     },
-    providers: { runDaemon: unused, buildImage: unused, listImages: unused, runDoctor: unused, ...script },
+    providers: {
+      runDaemon: unused,
+      stopDaemon: unused,
+      buildImage: unused,
+      listImages: unused,
+      runDoctor: unused,
+      ...script,
+    },
   });
   return ran;
 }
@@ -241,6 +250,37 @@ describe('the command line without a daemon', () => {
     const { code, stderr } = await runWith(['serve', '--listen', 'x', '--hot-dir', '/h'], {}, { runDaemon });
     assert.deepEqual(seen, { listen: 'x', hotDir: '/h' });
     assert.deepEqual([code, stderr], [2, 'error: --listen is wrong\n']);
+  });
+
+  it('stop says whom it stopped, how long it waited, and that none runs', async () => {
+    const asked: unknown[] = [];
+    const answers = [{ pid: 7 }, { pid: undefined }];
+    const stopDaemon: Providers['stopDaemon'] = (stateDir, deadlineMs) => {
+      asked.push([stateDir, deadlineMs]);
+      return Promise.resolve(answers.shift()?.pid);
+    };
+    const env = { BOUGH_STATE_DIR: '/s' };
+    const stopped = await runWith(['stop'], env, { stopDaemon });
+    assert.deepEqual([stopped.code, stopped.stdout], [0, '']);
+    assert.match(stopped.stderr, /^stopped the daemon \(process 7\); its sandboxes run on/);
+    const none = await runWith(['stop', '--state-dir', '/t', '--timeout', '2m'], env, { stopDaemon });
+    assert.equal(none.code, 3);
+    assert.match(none.stderr, /^error: No daemon runs over \/t\nhint: give the --state-dir/);
+    assert.deepEqual(asked, [
+      ['/s', 60_000],
+      ['/t', 120_000],
+    ]);
+  });
+
+  it('serve tells a person how to stop it, and a program nothing but its log', async () => {
+    const runDaemon: Providers['runDaemon'] = (_flags, _env, onListening) => {
+      onListening({ address: 'http://127.0.0.1:1', stateDir: '/s' });
+      return Promise.resolve();
+    };
+    const { stderr } = await runWith(['serve'], {}, { runDaemon });
+    assert.equal(stderr, '');
+    const onTerminal = await runWith(['serve'], {}, { runDaemon }, '', true);
+    assert.match(onTerminal.stderr, /http:\/\/127\.0\.0\.1:1; stop it: bough stop --state-dir \/s\n$/);
   });
 
   it('image build shows progress on stderr and the name on stdout', async () => {

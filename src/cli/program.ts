@@ -17,6 +17,7 @@ import { registerServe } from './commands/serve.js';
 import { registerSnapshot } from './commands/snapshot.js';
 import { registerSnapshots } from './commands/snapshots.js';
 import { registerSpawn } from './commands/spawn.js';
+import { registerStop } from './commands/stop.js';
 import { registerTimeout } from './commands/timeout.js';
 import { addClientOptions, addOutputOption, type Context } from './context.js';
 import { describeFailure, usageHint } from './exit.js';
@@ -39,6 +40,7 @@ export function buildProgram(context: Context): Command {
   for (const register of [
     registerQuickstart,
     registerServe,
+    registerStop,
     registerDoctor,
     registerImage,
     registerSnapshot,

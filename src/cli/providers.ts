@@ -5,6 +5,7 @@
 
 import { compact } from '../base/index.js';
 import type { Config, SettingName } from '../daemon/config.js';
+import type { Listening } from '../daemon/main.js';
 import type { Check } from '../vmm/host/check.js';
 
 /** A built image as `image ls` shows it. */
@@ -20,7 +21,10 @@ export interface Providers {
   readonly runDaemon: (
     flags: Partial<Record<SettingName, string>>,
     env: Readonly<Record<string, string | undefined>>,
+    onListening: (listening: Listening) => void,
   ) => Promise<void>;
+  /** Stops the daemon over a state folder; resolves with the pid it had, or undefined if there is none. */
+  readonly stopDaemon: (stateDir: string, deadlineMs: number) => Promise<number | undefined>;
   readonly buildImage: (request: {
     name: string;
     cacheDir: string;
@@ -33,9 +37,13 @@ export interface Providers {
 
 /** The real ones. */
 export const providers: Providers = {
-  async runDaemon(flags, env) {
+  async runDaemon(flags, env, onListening) {
     const { runDaemon } = await import('../daemon/main.js');
-    await runDaemon(flags, env);
+    await runDaemon(flags, env, { onListening });
+  },
+  async stopDaemon(stateDir, deadlineMs) {
+    const { stopDaemon } = await import('../daemon/stop.js');
+    return stopDaemon(stateDir, deadlineMs);
   },
   async buildImage({ name, cacheDir, onProgress }) {
     const { buildImage } = await import('../image/index.js');

@@ -1,9 +1,8 @@
 /**
- * A daemon from start to end: configuration, host, server, and the signals that stop it.
+ * A daemon from start to end: configuration, host, server, and what stops it.
  *
- * SIGTERM and SIGINT stop politely; a second one exits at once. Sandboxes are processes of their own and keep
- * running either way. Anything unexpected is logged and ends the process: a supervisor starts it again and it
- * adopts what runs.
+ * The first signal stops politely, a second one exits at once. Sandboxes are processes of their own and keep running either way.
+ * Anything unexpected is logged and ends the process: a supervisor starts it again and it adopts what runs.
  */
 
 import { pino } from 'pino';
@@ -11,12 +10,24 @@ import { armFailpoints } from '../base/index.js';
 import { loadConfig, type SettingName } from './config.js';
 import type { OpenHost } from './open-host.js';
 import { requiredTokenCheck, serve } from './serve.js';
+import { stopSignal } from './stop-signal.js';
+
+export interface RunDaemonOptions {
+  readonly openHost?: OpenHost;
+  /** Told once, when requests are answered. */
+  readonly onListening?: (listening: Listening) => void;
+}
+
+export interface Listening {
+  readonly address: string;
+  readonly stateDir: string;
+}
 
 /** Resolves when the daemon was told to stop and has. Throws `ConfigError` when it may not start. */
 export async function runDaemon(
   flags: Partial<Record<SettingName, string>>,
   env: Readonly<Record<string, string | undefined>>,
-  openHost: OpenHost = openLazily,
+  { openHost = openLazily, onListening }: RunDaemonOptions = {},
 ): Promise<void> {
   process.umask(0o077);
   const config = loadConfig(flags, env);
@@ -32,8 +43,9 @@ export async function runDaemon(
   const host = await openHost(config, log);
   try {
     const daemon = await serve(config, host, { log });
-    const signal = await stopSignal();
-    log.info({ signal }, 'stopping');
+    onListening?.({ address: daemon.address, stateDir: config.stateDir });
+    const why = await stopSignal(env);
+    log.info({ why }, 'stopping');
     await daemon.close();
   } finally {
     await host.close();
@@ -46,17 +58,3 @@ const openLazily: OpenHost = async (config, log) => {
   const { openConfiguredHost } = await import('./open-host.js');
   return openConfiguredHost(config, log);
 };
-
-/** Resolves with the first signal to stop; from then on another one exits at once. */
-async function stopSignal(): Promise<NodeJS.Signals> {
-  return new Promise((resolve) => {
-    let isStopping = false;
-    const onSignal = (signal: NodeJS.Signals) => {
-      if (isStopping) process.exit(1);
-      isStopping = true;
-      resolve(signal);
-    };
-    process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
-  });
-}

@@ -24,7 +24,7 @@ export type {
   ManifestLayer,
   SnapshotMode,
 } from './format/manifest.js';
-export { prepareFolder } from './tier/folders.js';
+export { lockPathOf, prepareFolder } from './tier/folders.js';
 export { removeLeftover } from './life/leftovers.js';
 export { filesBelow } from './tier/counted-file.js';
 export type { Leftover } from './life/leftovers.js';

@@ -12,6 +12,7 @@ export { hostForwardPort } from './process/host-forward.js';
 export { DeviceStateRejected, loadDeviceState } from './process/incoming.js';
 export { qemuArgv } from './machine/machine.js';
 export type { Accelerator, MachineSpec } from './machine/machine.js';
+export { processStartTicks } from './process/process-identity.js';
 export { cpuModelFor, probeQemu, QemuUnusable } from './host/probe.js';
 export type { QemuFacts } from './host/probe.js';
 export { findRunningVmms } from './process/running-vmms.js';

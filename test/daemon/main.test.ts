@@ -17,10 +17,12 @@ describe('runDaemon()', () => {
         return Promise.resolve();
       },
     });
-    const running = runDaemon({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, quiet, () => {
-      events.push('host opened');
-      setTimeout(() => process.emit('SIGTERM'), 200);
-      return Promise.resolve(host);
+    const running = runDaemon({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, quiet, {
+      openHost: () => {
+        events.push('host opened');
+        setTimeout(() => process.emit('SIGTERM'), 200);
+        return Promise.resolve(host);
+      },
     });
     await running;
     assert.deepEqual(events, ['host opened', 'host closed']);
@@ -30,8 +32,8 @@ describe('runDaemon()', () => {
 
   it('refuses what may not start before it opens a host', async () => {
     const open = () => Promise.reject(new Error('opened'));
-    await assert.rejects(runDaemon({ listen: '0.0.0.0:0' }, quiet, open), /without a token/);
-    await assert.rejects(runDaemon({ logLevel: 'x' }, quiet, open), /--log-level/);
+    await assert.rejects(runDaemon({ listen: '0.0.0.0:0' }, quiet, { openHost: open }), /without a token/);
+    await assert.rejects(runDaemon({ logLevel: 'x' }, quiet, { openHost: open }), /--log-level/);
   });
 
   it('refuses a hot folder that is not in memory, and a state folder that cannot be one', async () => {
@@ -55,7 +57,10 @@ describe('runDaemon()', () => {
     const tokenFile = join(dir, 'token');
     await writeFile(tokenFile, 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y', { mode: 0o600 });
     const open = () => Promise.resolve(fakeHost({ close }));
-    await assert.rejects(runDaemon({ listen, tokenFile }, quiet, open), /Cannot listen on|EAFNOSUPPORT/);
+    await assert.rejects(
+      runDaemon({ listen, tokenFile }, quiet, { openHost: open }),
+      /Cannot listen on|EAFNOSUPPORT/,
+    );
     await rm(dir, { recursive: true });
     assert.ok(isClosed);
   });

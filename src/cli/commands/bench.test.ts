@@ -29,6 +29,7 @@ async function bench(args: string[], env: Record<string, string> = {}): Promise<
     stdout: (text: string) => (ran.stdout += text),
     stderr: () => undefined,
     env: { BOUGH_CACHE_DIR: '/cache', ...env },
+    isTerminal: false,
     readStdin: () => Promise.resolve(''),
   };
   const context: Context = { io, providers };

@@ -26,6 +26,9 @@ const PROBE_PREFIX = '.probe-';
 /** A fresh id for a snapshot and the layer it owns: 24 hex digits. */
 export const newObjectId = (): string => randomBytes(12).toString('hex');
 
+/** The file whose lock makes a process the only one that uses the folder. */
+export const lockPathOf = (folder: string): string => join(folder, 'lock');
+
 /** The paths inside one tier's folder. */
 export class TierFolder {
   readonly path: string;
@@ -39,7 +42,7 @@ export class TierFolder {
     this.snapshots = join(path, 'snapshots');
     this.quarantine = join(path, 'quarantine');
     this.failed = join(path, 'failed');
-    this.lock = join(path, 'lock');
+    this.lock = lockPathOf(path);
   }
 
   snapshot(tag: string): string {

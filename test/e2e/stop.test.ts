@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { lockHolder, withDeadline } from '../../src/base/index.js';
+import { listeningAddress } from '../../src/cli/own-daemon.js';
+import { processStartTicks } from '../../src/vmm/index.js';
+import { lockPathOf } from '../../src/store/index.js';
+import { runCli } from '../support/cli-run.js';
+
+const PROJECT_DIR = join(import.meta.dirname, '../../..');
+const BOUGH = join(PROJECT_DIR, 'dist/src/cli/main.js');
+const DEADLINE_MS = 60_000;
+
+describe('stopping what was started', { timeout: 180_000 }, () => {
+  let dir = '';
+  let hotDir = '';
+  let stateDir = '';
+  let daemonPid: number | undefined;
+  before(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'bough-stop-'));
+    hotDir = await mkdtemp('/dev/shm/bough-stop-');
+    stateDir = join(dir, 'state');
+  });
+  afterEach(async () => {
+    const isLeft = daemonPid !== undefined && (await processStartTicks(daemonPid)) !== undefined;
+    if (isLeft && daemonPid !== undefined) process.kill(daemonPid, 'SIGKILL');
+  });
+  after(async () => {
+    await rm(dir, { recursive: true });
+    await rm(hotDir, { recursive: true });
+  });
+
+  /** Starts a daemon the way that is typed, in a session of its own as a shell's job is, and waits until it listens. */
+  const start = async (command: string, args: readonly string[]): Promise<ChildProcess> => {
+    const folders = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', join(dir, 'cache')];
+    const child = spawn(command, [...args, 'serve', ...folders, '--listen', '127.0.0.1:0'], {
+      cwd: PROJECT_DIR,
+      stdio: ['ignore', 'ignore', 'pipe'],
+      detached: true,
+    });
+    const listening = (async () => {
+      for await (const line of createInterface({ input: child.stderr })) if (listeningAddress(line)) return;
+      throw new Error('It ended without listening');
+    })();
+    await withDeadline(listening, DEADLINE_MS, 'The start of the daemon');
+    child.stderr.resume();
+    daemonPid = await lockHolder(lockPathOf(stateDir));
+    assert(daemonPid !== undefined);
+    return child;
+  };
+
+  const daemonEnds = async (): Promise<void> => {
+    assert(daemonPid !== undefined);
+    const pid = daemonPid;
+    const gone = (async () => {
+      while ((await processStartTicks(pid)) !== undefined) await new Promise((tick) => setTimeout(tick, 50));
+    })();
+    await withDeadline(gone, DEADLINE_MS, 'The end of the daemon');
+    assert.equal(await lockHolder(lockPathOf(stateDir)), undefined);
+  };
+
+  it('`bough stop` ends `bough serve`, which has then ended with 0', async () => {
+    const daemon = await start(process.execPath, [BOUGH]);
+    const ended = once(daemon, 'exit');
+    const { status, stderr } = await runCli(['stop', '--state-dir', stateDir]);
+    assert.deepEqual([status, stderr.split(';')[0]], [0, `stopped the daemon (process ${daemonPid})`]);
+    assert.equal(await processStartTicks(daemonPid ?? 0), undefined);
+    assert.deepEqual(await ended, [0, null]);
+  });
+
+  it('`bough stop` says that none runs, over a folder that is not there too', async () => {
+    for (const folder of [stateDir, '/nowhere/at/all']) {
+      const { status, stderr } = await runCli(['stop', '--state-dir', folder]);
+      assert.equal(status, 3);
+      assert.match(stderr, new RegExp(`^error: No daemon runs over ${folder}\nhint: give the --state-dir`));
+    }
+  });
+
+  it('a signal to npx ends the daemon that npx started', async () => {
+    const npx = await start('npx', ['--no', '--', 'bough']);
+    assert.notEqual(daemonPid, npx.pid);
+    npx.kill('SIGTERM');
+    await daemonEnds();
+  });
+
+  it('a killed npx ends the daemon that it started', async () => {
+    const npx = await start('npx', ['--no', '--', 'bough']);
+    npx.kill('SIGKILL');
+    await daemonEnds();
+  });
+
+  it('an interrupt that arrives twice at once still stops politely', async () => {
+    const daemon = await start(process.execPath, [BOUGH]);
+    const ended = once(daemon, 'exit');
+    daemon.kill('SIGINT');
+    daemon.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+  });
+});
