@@ -4,11 +4,11 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
-#include <signal.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "layer.h"
+#include "thread.h"
 
 /* Runs closer together than this are covered by one range; doubled while there are too many ranges. */
 #define ARMED_FIRST_GAP_BYTES (64 * PAGE_BYTES)
@@ -81,19 +81,6 @@ int armed_prepare(struct armed *armed, struct ram *ram, struct tracker *tracker,
 	return error;
 }
 
-static int start_fault_thread(struct armed *armed)
-{
-	sigset_t all, before;
-	int error;
-
-	/* QEMU's signals are for QEMU's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = pthread_create(&armed->fault_thread, NULL, serve_faults, armed);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -error;
-}
-
 static void end_fault_thread(struct armed *armed)
 {
 	uint64_t one = 1;
@@ -124,7 +111,7 @@ static bool join_runs(struct armed *armed, const struct page_run *runs, size_t r
 }
 
 /* Puts ranges that cover the runs under synchronous tracking. */
-static int borrow_ranges(struct armed *armed, const struct page_run *runs, size_t run_count)
+static int borrow_ranges(struct armed *armed, const struct page_run *runs, size_t run_count, const struct window *pause)
 {
 	uint64_t gap = ARMED_FIRST_GAP_BYTES;
 	size_t count;
@@ -135,7 +122,7 @@ static int borrow_ranges(struct armed *armed, const struct page_run *runs, size_
 	while (armed->range_count < count && !error) {
 		struct page_run *range = &armed->ranges[armed->range_count];
 
-		error = tracker_lend(armed->tracker, range);
+		error = window_expired(pause) ? -ETIMEDOUT : tracker_lend(armed->tracker, range);
 		if (error)
 			break;
 		armed->range_count++;
@@ -162,16 +149,16 @@ static void return_ranges(struct armed *armed)
 		tracker_stop(armed->tracker);
 }
 
-int armed_begin(struct armed *armed, const struct page_run *runs, size_t run_count)
+int armed_begin(struct armed *armed, const struct page_run *runs, size_t run_count, const struct window *pause)
 {
 	int error = uffd_open(TRACKING_SYNC, &armed->uffd);
 
 	if (error)
 		return error;
-	error = borrow_ranges(armed, runs, run_count);
+	error = borrow_ranges(armed, runs, run_count, pause);
 	if (error)
 		goto fail_ranges;
-	error = start_fault_thread(armed);
+	error = thread_start(&armed->fault_thread, serve_faults, armed);
 	if (error)
 		goto fail_ranges;
 	for (size_t i = 0; i < run_count; i++) {
@@ -179,7 +166,7 @@ int armed_begin(struct armed *armed, const struct page_run *runs, size_t run_cou
 
 		sweep_add(&armed->sweep, (runs[i].start - (uintptr_t)armed->ram->base) / PAGE_BYTES, bytes / PAGE_BYTES);
 		armed->page_count += bytes / PAGE_BYTES;
-		error = uffd_writeprotect(armed->uffd, runs[i].start, bytes, true);
+		error = window_expired(pause) ? -ETIMEDOUT : uffd_writeprotect(armed->uffd, runs[i].start, bytes, true);
 		if (error)
 			goto fail_thread;
 	}

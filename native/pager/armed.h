@@ -17,6 +17,7 @@
 #include "ram.h"
 #include "sweep.h"
 #include "tracker.h"
+#include "window.h"
 
 /* Each range is up to three mappings; many small ones would cost more than the pages between them. */
 #define ARMED_MAX_RANGES 256
@@ -40,9 +41,9 @@ int armed_prepare(struct armed *armed, struct ram *ram, struct tracker *tracker,
 
 /*
  * Inside the pause: protects the runs (host addresses, in order). On failure (-EPERM without the privilege synchronous
- * tracking needs) nothing is protected, and the caller still has the pause to copy in.
+ * tracking needs) nothing is protected, and the caller still has the pause to copy in; but for -ETIMEDOUT, the window's deadline.
  */
-int armed_begin(struct armed *armed, const struct page_run *runs, size_t run_count);
+int armed_begin(struct armed *armed, const struct page_run *runs, size_t run_count, const struct window *pause);
 
 /* Guest running: saves what is left, ends the fault thread, gives the ranges back. 0 or the first error of a copy. */
 int armed_finish(struct armed *armed);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "armed.h"
+#include "aside.h"
 #include "capture.h"
 #include "layer.h"
 #include "qmp.h"
@@ -27,6 +28,7 @@ struct branch {
 	struct armed armed;
 	struct capture capture; /* after the window, its runs are the residue */
 	struct stage stage;
+	struct aside durable_copy;
 	int layer_fd;
 	int durable_fd;
 };
@@ -114,7 +116,7 @@ static int copy_residue(struct branch *branch)
 {
 	if (stage_pages(&branch->stage, &branch->capture) == 0)
 		return 0;
-	if (armed_begin(&branch->armed, branch->capture.runs, branch->capture.run_count) == 0) {
+	if (armed_begin(&branch->armed, branch->capture.runs, branch->capture.run_count, &branch->window) == 0) {
 		branch->report->armed_pages = branch->armed.page_count;
 		return 0;
 	}
@@ -136,16 +138,22 @@ static int write_layer(struct branch *branch)
 	return error ? error : capture_write_found(&branch->capture, &branch->window);
 }
 
-static int write_durable_layer(struct branch *branch)
+static int copy_durably(void *arg)
 {
-	int error;
+	struct branch *branch = arg;
+	int error = layer_copy(branch->layer_fd, branch->durable_fd, &branch->window);
 
-	if (branch->durable_fd < 0)
-		return 0;
-	error = layer_copy(branch->layer_fd, branch->durable_fd, &branch->window);
 	if (!error && fsync(branch->durable_fd) < 0)
 		error = -errno;
 	return error;
+}
+
+static int write_durable_layer(struct branch *branch)
+{
+	if (branch->durable_fd < 0)
+		return 0;
+	branch->durable_copy = (struct aside){.work = copy_durably, .arg = branch};
+	return aside_run(&branch->durable_copy, branch->window.deadline_ns);
 }
 
 static int create_layer(struct branch *branch)
@@ -356,6 +364,7 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 	/* After a failure pages may still be armed: the guest must get them back before anything else. */
 	if (branch.armed.stop_fd >= 0)
 		armed_destroy(&branch.armed);
+	aside_end(&branch.durable_copy);
 	if (branch.qmp.fd >= 0)
 		qmp_close(&branch.qmp);
 	stage_destroy(&branch.stage);

@@ -5,7 +5,6 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 
 #include "branch.h"
 #include "protocol.h"
+#include "thread.h"
 
 #define MAX_FIELDS 4200 /* a map request names one layer per field */
 
@@ -310,7 +310,6 @@ static void *serve(void *arg)
 int control_start(const char *socket_path, const char *qmp_path)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	sigset_t all, before;
 	pthread_t thread;
 	int error;
 
@@ -328,11 +327,7 @@ int control_start(const char *socket_path, const char *qmp_path)
 		close(pager.listen_fd);
 		return error;
 	}
-	/* QEMU's signals are for QEMU's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	error = -pthread_create(&thread, NULL, serve, NULL);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	error = thread_start(&thread, serve, NULL);
 	if (error) {
 		close(pager.listen_fd);
 		return error;

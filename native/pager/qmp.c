@@ -24,7 +24,7 @@ uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-static int wait_readable(int fd, uint64_t deadline_ns)
+int wait_readable(int fd, uint64_t deadline_ns)
 {
 	for (;;) {
 		uint64_t now = monotonic_ns();

@@ -41,4 +41,7 @@ void qmp_close(struct qmp *qmp);
 
 uint64_t monotonic_ns(void);
 
+/* Waits until fd can be read; -ETIMEDOUT at the deadline. */
+int wait_readable(int fd, uint64_t deadline_ns);
+
 #endif

@@ -204,17 +204,23 @@ static void count(const struct vmm *vmm, const struct branch_plan *plan, const s
 	tally->folded += plan->folds;
 }
 
-struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan)
+void vmm_begin(struct vmm *vmm, const struct branch_plan *plan)
 {
-	struct branch_outcome outcome = {.ok = false};
-	struct machine *machine = &vmm->machine;
-	unsigned saves = vmm->qmp.saves, switches = vmm->qmp.switches;
-	uint8_t *touched = malloc(machine->page_count);
-
+	vmm->saves_before = vmm->qmp.saves;
+	vmm->switches_before = vmm->qmp.switches;
 	vmm->serial++;
 	vmm->tracks |= vmm->tracking == ON_ASYNC && plan->mode[0] == 'l' && (!plan->tracking || strcmp(plan->tracking, "async") == 0);
 	vmm->qmp.script = (int)plan->script;
 	send_request(vmm, plan);
+}
+
+struct branch_outcome vmm_end(struct vmm *vmm, const struct branch_plan *plan)
+{
+	struct branch_outcome outcome = {.ok = false};
+	struct machine *machine = &vmm->machine;
+	unsigned saves = vmm->saves_before, switches = vmm->switches_before;
+	uint8_t *touched = malloc(machine->page_count);
+
 	CHECK(client_read(&vmm->client), "the pager hung up");
 	if (client_is(&vmm->client, "running")) {
 		outcome.ran = true;
@@ -253,6 +259,12 @@ struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan
 	free(touched);
 	vmm->qmp.script = QMP_FINE;
 	return outcome;
+}
+
+struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan)
+{
+	vmm_begin(vmm, plan);
+	return vmm_end(vmm, plan);
 }
 
 void vmm_forget(struct vmm *vmm)

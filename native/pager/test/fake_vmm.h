@@ -34,6 +34,7 @@ struct vmm {
 	struct client client;
 	char control_path[128];
 	unsigned serial;
+	unsigned saves_before, switches_before; /* the latest branch */
 	uint8_t *stack; /* RAM as the layers below give it; and a buffer of the same size */
 	uint8_t *rebuilt;
 };
@@ -62,6 +63,9 @@ struct branch_outcome {
 void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes);
 /* One branch, compared with the stop it claims to be of; the names of its files are vmm_path()'s. */
 struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan);
+/* The same in two steps, for what a test does meanwhile. */
+void vmm_begin(struct vmm *vmm, const struct branch_plan *plan);
+struct branch_outcome vmm_end(struct vmm *vmm, const struct branch_plan *plan);
 /* A path of the latest branch: "layer", "state", "tail", "durable", "spare0", "spare1". */
 const char *vmm_path(const struct vmm *vmm, const char *what);
 /* Keeps the latest branch, made by this plan, for a child; or removes its files. */
@@ -80,6 +84,7 @@ void scenario_requests(const char *dir, uint64_t seed);
 void scenario_full_store(const char *dir, uint64_t seed);
 #ifndef PRELOADED
 void scenario_injected(const char *dir, uint64_t seed);
+void scenario_deadline(const char *dir, uint64_t seed);
 void scenario_scan(const char *dir, uint64_t seed);
 #endif
 

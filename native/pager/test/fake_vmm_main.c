@@ -59,6 +59,8 @@ static int run_vmm(char **argv)
 #ifndef PRELOADED
 	else if (strcmp(scenario, "injected") == 0)
 		scenario_injected(dir, check_seed);
+	else if (strcmp(scenario, "deadline") == 0)
+		scenario_deadline(dir, check_seed);
 	else if (strcmp(scenario, "scan") == 0)
 		scenario_scan(dir, check_seed);
 #endif
@@ -177,6 +179,7 @@ int main(int argc, char **argv)
 	run_lineage("full-store", root_dir, seed, 1);
 #ifndef PRELOADED
 	run_lineage("injected", root_dir, seed, 1);
+	run_lineage("deadline", root_dir, seed, 1);
 	run_lineage("scan", root_dir, seed, 1);
 #endif
 	for (unsigned long i = 0; i < runs; i++) {

@@ -77,7 +77,37 @@ FAULTY_IO(pread, void *, EIO)
 FAULTY(int, ftruncate, (int fd, off_t bytes), (fd, bytes), ENOSPC)
 FAULTY(int, fallocate, (int fd, int mode, off_t at, off_t bytes), (fd, mode, at, bytes), EOPNOTSUPP)
 FAULTY(off_t, lseek, (int fd, off_t at, int whence), (fd, at, whence), EIO)
-FAULTY(int, fsync, (int fd), (fd), EIO)
+
+static _Atomic bool hold_fsync, fsync_waits;
+
+void faulty_hold_fsync(void)
+{
+	hold_fsync = true;
+}
+
+void faulty_let_fsync_go(void)
+{
+	hold_fsync = false;
+}
+
+bool faulty_fsync_waits(void)
+{
+	return fsync_waits;
+}
+
+int faulty_fsync(int fd);
+int faulty_fsync(int fd)
+{
+	if (fails(FAULT_ERROR, "fsync")) {
+		errno = EIO;
+		return -1;
+	}
+	fsync_waits = true;
+	while (hold_fsync)
+		usleep(1000);
+	fsync_waits = false;
+	return fsync(fd);
+}
 FAULTY(int, fstat, (int fd, struct stat *info), (fd, info), EIO)
 FAULTY(int, eventfd, (unsigned initial, int flags), (initial, flags), EMFILE)
 FAULTY(int, socket, (int domain, int type, int protocol), (domain, type, protocol), EMFILE)

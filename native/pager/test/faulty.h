@@ -17,6 +17,10 @@ enum fault_kind {
 
 /* The n-th call from now (1: the next) fails; 0: none. */
 void faulty_arm(enum fault_kind kind, long n);
+/* The next fsync() does not return before it is let go; whether one waits now. */
+void faulty_hold_fsync(void);
+void faulty_let_fsync_go(void);
+bool faulty_fsync_waits(void);
 /* Whether it came to that; the name of the call. Disarms. */
 bool faulty_disarm(const char **name);
 

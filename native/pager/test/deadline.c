@@ -1,0 +1,60 @@
+/*
+ * deadline.c - a disk that does not answer holds up the branch, and not the guest.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "fake_vmm.h"
+#include "faulty.h"
+
+static void wait_until(bool (*holds)(struct vmm *vmm), struct vmm *vmm)
+{
+	for (int i = 0; i < 20000; i++) {
+		if (holds(vmm))
+			return;
+		usleep(1000);
+	}
+	CHECK(false, "it never happened");
+}
+
+static bool runs_again(struct vmm *vmm)
+{
+	return vmm->qmp.saves > vmm->saves_before;
+}
+
+static bool syncs(struct vmm *vmm)
+{
+	(void)vmm;
+	return faulty_fsync_waits();
+}
+
+/* An fsync() that does not return: the guest runs again at the deadline, and the branch has failed when it does. */
+static void hold_fsync(struct vmm *vmm, const char *mode)
+{
+	struct branch_plan plan = {.mode = mode, .durable = true, .deadline_ms = 2000};
+
+	faulty_hold_fsync();
+	vmm_begin(vmm, &plan);
+	wait_until(syncs, vmm);
+	wait_until(runs_again, vmm);
+	CHECK(faulty_fsync_waits(), "the guest ran again only after the fsync()");
+	machine_check_running(&vmm->machine);
+	faulty_let_fsync_go();
+	struct branch_outcome outcome = vmm_end(vmm, &plan);
+	CHECK(outcome.error == ETIMEDOUT && strcmp(outcome.operation, "write the durable layer") == 0, "errno %d, %s",
+	      outcome.error, outcome.operation);
+	vmm_check_recovers(vmm);
+}
+
+void scenario_deadline(const char *dir, uint64_t seed)
+{
+	static struct vmm vmm; /* its threads outlive this function */
+
+	vmm_start(&vmm, dir, seed, 0, 12 * 1024 * 1024);
+	vmm.machine.vcpus[0].pattern = PATTERN_RANDOM;
+	hold_fsync(&vmm, "diff");
+	hold_fsync(&vmm, "full");
+}
