@@ -19,14 +19,14 @@
  *                hold, so that it stands on the layers below them alone
  *       tracking: async (default where the kernel can) or sync, for tests and old kernels
  *                                         running pause_us= events_us= stop_us= scan_us= copy_us= residue_pages= switches= ...
- *                                         ok captured_pages= passes= sweep_us= faults= runs=offset:length,...
+ *                                         ok captured_bytes= sweep_us= faults= runs=offset:length,...
  *
  *   any request may end in                error errno= operation=
  *
  * "running" is sent as soon as the guest runs again; what follows it is the outcome of the whole branch. A branch
  * that fails leaves the guest running; its files are the daemon's to remove, and whether the disk was switched QEMU knows.
  *
- * The twin of this file is src/pager/protocol.ts.
+ * The twin of this file is src/pager/protocol.ts. The tests of both read protocol-vectors.txt.
  */
 #ifndef BOUGH_PROTOCOL_H
 #define BOUGH_PROTOCOL_H

@@ -208,15 +208,12 @@ export class PagerClient {
       current.intermediate?.resolve(message);
       return;
     }
+    // Read before the request leaves the queue: an answer that is none must not leave anybody waiting.
+    const failure = message.word === 'ok' ? undefined : readError(message);
     this.#queue.shift();
     if (this.#queue[0] !== undefined) this.#socket.write(this.#queue[0].line);
-    if (message.word === 'ok') {
-      current.answer.resolve(message);
-      return;
-    }
-    current.answer.reject(
-      new PagerError(message.fields.get('operation') ?? 'understand itself', number(message, 'errno')),
-    );
+    if (failure === undefined) current.answer.resolve(message);
+    else current.answer.reject(failure);
   }
 
   #end(reason: string, cause?: unknown): void {
@@ -236,6 +233,10 @@ function number(message: PagerMessage, key: string): number {
   const value = Number(message.fields.get(key));
   if (!Number.isSafeInteger(value)) throw new Error(`The pager's "${message.word}" has no number "${key}"`);
   return value;
+}
+
+function readError(message: PagerMessage): PagerError {
+  return new PagerError(message.fields.get('operation') ?? 'understand itself', number(message, 'errno'));
 }
 
 function readPause(message: PagerMessage): PagerPause {

@@ -55,14 +55,16 @@ static void reply_error(int fd, const char *id)
 	sayf(fd, "{\"id\": \"%s\", \"error\": {\"class\": \"GenericError\", \"desc\": \"as scripted\"}}\r\n", id);
 }
 
-/* The string after "key": "; empty without one. */
+/* The string after "key":, with or without the space that the pager writes and the daemon does not; empty without one. */
 static void member(const char *line, const char *key, char *value, size_t size)
 {
 	char quoted[64];
 
-	snprintf(quoted, sizeof(quoted), "\"%s\": \"", key);
+	snprintf(quoted, sizeof(quoted), "\"%s\":", key);
 	const char *at = strstr(line, quoted);
 	at = at ? at + strlen(quoted) : "";
+	at += *at == ' ';
+	at += *at == '"';
 	snprintf(value, size, "%.*s", (int)strcspn(at, "\""), at);
 }
 
