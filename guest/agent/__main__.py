@@ -67,7 +67,7 @@ class Agent:
         self._lock = threading.Lock()
         self._identify_lock = threading.Lock()
         self._sessions = set()
-        self._listener = socket.create_server((config['bind'], config['port']), backlog=64)
+        self._listener = socket.create_server((config['bind'], config['port']), backlog=MAX_CONNECTIONS)
         identity = Identity(config)
         command = config['interpreter']
         interpreter = Interpreter(command, identity.environment) if command else None

@@ -2,32 +2,9 @@
 import { z } from 'zod';
 import { AgentDeadline, AgentProtocolError, AgentRefused } from './errors.js';
 import { parseObject } from './frames.js';
+import { fromWire } from './wire.js';
 
 const errorAnswer = z.object({ error: z.object({ code: z.string(), message: z.string() }) });
-
-export const pongAnswer = z.object({
-  pong: z.literal(true),
-  interpreter: z.enum(['none', 'starting', 'ready', 'failed']),
-  uptime_secs: z.number(),
-});
-
-export const execAnswer = z.object({ exit_code: z.int() });
-
-export const evalAnswer = z.object({
-  result: z.string().nullable(),
-  error: z.string().nullable(),
-  exit_code: z.int(),
-  stdout: z.string(),
-  stderr: z.string(),
-  truncated: z.boolean().optional(),
-});
-
-export const identifyAnswer = z.object({
-  nonce: z.string(),
-  hostname: z.string(),
-  restored: z.boolean(),
-  hook: z.union([z.object({ exit_code: z.int() }), z.object({ error: z.string() })]).nullable(),
-});
 
 export interface AnswerContext {
   readonly operation: string;
@@ -44,7 +21,7 @@ export function readAnswer<T>(schema: z.ZodType<T>, payload: Uint8Array, context
     if (code === 'deadline') throw new AgentDeadline(operation, timeoutMs ?? 0);
     throw new AgentRefused(operation, code, message.slice(0, 1000));
   }
-  return parse(schema, value, operation);
+  return parse(schema, fromWire(value), operation);
 }
 
 function parse<T>(schema: z.ZodType<T>, value: unknown, operation: string): T {

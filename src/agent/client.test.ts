@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { describeAgentClient } from '../../test/support/agent-suite.js';
 import { FakeAgent, type FakeAnswer } from '../../test/support/fake-agent.js';
-import { AgentClient } from './client.js';
+import { startScriptedGuest } from '../../test/support/scripted-guest.js';
+import { AgentClient, MAX_CALLS } from './client.js';
 import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 import { encodeFrame, FrameKind } from './frames.js';
 
@@ -18,9 +20,11 @@ async function fakeGuest(
 const PONG = { pong: true, interpreter: 'ready', uptime_secs: 1.5 };
 
 async function until(condition: () => boolean): Promise<void> {
-  for (let attempt = 0; attempt < 200 && !condition(); attempt++) await delay(10);
+  for (let attempt = 0; attempt < 2000 && !condition(); attempt++) await delay(10);
   assert(condition());
 }
+
+describeAgentClient('the fake agent', startScriptedGuest);
 
 describe('AgentClient', () => {
   it('sends operation and secret in the first frame of each connection', async (t) => {
@@ -123,6 +127,28 @@ describe('AgentClient', () => {
     );
     const silent = await fakeGuest(t, () => undefined);
     await assert.rejects(silent.client.ping({ timeoutMs: 50 }), AgentDeadline);
+  });
+
+  it('lets no more calls reach the guest than it can take, and says so to one whose turn never comes', async (t) => {
+    const { agent, client } = await fakeGuest(t, () => undefined);
+    const stop = new AbortController();
+    const running = Array.from({ length: MAX_CALLS }, () => client.exec({ args: ['x'] }, stop.signal));
+    await until(() => agent.received.length === MAX_CALLS);
+    const late = client.ping({ timeoutMs: 50 });
+    await assert.rejects(late, (error) => error instanceof AgentRefused && error.code === 'busy');
+    assert.equal(agent.received.length, MAX_CALLS);
+    stop.abort(new Error('enough'));
+    for (const ended of await Promise.allSettled(running)) assert.equal(ended.status, 'rejected');
+    await assert.rejects(client.ping({ timeoutMs: 50 }), AgentDeadline);
+  });
+
+  it('takes an evaluation that fills what an agent keeps for one that may have been cut', async (t) => {
+    const printed = [(1 << 20) - 1, 1 << 20];
+    const { client } = await fakeGuest(t, (_request, connection) => {
+      const stdout = 'x'.repeat(printed.shift() ?? 0);
+      connection.end({ result: null, error: null, exit_code: 0, stdout, stderr: '' });
+    });
+    assert.deepEqual([(await client.eval('1')).truncated, (await client.eval('1')).truncated], [false, true]);
   });
 
   it('identify() fails when another nonce comes back, and keeps the old secret', async (t) => {

@@ -10,21 +10,21 @@ import { abortReason } from '../base/index.js';
 const HANG_UP_MS = 2_000;
 
 export class Connection {
-  readonly socket: Socket;
+  readonly #socket: Socket;
   /** Whether it was ever established. */
   connected = false;
   #error: Error | undefined;
 
   constructor(host: string, port: number) {
-    this.socket = connect({ host, port, noDelay: true });
-    this.socket.once('connect', () => (this.connected = true));
-    this.socket.on('error', (error) => (this.#error = error));
-    this.socket.pause();
+    this.#socket = connect({ host, port, noDelay: true });
+    this.#socket.once('connect', () => (this.connected = true));
+    this.#socket.on('error', (error) => (this.#error = error));
+    this.#socket.pause();
   }
 
   /** The next bytes; undefined when the other side has closed. Throws the socket's error or the signal's reason. */
   read(signal: AbortSignal): Promise<Buffer | undefined> {
-    const { socket } = this;
+    const socket = this.#socket;
     return new Promise((resolve, reject) => {
       const settle = (action: () => void): void => {
         socket.off('data', onData).off('end', onEnd).off('close', onEnd);
@@ -47,9 +47,26 @@ export class Connection {
     });
   }
 
+  /** Sends bytes; resolves when the other side takes more, or is gone, which reading tells. */
+  async write(bytes: Uint8Array): Promise<void> {
+    const socket = this.#socket;
+    if (socket.destroyed || socket.write(bytes)) return;
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        socket.off('drain', done).off('close', done);
+        resolve();
+      };
+      socket.on('drain', done).on('close', done);
+    });
+  }
+
+  get isGone(): boolean {
+    return this.#socket.destroyed;
+  }
+
   /** Closes; what still comes is thrown away for a moment. Idempotent. */
   hangUp(): void {
-    const { socket } = this;
+    const socket = this.#socket;
     if (!this.connected || socket.destroyed) {
       socket.destroy();
       return;

@@ -15,9 +15,9 @@ export const FrameKind = {
   end: 9,
 } as const;
 
-export interface Frame {
+export interface Frame<Payload extends Uint8Array = Buffer> {
   readonly kind: number;
-  readonly payload: Buffer;
+  readonly payload: Payload;
 }
 
 export const HEADER_BYTES = 5;
@@ -43,6 +43,7 @@ export function encodeFrame(kind: number, payload: Uint8Array): Buffer {
 /** Turns chunks of bytes into frames, whatever their boundaries; throws AgentProtocolError and is of no use after that. */
 export class FrameDecoder {
   readonly #limits: ReadonlyMap<number, number>;
+  /** Bytes of a frame that is not whole yet. */
   #chunks: Buffer[] = [];
   #heldBytes = 0;
   #neededBytes = HEADER_BYTES;
@@ -51,21 +52,20 @@ export class FrameDecoder {
     this.#limits = limits;
   }
 
-  /** Takes the next bytes and yields every frame they complete. */
+  /** Takes the next bytes and yields every frame they complete; payloads are parts of what was pushed. Consume all of it. */
   *push(chunk: Buffer): Generator<Frame> {
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;
-    while (this.#heldBytes >= this.#neededBytes) {
-      const held = Buffer.concat(this.#chunks);
-      this.#chunks = [held];
-      const totalBytes = HEADER_BYTES + this.#payloadBytes(held);
-      this.#neededBytes = totalBytes;
-      if (held.length < totalBytes) return;
-      this.#chunks = [held.subarray(totalBytes)];
-      this.#heldBytes -= totalBytes;
-      this.#neededBytes = HEADER_BYTES;
-      yield { kind: held.readUInt8(0), payload: held.subarray(HEADER_BYTES, totalBytes) };
+    if (this.#heldBytes < this.#neededBytes) return;
+    let held = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#heldBytes);
+    for (;;) {
+      this.#neededBytes = HEADER_BYTES + (held.length < HEADER_BYTES ? 0 : this.#payloadBytes(held));
+      if (held.length < this.#neededBytes) break;
+      yield { kind: held.readUInt8(0), payload: held.subarray(HEADER_BYTES, this.#neededBytes) };
+      held = held.subarray(this.#neededBytes);
     }
+    this.#chunks = [held];
+    this.#heldBytes = held.length;
   }
 
   #payloadBytes(held: Buffer): number {

@@ -4,6 +4,7 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { describeAgentClient } from '../../test/support/agent-suite.js';
 import { startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 import { AgentDeadline, AgentRefused } from './errors.js';
@@ -15,6 +16,8 @@ function identity(newSecret: string) {
 }
 
 const refused = (code: string) => (error: unknown) => error instanceof AgentRefused && error.code === code;
+
+describeAgentClient('the guest agent', startRealAgent);
 
 describe('the guest agent', { timeout: 60_000 }, () => {
   let agent: RealAgent;

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { evalAnswer, execAnswer, identifyAnswer, pongAnswer, readAnswer } from '../../src/agent/answers.js';
+import { readAnswer } from '../../src/agent/answers.js';
 import { AgentDeadline, AgentProtocolError, AgentRefused } from '../../src/agent/errors.js';
 import { encodeFrame, FrameDecoder, FrameKind } from '../../src/agent/frames.js';
+import { evalAnswer } from '../../src/agent/operations/eval.js';
+import { exitAnswer } from '../../src/agent/operations/exec.js';
+import { identifyAnswer } from '../../src/agent/operations/identify.js';
+import { pongAnswer } from '../../src/agent/operations/ping.js';
 import { mutateBytes, mutateJson } from './mutations.js';
 import { Seeded } from './seeded.js';
 
@@ -63,7 +67,7 @@ for (const random of [new Seeded(1), Seeded.fromEnvironment()]) {
       for (let round = 0; round < ANSWERS; round++) {
         const text = mutateJson(random.pick(ANSWERS_OF_AGENTS), random);
         const payload = random.below(2) === 0 ? text : mutateBytes(text, random);
-        for (const schema of [pongAnswer, execAnswer, evalAnswer, identifyAnswer]) {
+        for (const schema of [pongAnswer, exitAnswer, evalAnswer, identifyAnswer]) {
           try {
             readAnswer<unknown>(schema, payload, { operation: 'ping', timeoutMs: 1 });
           } catch (error) {

@@ -10,6 +10,8 @@ export interface FakeAgentConnection {
   readonly socket: Socket;
   /** Bytes of standard input received so far, and whether it has ended. */
   readonly stdin: { bytes: Buffer; ended: boolean };
+  /** Told each piece of it, an empty one at its end. */
+  onInput?: (piece: Buffer) => void;
   send(kind: number, payload: string | Uint8Array): void;
   /** Sends the END frame. */
   end(value: unknown): void;
@@ -69,8 +71,11 @@ export class FakeAgent {
     socket.on('data', (chunk: Buffer) => {
       for (const { kind, payload } of decoder.push(chunk)) {
         if (kind === FrameKind.request) this.#take(parseObject(payload), connection);
-        else if (payload.length === 0) connection.stdin.ended = true;
-        else connection.stdin.bytes = Buffer.concat([connection.stdin.bytes, payload]);
+        else {
+          if (payload.length === 0) connection.stdin.ended = true;
+          else connection.stdin.bytes = Buffer.concat([connection.stdin.bytes, payload]);
+          connection.onInput?.(payload);
+        }
       }
     });
   }

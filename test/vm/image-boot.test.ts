@@ -5,6 +5,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { execa } from 'execa';
+import { Channel } from '../../src/agent/channel.js';
+import { FrameKind } from '../../src/agent/frames.js';
 import { AgentClient, AgentRefused } from '../../src/agent/index.js';
 import { compact, monotonicMs, withDeadline } from '../../src/base/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
@@ -30,12 +32,13 @@ for (const [name, { code, result }] of Object.entries(WARM)) {
     let image: Image;
     let vmm: Vmm;
     let agent: AgentClient;
+    let port: number;
 
     before(async () => {
       image = await buildImage(loadConfig({}, process.env).cacheDir, name);
       dir = await mkdtemp('/dev/shm/bough-boot-');
       vmm = await boot(image, dir);
-      const port = await hostForwardPort(vmm.qmp, image.agentPort);
+      port = await hostForwardPort(vmm.qmp, image.agentPort);
       agent = new AgentClient({ host: '127.0.0.1', port });
     });
     after(async () => {
@@ -83,8 +86,11 @@ for (const [name, { code, result }] of Object.entries(WARM)) {
       await output('sh', '-c', '(sleep 0.1 &) ; exit 0');
       await output('sleep', '1');
       assert.equal(await output('sh', '-c', 'ps -eo stat= | grep -c Z || true'), '0');
-      await agent.shutdown();
+      const channel = Channel.open({ host: '127.0.0.1', port });
+      const request = { op: 'shutdown', secret: identity('second').newSecret };
+      await channel.send({ kind: FrameKind.request, payload: Buffer.from(JSON.stringify(request)) });
       assert.deepEqual(await withDeadline(vmm.exited, 30_000, 'powering off'), { code: 0, signal: null });
+      channel.close();
     });
   });
 }
