@@ -1,4 +1,4 @@
-// Writes docs/api.md and docs/cli.md from the compiled sources: run `npm run build:ts` first.
+// Writes docs/reference/api.md and docs/reference/cli.md from the compiled sources: run `npm run build:ts` first.
 import { writeFile } from 'node:fs/promises';
 import { apiReference } from '../dist/src/daemon/api-reference.js';
 import { cliReference } from '../dist/src/cli/cli-reference.js';
@@ -6,6 +6,6 @@ import { buildProgram } from '../dist/src/cli/program.js';
 import { processIo } from '../dist/src/cli/io.js';
 import { providers } from '../dist/src/cli/providers.js';
 
-const docs = new URL('../docs/', import.meta.url);
+const docs = new URL('../docs/reference/', import.meta.url);
 await writeFile(new URL('api.md', docs), apiReference());
 await writeFile(new URL('cli.md', docs), cliReference(buildProgram({ io: processIo(), providers })));

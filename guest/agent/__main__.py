@@ -1,4 +1,4 @@
-"""The guest agent: serves operations over TCP, one connection each. The protocol is in docs/agent-protocol.md.
+"""The guest agent: serves operations over TCP, one connection each. The protocol is in docs/internals/agent-protocol.md.
 
     python3 -I -S agent [--config FILE] [--bind ADDRESS] [--port N] [--unprivileged]
 

@@ -1,4 +1,4 @@
-"""Frames of the agent protocol: one byte kind, four bytes length (big-endian), payload. See docs/agent-protocol.md.
+"""Frames of the agent protocol: one byte kind, four bytes length (big-endian), payload. See docs/internals/agent-protocol.md.
 
 Reading is incremental (`Decoder`), because the same connection is read in blocking and in polling code. A frame that is
 too long or of an unknown kind is a `ProtocolError`; the only answer to that is to close the connection.

@@ -7,7 +7,7 @@ numbers, hostname, machine-id. A step that fails fails the call: a child that wa
 The state is kept in a file of the guest's /run besides, readable for root only, so that an agent that is started again
 still knows its owner.
 
-Not handled: random number generators inside running programs (see docs/agent-protocol.md).
+Not handled: random number generators inside running programs (see docs/internals/agent-protocol.md).
 """
 
 import fcntl

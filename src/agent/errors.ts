@@ -30,7 +30,7 @@ export class AgentDeadline extends Error {
   }
 }
 
-/** The agent answered that it will not or could not; `code` as in docs/agent-protocol.md, such as `unauthorized`. */
+/** The agent answered that it will not or could not; `code` as in docs/internals/agent-protocol.md, such as `unauthorized`. */
 export class AgentRefused extends Error {
   override readonly name = 'AgentRefused';
   readonly code: string;

@@ -1,4 +1,4 @@
-/** docs/cli.md, made from the commander program. A test holds the file to it. */
+/** docs/reference/cli.md, made from the commander program. A test holds the file to it. */
 
 import type { Command } from 'commander';
 import { exampleOf } from './example.js';

@@ -4,7 +4,7 @@ import type { Command } from 'commander';
 
 const examples = new WeakMap<Command, string>();
 
-/** Shows `example` under the command's help; docs/cli.md shows it too. */
+/** Shows `example` under the command's help; docs/reference/cli.md shows it too. */
 export function withExample(command: Command, example: string): Command {
   examples.set(command, example);
   const lines = example.split('\n').map((line) => `  ${line}`);

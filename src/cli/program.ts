@@ -1,4 +1,4 @@
-/** The whole command line as one commander program: what runs, and what docs/cli.md is made from. */
+/** The whole command line as one commander program: what runs, and what docs/reference/cli.md is made from. */
 
 import { Command } from 'commander';
 import { version } from '../daemon/version.js';

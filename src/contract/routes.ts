@@ -1,6 +1,6 @@
 /**
  * The route table: the one description of the native API from which the server registers its routes, the SDK
- * takes its types and docs/api.md is generated.
+ * takes its types and docs/reference/api.md is generated.
  *
  * Methods and paths are in endpoints.ts. `replies` maps each success status to its body; `null` is no body and
  * `'text'` is plain text. `errors` lists what the route itself can fail with; what any route can fail with is

@@ -8,7 +8,7 @@
  *     hotDir/snapshots/<tag>/     the same without disk/, apart from a tail that is not durable yet
  *
  * Life of a snapshot: draft → `ready` (complete in the hot tier) → durable (would survive power loss) → perhaps evicted from the hot
- * tier, and loaded again when it is used. Implemented by `SnapshotStore`; read catalog.ts for the states, docs/snapshot-format.md for
+ * tier, and loaded again when it is used. Implemented by `SnapshotStore`; read catalog.ts for the states, docs/internals/snapshot-format.md for
  * the files.
  */
 import type { Leftover } from './life/leftovers.js';

@@ -45,7 +45,7 @@ describe('every code of the error catalogue', () => {
   });
 
   it('is documented with its status and what it says', async () => {
-    const text = await readFile(join(PROJECT_DIR, 'docs/api.md'), 'utf8');
+    const text = await readFile(join(PROJECT_DIR, 'docs/reference/api.md'), 'utf8');
     for (const [code, { status, retryable }] of Object.entries(errorCatalogue)) {
       const rows = text.split('\n').filter((line) => line.startsWith(`| \`${code}\` |`));
       assert.equal(rows.length, 1, `${code} has ${rows.length} rows`);

@@ -11,20 +11,20 @@ import { apiReference } from '../../src/daemon/api-reference.js';
 const outdated = 'is outdated: run `node scripts/docs.mjs`';
 
 async function readDoc(name: string): Promise<string> {
-  return readFile(new URL(`../../../docs/${name}`, import.meta.url), 'utf8');
+  return readFile(new URL(`../../../docs/reference/${name}`, import.meta.url), 'utf8');
 }
 
 describe('the generated docs', () => {
-  it('docs/api.md is current', async () => {
-    assert.ok((await readDoc('api.md')) === apiReference(), `docs/api.md ${outdated}`);
+  it('docs/reference/api.md is current', async () => {
+    assert.ok((await readDoc('api.md')) === apiReference(), `docs/reference/api.md ${outdated}`);
   });
 
-  it('docs/cli.md is current', async () => {
+  it('docs/reference/cli.md is current', async () => {
     const program = buildProgram({ io: processIo(), providers });
-    assert.ok((await readDoc('cli.md')) === cliReference(program), `docs/cli.md ${outdated}`);
+    assert.ok((await readDoc('cli.md')) === cliReference(program), `docs/reference/cli.md ${outdated}`);
   });
 
-  it('docs/api.md documents every error code and every route', async () => {
+  it('docs/reference/api.md documents every error code and every route', async () => {
     const text = await readDoc('api.md');
     for (const code of Object.keys(errorCatalogue)) assert.ok(text.includes(`| \`${code}\` |`), code);
     for (const { method, path } of Object.values(endpoints)) {
@@ -33,7 +33,7 @@ describe('the generated docs', () => {
     }
   });
 
-  it('docs/cli.md has an example for every command', async () => {
+  it('docs/reference/cli.md has an example for every command', async () => {
     const sections = (await readDoc('cli.md')).split('\n## ').slice(1);
     for (const section of sections) assert.match(section, /```sh\nbough|```sh\nid=/);
   });

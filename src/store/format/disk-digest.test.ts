@@ -19,7 +19,7 @@ const WRITES: readonly (readonly [at: number, text: string])[] = [
   [LENGTH - 3, 'end'],
 ];
 
-/** As docs/snapshot-format.md describes it. */
+/** As docs/internals/snapshot-format.md describes it. */
 function digestOf(bytes: Buffer): string {
   const number = (value: number): Buffer => {
     const encoded = Buffer.alloc(8);

@@ -2,7 +2,7 @@
  * `manifest.json`, version 2: everything there is to know about a snapshot besides its bytes.
  *
  * Invariant: a manifest that parses is internally consistent (unique ids, ordered runs inside the RAM, own layer on top), and
- * `manifest.sha256` beside it covers every byte of it. What the format means is in docs/snapshot-format.md.
+ * `manifest.sha256` beside it covers every byte of it. What the format means is in docs/internals/snapshot-format.md.
  */
 import { z } from 'zod';
 
