@@ -13,30 +13,33 @@ export function wholeNumber(min: number, max: number): (text: string) => number 
   };
 }
 
-/** A number of seconds, decimals allowed. */
-export function seconds(max: number): (text: string) => number {
+const unitSecs = { ms: 0.001, s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 } as const;
+
+/** A duration in seconds: `90` (seconds), `90s`, `1.5s`, `500ms`, `10m`, `1h30m`, `7d`, `2w`. */
+export function duration(text: string): number {
+  const secs = secondsIn(text);
+  if (secs === undefined || secs === 0) throw notADuration();
+  return secs;
+}
+
+/** The same, zero too, within a bound. */
+export function durationUpTo(maxSecs: number): (text: string) => number {
   return (text) => {
-    const value = Number(text);
-    if (!/^\d+(\.\d+)?$/.test(text) || value > max) {
-      throw new InvalidArgumentError(`It must be a number of seconds, at most ${max}.`);
-    }
-    return value;
+    const secs = secondsIn(text);
+    if (secs === undefined) throw notADuration();
+    if (secs > maxSecs) throw new InvalidArgumentError(`It must be at most ${maxSecs}s.`);
+    return secs;
   };
 }
 
-const durationUnits = { s: 1, m: 60, h: 3600, d: 86_400, w: 604_800 } as const;
-
-/** A duration in seconds: `90`, `90s`, `10m`, `1h30m`, `7d`, `2w`. */
-export function duration(text: string): number {
-  if (/^\d+(\.\d+)?$/.test(text) && Number(text) > 0) return Number(text);
-  if (!/^(\d+[smhdw])+$/.test(text)) throw notADuration();
-  const parts = [...text.matchAll(/(\d+)([smhdw])/g)];
-  const secs = parts.reduce(
-    (sum, [, count, unit]) => sum + Number(count) * durationUnits[unit as keyof typeof durationUnits],
+function secondsIn(text: string): number | undefined {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  if (!/^(\d+(\.\d+)?(ms|[smhdw]))+$/.test(text)) return undefined;
+  const parts = [...text.matchAll(/([\d.]+)(ms|[smhdw])/g)];
+  return parts.reduce(
+    (sum, [, count, unit]) => sum + Number(count) * unitSecs[unit as keyof typeof unitSecs],
     0,
   );
-  if (secs === 0) throw notADuration();
-  return secs;
 }
 
 /** As `duration`, or `never`. */

@@ -74,6 +74,26 @@ export function printRows<T>(
   else io.stdout(formatTable(rows, columns));
 }
 
+/** Prints one thing as a table of its fields, or as the JSON it came as. */
+export function printFacts(command: Command, { io }: Context, thing: object): void {
+  if (wantsJson(command)) {
+    printJson(io, thing);
+    return;
+  }
+  io.stdout(
+    formatTable<[string, unknown]>(Object.entries(thing), [
+      { title: 'FIELD', value: ([name]) => name },
+      { title: 'VALUE', value: ([, value]) => factText(value) },
+    ]),
+  );
+}
+
+function factText(value: unknown): string {
+  if (Array.isArray(value)) return value.join(', ');
+  if (typeof value === 'object' && value !== null) return JSON.stringify(value);
+  return String(value);
+}
+
 /** Prints one result: as JSON when asked for, otherwise `text`, one value a line, with `words` beside it on stderr. */
 export function printResult(
   command: Command,

@@ -50,7 +50,7 @@ const hints: Partial<Record<ErrorCode, string>> = {
   snapshot_in_use: '--cascade deletes what builds on it too, --force deletes it all the same',
   mode_unsupported: '`bough doctor` says what this host can do',
   boot_failed: '`bough doctor` says what this host can do',
-  agent_deadline: 'give it longer with --timeout <seconds>',
+  agent_deadline: 'give it longer with --timeout <duration>',
   snapshot_incompatible: '`bough doctor` says what this host has',
 };
 

@@ -5,7 +5,7 @@ import { aSandbox, aSnapshot, fakeHost, type FakeHost } from '../../test/support
 import type { BranchRequest, GcRequest, SpawnRequest, TimeoutRequest } from '../contract/index.js';
 import { loadConfig } from '../daemon/config.js';
 import { serve, type Daemon } from '../daemon/serve.js';
-import { duration } from './arguments.js';
+import { duration, durationUpTo } from './arguments.js';
 import { formatUntil } from './format.js';
 import { run } from './program.js';
 import type { Providers } from './providers.js';
@@ -15,8 +15,8 @@ const nowUnix = (): number => Math.floor(Date.now() / 1000);
 describe('a duration on the command line', () => {
   it('is seconds, or numbers with units', () => {
     assert.deepEqual(
-      ['90', '90s', '10m', '1h30m', '7d', '2w'].map(duration),
-      [90, 90, 600, 5400, 604_800, 1_209_600],
+      ['90', '0.5', '90s', '1.5s', '500ms', '10m', '1h30m', '7d', '2w'].map(duration),
+      [90, 0.5, 90, 1.5, 0.5, 600, 5400, 604_800, 1_209_600],
     );
   });
 
@@ -24,6 +24,12 @@ describe('a duration on the command line', () => {
     for (const text of ['', '0', '0s', 'x', '1y', '-1', '1h 30m', 'never']) {
       assert.throws(() => duration(text), /must be a duration/, text);
     }
+  });
+
+  it('may be zero and has a bound where a call takes it', () => {
+    assert.deepEqual(['0', '0s', '60', '1m'].map(durationUpTo(60)), [0, 0, 60, 60]);
+    assert.throws(() => durationUpTo(60)('61s'), /must be at most 60s/);
+    assert.throws(() => durationUpTo(60)('soon'), /must be a duration/);
   });
 
   it('is shown as what is left', () => {

@@ -8,8 +8,11 @@ import { fakeHost, type FakeHost } from '../../test/support/fake-host.js';
 import { BoughError, type ExecRequest, type Sandbox } from '../contract/index.js';
 import { ConfigError, loadConfig } from '../daemon/config.js';
 import { serve, type Daemon } from '../daemon/serve.js';
-import { run } from './program.js';
-import type { Providers } from './providers.js';
+import { exampleOf } from './example.js';
+import { processIo } from './io.js';
+import { shortForms } from './nouns.js';
+import { buildProgram, run } from './program.js';
+import { providers, type Providers } from './providers.js';
 
 const token = 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y';
 
@@ -175,6 +178,22 @@ describe('the command line with a daemon', () => {
     }
   });
 
+  it('says the same with a noun and in its short form', async () => {
+    const id = (await bough('sandbox', 'spawn', '--tag', 'base')).stdout.trim();
+    assert.match((await bough('sandbox', 'ls')).stdout, new RegExp(`^${id} `, 'm'));
+    assert.match((await bough('ls', '-q')).stdout, new RegExp(`^${id}$`, 'm'));
+    assert.match((await bough('sandbox', 'info', id)).stdout, /^snapshot_tag +base$/m);
+    assert.equal((await bough('sandbox', 'eval', id, '3 * 4')).stdout, '3 * 4\n');
+    assert.equal((await bough('sandbox', 'exec', id, '--timeout', '1m30s', '--', 'ls')).code, 7);
+    assert.deepEqual(execRequest, { args: ['ls'], timeout_secs: 90 });
+    assert.equal((await bough('sandbox', 'branch', id, '--tag', 'noun')).stdout, 'noun\n');
+    assert.equal((await bough('snapshot', 'ls')).stdout, (await bough('snapshots')).stdout);
+    assert.equal((await bough('snapshot', 'rm', 'noun')).code, 0);
+    assert.ok(!host.snapshots.has('noun'));
+    assert.equal((await bough('sandbox', 'rm', id)).code, 0);
+    assert.ok(!host.sandboxes.has(id));
+  });
+
   it('rm goes on after a failure', async () => {
     const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
     const { code, stderr } = await bough('rm', 'absent', id);
@@ -305,5 +324,37 @@ describe('the command line without a daemon', () => {
     const listImages = () => Promise.reject(new BoughError('image_not_found', { image: 'x' }));
     const { code, stderr } = await runWith(['image', 'ls'], {}, { listImages });
     assert.deepEqual([code, stderr], [1, 'error: No image named "x" has been built on this host\n']);
+  });
+
+  it('every command has a noun, or belongs to the daemon or the host, and an example', () => {
+    const { commands } = buildProgram({ io: processIo(), providers });
+    const withoutNoun = commands
+      .filter(({ commands: verbs }) => verbs.length === 0)
+      .map((each) => each.name());
+    const ofHost = ['serve', 'stop', 'doctor', 'gc', 'quickstart', 'bench'];
+    const short = Object.keys(shortForms).filter((form) => !form.includes(' '));
+    assert.deepEqual(withoutNoun.sort(), [...short, ...ofHost].sort());
+    for (const long of Object.values(shortForms)) {
+      const [noun, verb] = long.split(' ');
+      const found = commands
+        .find((each) => each.name() === noun)
+        ?.commands.find((each) => each.name() === verb);
+      assert(found !== undefined && exampleOf(found) !== undefined, long);
+    }
+  });
+
+  it('every duration takes units', () => {
+    const all = buildProgram({ io: processIo(), providers }).commands.flatMap((each) => [
+      each,
+      ...each.commands,
+    ]);
+    const flags = all.flatMap(({ options }) => options.map((option) => option.flags));
+    assert.deepEqual(
+      flags.filter((each) => /<(seconds|secs|ms|minutes)>/.test(each)),
+      [],
+    );
+    const timeouts = flags.filter((each) => /timeout|expires|wait <d|boot-wait/.test(each));
+    assert(timeouts.length > 10);
+    for (const each of timeouts) assert.match(each, /<duration>$/);
   });
 });

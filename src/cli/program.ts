@@ -3,24 +3,14 @@
 import { Command } from 'commander';
 import { version } from '../daemon/version.js';
 import { registerBench } from './commands/bench.js';
-import { registerBranch } from './commands/branch.js';
 import { registerDoctor } from './commands/doctor.js';
-import { registerEval } from './commands/eval.js';
-import { registerExec } from './commands/exec.js';
-import { registerFork } from './commands/fork.js';
 import { registerGc } from './commands/gc.js';
-import { registerImage } from './commands/image.js';
-import { registerLs } from './commands/ls.js';
 import { registerQuickstart } from './commands/quickstart.js';
-import { registerRm } from './commands/rm.js';
 import { registerServe } from './commands/serve.js';
-import { registerSnapshot } from './commands/snapshot.js';
-import { registerSnapshots } from './commands/snapshots.js';
-import { registerSpawn } from './commands/spawn.js';
 import { registerStop } from './commands/stop.js';
-import { registerTimeout } from './commands/timeout.js';
 import { addClientOptions, addOutputOption, type Context } from './context.js';
 import { describeFailure, usageHint } from './exit.js';
+import { registerNouns, registerShortForms } from './nouns.js';
 
 /** Builds the program; commands print through `context.io` and throw what run() below turns into an exit code. */
 export function buildProgram(context: Context): Command {
@@ -37,23 +27,17 @@ export function buildProgram(context: Context): Command {
     .exitOverride();
   addOutputOption(addClientOptions(program));
 
+  program.commandsGroup('Commands:');
+  registerNouns(program, context);
+  program.commandsGroup('Short forms:');
+  registerShortForms(program, context);
+  program.commandsGroup('This host and its daemon:');
   for (const register of [
-    registerQuickstart,
     registerServe,
     registerStop,
     registerDoctor,
-    registerImage,
-    registerSnapshot,
-    registerSnapshots,
-    registerSpawn,
-    registerLs,
-    registerExec,
-    registerEval,
-    registerBranch,
-    registerFork,
-    registerTimeout,
-    registerRm,
     registerGc,
+    registerQuickstart,
     registerBench,
   ]) {
     register(program, context);

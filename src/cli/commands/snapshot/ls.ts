@@ -1,11 +1,11 @@
-/** `bough snapshots`: all of them. */
+/** `bough snapshot ls`, or `bough snapshots`: all of them. */
 
 import type { Command } from 'commander';
-import type { Column } from '../../base/table.js';
-import type { Snapshot } from '../../contract/index.js';
-import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
-import { withExample } from '../example.js';
-import { formatAge, formatBytes, formatMs, formatUntil } from '../format.js';
+import type { Column } from '../../../base/table.js';
+import type { Snapshot } from '../../../contract/index.js';
+import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { formatAge, formatBytes, formatMs, formatUntil } from '../../format.js';
 
 const columns: readonly Column<Snapshot>[] = [
   { title: 'TAG', value: (one) => one.tag },
@@ -28,10 +28,10 @@ function endOf({ expires_at_unix: atUnix, keep_last: keepLast }: Snapshot): stri
   return text === '' ? undefined : text;
 }
 
-export function registerSnapshots(program: Command, context: Context): void {
-  const command = program.command('snapshots').description('List snapshots.');
+export function registerSnapshotLs(parent: Command, context: Context, name = 'ls'): void {
+  const command = parent.command(name).description('List snapshots.');
   addOutputOption(addClientOptions(command)).action(async () => {
     printRows(command, context, await (await clientFor(command, context)).snapshots.list(), columns);
   });
-  withExample(command, 'bough snapshots');
+  withExample(command, 'bough snapshot ls');
 }

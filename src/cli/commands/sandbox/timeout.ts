@@ -1,20 +1,20 @@
-/** `bough timeout`: set when a sandbox ends; prints when that is. */
+/** `bough sandbox timeout`: set when a sandbox ends; prints when that is. */
 
 import type { Command } from 'commander';
-import { durationOrNever, nameArgument } from '../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
-import { withExample } from '../example.js';
-import { UsageError } from '../exit.js';
-import { formatDuration } from '../format.js';
-import { addEndOptions, type LifetimeOptions } from '../lifetime-options.js';
+import { durationOrNever, nameArgument } from '../../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { UsageError } from '../../exit.js';
+import { formatDuration } from '../../format.js';
+import { addEndOptions, type LifetimeOptions } from '../../lifetime-options.js';
 
 interface TimeoutOptions extends Omit<LifetimeOptions, 'idleTimeout'> {
   idleTimeout?: number | 'never';
   extendOnly?: true;
 }
 
-export function registerTimeout(program: Command, context: Context): void {
-  const command = program
+export function registerTimeout(parent: Command, context: Context): void {
+  const command = parent
     .command('timeout')
     .description('Set when a sandbox ends, counted from now, or how.')
     .argument('<id>', 'the sandbox', nameArgument)

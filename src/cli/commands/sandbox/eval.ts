@@ -1,7 +1,7 @@
-/** `bough eval`: an expression in the guest's warm interpreter. */
+/** `bough sandbox eval`: an expression in the guest's warm interpreter. */
 
 import type { Command } from 'commander';
-import { nameArgument, seconds } from '../arguments.js';
+import { durationUpTo, nameArgument } from '../../arguments.js';
 import {
   addClientOptions,
   addOutputOption,
@@ -9,21 +9,21 @@ import {
   printJson,
   wantsJson,
   type Context,
-} from '../context.js';
-import { withExample } from '../example.js';
-import { CommandEnd, exitCodes } from '../exit.js';
-import { printOutput } from '../guest-output.js';
+} from '../../context.js';
+import { withExample } from '../../example.js';
+import { CommandEnd, exitCodes } from '../../exit.js';
+import { printOutput } from '../../guest-output.js';
 
-export function registerEval(program: Command, context: Context): void {
+export function registerEval(parent: Command, context: Context): void {
   const { io } = context;
-  const command = program
+  const command = parent
     .command('eval')
     .description(
       "Evaluate code in the image's warm interpreter; prints what it prints, then the value of an expression.",
     )
     .argument('<id>', 'the sandbox', nameArgument)
     .argument('<code>', 'an expression, or statements')
-    .option('--timeout <seconds>', 'how long it may take (default 30, at most 3600)', seconds(3600));
+    .option('--timeout <duration>', 'how long it may take (default 30s, at most 1h)', durationUpTo(3600));
   addOutputOption(addClientOptions(command)).action(
     async (id: string, code: string, { timeout }: { timeout?: number }) => {
       const client = await clientFor(command, context);

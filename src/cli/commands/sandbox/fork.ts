@@ -1,12 +1,12 @@
-/** `bough fork`: branch and children in one call; prints the children's ids. */
+/** `bough sandbox fork`: branch and children in one call; prints the children's ids. */
 
 import { Option, type Command } from 'commander';
-import type { BranchMode } from '../../contract/index.js';
-import { nameArgument, wholeNumber } from '../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
-import { withExample } from '../example.js';
-import { CommandEnd, exitCodes } from '../exit.js';
-import { formatMs } from '../format.js';
+import type { BranchMode } from '../../../contract/index.js';
+import { nameArgument, wholeNumber } from '../../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { CommandEnd, exitCodes } from '../../exit.js';
+import { formatMs } from '../../format.js';
 import {
   addLifetimeOptions,
   addRetentionOptions,
@@ -14,7 +14,7 @@ import {
   retentionRequest,
   type LifetimeOptions,
   type RetentionOptions,
-} from '../lifetime-options.js';
+} from '../../lifetime-options.js';
 
 interface ForkOptions extends LifetimeOptions, RetentionOptions {
   count?: number;
@@ -22,8 +22,8 @@ interface ForkOptions extends LifetimeOptions, RetentionOptions {
   mode?: BranchMode;
 }
 
-export function registerFork(program: Command, context: Context): void {
-  const command = program
+export function registerFork(parent: Command, context: Context): void {
+  const command = parent
     .command('fork')
     .description('Branch a sandbox and start children from the capture; prints their ids.')
     .argument('<id>', 'the sandbox', nameArgument)

@@ -1,10 +1,10 @@
-/** `bough spawn`: sandboxes from a snapshot; prints their ids. */
+/** `bough sandbox spawn`: sandboxes from a snapshot; prints their ids. */
 
 import type { Command } from 'commander';
-import { keyValue, nameArgument, wholeNumber } from '../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
-import { withExample } from '../example.js';
-import { addLifetimeOptions, lifetimeRequest, type LifetimeOptions } from '../lifetime-options.js';
+import { keyValue, nameArgument, wholeNumber } from '../../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { addLifetimeOptions, lifetimeRequest, type LifetimeOptions } from '../../lifetime-options.js';
 
 interface SpawnOptions extends LifetimeOptions {
   tag: string;
@@ -13,8 +13,8 @@ interface SpawnOptions extends LifetimeOptions {
   metadata?: Record<string, string>;
 }
 
-export function registerSpawn(program: Command, context: Context): void {
-  const command = program
+export function registerSpawn(parent: Command, context: Context): void {
+  const command = parent
     .command('spawn')
     .description('Start sandboxes from a snapshot, all or none; prints their ids.')
     .requiredOption('--tag <tag>', 'the snapshot', nameArgument)

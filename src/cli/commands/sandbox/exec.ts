@@ -1,7 +1,7 @@
-/** `bough exec`: a program in the guest. Its output and its status become this command's. */
+/** `bough sandbox exec`: a program in the guest. Its output and its status become this command's. */
 
 import type { Command } from 'commander';
-import { keyValue, nameArgument, seconds } from '../arguments.js';
+import { durationUpTo, keyValue, nameArgument } from '../../arguments.js';
 import {
   addClientOptions,
   addOutputOption,
@@ -9,10 +9,10 @@ import {
   printJson,
   wantsJson,
   type Context,
-} from '../context.js';
-import { withExample } from '../example.js';
-import { CommandEnd } from '../exit.js';
-import { printOutput } from '../guest-output.js';
+} from '../../context.js';
+import { withExample } from '../../example.js';
+import { CommandEnd } from '../../exit.js';
+import { printOutput } from '../../guest-output.js';
 
 interface ExecOptions {
   timeout?: number;
@@ -21,14 +21,14 @@ interface ExecOptions {
   stdin?: true;
 }
 
-export function registerExec(program: Command, context: Context): void {
+export function registerExec(parent: Command, context: Context): void {
   const { io } = context;
-  const command = program
+  const command = parent
     .command('exec')
     .description('Run a program in a sandbox; passes on its output and ends with its status.')
     .argument('<id>', 'the sandbox', nameArgument)
     .argument('<args...>', 'the program and its arguments; put -- before them')
-    .option('--timeout <seconds>', 'how long it may take (default 30, at most 3600)', seconds(3600))
+    .option('--timeout <duration>', 'how long it may take (default 30s, at most 1h)', durationUpTo(3600))
     .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
     .option('--cwd <dir>', 'its working directory in the guest')
     .option('-i, --stdin', 'pass standard input to it');

@@ -1,11 +1,11 @@
-/** `bough ls`: all sandboxes. */
+/** `bough sandbox ls`: all sandboxes. */
 
 import type { Command } from 'commander';
-import type { Column } from '../../base/table.js';
-import type { Sandbox } from '../../contract/index.js';
-import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../context.js';
-import { withExample } from '../example.js';
-import { formatAge, formatDuration, formatUntil } from '../format.js';
+import type { Column } from '../../../base/table.js';
+import type { Sandbox } from '../../../contract/index.js';
+import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { formatAge, formatDuration, formatUntil } from '../../format.js';
 
 const columns: readonly Column<Sandbox>[] = [
   { title: 'ID', value: (one) => one.id },
@@ -27,10 +27,15 @@ function endOf({ end_at_unix: atUnix, idle_timeout_secs: idle, on_end: onEnd }: 
   return onEnd === 'snapshot' ? `${text}, snapshot` : text;
 }
 
-export function registerLs(program: Command, context: Context): void {
-  const command = program.command('ls').description('List sandboxes.');
-  addOutputOption(addClientOptions(command)).action(async () => {
-    printRows(command, context, await (await clientFor(command, context)).sandboxes.list(), columns);
+export function registerSandboxLs(parent: Command, context: Context): void {
+  const command = parent
+    .command('ls')
+    .description('List sandboxes.')
+    .option('-q, --quiet', 'print nothing but their ids');
+  addOutputOption(addClientOptions(command)).action(async ({ quiet }: { quiet?: true }) => {
+    const sandboxes = await (await clientFor(command, context)).sandboxes.list();
+    if (quiet === true) context.io.stdout(sandboxes.map(({ id }) => `${id}\n`).join(''));
+    else printRows(command, context, sandboxes, columns);
   });
   withExample(command, 'bough ls -o json');
 }

@@ -1,12 +1,12 @@
-/** `bough branch`: capture a running sandbox; prints the snapshot's tag. */
+/** `bough sandbox branch`: capture a running sandbox; prints the snapshot's tag. */
 
 import { Option, type Command } from 'commander';
-import type { BranchMode, BranchWait } from '../../contract/index.js';
-import { nameArgument } from '../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
-import { withExample } from '../example.js';
-import { formatBytes, formatMs } from '../format.js';
-import { addRetentionOptions, retentionRequest, type RetentionOptions } from '../lifetime-options.js';
+import type { BranchMode, BranchWait } from '../../../contract/index.js';
+import { nameArgument } from '../../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { formatBytes, formatMs } from '../../format.js';
+import { addRetentionOptions, retentionRequest, type RetentionOptions } from '../../lifetime-options.js';
 
 interface BranchOptions extends RetentionOptions {
   tag?: string;
@@ -16,8 +16,8 @@ interface BranchOptions extends RetentionOptions {
 
 const waits = { ready: true, durable: 'durable', none: false } as const satisfies Record<string, BranchWait>;
 
-export function registerBranch(program: Command, context: Context): void {
-  const command = program
+export function registerBranch(parent: Command, context: Context): void {
+  const command = parent
     .command('branch')
     .description('Capture a running sandbox, which keeps running; prints the tag of the snapshot.')
     .argument('<id>', 'the sandbox', nameArgument)

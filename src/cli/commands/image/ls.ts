@@ -1,0 +1,23 @@
+/** `bough image ls`: the images that are built. */
+
+import type { Command } from 'commander';
+import { addCacheDirOption, cacheDirOf, type CacheDirOptions } from '../../cache-dir.js';
+import { addOutputOption, printRows, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { formatBytes } from '../../format.js';
+import type { ImageSummary } from '../../providers.js';
+
+export function registerImageLs(parent: Command, context: Context): void {
+  const { io, providers } = context;
+  const command = parent.command('ls').description('List the images that have been built. Needs no daemon.');
+  addCacheDirOption(addOutputOption(command)).action(async (options: CacheDirOptions) => {
+    printRows<ImageSummary>(command, context, await providers.listImages(cacheDirOf(options, io)), [
+      { title: 'NAME', value: (one) => one.name },
+      { title: 'ROOTFS', value: (one) => formatBytes(one.rootfsBytes), align: 'right' },
+      { title: 'RAM', value: (one) => `${one.memoryMiB} MiB`, align: 'right' },
+      { title: 'VCPUS', value: (one) => one.vcpus, align: 'right' },
+      { title: 'DIGEST', value: (one) => one.digest.slice(0, 19) },
+    ]);
+  });
+  withExample(command, 'bough image ls -o json');
+}

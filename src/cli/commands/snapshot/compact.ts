@@ -1,0 +1,19 @@
+/** `bough snapshot compact`: one without parents. */
+
+import type { Command } from 'commander';
+import { nameArgument } from '../../arguments.js';
+import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+
+export function registerCompact(parent: Command, context: Context): void {
+  const command = parent
+    .command('compact')
+    .description('Fold a snapshot and its ancestors into a new one without parents.')
+    .argument('<tag>', 'the snapshot', nameArgument)
+    .requiredOption('--to <tag>', 'name of the new snapshot', nameArgument);
+  addOutputOption(addClientOptions(command)).action(async (tag: string, { to }: { to: string }) => {
+    const made = await (await clientFor(command, context)).snapshots.compact(tag, to);
+    printResult(command, context, made, { lines: [made.tag] });
+  });
+  withExample(command, 'bough snapshot compact step-40 --to base-2');
+}

@@ -1,0 +1,94 @@
+/**
+ * The grammar: `bough <noun> <verb>`, and short forms of what is typed most.
+ *
+ * A short form is the same command once more at the top; what belongs to the daemon or the host has no noun.
+ */
+
+import type { Command } from 'commander';
+import { registerImageBuild } from './commands/image/build.js';
+import { registerImageLs } from './commands/image/ls.js';
+import { registerRm } from './commands/rm.js';
+import { registerBranch } from './commands/sandbox/branch.js';
+import { registerEval } from './commands/sandbox/eval.js';
+import { registerExec } from './commands/sandbox/exec.js';
+import { registerFork } from './commands/sandbox/fork.js';
+import { registerSandboxInfo } from './commands/sandbox/info.js';
+import { registerSandboxLs } from './commands/sandbox/ls.js';
+import { registerSandboxRm } from './commands/sandbox/rm.js';
+import { registerSpawn } from './commands/sandbox/spawn.js';
+import { registerTimeout } from './commands/sandbox/timeout.js';
+import { registerCompact } from './commands/snapshot/compact.js';
+import { registerCreate } from './commands/snapshot/create.js';
+import { registerSnapshotInfo } from './commands/snapshot/info.js';
+import { registerSnapshotLs } from './commands/snapshot/ls.js';
+import { registerSnapshotRm } from './commands/snapshot/rm.js';
+import type { Context } from './context.js';
+
+type Register = (parent: Command, context: Context) => void;
+
+interface Noun {
+  readonly description: string;
+  readonly verbs: readonly Register[];
+}
+
+const nouns: Readonly<Record<string, Noun>> = {
+  sandbox: {
+    description: 'Start, use, branch and end sandboxes.',
+    verbs: [
+      registerSpawn,
+      registerSandboxLs,
+      registerSandboxInfo,
+      registerExec,
+      registerEval,
+      registerBranch,
+      registerFork,
+      registerTimeout,
+      registerSandboxRm,
+    ],
+  },
+  snapshot: {
+    description: 'Make, list, inspect, fold and remove snapshots.',
+    verbs: [registerCreate, registerSnapshotLs, registerSnapshotInfo, registerCompact, registerSnapshotRm],
+  },
+  image: {
+    description: 'Build and list guest images. Needs no daemon.',
+    verbs: [registerImageBuild, registerImageLs],
+  },
+};
+
+/** What is typed most, by what it is short for. */
+export const shortForms = {
+  spawn: 'sandbox spawn',
+  ls: 'sandbox ls',
+  exec: 'sandbox exec',
+  eval: 'sandbox eval',
+  branch: 'sandbox branch',
+  fork: 'sandbox fork',
+  timeout: 'sandbox timeout',
+  snapshots: 'snapshot ls',
+  rm: 'sandbox rm',
+  'rm --snapshot': 'snapshot rm',
+} as const satisfies Record<string, string>;
+
+const short: readonly Register[] = [
+  registerSpawn,
+  registerSandboxLs,
+  registerExec,
+  registerEval,
+  registerBranch,
+  registerFork,
+  registerTimeout,
+  (program, context) => registerSnapshotLs(program, context, 'snapshots'),
+  registerRm,
+];
+
+export function registerNouns(program: Command, context: Context): void {
+  for (const [name, { description, verbs }] of Object.entries(nouns)) {
+    const noun = program.command(name).description(description).helpCommand(false);
+    for (const register of verbs) register(noun, context);
+  }
+}
+
+export function registerShortForms(program: Command, context: Context): void {
+  for (const register of short) register(program, context);
+}
