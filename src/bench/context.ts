@@ -2,7 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { messageOf, monotonicMs, sleep } from '../base/index.js';
 import type { BranchMode, Sandbox, Snapshot } from '../contract/index.js';
-import { BoughApiError, type Bough } from '../sdk/client.js';
+import { BoughApiError, type Bough } from '../sdk/index.js';
 import type { PauseParts } from './pause-row.js';
 
 export interface BenchContext {

@@ -5,7 +5,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { monotonicMs, ResourceStack } from '../base/index.js';
-import { BoughApiError, type Bough } from '../sdk/client.js';
+import { BoughApiError, type Bough } from '../sdk/index.js';
 import { benchChains } from './chains.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';

@@ -2,7 +2,7 @@
  * What may be asked of the benchmarks, and what they answer. The command line loads this file for its options, and the
  * benchmarks themselves only when they are to run.
  */
-import type { Bough } from '../sdk/client.js';
+import type { Bough } from '../sdk/index.js';
 
 /** Every benchmark, in the order in which all of them run. */
 export const benchmarkNames = [

@@ -7,7 +7,7 @@
 import { Option, type Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { formatTable, type Column } from '../base/table.js';
-import { Bough } from '../sdk/client.js';
+import { Bough } from '../sdk/index.js';
 import { UsageError } from './exit.js';
 import type { Io } from './io.js';
 import type { Providers } from './providers.js';

@@ -5,7 +5,7 @@
 import { CommanderError } from 'commander';
 import { messageOf } from '../base/index.js';
 import type { ErrorCode } from '../contract/index.js';
-import { BoughApiError, BoughUnreachable } from '../sdk/client.js';
+import { BoughApiError, BoughUnreachable } from '../sdk/index.js';
 
 export const exitCodes = { done: 0, failed: 1, usage: 2, unreachable: 3 } as const;
 

@@ -17,7 +17,7 @@ import { join } from 'node:path';
 import { createInterface, type Interface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { orAborted, ResourceStack, withDeadline } from '../base/index.js';
-import { Bough } from '../sdk/client.js';
+import { Bough } from '../sdk/index.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
 const START_DEADLINE_MS = 30_000;

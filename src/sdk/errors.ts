@@ -5,9 +5,11 @@ import type { ErrorCode } from '../contract/errors.js';
 /** The daemon answered, and the answer is a failure. */
 export class BoughApiError extends Error {
   override readonly name = 'BoughApiError';
+  /** The HTTP status. */
   readonly status: number;
   /** A code of the catalogue, or `unexpected_answer` when what answered does not speak this API. */
   readonly code: ErrorCode | 'unexpected_answer';
+  /** What the error is about, as docs say of each code; empty if it says nothing more. */
   readonly details: Readonly<Record<string, unknown>>;
   /** Finds the request in the daemon's log. */
   readonly requestId: string | undefined;
@@ -32,6 +34,7 @@ export class BoughApiError extends Error {
 /** No answer: nothing listens there, the connection was lost, or the client's own transport gave up waiting. */
 export class BoughUnreachable extends Error {
   override readonly name = 'BoughUnreachable';
+  /** The daemon's, as the client was given it. */
   readonly url: string;
 
   constructor(url: string, problem: string, options?: ErrorOptions) {

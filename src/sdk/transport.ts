@@ -1,21 +1,30 @@
 /**
- * One call over fetch: path parameters, query, JSON both ways, failures as errors.
+ * One call over fetch: path parameters, query, JSON both ways, failures as errors. What a call takes and gives is read off the
+ * route table, so that a route that is not there, or a body it does not take, does not compile.
+ *
+ * The daemon is trusted to answer as the table says; answers are not validated again.
  *
  * Not handled: waiting longer than the transport does. Node's own fetch gives up when no answer has begun after
  * 300 seconds; a longer `exec` needs a `fetch` with another limit. It fails as `BoughUnreachable`, saying so, and
  * what was asked for may still happen.
  */
 
-import { endpoints, type EndpointName } from '../contract/endpoints.js';
+import { endpoints } from '../contract/endpoints.js';
 import { isErrorCode } from '../contract/errors.js';
+import type { RouteBodyInput, RouteName, RouteParams, RouteQuery, RouteReply } from '../contract/index.js';
 import { BoughApiError, BoughUnreachable } from './errors.js';
 
+/** Where the daemon is, and how to reach it. */
 export interface TransportOptions {
+  /** Such as `http://127.0.0.1:8889`; a path before the API's is kept. */
   readonly url: string;
+  /** Sent as `Authorization: Bearer`; needed where the daemon has one. */
   readonly token?: string | undefined;
+  /** Used instead of the global one. */
   readonly fetch?: typeof fetch | undefined;
 }
 
+/** What any call takes besides its request. */
 export interface CallOptions {
   /** Stops waiting. Ends a snapshot's creation, a spawn, an exec or an eval; a branch, a fork and what has a key go on. */
   readonly signal?: AbortSignal | undefined;
@@ -26,38 +35,70 @@ export interface CallOptions {
   readonly idempotencyKey?: string | undefined;
 }
 
-export interface CallParts extends CallOptions {
-  readonly params?: Readonly<Record<string, string>>;
-  readonly query?: Readonly<Record<string, boolean | undefined>>;
+type ParamsPart<P> = P extends undefined ? { readonly params?: undefined } : { readonly params: Readonly<P> };
+type QueryPart<Q> = {
+  readonly query?: Q extends undefined ? undefined : { readonly [K in keyof Q]?: Q[K] | undefined };
+};
+// A body of which nothing is required may be left out.
+type BodyPart<B> = B extends undefined
+  ? { readonly body?: undefined }
+  : Partial<B> extends B
+    ? { readonly body?: B }
+    : { readonly body: B };
+
+/** What `call` takes for a route: its path parameters, query and body, as the route table has them. */
+export type CallParts<N extends RouteName> = CallOptions &
+  ParamsPart<RouteParams<N>> &
+  QueryPart<RouteQuery<N>> &
+  BodyPart<RouteBodyInput<N>>;
+
+type CallArguments<N extends RouteName> =
+  Record<string, never> extends CallParts<N> ? [parts?: CallParts<N>] : [parts: CallParts<N>];
+
+/** The parts of any route's call, as they are sent. */
+interface AnyParts extends CallOptions {
+  readonly params?: Readonly<Record<string, string>> | undefined;
+  readonly query?: Readonly<Record<string, boolean | undefined>> | undefined;
   readonly body?: unknown;
 }
 
-export type Transport = (endpoint: EndpointName, parts?: CallParts) => Promise<unknown>;
+/** Makes calls to one daemon. */
+export class Transport {
+  readonly #base: string;
+  readonly #token: string | undefined;
+  readonly #fetch: typeof fetch;
 
-/** Makes calls to the daemon at `url`. */
-export function createTransport({ url, token, fetch: ownFetch }: TransportOptions): Transport {
-  const base = url.replace(/\/+$/, '');
-  const send = ownFetch ?? globalThis.fetch.bind(globalThis);
+  constructor({ url, token, fetch: ownFetch }: TransportOptions) {
+    this.#base = url.replace(/\/+$/, '');
+    this.#token = token;
+    this.#fetch = ownFetch ?? globalThis.fetch.bind(globalThis);
+  }
 
-  return async (endpoint, { params = {}, query = {}, body, signal, idempotencyKey } = {}) => {
-    const { method, path } = endpoints[endpoint];
-    const headers: Record<string, string> = { accept: 'application/json' };
-    if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
-    if (body !== undefined) headers['content-type'] = 'application/json';
-    if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
-    const request: RequestInit = { method, headers };
-    if (body !== undefined) request.body = JSON.stringify(body);
-    if (signal !== undefined) request.signal = signal;
-
-    const target = base + fillPath(path, params) + queryString(query);
+  /** Calls a route of the table; resolves with its answer's body, with undefined for one that has none. Never repeats a call. */
+  call<N extends RouteName>(route: N, ...parts: CallArguments<N>): Promise<RouteReply<N>>;
+  async call(route: RouteName, parts: AnyParts = {}): Promise<unknown> {
+    const { method, path } = endpoints[route];
+    const target = this.#base + fillPath(path, parts.params ?? {}) + queryString(parts.query ?? {});
     try {
-      const response = await send(target, request);
+      const response = await this.#fetch(target, { method, ...this.#request(parts) });
       return readAnswer(response.status, response.headers, await response.text());
     } catch (error) {
-      if (error instanceof BoughApiError || signal?.aborted === true) throw error;
-      throw new BoughUnreachable(base, transportProblem(error), { cause: error });
+      if (error instanceof BoughApiError || parts.signal?.aborted === true) throw error;
+      throw new BoughUnreachable(this.#base, transportProblem(error), { cause: error });
     }
-  };
+  }
+
+  #request({ body, signal, idempotencyKey }: AnyParts): RequestInit {
+    const headers: Record<string, string> = { accept: 'application/json' };
+    if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
+    if (body !== undefined) headers['content-type'] = 'application/json';
+    if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
+    return {
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal === undefined ? {} : { signal }),
+    };
+  }
 }
 
 function fillPath(path: string, params: Readonly<Record<string, string>>): string {
@@ -81,23 +122,28 @@ function readAnswer(status: number, headers: Headers, text: string): unknown {
     return text === '' ? undefined : text;
   }
   const requestId = headers.get('x-request-id') ?? undefined;
-  const failure = isJson ? (JSON.parse(text) as { error?: unknown; code?: unknown; details?: unknown }) : {};
-  if (typeof failure.error !== 'string' || !isErrorCode(failure.code)) {
+  const failure: unknown = isJson ? JSON.parse(text) : undefined;
+  if (!isRecord(failure) || typeof failure['error'] !== 'string' || !isErrorCode(failure['code'])) {
     throw new BoughApiError(`Unexpected answer with status ${status}`, {
       status,
       code: 'unexpected_answer',
       requestId,
     });
   }
-  const details = failure.details as Record<string, unknown> | undefined;
-  throw new BoughApiError(failure.error, { status, code: failure.code, details, requestId });
+  const details = isRecord(failure['details']) ? failure['details'] : undefined;
+  throw new BoughApiError(failure['error'], { status, code: failure['code'], details, requestId });
 }
 
 function transportProblem(error: unknown): string {
-  const cause = (error as { cause?: { code?: string; message?: string } }).cause;
-  if (cause?.code === 'UND_ERR_HEADERS_TIMEOUT') {
+  const cause = error instanceof Error && isRecord(error.cause) ? error.cause : {};
+  if (cause['code'] === 'UND_ERR_HEADERS_TIMEOUT') {
     return 'this client waits 300 seconds for an answer; the daemon may still be working on it';
   }
-  if (cause?.code === 'ECONNREFUSED') return 'nothing listens there';
-  return cause?.message ?? (error as Error).message;
+  if (cause['code'] === 'ECONNREFUSED') return 'nothing listens there';
+  if (typeof cause['message'] === 'string') return cause['message'];
+  return error instanceof Error ? error.message : String(error);
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null;
 }

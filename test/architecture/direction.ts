@@ -36,6 +36,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'test/vm': ['src', 'test/support', 'test/faults'],
   'test/e2e': ['src', 'test/support', 'test/faults'],
   scripts: ['src', 'test'],
+  // They use the package by its name, as anybody's programs do.
+  examples: [],
 };
 
 /** Folders that also run in a browser. */

@@ -12,7 +12,7 @@ export interface SourceFile {
 }
 
 /** Every TypeScript and JavaScript file below `folder` of the project. */
-export async function readSources(folder: 'src' | 'test' | 'scripts'): Promise<SourceFile[]> {
+export async function readSources(folder: 'src' | 'test' | 'scripts' | 'examples'): Promise<SourceFile[]> {
   const names = await readdir(join(PROJECT_DIR, folder), { recursive: true });
   const paths = names.filter((name) => /\.(ts|mjs)$/.test(name)).map((name) => join(folder, name));
   return Promise.all(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { rm } from 'node:fs/promises';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { sleep } from '../../src/base/index.js';
-import { BoughApiError } from '../../src/sdk/client.js';
+import { BoughApiError } from '../../src/sdk/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { DaemonLab } from '../support/daemon-lab.js';
 import { vmProcesses } from '../support/leftovers.js';

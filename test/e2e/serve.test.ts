@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Bough } from '../../src/sdk/client.js';
+import { Bough } from '../../src/sdk/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { Guest } from '../support/guest.js';
 import { difference, inventory, vmProcesses } from '../support/leftovers.js';

@@ -11,7 +11,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { sleep, withDeadline } from '../../src/base/index.js';
 import type { Sandbox } from '../../src/contract/index.js';
-import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/client.js';
+import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
 import { Guest } from '../support/guest.js';
 import { difference, inventory, vmProcesses } from '../support/leftovers.js';
 import { readPulse, startPulse } from '../support/pulse.js';

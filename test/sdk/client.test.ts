@@ -4,7 +4,7 @@ import { after, before, describe, it } from 'node:test';
 import { endpoints } from '../../src/contract/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { serve, type Daemon } from '../../src/daemon/serve.js';
-import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/client.js';
+import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
 import { silent } from '../daemon/support.js';
 import { fakeHost } from '../support/fake-host.js';
 

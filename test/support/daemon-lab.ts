@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { sleep } from '../../src/base/index.js';
 import { startOwnDaemon, type OwnDaemon } from '../../src/cli/own-daemon.js';
 import type { BranchRequestInput, Snapshot } from '../../src/contract/index.js';
-import type { Bough } from '../../src/sdk/client.js';
+import type { Bough } from '../../src/sdk/index.js';
 import { Guest } from './guest.js';
 import { difference, inventory } from './leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from './template-copy.js';

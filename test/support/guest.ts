@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { compact } from '../../src/base/index.js';
 import type { EvalResult, ExecResult } from '../../src/contract/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
-import type { Bough } from '../../src/sdk/client.js';
+import type { Bough } from '../../src/sdk/index.js';
 
 const DEADLINE_SECS = 60;
 

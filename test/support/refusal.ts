@@ -1,7 +1,7 @@
 /** What a refused call said: the catalogue's code and status, and its details. */
 import assert from 'node:assert/strict';
 import { BoughError } from '../../src/contract/index.js';
-import { BoughApiError } from '../../src/sdk/client.js';
+import { BoughApiError } from '../../src/sdk/index.js';
 
 export interface Refusal {
   readonly code: string;

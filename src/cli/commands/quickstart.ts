@@ -8,7 +8,7 @@ import type { Command } from 'commander';
 import { formatTable } from '../../base/table.js';
 import { loadConfig } from '../../daemon/config.js';
 import type { Sandbox } from '../../contract/index.js';
-import type { Bough } from '../../sdk/client.js';
+import type { Bough } from '../../sdk/index.js';
 import { tokenFor, type Context } from '../context.js';
 import { withExample } from '../example.js';
 import { formatMs } from '../format.js';
