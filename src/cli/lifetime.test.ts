@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { pino } from 'pino';
 import { aSandbox, aSnapshot, fakeHost, type FakeHost } from '../../test/support/fake-host.js';
-import type { BranchRequest, GcRequest, SpawnRequest, TimeoutRequest } from '../contract/index.js';
 import { loadConfig } from '../daemon/config.js';
 import { serve, type Daemon } from '../daemon/serve.js';
 import { duration, durationUpTo } from './arguments.js';
@@ -42,7 +41,12 @@ describe('a duration on the command line', () => {
 describe('lifetimes on the command line', () => {
   let daemon: Daemon;
   let host: FakeHost;
-  let asked: { spawn?: SpawnRequest; branch?: BranchRequest; timeout?: TimeoutRequest; gc?: GcRequest };
+  let asked: {
+    spawn?: Parameters<FakeHost['spawn']>[0];
+    branch?: Parameters<FakeHost['branch']>[1];
+    timeout?: Parameters<FakeHost['setTimeout']>[1];
+    gc?: Parameters<FakeHost['collect']>[0];
+  };
 
   before(async () => {
     host = fakeHost({
@@ -51,21 +55,21 @@ describe('lifetimes on the command line', () => {
         asked.timeout = request;
         return Promise.resolve({
           ...aSandbox('sb1', 'base'),
-          end_at_unix: 1_700_000_000,
-          idle_timeout_secs: 600,
+          endAtUnix: 1_700_000_000,
+          idleTimeoutMs: 600_000,
         });
       },
       branch: (_id, request) => {
         asked.branch = request;
-        return Promise.resolve({ snapshot: aSnapshot('b'), accepted: false });
+        return Promise.resolve(aSnapshot('b'));
       },
       collect: (request) => {
         asked.gc = request;
         return Promise.resolve({
-          dry_run: request.dry_run,
+          dryRun: request.dryRun,
           removed: [{ what: 'snapshot', name: 'old', why: 'it has expired', bytes: 1536 }],
           kept: [{ what: 'quarantine', name: '/q/x', why: 'it is damaged', bytes: 0 }],
-          freed_bytes: 1536,
+          freedBytes: 1536,
         });
       },
     });
@@ -104,30 +108,35 @@ describe('lifetimes on the command line', () => {
       'last',
     ];
     assert.equal((await bough('spawn', '--tag', 'base', ...flags)).code, 0);
-    const { timeout_secs, idle_timeout_secs, on_end, on_end_tag } = asked.spawn ?? {};
-    assert.deepEqual([timeout_secs, idle_timeout_secs, on_end, on_end_tag], [3600, 600, 'snapshot', 'last']);
+    assert.deepEqual(asked.spawn?.lifetime, {
+      ...{ endInMs: 3_600_000, idleTimeoutMs: 600_000 },
+      ...{ onEnd: 'snapshot', onEndTag: 'last' },
+    });
     assert.equal((await bough('spawn', '--tag', 'base', '--timeout', 'soon')).code, 2);
   });
 
   it('sets an end, puts it off, takes it away', async () => {
     const { out } = await bough('timeout', 'sb1', '2h');
     assert.equal(out, 'ends at 2023-11-14T22:13:20.000Z, ends after 10m without use\n');
-    assert.deepEqual(asked.timeout, { timeout_secs: 7200, extend_only: false });
+    assert.deepEqual(asked.timeout, { endInMs: 7_200_000, extendOnly: false });
     await bough('timeout', 'sb1', '2h', '--extend-only', '--on-end', 'kill');
-    assert.deepEqual(asked.timeout, { timeout_secs: 7200, extend_only: true, on_end: 'kill' });
+    assert.deepEqual(asked.timeout, { endInMs: 7_200_000, extendOnly: true, onEnd: 'kill' });
     await bough('timeout', 'sb1', 'never', '--idle-timeout', 'never');
-    assert.deepEqual(asked.timeout, { never: true, idle_timeout_secs: 0, extend_only: false });
+    assert.deepEqual(asked.timeout, { never: true, idleTimeoutMs: 0, extendOnly: false });
     assert.equal((await bough('timeout', 'sb1')).code, 2);
   });
 
   it('branches with a retention', async () => {
     await bough('branch', 'sb1', '--expires', '7d', '--keep-last', '5');
-    assert.deepEqual(asked.branch, { expires_in_secs: 604_800, keep_last: 5, mode: 'live', wait: true });
+    assert.deepEqual(asked.branch, {
+      ...{ mode: 'live', wait: 'ready' },
+      retention: { expiresInMs: 604_800_000, keepLast: 5 },
+    });
   });
 
   it('says what the collector would remove, and why', async () => {
     const { out, err } = await bough('gc', '--dry-run');
-    assert.equal(asked.gc?.dry_run, true);
+    assert.equal(asked.gc?.dryRun, true);
     assert.match(out, /would remove +snapshot +old +1\.5 KiB +it has expired/);
     assert.match(out, /kept +quarantine +\/q\/x +0 B +it is damaged/);
     assert.equal(err, 'would free 1.5 KiB\n');
@@ -137,11 +146,14 @@ describe('lifetimes on the command line', () => {
   it('shows ends in the tables', async () => {
     host.sandboxes.set('sb1', {
       ...aSandbox('sb1', 'base'),
-      ...{ end_at_unix: nowUnix() + 3599, idle_timeout_secs: 600, on_end: 'snapshot', warning: 'it is kept' },
+      ...{ endAtUnix: nowUnix() + 3599, idleTimeoutMs: 600_000, onEnd: 'snapshot', warning: 'it is kept' },
     });
     const { out } = await bough('ls');
     assert.match(out, /in 59m or idle 10m, snapshot +it is kept/);
-    host.snapshots.set('s', { ...aSnapshot('s'), expires_at_unix: nowUnix() + 86_500, keep_last: 3 });
+    host.snapshots.set('s', {
+      ...aSnapshot('s'),
+      retention: { expiresAtUnix: nowUnix() + 86_500, keepLast: 3 },
+    });
     assert.match((await bough('snapshots')).out, /in 1d or after 3 newer/);
   });
 });

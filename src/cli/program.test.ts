@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
 import { fakeHost, type FakeHost } from '../../test/support/fake-host.js';
-import { BoughError, type ExecRequest, type Sandbox } from '../contract/index.js';
+import { BoughError, type Sandbox } from '../contract/index.js';
 import { ConfigError, loadConfig } from '../daemon/config.js';
 import { serve, type Daemon } from '../daemon/serve.js';
 import { exampleOf } from './example.js';
@@ -58,7 +58,7 @@ describe('the command line with a daemon', () => {
   let dir: string;
   let daemon: Daemon;
   let host: FakeHost;
-  let execRequest: ExecRequest | undefined;
+  let execRequest: Parameters<FakeHost['exec']>[1] | undefined;
 
   before(async () => {
     dir = await mkdtemp(join(tmpdir(), 'bough-cli-'));
@@ -67,7 +67,7 @@ describe('the command line with a daemon', () => {
     host = fakeHost({
       exec: (_id, request) => {
         execRequest = request;
-        return Promise.resolve({ stdout: 'out\x1b[0m', stderr: 'err', exit_code: 7, truncated: false });
+        return Promise.resolve({ stdout: 'out\x1b[0m', stderr: 'err', exitCode: 7, truncated: false });
       },
     });
     const config = loadConfig({ listen: '127.0.0.1:0', stateDir: '/nowhere', tokenFile }, {});
@@ -118,13 +118,19 @@ describe('the command line with a daemon', () => {
     const fork = host.fork.bind(host);
     host.fork = async (id, request, call) => {
       const result = await fork(id, request, call);
-      return { ...result, children: [...result.children, { error: 'no room', code: 'no_memory' }] };
+      return {
+        ...result,
+        children: [
+          ...result.children,
+          { error: new BoughError('no_memory', { neededBytes: 2, availableBytes: 1 }) },
+        ],
+      };
     };
     const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
     const { code, stderr } = await bough('fork', id, '--tag', 'f2');
     host.fork = fork;
     assert.equal(code, 1);
-    assert.match(stderr, /a child did not start: no room/);
+    assert.match(stderr, /a child did not start: Not enough memory/);
   });
 
   it('exec passes output through raw and ends with the status', async () => {
@@ -145,7 +151,7 @@ describe('the command line with a daemon', () => {
     assert.deepEqual(ran, { code: 7, stdout: 'out\x1b[0m', stderr: 'err' });
     assert.deepEqual(execRequest, {
       args: ['ls', '-o', 'json', '--', 'x'],
-      timeout_secs: 5,
+      timeoutMs: 5000,
       env: { A: 'b=c' },
     });
   });
@@ -158,7 +164,7 @@ describe('the command line with a daemon', () => {
 
   it('eval passes on what was printed, each stream to its own, before the result', async (t) => {
     const printed = { stdout: 'out\n', stderr: 'err\n', truncated: false };
-    const evaluate = () => Promise.resolve({ result: '1', error: null, exit_code: 0, ...printed });
+    const evaluate = () => Promise.resolve({ result: '1', error: null, exitCode: 0, ...printed });
     t.mock.method(host, 'evaluate', evaluate);
     assert.deepEqual(await bough('eval', 'abc', '1'), { code: 0, stdout: 'out\n1\n', stderr: 'err\n' });
     const { stdout } = await bough('eval', 'abc', '1', '-o', 'json');
@@ -166,7 +172,7 @@ describe('the command line with a daemon', () => {
   });
 
   it('exec and eval say on stderr that output is missing', async (t) => {
-    const cut = { stdout: 'out', stderr: '', truncated: true, exit_code: 0 };
+    const cut = { stdout: 'out', stderr: '', truncated: true, exitCode: 0 };
     t.mock.method(host, 'exec', () => Promise.resolve(cut));
     t.mock.method(host, 'evaluate', () => Promise.resolve({ ...cut, result: null, error: null }));
     for (const command of ['exec', 'eval']) {

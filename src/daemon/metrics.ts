@@ -1,7 +1,7 @@
 /** What the daemon counts, as Prometheus text. One registry a server, so that tests do not share counts. */
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { BranchMode } from '../contract/index.js';
+import type { SnapshotMode } from '../store/index.js';
 import type { HostGauges } from '../sandbox/host/host.js';
 
 const pauseBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -57,7 +57,7 @@ export class Metrics {
   }
 
   /** `pauseMs` is what the pager measured, absent when unknown; `roundTripMs` what the caller waited. */
-  observeBranch(mode: BranchMode, pauseMs: number | undefined, roundTripMs: number): void {
+  observeBranch(mode: SnapshotMode, pauseMs: number | undefined, roundTripMs: number): void {
     if (pauseMs !== undefined) this.#pause.observe({ mode }, pauseMs / 1000);
     this.#roundTrip.observe({ mode }, roundTripMs / 1000);
   }

@@ -14,10 +14,11 @@ import { RunningCalls, type Handlers } from './calls.js';
 import type { ListenAddress } from './config.js';
 import { sendFailure, sendParserFailure } from './failure.js';
 import { checkHostHeader, principalOf } from './guard.js';
-import { branchHandlers } from './handlers/branches.js';
-import { daemonHandlers } from './handlers/daemon.js';
-import { sandboxHandlers } from './handlers/sandboxes.js';
-import { snapshotHandlers } from './handlers/snapshots.js';
+import { inWireNames } from './v1/names.js';
+import { branchHandlers } from './v1/branches.js';
+import { daemonHandlers } from './v1/daemon.js';
+import { sandboxHandlers } from './v1/sandboxes.js';
+import { snapshotHandlers } from './v1/snapshots.js';
 import * as limits from './limits.js';
 import { Metrics } from './metrics.js';
 import { handleUnknownRoutes } from './not-found.js';
@@ -161,7 +162,11 @@ function bindRoute(
         };
         reply.code(defaultStatus);
         const answerWith = (status: number): void => void reply.code(status);
-        const body = await handler({ ...asked, answerWith }, call);
+        const body = await Promise.resolve(handler({ ...asked, answerWith }, call)).catch(
+          (error: unknown) => {
+            throw inWireNames(error);
+          },
+        );
         if (route.replies[defaultStatus] === 'text')
           void reply.type('text/plain; version=0.0.4; charset=utf-8');
         return reply.send(body);

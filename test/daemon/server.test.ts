@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { compact } from '../../src/base/index.js';
-import { BoughError, type SpawnRequest } from '../../src/contract/index.js';
+import { BoughError } from '../../src/contract/index.js';
 import type { CallContext } from '../../src/sandbox/host/call.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import type { RequestKey } from '../../src/store/index.js';
@@ -82,7 +82,7 @@ describe('routes', () => {
   });
 
   it('take null fields as absent', async () => {
-    let seen: SpawnRequest | undefined;
+    let seen: Parameters<Host['spawn']>[0] | undefined;
     const server = testServer({
       spawn: (request) => {
         seen = request;
@@ -91,7 +91,7 @@ describe('routes', () => {
     });
     const body = { snapshot_tag: 'base', n: null, memory_limit_mib: null, name: null };
     assert.equal((await ask(server, 'POST', '/v1/sandboxes', body)).status, 201);
-    assert.deepEqual(seen, { snapshot_tag: 'base', n: 1 });
+    assert.deepEqual(seen, { snapshotTag: 'base', count: 1, lifetime: {} });
   });
 
   it('hand on the key of a request that makes something, and what it was sent with', async () => {
@@ -135,7 +135,8 @@ describe('routes', () => {
     assert.deepEqual(result.json, {
       ...{ result: '1', error: null, exit_code: 0, stdout: '', stderr: '', truncated: false },
     });
-    assert.deepEqual((await ask(server, 'POST', '/v1/sandboxes/sandbox1/ping')).json, { pong: true });
+    const pong = (await ask(server, 'POST', '/v1/sandboxes/sandbox1/ping')).json;
+    assert.deepEqual(pong, { pong: true, interpreter: 'ready', uptimeSecs: 1 });
   });
 
   it('branch with 201, and with 202 for wait:false', async () => {

@@ -160,7 +160,7 @@ export const PARTS: Readonly<Record<string, Part>> = {
     run: async ({ stateDir }, context) => {
       const [kernel, rootfs] = [join(stateDir, 'kernel'), join(stateDir, 'rootfs')];
       if (tags(context.store).includes('flat')) return;
-      await createSnapshot(context, { tag: 'flat', kernel, rootfs, memory_mib: 1 }, {}, bootSteps);
+      await createSnapshot(context, { tag: 'flat', image: { kernel, rootfs }, memoryMiB: 1 }, {}, bootSteps);
     },
     done: async (dirs, store) => {
       await store.durable('flat');

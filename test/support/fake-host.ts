@@ -3,18 +3,20 @@
  * `fakeHost({ branch: () => Promise.reject(new BoughError(...)) })`.
  */
 
-import { BoughError, type Sandbox, type Snapshot } from '../../src/contract/index.js';
+import { BoughError } from '../../src/contract/index.js';
+import type { SandboxView } from '../../src/sandbox/entity/view.js';
+import type { SnapshotView } from '../../src/store/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 
 export interface FakeHost extends Host {
-  readonly snapshots: Map<string, Snapshot>;
-  readonly sandboxes: Map<string, Sandbox>;
+  readonly snapshots: Map<string, SnapshotView>;
+  readonly sandboxes: Map<string, SandboxView>;
 }
 
 /** A host with one snapshot `base` and no sandboxes; `script` replaces single methods. */
 export function fakeHost(script: Partial<Host> = {}): FakeHost {
   const snapshots = new Map([['base', aSnapshot('base')]]);
-  const sandboxes = new Map<string, Sandbox>();
+  const sandboxes = new Map<string, SandboxView>();
   let spawned = 0;
 
   const snapshot = (tag: string) => {
@@ -27,7 +29,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     if (found === undefined) throw new BoughError('sandbox_not_found', { id });
     return found;
   };
-  const add = (tag: string, more: Partial<Snapshot> = {}) => {
+  const add = (tag: string, more: Partial<SnapshotView> = {}) => {
     if (snapshots.has(tag)) throw new BoughError('tag_exists', { tag });
     const made = { ...aSnapshot(tag), ...more };
     snapshots.set(tag, made);
@@ -45,10 +47,10 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     getSnapshot: (tag) => snapshot(tag),
     snapshotInfo: (tag) => ({
       ...snapshot(tag),
-      memory_logical_bytes: 1024,
-      memory_physical_bytes: 512,
-      vmstate_bytes: 64,
-      chain_depth: 0,
+      memoryLogicalBytes: 1024,
+      memoryPhysicalBytes: 512,
+      vmstateBytes: 64,
+      chainDepth: 0,
       ancestors: [],
       dependents: [],
     }),
@@ -60,47 +62,43 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
       snapshot(tag);
       snapshots.delete(tag);
     },
-    compactSnapshot: (tag, { to }) => {
+    compactSnapshot: (tag, to) => {
       snapshot(tag);
       return add(to);
     },
     listSandboxes: () => [...sandboxes.values()],
     getSandbox: (id) => sandbox(id),
-    spawn: ({ snapshot_tag, n }) => Array.from({ length: n }, () => start(snapshot_tag)),
+    spawn: ({ snapshotTag, count }) => Array.from({ length: count }, () => start(snapshotTag)),
     removeSandbox: (id) => {
       sandbox(id);
       sandboxes.delete(id);
     },
     exec: (id, { args }) => {
       sandbox(id);
-      return { stdout: `${args.join(' ')}\n`, stderr: '', exit_code: 0, truncated: false };
+      return { stdout: `${args.join(' ')}\n`, stderr: '', exitCode: 0, truncated: false };
     },
     evaluate: (id, { code }) => {
       sandbox(id);
-      return { result: code, error: null, exit_code: 0, stdout: '', stderr: '', truncated: false };
+      return { result: code, error: null, exitCode: 0, stdout: '', stderr: '', truncated: false };
     },
     ping: (id) => {
       sandbox(id);
-      return { pong: true };
+      return { pong: true, interpreter: 'ready', uptimeSecs: 1 };
     },
-    setTimeout: (id, { end_at_unix }) => ({
+    setTimeout: (id, { endAtUnix }) => ({
       ...sandbox(id),
-      ...(end_at_unix === undefined ? {} : { end_at_unix, on_end: 'kill' as const }),
+      ...(endAtUnix === undefined ? {} : { endAtUnix, onEnd: 'kill' as const }),
     }),
-    collect: ({ dry_run }) => ({ dry_run, removed: [], kept: [], freed_bytes: 0 }),
+    collect: ({ dryRun }) => ({ dryRun, removed: [], kept: [], freedBytes: 0 }),
     branch: (id, { tag = 'made-up', mode, wait }) => {
       sandbox(id);
-      const status = wait === false ? 'writing' : 'ready';
-      return {
-        snapshot: add(tag, { branched_from: id, mode, pause_ms: 1.25, status }),
-        accepted: wait === false,
-      };
+      const status = wait === 'running' ? 'writing' : 'ready';
+      return add(tag, { branchedFrom: id, mode, pauseMs: 1.25, status });
     },
-    fork: (id, { count, tag = 'made-up', mode }) => {
+    fork: (id, { branch: { tag = 'made-up', mode }, count }) => {
       sandbox(id);
-      const made = add(tag, { branched_from: id, mode, pause_ms: 1.25 });
-      const children = Array.from({ length: count }, () => ({ sandbox: start(tag) }));
-      return { snapshot: made, pause_ms: 1.25, children };
+      const made = add(tag, { branchedFrom: id, mode, pauseMs: 1.25 });
+      return { snapshot: made, children: Array.from({ length: count }, () => ({ sandbox: start(tag) })) };
     },
     close: () => undefined,
   });
@@ -128,28 +126,31 @@ function answeringLater(operations: Immediate): Operations {
   return Object.fromEntries(later) as Operations;
 }
 
-export function aSnapshot(tag: string): Snapshot {
+export function aSnapshot(tag: string): SnapshotView {
   return {
+    id: `id-of-${tag}`,
     tag,
     dir: `/state/snapshots/${tag}`,
-    created_at_unix: 1_700_000_000,
+    createdAtUnix: 1_700_000_000,
     status: 'ready',
     bootable: true,
+    durable: true,
+    hot: true,
   };
 }
 
-export function aSandbox(id: string, snapshotTag: string): Sandbox {
+export function aSandbox(id: string, snapshotTag: string): SandboxView {
   return {
     id,
-    snapshot_tag: snapshotTag,
-    guest_addr: '127.0.0.1:40000',
-    created_at_unix: 1_700_000_000,
-    has_branched: false,
-    branch_count: 0,
-    netns: null,
+    snapshotTag,
+    agentAddr: '127.0.0.1:40000',
+    createdAtUnix: 1_700_000_000,
+    branchCount: 0,
     pid: 4242,
-    memory_limit_mib: null,
-    last_branch_memory_path: null,
     state: 'running',
+    memoryMiB: 1024,
+    vcpus: 1,
+    isolation: { accel: 'tcg', uid: 0, seccomp: true, cgroup: false },
+    lastUsedAtUnix: 1_700_000_000,
   };
 }

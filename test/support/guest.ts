@@ -1,6 +1,7 @@
 /** The inside of a sandbox as tests see it, through a host in this process or through a daemon's API. */
 import assert from 'node:assert/strict';
 import { compact } from '../../src/base/index.js';
+import { wireEvaluated, wireExit } from '../../src/daemon/v1/answers.js';
 import type { EvalResult, ExecResult } from '../../src/contract/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import type { Bough } from '../../src/sdk/index.js';
@@ -19,10 +20,11 @@ export class Guest {
   }
 
   static ofHost(host: LocalHost, id: string): Guest {
+    const timeoutMs = DEADLINE_SECS * 1000;
     return new Guest(
       id,
-      (args, stdin) => host.exec(id, { args, timeout_secs: DEADLINE_SECS, ...compact({ stdin }) }),
-      (code) => host.evaluate(id, { code, timeout_secs: DEADLINE_SECS }),
+      async (args, stdin) => wireExit(await host.exec(id, { args, timeoutMs, ...compact({ stdin }) })),
+      async (code) => wireEvaluated(await host.evaluate(id, { code, timeoutMs })),
     );
   }
 

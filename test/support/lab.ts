@@ -4,11 +4,11 @@
  * `clean()` after each test removes what the test made through the host, and then nothing may be left.
  */
 import assert from 'node:assert/strict';
-import type { BranchMode, BranchWait } from '../../src/contract/index.js';
+import type { BranchSpec } from '../../src/sandbox/branch/capture.js';
 import type { HostLog } from '../../src/sandbox/host/context.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost, type HostOptions } from '../../src/sandbox/host/open-host.js';
-import { compact, sleep } from '../../src/base/index.js';
+import { sleep } from '../../src/base/index.js';
 import { Guest } from './guest.js';
 import { difference, inventory } from './leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from './template-copy.js';
@@ -59,23 +59,15 @@ export class Lab {
 
   /** One sandbox of a snapshot. */
   async spawn(tag = TEMPLATE_TAG): Promise<Guest> {
-    const [sandbox] = await this.host.spawn({ snapshot_tag: tag, n: 1 });
+    const [sandbox] = await this.host.spawn({ snapshotTag: tag, count: 1 });
     assert(sandbox);
     return Guest.ofHost(this.host, sandbox.id);
   }
 
   /** Branches and returns the tag. */
-  async branch(
-    guest: Guest,
-    how: { mode?: BranchMode; wait?: BranchWait; tag?: string } = {},
-  ): Promise<string> {
-    const { mode = 'live', wait = true, tag } = how;
-    const { snapshot } = await this.host.branch(guest.id, {
-      mode,
-      wait,
-      ...compact({ tag }),
-    });
-    return snapshot.tag;
+  async branch(guest: Guest, how: Partial<BranchSpec> = {}): Promise<string> {
+    const { mode = 'live', wait = 'ready', tag } = how;
+    return (await this.host.branch(guest.id, { mode, wait, tag })).tag;
   }
 
   /** Ends a sandbox. */
@@ -120,7 +112,7 @@ export class Lab {
     const giveUpMs = performance.now() + DURABLE_DEADLINE_MS;
     while (performance.now() < giveUpMs) {
       const snapshots = await this.host.listSnapshots();
-      if (snapshots.every(({ durable }) => durable === true)) return;
+      if (snapshots.every(({ durable }) => durable)) return;
       await sleep(POLL_MS);
     }
     assert.fail('a snapshot does not become durable');

@@ -21,11 +21,11 @@ import { TEMPLATE_TAG } from '../support/test-host.js';
 const DOOMED_DAEMON = `
   const { openHost } = await import(process.argv[1]);
   const host = await openHost({ ...JSON.parse(process.argv[2]), log: () => undefined });
-  const [{ id }] = await host.spawn({ snapshot_tag: process.argv[3], n: 1 });
-  await host.evaluate(id, { code: 'memory = bytearray(b"x") * (150 << 20)', timeout_secs: 60 });
-  await host.exec(id, { args: ['sh', '-c', 'head -c 3000000 /dev/urandom > /root/big; sync'], timeout_secs: 60 });
+  const [{ id }] = await host.spawn({ snapshotTag: process.argv[3], count: 1 });
+  await host.evaluate(id, { code: 'memory = bytearray(b"x") * (150 << 20)', timeoutMs: 60_000 });
+  await host.exec(id, { args: ['sh', '-c', 'head -c 3000000 /dev/urandom > /root/big; sync'], timeoutMs: 60_000 });
   process.stdout.write(id);
-  await host.branch(id, { mode: 'live', wait: true, tag: 'doomed' });`;
+  await host.branch(id, { mode: 'live', wait: 'ready', tag: 'doomed' });`;
 
 describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, () => {
   let folders: OwnFolders;
@@ -51,12 +51,12 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
   const open = (): Promise<LocalHost> =>
     openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
   const spawnGuest = async (tag = TEMPLATE_TAG): Promise<Guest> => {
-    const [sandbox] = await lab.host.spawn({ snapshot_tag: tag, n: 1 });
+    const [sandbox] = await lab.host.spawn({ snapshotTag: tag, count: 1 });
     assert(sandbox);
     return Guest.ofHost(lab.host, sandbox.id);
   };
   const branch = async ({ id }: Guest): Promise<string> =>
-    (await lab.host.branch(id, { mode: 'live', wait: true })).snapshot.tag;
+    (await lab.host.branch(id, { mode: 'live', wait: 'ready' })).tag;
   const stateDirOf = (id: string): string => join(folders.stateDir, 'sandboxes', id);
   const recordOf = (id: string): Promise<SandboxRecord> => readRecord(join(stateDirOf(id), 'record.json'));
   const disksOf = async (id: string): Promise<string[]> =>
@@ -199,10 +199,12 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
       while ((await vmProcesses(folders.hotDir)).length > 0) await sleep(10);
     });
     const dead = await lab.host.getSandbox(id);
-    assert.deepEqual([dead.state, dead.pid], ['failed', null]);
-    assert.equal(dead.state_reason, 'its VMM ended while no daemon ran');
+    assert.deepEqual([dead.state, dead.pid], ['failed', undefined]);
+    assert.equal(dead.stateReason, 'its VMM ended while no daemon ran');
     await assert.rejects(lab.host.ping(id), { code: 'sandbox_not_running' });
-    await assert.rejects(lab.host.branch(id, { mode: 'live', wait: true }), { code: 'sandbox_not_running' });
+    await assert.rejects(lab.host.branch(id, { mode: 'live', wait: 'ready' }), {
+      code: 'sandbox_not_running',
+    });
     await whileNoDaemonRuns(() => Promise.resolve());
     assert.equal((await lab.host.getSandbox(id)).state, 'failed');
     await lab.host.removeSandbox(id);
@@ -221,7 +223,7 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     const silent = await lab.host.getSandbox(source.id);
     assert.deepEqual([silent.state, silent.pid], ['unresponsive', sourcePid]);
     await assert.rejects(lab.host.ping(source.id), { code: 'sandbox_not_running' });
-    await assert.rejects(lab.host.branch(source.id, { mode: 'live', wait: true }), {
+    await assert.rejects(lab.host.branch(source.id, { mode: 'live', wait: 'ready' }), {
       code: 'sandbox_not_running',
     });
     await lab.host.removeSandbox(unwanted.id);
@@ -243,14 +245,14 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     await source.shell('head -c 3000000 /dev/urandom > /root/big; sha256sum /root/big > /root/sum; sync');
     await source.python('memory = bytearray(b"x") * (150 << 20)');
     const { pid } = await lab.host.getSandbox(source.id);
-    const branching = lab.host.branch(source.id, { mode: 'live', wait: true, tag: 'stopped' });
+    const branching = lab.host.branch(source.id, { mode: 'live', wait: 'ready', tag: 'stopped' });
     const refused = assert.rejects(branching, { code: 'vmm_failed', message: /has been stopped/ });
     await captureBegins(folders.hotDir, branching);
     process.kill(pid ?? 0, 'SIGSTOP');
     await refused;
     const silent = await lab.host.getSandbox(source.id);
     assert.deepEqual([silent.state, silent.pid], ['unresponsive', pid]);
-    assert.match(silent.state_reason ?? '', /has been stopped/);
+    assert.match(silent.stateReason ?? '', /has been stopped/);
     await assert.rejects(lab.host.getSnapshot('stopped'), { code: 'snapshot_not_found' });
 
     process.kill(pid ?? 0, 'SIGCONT');
@@ -269,7 +271,7 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
       return Promise.resolve();
     });
     disarmFailpoints();
-    const { state, state_reason: reason } = await lab.host.getSandbox(source.id);
+    const { state, stateReason: reason } = await lab.host.getSandbox(source.id);
     assert.equal(state, 'unresponsive');
     assert.match(reason ?? '', /ENOSPC/);
     while ((await lab.host.getSandbox(source.id)).state !== 'running') await sleep(50);
@@ -301,7 +303,7 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     const source = await spawnGuest();
     const { pid } = await lab.host.getSandbox(source.id);
     process.kill(pid ?? 0, 'SIGSTOP');
-    const refused = assert.rejects(lab.host.branch(source.id, { mode: 'live', wait: true, tag: 'late' }));
+    const refused = assert.rejects(lab.host.branch(source.id, { mode: 'live', wait: 'ready', tag: 'late' }));
     await sleep(200);
     await whileNoDaemonRuns(async () => {
       await refused;

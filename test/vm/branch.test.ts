@@ -15,21 +15,21 @@ describe('branch() of a real guest', { timeout: 300_000 }, () => {
   });
 
   const spawn = async (tag: string): Promise<string> => {
-    const [sandbox] = await host.spawn({ snapshot_tag: tag, n: 1 });
+    const [sandbox] = await host.spawn({ snapshotTag: tag, count: 1 });
     assert(sandbox);
     return sandbox.id;
   };
   const evaluate = async (id: string, code: string): Promise<string | null> => {
-    const { result, error } = await host.evaluate(id, { code, timeout_secs: 30 });
+    const { result, error } = await host.evaluate(id, { code, timeoutMs: 30_000 });
     assert.equal(error, null);
     return result;
   };
   const shell = async (id: string, script: string): Promise<string> => {
-    const { stdout, stderr, exit_code } = await host.exec(id, {
+    const { stdout, stderr, exitCode } = await host.exec(id, {
       args: ['sh', '-c', script],
-      timeout_secs: 30,
+      timeoutMs: 30_000,
     });
-    assert.equal(exit_code, 0, stderr);
+    assert.equal(exitCode, 0, stderr);
     return stdout.trim();
   };
 
@@ -38,9 +38,9 @@ describe('branch() of a real guest', { timeout: 300_000 }, () => {
       const source = await spawn(TEMPLATE_TAG);
       await evaluate(source, "x = {'answer': 42}");
       await shell(source, 'echo before > /root/note; sync');
-      const { snapshot } = await host.branch(source, { mode, wait: true });
+      const snapshot = await host.branch(source, { mode, wait: 'ready' });
       assert.equal(snapshot.status, 'ready');
-      assert(snapshot.pause_ms !== undefined && snapshot.pause_ms > 0);
+      assert(snapshot.pauseMs !== undefined && snapshot.pauseMs > 0);
       await evaluate(source, 'x = None');
       await shell(source, 'echo after > /root/note');
 
@@ -61,7 +61,7 @@ describe('branch() of a real guest', { timeout: 300_000 }, () => {
     for (const generation of [1, 2, 3]) {
       await evaluate(id, `trail.append(${generation})`);
       await shell(id, `echo ${generation} >> /root/trail`);
-      const { snapshot } = await host.branch(id, { mode: 'live', wait: true });
+      const snapshot = await host.branch(id, { mode: 'live', wait: 'ready' });
       tags.push(snapshot.tag);
       const child = await spawn(snapshot.tag);
       await host.removeSandbox(id);
@@ -75,7 +75,7 @@ describe('branch() of a real guest', { timeout: 300_000 }, () => {
 
   it('children of one branch have names, ids, random numbers and clocks of their own', async () => {
     const source = await spawn(TEMPLATE_TAG);
-    const { children, snapshot } = await host.fork(source, { count: 3, mode: 'live' });
+    const { children, snapshot } = await host.fork(source, { branch: { mode: 'live' }, count: 3 });
     const ids = children.map((child) => {
       assert('sandbox' in child, JSON.stringify(child));
       return child.sandbox.id;
@@ -105,7 +105,7 @@ describe('branch() of a real guest', { timeout: 300_000 }, () => {
         source,
         `head -c 3000000 /dev/urandom > /root/big; sha256sum /root/big > /root/big.sum; sync; echo ${generation} > /root/n`,
       );
-      const { snapshot } = await host.branch(source, { mode: 'live', wait: true });
+      const snapshot = await host.branch(source, { mode: 'live', wait: 'ready' });
       tags.push(snapshot.tag);
     }
     for (const [index, tag] of tags.entries()) {

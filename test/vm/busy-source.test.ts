@@ -24,7 +24,7 @@ describe('branch() of a source that does not hold still', { timeout: 180_000 }, 
   it('saves what is too much for the pause afterwards, each page before its first write', async () => {
     const source = await lab.spawn();
     await startRewriter(source, 256);
-    const tags = [await lab.branch(source, { wait: false })];
+    const tags = [await lab.branch(source, { wait: 'running' })];
     assert.equal(await lab.settled(tags[0] ?? ''), 'ready');
     tags.push(await lab.branch(source));
 
@@ -52,18 +52,18 @@ describe('branch() of a source that does not hold still', { timeout: 180_000 }, 
 
     let isAnswered = false;
     const branching = lab.host
-      .branch(source.id, { mode: 'live', wait: true })
+      .branch(source.id, { mode: 'live', wait: 'ready' })
       .finally(() => (isAnswered = true));
     await captureBegins(lab.folders.hotDir, branching);
     assert.equal(isAnswered, false);
     stallTheEventLoop(STALL_MS);
-    const { snapshot } = await branching;
+    const snapshot = await branching;
 
     const pulse = await readPulse(source);
     assert(pulse.beats > beats);
     assert(
-      snapshot.pause_ms !== undefined && snapshot.pause_ms < STALL_MS / 20,
-      `${snapshot.pause_ms ?? '?'} ms`,
+      snapshot.pauseMs !== undefined && snapshot.pauseMs < STALL_MS / 20,
+      `${snapshot.pauseMs ?? '?'} ms`,
     );
     assert(
       pulse.longestGapMs < STALL_MS / 4,

@@ -74,7 +74,7 @@ describe('chains of a source and of generations', { timeout: 600_000 }, () => {
       const { layers } = await recordOf(guest);
       assert(layers.length <= LAYER_LIMIT, `generation ${generation} stands on ${layers.length} layers`);
     }
-    const { chain_depth: depth } = await lab.host.snapshotInfo(tag);
+    const { chainDepth: depth } = await lab.host.snapshotInfo(tag);
     assert(depth < LAYER_LIMIT);
     const whole = `all(trail[n] == bytes([n]) * 100000 for n in range(1, ${generations + 1}))`;
     assert.equal(await guest.python(whole), 'True');
@@ -85,7 +85,7 @@ describe('chains of a source and of generations', { timeout: 600_000 }, () => {
     const source = await lab.spawn();
     await source.python("x = 'kept'");
     const tag = await lab.branch(source, { mode: 'full' });
-    assert.equal((await lab.host.snapshotInfo(tag)).chain_depth, 1);
+    assert.equal((await lab.host.snapshotInfo(tag)).chainDepth, 1);
     const child = await lab.spawn(tag);
     assert.equal(await child.python('x'), "'kept'");
   });

@@ -19,8 +19,8 @@ describe('calls that meet', { timeout: 240_000 }, () => {
     for (const delayMs of [0, 5, 40, 120]) {
       const source = await lab.spawn();
       await source.python('memory = bytearray(100 << 20)');
-      const branching = lab.host.branch(source.id, { mode: 'live', wait: true }).then(
-        ({ snapshot }) => snapshot.tag,
+      const branching = lab.host.branch(source.id, { mode: 'live', wait: 'ready' }).then(
+        ({ tag }) => tag,
         (error: unknown) => error as { code: string },
       );
       await sleep(delayMs);
@@ -113,7 +113,7 @@ describe('calls that meet', { timeout: 240_000 }, () => {
   });
 
   it('children for which there is no memory are refused before any of them starts', async () => {
-    const spawning = lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 1000 });
+    const spawning = lab.host.spawn({ snapshotTag: TEMPLATE_TAG, count: 1000 });
     await assert.rejects(spawning, (error: unknown) => {
       const { code, status, details } = error as {
         code: string;
@@ -135,8 +135,8 @@ describe('close() of a host with spawns under way', { timeout: 120_000 }, () => 
     const options = { ...folders, maxConcurrentBranches: 4, log: () => undefined };
     let host = await openHost(options);
     try {
-      const [kept] = await host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 1 });
-      const spawning = assert.rejects(host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }), {
+      const [kept] = await host.spawn({ snapshotTag: TEMPLATE_TAG, count: 1 });
+      const spawning = assert.rejects(host.spawn({ snapshotTag: TEMPLATE_TAG, count: 3 }), {
         code: 'shutting_down',
       });
       await sleep(150);

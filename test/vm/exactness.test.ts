@@ -1,22 +1,23 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import type { BranchMode, BranchWait } from '../../src/contract/index.js';
+import type { BranchWait } from '../../src/sandbox/branch/capture.js';
+import type { SnapshotMode } from '../../src/store/index.js';
 import { Lab } from '../support/lab.js';
 import { checkLedger, ledgerStep, letLedgerRun, startLedger } from '../support/ledger.js';
 
-const LIVE: [BranchMode, BranchWait][] = [
-  ['live', true],
-  ['live', false],
-  ['live', true],
-  ['live', false],
-  ['live', false],
-  ['live', true],
-  ['live', false],
-  ['live', true],
+const LIVE: [SnapshotMode, BranchWait][] = [
+  ['live', 'ready'],
+  ['live', 'running'],
+  ['live', 'ready'],
+  ['live', 'running'],
+  ['live', 'running'],
+  ['live', 'ready'],
+  ['live', 'running'],
+  ['live', 'ready'],
 ];
-const STOPPED: [BranchMode, BranchWait][] = [
-  ['diff', true],
-  ['full', true],
+const STOPPED: [SnapshotMode, BranchWait][] = [
+  ['diff', 'ready'],
+  ['full', 'ready'],
 ];
 
 describe('branch() of a guest that writes to memory and disk all the time', { timeout: 240_000 }, () => {
@@ -30,7 +31,7 @@ describe('branch() of a guest that writes to memory and disk all the time', { ti
   it('gives every child the memory and the disk of one instant, in every mode, and leaves the source as it was', async () => {
     const source = await lab.spawn();
     await startLedger(source, 32);
-    const branches: { tag: string; mode: BranchMode; earliest: number; latest: number }[] = [];
+    const branches: { tag: string; mode: SnapshotMode; earliest: number; latest: number }[] = [];
     for (const [mode, wait] of [...LIVE, ...STOPPED]) {
       const earliest = await ledgerStep(source);
       const tag = await lab.branch(source, { mode, wait });

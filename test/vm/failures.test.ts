@@ -9,7 +9,7 @@ import {
   firedFailpoints,
   sleep,
 } from '../../src/base/index.js';
-import { errorCatalogue } from '../../src/contract/index.js';
+import { errorCatalogue, isBoughError } from '../../src/contract/index.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
 import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
 import { PAGER_LIBRARY } from '../../src/sandbox/host/open-host.js';
@@ -59,9 +59,9 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
   };
 
   it('names what does not exist: a snapshot, a sandbox, an image', async () => {
-    const spawn = lab.host.spawn({ snapshot_tag: 'nowhere', n: 1 });
+    const spawn = lab.host.spawn({ snapshotTag: 'nowhere', count: 1 });
     assert.match((await refusedWith('snapshot_not_found', 404, spawn)).message, /"nowhere"/);
-    const branch = lab.host.branch('nobody', { mode: 'live', wait: true });
+    const branch = lab.host.branch('nobody', { mode: 'live', wait: 'ready' });
     assert.match((await refusedWith('sandbox_not_found', 404, branch)).message, /"nobody"/);
     const create = lab.host.createSnapshot({ tag: 'made', image: 'no-such-image' });
     assert.match((await refusedWith('image_not_found', 404, create)).message, /"no-such-image"/);
@@ -139,16 +139,16 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     armFailpoints('branch.published=errno:ENOSPC');
     const child = await lab.spawn(await lab.branch(source));
     assert.equal(await child.python('6 * 7'), '42');
-    assert.equal((await lab.host.getSandbox(source.id)).branch_count, 0);
+    assert.equal((await lab.host.getSandbox(source.id)).branchCount, 0);
     await lab.branch(source);
-    assert.equal((await lab.host.getSandbox(source.id)).branch_count, 1);
+    assert.equal((await lab.host.getSandbox(source.id)).branchCount, 1);
   });
 
   it('leaves no child of a spawn whose caller has gone', async () => {
     const caller = new AbortController();
     armFailpoint('spawn.running', () => caller.abort(new Error('gone')), 2);
     const call = { ...ownCall(), signal: caller.signal };
-    await assert.rejects(lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }, call), /gone/);
+    await assert.rejects(lab.host.spawn({ snapshotTag: TEMPLATE_TAG, count: 3 }, call), /gone/);
     assert.deepEqual(await lab.host.listSandboxes(), []);
     assert.deepEqual(await vmProcesses(lab.folders.hotDir), []);
     assert.deepEqual(await lab.leftovers(), []);
@@ -180,7 +180,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
 
   it('gives up on an agent that does not answer; the sandbox can still be branched and removed', async () => {
     const source = await lab.spawn();
-    const stop = { args: ['sh', '-c', 'kill -STOP $PPID'], timeout_secs: 1 };
+    const stop = { args: ['sh', '-c', 'kill -STOP $PPID'], timeoutMs: 1000 };
     const refused = await refusal(lab.host.exec(source.id, stop));
     assert(refused.status === 504 || refused.status === 502, refused.message);
     assert.equal((await lab.host.getSandbox(source.id)).state, 'running');
@@ -190,7 +190,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
   it('fails a branch whose VMM dies, tells why, and lets the sandbox be removed', async () => {
     const source = await lab.spawn();
     const { pid } = await lab.host.getSandbox(source.id);
-    assert(pid !== null);
+    assert(pid !== undefined);
     await makeBusy(source);
     const branching = refusal(lab.branch(source, { tag: 'unfinished' }));
     await captureBegins(lab.folders.hotDir, branching);
@@ -198,7 +198,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
 
     const { code, status } = await branching;
     assert.deepEqual([code, status], ['source_died', 500]);
-    const { state, state_reason: reason } = await lab.host.getSandbox(source.id);
+    const { state, stateReason: reason } = await lab.host.getSandbox(source.id);
     assert.equal(state, 'failed');
     assert.match(reason ?? '', /SIGKILL/);
     await refusedWith('snapshot_not_found', 404, lab.host.getSnapshot('unfinished'));
@@ -257,7 +257,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
   it('a child whose VMM dies while it starts: of a fork the others run, of a spawn none is left', async () => {
     const source = await lab.spawn();
     /** At once, so that no child has come further: one that waits here, or one that is not that far. */
-    const killOneBut = (others: readonly (number | null)[]) => (): void => {
+    const killOneBut = (others: readonly (number | undefined)[]) => (): void => {
       const vmm = readdirSync('/proc').find(
         (pid) => /^\d+$/.test(pid) && !others.includes(Number(pid)) && isVmm(pid),
       );
@@ -270,18 +270,20 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
         return false;
       }
     };
-    const listed = (): Promise<(number | null)[]> =>
+    const listed = (): Promise<(number | undefined)[]> =>
       lab.host.listSandboxes().then((sandboxes) => sandboxes.map(({ pid }) => pid));
 
     armFailpoint('spawn.started', killOneBut(await listed()));
-    const { children } = await lab.host.fork(source.id, { count: 3, mode: 'live' });
+    const { children } = await lab.host.fork(source.id, { branch: { mode: 'live' }, count: 3 });
     const started = children.flatMap((child) => ('sandbox' in child ? [child.sandbox.id] : []));
-    const failed = children.flatMap((child) => ('code' in child ? [child.code] : []));
+    const failed = children.flatMap((child) =>
+      'error' in child && isBoughError(child.error) ? [child.error.code] : [],
+    );
     assert.deepEqual([started.length, failed], [2, ['vmm_failed']]);
     for (const id of started) assert.equal(await Guest.ofHost(lab.host, id).python('6 * 7'), '42');
 
     armFailpoint('spawn.started', killOneBut(await listed()));
-    await refusedWith('vmm_failed', 500, lab.host.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3 }));
+    await refusedWith('vmm_failed', 500, lab.host.spawn({ snapshotTag: TEMPLATE_TAG, count: 3 }));
     const running = (await lab.host.listSandboxes()).map(({ id }) => id);
     assert.deepEqual(running.sort(), [source.id, ...started].sort());
     assert.equal((await vmProcesses(lab.folders.hotDir)).length, 3);

@@ -17,8 +17,8 @@ describe('the forwarded port of a real guest', { timeout: 120_000 }, () => {
 
   it('takes many clients at once, although QEMU has not come to accept one of them', async () => {
     const { id } = await lab.spawn();
-    const { pid, guest_addr: address } = await lab.host.getSandbox(id);
-    assert(pid !== null);
+    const { pid, agentAddr: address } = await lab.host.getSandbox(id);
+    assert(pid !== undefined);
     const [host = '', port] = address.split(':');
     process.kill(pid, 'SIGSTOP');
     const sockets = Array.from({ length: CLIENTS }, () => connect(Number(port), host));

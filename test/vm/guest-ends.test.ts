@@ -30,9 +30,9 @@ describe('a guest that ends by itself', { timeout: 180_000 }, () => {
   const isFailed = async ({ id }: Guest, told: RegExp): Promise<void> => {
     const giveUpMs = performance.now() + DEADLINE_MS;
     for (;;) {
-      const { state, state_reason: reason, pid } = await lab.host.getSandbox(id);
+      const { state, stateReason: reason, pid } = await lab.host.getSandbox(id);
       if (state === 'failed') {
-        assert.equal(pid, null);
+        assert.equal(pid, undefined);
         assert.match(reason ?? '', told);
         return;
       }

@@ -26,7 +26,7 @@ const CALLS: Readonly<Record<string, Call>> = {
     mayBe: ['sandbox_not_running', 'sandbox_not_found', 'branch_in_progress'],
   },
   'start children': {
-    make: (lab) => lab.host.spawn({ snapshot_tag: TAG, n: 2 }),
+    make: (lab) => lab.host.spawn({ snapshotTag: TAG, count: 2 }),
     mayBe: ['snapshot_not_found'],
   },
   'remove the source': { make: (lab, source) => lab.end(source), mayBe: ['sandbox_not_found'] },

@@ -12,7 +12,6 @@
  */
 import { join } from 'node:path';
 import { compact, Deferred, failpoint, messageOf, MiB } from '../../base/index.js';
-import type { BranchMode } from '../../contract/index.js';
 import {
   PagerDisconnected,
   PagerError,
@@ -21,8 +20,10 @@ import {
   type PagerPause,
 } from '../../pager/index.js';
 import { QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
-import type { Draft, RequestKey, Retention, SnapshotView } from '../../store/index.js';
+import type { Draft, SnapshotMode, SnapshotView } from '../../store/index.js';
+import type { CallContext } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
+import { retentionOf, type RetentionSpec } from '../upkeep/retention.js';
 import { foldIfLong, makeRoomInChain } from '../disk/fold.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';
@@ -46,26 +47,33 @@ export interface BranchUnderWay {
   readonly ready: Promise<SnapshotView>;
 }
 
-/** What to capture. */
-export interface BranchPlan {
-  readonly mode: BranchMode;
-  readonly tag: string;
-  /** The caller is told the tag as soon as the source runs: from then on a failure is listed, not undone. */
-  readonly announce: boolean;
-  readonly retention?: Retention | undefined;
-  readonly requestKey?: RequestKey | undefined;
+/** How far a branch is when whoever asked for it is answered. */
+export type BranchWait = 'running' | 'ready' | 'durable';
+
+/** What to capture, and what to wait for. */
+export interface BranchSpec {
+  readonly mode: SnapshotMode;
+  /** Name of the snapshot; made up when absent. */
+  readonly tag?: string | undefined;
+  /** After `running` the tag is given out while the snapshot is written: from then on a failure is listed, not undone. */
+  readonly wait: BranchWait;
+  /** Refused unless the source was started from the snapshot of this tag. */
+  readonly parentTag?: string | undefined;
+  readonly retention?: RetentionSpec | undefined;
 }
 
 /**
- * Starts a branch. Throws `branch_in_progress`, `sandbox_not_running`, or what the store says of tag and room; then
+ * Starts a branch. Throws `branch_in_progress`, `sandbox_not_running`, `invalid_request` for an expiry that has passed, or what the store says of tag and room; then
  * nothing has happened.
  */
 export async function startBranch(
   context: HostContext,
   sandbox: Sandbox,
-  plan: BranchPlan,
+  spec: BranchSpec & { readonly tag: string },
+  { key }: CallContext,
 ): Promise<BranchUnderWay> {
-  const { mode, tag } = plan;
+  const { mode, tag } = spec;
+  const retention = retentionOf(spec.retention, sandbox.record.branchCount + 1);
   const release = sandbox.claimForBranch();
   try {
     await makeRoomInChain(context, sandbox);
@@ -77,13 +85,13 @@ export async function startBranch(
       mode,
       branchedFrom: sandbox.id,
       parentTag: record.snapshotTag,
-      retention: plan.retention,
-      requestKey: plan.requestKey,
+      retention,
+      requestKey: key,
       reserveHotBytes: reserve,
       reserveDurableBytes: reserve,
     });
     const running = new Deferred<PagerPause>();
-    const ready = capture({ context, sandbox, draft, plan, memory, release }, running).finally(() => {
+    const ready = capture({ context, sandbox, draft, spec, memory, release }, running).finally(() => {
       release();
       foldIfLong(context, sandbox);
     });
@@ -114,7 +122,7 @@ interface Capture {
   readonly context: HostContext;
   readonly sandbox: Sandbox;
   readonly draft: Draft;
-  readonly plan: BranchPlan;
+  readonly spec: BranchSpec;
   readonly memory: LayersBelow;
   /** Lets others branch the sandbox again. */
   readonly release: () => void;
@@ -122,18 +130,19 @@ interface Capture {
 
 /** From the draft to the snapshot. Resolves `running` on the way; what fails is cleaned up and thrown. */
 async function capture(work: Capture, running: Deferred<PagerPause>): Promise<SnapshotView> {
-  const { context, sandbox, draft, plan } = work;
+  const { context, sandbox, draft, spec } = work;
+  let done: Promise<PagerCapture> | undefined;
   try {
     const request = await prepare(work);
     const branch = sandbox.vm.pager.branch(request);
-    const done = sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS);
+    done = sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS);
     done.catch(() => undefined);
     await failpoint('branch.requested');
     const pause = await Promise.race([branch.running, done.then(() => branch.running)]);
     await failpoint('branch.running');
     draft.note({ pauseMs: pause.pauseUs / 1000 });
     context.log('info', 'sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
-    if (plan.announce) await draft.announce();
+    if (spec.wait === 'running') await draft.announce();
     running.resolve(pause);
 
     const captured = await done;
@@ -143,6 +152,8 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     for (const disk of frozen) await draft.addDisk(disk);
     return await publish(work, pause, captured);
   } catch (error) {
+    // What failed here has not stopped the pager, which works on its files and the disk until it answers.
+    await done?.catch(() => undefined);
     await failpoint('branch.failed');
     await noteVmm(sandbox, error);
     await correctDisk(sandbox, context);
@@ -153,16 +164,16 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
 }
 
 /** Everything before the pager's work; the guest runs. */
-async function prepare({ context, sandbox, draft, plan, memory }: Capture): Promise<PagerBranchRequest> {
+async function prepare({ context, sandbox, draft, spec, memory }: Capture): Promise<PagerBranchRequest> {
   const { record } = sandbox;
   await failpoint('branch.drafted');
   await prepareSpares(context, sandbox);
   await failpoint('branch.overlay-added');
   await draft.addAncestry({ layers: memory.layers, disks: record.disks });
   await failpoint('branch.prepared');
-  const live = plan.mode === 'live';
+  const live = spec.mode === 'live';
   return {
-    mode: plan.mode,
+    mode: spec.mode,
     layerPath: draft.memoryPath,
     statePath: draft.vmstatePath,
     deadlineMs: live ? LIVE_DEADLINE_MS : STOPPED_DEADLINE_MS,
@@ -193,7 +204,7 @@ async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void
 }
 
 async function publish(
-  { context, sandbox, draft, plan, release }: Capture,
+  { context, sandbox, draft, spec, release }: Capture,
   pause: PagerPause,
   captured: PagerCapture,
 ): Promise<SnapshotView> {
@@ -202,7 +213,7 @@ async function publish(
     memory: {
       runs: captured.runs,
       logicalBytes: record.machine.memoryMiB * MiB,
-      isDurable: plan.mode !== 'live',
+      isDurable: spec.mode !== 'live',
     },
     machine: record.machine,
     image: record.image,

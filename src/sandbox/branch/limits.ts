@@ -1,29 +1,13 @@
 /** How many branches may be under way at once, and who waits for what of them. */
 import { randomInt } from 'node:crypto';
 import { WorkSet } from '../../base/index.js';
-import {
-  BoughError,
-  isBoughError,
-  type BranchMode,
-  type BranchWait,
-  type RetentionRequest,
-} from '../../contract/index.js';
-import { NotDurable, type RequestKey, type SnapshotView } from '../../store/index.js';
-import { startBranch } from './capture.js';
+import { BoughError, isBoughError } from '../../contract/index.js';
+import { NotDurable, type SnapshotView } from '../../store/index.js';
+import { startBranch, type BranchSpec, type BranchUnderWay, type BranchWait } from './capture.js';
+import type { CallContext } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
 import { catalogued } from '../host/failures.js';
-import { retentionOf } from '../upkeep/retention.js';
 import { BEING_REMOVED, type Sandbox } from '../entity/sandbox.js';
-
-/** A branch as it was asked for. */
-export interface BranchOrder {
-  readonly mode: BranchMode;
-  /** Default: a made-up one. */
-  readonly tag?: string | undefined;
-  readonly wait: BranchWait;
-  readonly stay?: RetentionRequest;
-  readonly requestKey?: RequestKey | undefined;
-}
 
 export class Branches {
   readonly #context: HostContext;
@@ -40,29 +24,19 @@ export class Branches {
     return this.#underWay.size;
   }
 
-  /** Branches and waits as asked; the view is `writing` for `wait: false`. Throws BoughError. */
-  async run(sandbox: Sandbox, order: BranchOrder): Promise<SnapshotView> {
+  /** Branches and waits as asked; the view is `writing` when only the source was waited for. Throws BoughError. */
+  async run(sandbox: Sandbox, spec: BranchSpec, call: CallContext): Promise<SnapshotView> {
     if (this.#underWay.size >= this.#limit) throw new BoughError('too_many_branches', { limit: this.#limit });
     const attempt = { operation: 'branch the sandbox', sandboxId: sandbox.id };
     const branching = catalogued(attempt, async () => {
-      const { mode, tag = madeUpTag(sandbox), wait, stay = {}, requestKey } = order;
-      const starting = startBranch(this.#context, sandbox, {
-        mode,
-        tag,
-        announce: wait === false,
-        retention: retentionOf(stay, sandbox.record.branchCount + 1),
-        requestKey,
-      });
+      const starting = startBranch(
+        this.#context,
+        sandbox,
+        { ...spec, tag: spec.tag ?? madeUpTag(sandbox) },
+        call,
+      );
       this.#underWay.add(starting.then((branch) => branch.ready));
-      const branch = await starting;
-      await (wait === false ? branch.running : branch.ready);
-      return this.#whenAsFarAs(wait, tag).catch(async (error: unknown) => {
-        // Who wanted it durable or not at all is not left with something between; one that others use by now stays, with a warning.
-        const { store, sandboxes } = this.#context;
-        if (error instanceof NotDurable)
-          await store.delete(tag, { sandboxesOf: sandboxes.namesOf }).catch(() => undefined);
-        throw error;
-      });
+      return this.#waited(await starting, spec.wait);
     });
     return branching.catch((error: unknown) => {
       throw explained(sandbox, error);
@@ -71,7 +45,11 @@ export class Branches {
 
   /** The snapshot of a branch that was asked for before, as far as `wait` wants it. Throws BoughError. */
   made(tag: string, wait: BranchWait): Promise<SnapshotView> {
-    return catalogued({ operation: 'branch the sandbox' }, () => this.#whenAsFarAs(wait, tag));
+    const { store } = this.#context;
+    return catalogued({ operation: 'branch the sandbox' }, async () => {
+      if (wait === 'running') return store.get(tag);
+      return wait === 'ready' ? store.ready(tag) : store.durable(tag);
+    });
   }
 
   /** Resolves when none is under way. */
@@ -79,10 +57,22 @@ export class Branches {
     await this.#underWay.settled();
   }
 
-  async #whenAsFarAs(wait: BranchWait, tag: string): Promise<SnapshotView> {
-    const { store } = this.#context;
-    if (wait === false) return store.get(tag);
-    return wait === 'durable' ? store.durable(tag) : store.ready(tag);
+  async #waited({ tag, running, ready }: BranchUnderWay, wait: BranchWait): Promise<SnapshotView> {
+    const { store, sandboxes } = this.#context;
+    if (wait === 'running') {
+      await running;
+      return store.get(tag);
+    }
+    const view = await ready;
+    if (wait === 'ready') return view;
+    try {
+      return await store.durable(tag);
+    } catch (error) {
+      // Who wanted it durable or not at all is not left with something between; one that others use by now stays, with a warning.
+      if (error instanceof NotDurable)
+        await store.delete(tag, { sandboxesOf: sandboxes.namesOf }).catch(() => undefined);
+      throw error;
+    }
   }
 }
 

@@ -5,8 +5,7 @@
  * generation. Once a source stands on too many, its branches' layers also hold all that its upper layers do, and stand on the
  * bottom layer alone, the template that everybody shares. A full capture holds everything and stands on nothing.
  */
-import type { BranchMode } from '../../contract/index.js';
-import type { LayerRef } from '../../store/index.js';
+import type { LayerRef, SnapshotMode } from '../../store/index.js';
 
 /** Memory layers of a source from which on its branches are folded. */
 export const LAYER_LIMIT = 8;
@@ -23,7 +22,7 @@ export interface LayersBelow {
 }
 
 /** Pure. `layers` are the source's, bottom first. */
-export function layersBelow(layers: readonly LayerRef[], mode: BranchMode): LayersBelow {
+export function layersBelow(layers: readonly LayerRef[], mode: SnapshotMode): LayersBelow {
   if (mode === 'full') return { layers: [], copiedBytes: layerBytes(layers) };
   if (layers.length < LAYER_LIMIT) return { layers, copiedBytes: 0 };
   return {

@@ -1,8 +1,15 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeClock } from '../../../test/support/fake-clock.js';
-import { isBoughError, timeoutRequestSchema, type TimeoutRequestInput } from '../../contract/index.js';
-import { changedTerms, CLOCK_GRACE_MS, Lifetime, termsOf, type LifetimeTerms } from './lifetime.js';
+import { isBoughError } from '../../contract/index.js';
+import {
+  changedTerms,
+  CLOCK_GRACE_MS,
+  Lifetime,
+  termsOf,
+  type LifetimeChange,
+  type LifetimeTerms,
+} from './lifetime.js';
 
 const DAY_SECS = 86_400;
 
@@ -10,12 +17,8 @@ function begun(clock: FakeClock, terms: LifetimeTerms | undefined): Lifetime {
   return new Lifetime(() => terms, clock.unixSecs, clock);
 }
 
-function changed(
-  clock: FakeClock,
-  terms: LifetimeTerms | undefined,
-  request: TimeoutRequestInput,
-): LifetimeTerms {
-  return changedTerms(terms, timeoutRequestSchema.parse(request), clock);
+function changed(clock: FakeClock, terms: LifetimeTerms | undefined, change: LifetimeChange): LifetimeTerms {
+  return changedTerms(terms, change, clock);
 }
 
 describe('the end of a sandbox', () => {
@@ -24,16 +27,16 @@ describe('the end of a sandbox', () => {
     const lifetime = begun(clock, termsOf({}, clock));
     clock.pass(1000 * DAY_SECS);
     assert.equal(lifetime.due(), undefined);
-    assert.equal(lifetime.view().end_at_unix, undefined);
-    assert.equal(lifetime.view().on_end, undefined);
+    assert.equal(lifetime.view().endAtUnix, undefined);
+    assert.equal(lifetime.view().onEnd, undefined);
   });
 
   it('comes after its timeout, and at a moment', () => {
     const clock = new FakeClock();
-    for (const request of [{ timeout_secs: 60 }, { end_at_unix: clock.unixSecs + 60 }]) {
+    for (const request of [{ endInMs: 60_000 }, { endAtUnix: clock.unixSecs + 60 }]) {
       const now = new FakeClock();
       const lifetime = begun(now, termsOf(request, now));
-      assert.equal(lifetime.view().end_at_unix, now.unixSecs + 60);
+      assert.equal(lifetime.view().endAtUnix, now.unixSecs + 60);
       now.pass(59);
       assert.equal(lifetime.due(), undefined);
       now.pass(1);
@@ -43,7 +46,7 @@ describe('the end of a sandbox', () => {
 
   it('is not moved by being used', async () => {
     const clock = new FakeClock();
-    const lifetime = begun(clock, termsOf({ timeout_secs: 60 }, clock));
+    const lifetime = begun(clock, termsOf({ endInMs: 60_000 }, clock));
     await lifetime.during(() => {
       clock.pass(61);
       return Promise.resolve();
@@ -53,7 +56,7 @@ describe('the end of a sandbox', () => {
 
   it('comes after disuse, counted from the end of the last use', async () => {
     const clock = new FakeClock();
-    const lifetime = begun(clock, termsOf({ idle_timeout_secs: 10 }, clock));
+    const lifetime = begun(clock, termsOf({ idleTimeoutMs: 10_000 }, clock));
     clock.pass(9);
     await lifetime.during(async () => {
       clock.pass(600);
@@ -68,29 +71,29 @@ describe('the end of a sandbox', () => {
 
   it('is put off by a use that fails, too', async () => {
     const clock = new FakeClock();
-    const lifetime = begun(clock, termsOf({ idle_timeout_secs: 10 }, clock));
+    const lifetime = begun(clock, termsOf({ idleTimeoutMs: 10_000 }, clock));
     clock.pass(9);
     await assert.rejects(lifetime.during(() => Promise.reject(new Error('no'))));
     clock.pass(9);
     assert.equal(lifetime.due(), undefined);
-    assert.equal(lifetime.view().last_used_at_unix, clock.unixSecs - 9);
+    assert.equal(lifetime.view().lastUsedAtUnix, clock.unixSecs - 9);
   });
 
   it('cannot be asked for in the past', () => {
     const clock = new FakeClock();
     assert.throws(
-      () => termsOf({ end_at_unix: clock.unixSecs }, clock),
-      (error) => isBoughError(error, 'invalid_request') && error.message.includes('end_at_unix'),
+      () => termsOf({ endAtUnix: clock.unixSecs }, clock),
+      (error) => isBoughError(error, 'invalid_request') && error.message.includes('endAtUnix'),
     );
   });
 
   it('does not obey a step of the wall clock, forwards or back', () => {
     for (const step of [DAY_SECS, -DAY_SECS, 3650 * DAY_SECS, -3650 * DAY_SECS]) {
       const clock = new FakeClock();
-      const lifetime = begun(clock, termsOf({ end_at_unix: clock.unixSecs + 60 }, clock));
+      const lifetime = begun(clock, termsOf({ endAtUnix: clock.unixSecs + 60 }, clock));
       clock.step(step);
       assert.equal(lifetime.due(), undefined);
-      assert.equal(lifetime.view().end_at_unix, clock.unixSecs + 60, 'shown as it will be');
+      assert.equal(lifetime.view().endAtUnix, clock.unixSecs + 60, 'shown as it will be');
       clock.pass(60);
       assert.notEqual(lifetime.due(), undefined);
     }
@@ -98,7 +101,7 @@ describe('the end of a sandbox', () => {
 
   it('is held across a restart of the daemon, although the wall clock was stepped meanwhile', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ timeout_secs: 3600 }, clock);
+    const terms = termsOf({ endInMs: 3_600_000 }, clock);
     clock.pass(1800);
     clock.step(DAY_SECS);
     const next = begun(clock, terms);
@@ -109,14 +112,14 @@ describe('the end of a sandbox', () => {
 
   it('that passed while no daemon ran is acted on by the next', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ timeout_secs: 3600 }, clock);
+    const terms = termsOf({ endInMs: 3_600_000 }, clock);
     clock.pass(7200);
     assert.notEqual(begun(clock, terms).due(), undefined);
   });
 
   it('by disuse starts anew with the daemon', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ idle_timeout_secs: 10 }, clock);
+    const terms = termsOf({ idleTimeoutMs: 10_000 }, clock);
     clock.pass(100);
     const next = begun(clock, terms);
     assert.equal(next.due(), undefined);
@@ -126,7 +129,7 @@ describe('the end of a sandbox', () => {
 
   it('of a sandbox that died with the host is taken from the wall clock, after a grace', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ timeout_secs: 60 }, clock);
+    const terms = termsOf({ endInMs: 60_000 }, clock);
     clock.reboot(600);
     const next = begun(clock, terms);
     assert.equal(next.due(), undefined);
@@ -138,9 +141,9 @@ describe('the end of a sandbox', () => {
 describe('changing the end', () => {
   it('sets it, sooner or later, and leaves the rest', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ timeout_secs: 60, idle_timeout_secs: 5, on_end: 'snapshot' }, clock);
+    const terms = termsOf({ endInMs: 60_000, idleTimeoutMs: 5_000, onEnd: 'snapshot' }, clock);
     for (const secs of [10, 600]) {
-      const next = changed(clock, terms, { timeout_secs: secs });
+      const next = changed(clock, terms, { endInMs: secs * 1000 });
       assert.equal(next.end?.atUnix, clock.unixSecs + secs);
       assert.deepEqual([next.idleTimeoutSecs, next.onEnd], [5, 'snapshot']);
     }
@@ -148,25 +151,25 @@ describe('changing the end', () => {
 
   it('only extends when asked to', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ timeout_secs: 60, idle_timeout_secs: 60 }, clock);
+    const terms = termsOf({ endInMs: 60_000, idleTimeoutMs: 60_000 }, clock);
     const extend = (secs: number, from = terms): LifetimeTerms =>
-      changed(clock, from, { timeout_secs: secs, idle_timeout_secs: secs, extend_only: true });
+      changed(clock, from, { endInMs: secs * 1000, idleTimeoutMs: secs * 1000, extendOnly: true });
     assert.deepEqual(extend(10), terms);
     assert.equal(extend(600).end?.atUnix, clock.unixSecs + 600);
     assert.equal(extend(600).idleTimeoutSecs, 600);
-    assert.deepEqual(changed(clock, undefined, { timeout_secs: 10, extend_only: true }), { onEnd: 'kill' });
+    assert.deepEqual(changed(clock, undefined, { endInMs: 10_000, extendOnly: true }), { onEnd: 'kill' });
   });
 
   it('compares ends by what is left of them, whatever the wall clock says', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ timeout_secs: 600 }, clock);
+    const terms = termsOf({ endInMs: 600_000 }, clock);
     clock.step(-DAY_SECS);
-    assert.deepEqual(changed(clock, terms, { timeout_secs: 60, extend_only: true }), terms);
+    assert.deepEqual(changed(clock, terms, { endInMs: 60_000, extendOnly: true }), terms);
   });
 
   it('takes it away', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ timeout_secs: 60, idle_timeout_secs: 60 }, clock);
-    assert.deepEqual(changed(clock, terms, { never: true, idle_timeout_secs: 0 }), { onEnd: 'kill' });
+    const terms = termsOf({ endInMs: 60_000, idleTimeoutMs: 60_000 }, clock);
+    assert.deepEqual(changed(clock, terms, { never: true, idleTimeoutMs: 0 }), { onEnd: 'kill' });
   });
 });

@@ -9,7 +9,7 @@
  */
 import { z } from 'zod';
 import { type Clock, compact, hostClock } from '../../base/index.js';
-import { BoughError, type LifetimeRequest, type TimeoutRequest, type Sandbox } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 
 /** How long a wall clock that was read after a reboot may be wrong before anything is ended by it. */
 export const CLOCK_GRACE_MS = 300_000;
@@ -25,24 +25,47 @@ export const lifetimeTermsSchema = z.object({
 /** When and how a sandbox ends, as its record has it. */
 export type LifetimeTerms = z.infer<typeof lifetimeTermsSchema>;
 
-/** The terms a request asks for; undefined if none. Throws `invalid_request` for an end that has passed. */
-export function termsOf(request: LifetimeRequest, clock: Clock = hostClock): LifetimeTerms | undefined {
-  const { idle_timeout_secs: idle, on_end: onEnd, on_end_tag: onEndTag } = request;
-  const end = endOf(request, clock);
-  if (end === undefined && idle === undefined && onEnd === undefined && onEndTag === undefined)
-    return undefined;
-  return { onEnd: onEnd ?? 'kill', ...compact({ end, idleTimeoutSecs: idle, onEndTag }) };
+/** When and how a sandbox is to end, as it is asked for; at most one of the two ends. */
+export interface LifetimeSpec {
+  /** From now. */
+  readonly endInMs?: number | undefined;
+  readonly endAtUnix?: number | undefined;
+  /** Ends it after so long without use. */
+  readonly idleTimeoutMs?: number | undefined;
+  /** Default: removed without a last snapshot. */
+  readonly onEnd?: LifetimeTerms['onEnd'] | undefined;
+  /** Name of its last snapshot; made up when absent. */
+  readonly onEndTag?: string | undefined;
 }
 
-/** `terms` with the changes of a request. Throws `invalid_request` for an end that has passed. */
+/** What is not given stays as it is. An idle timeout of 0 is none. */
+export interface LifetimeChange extends LifetimeSpec {
+  /** It has no end any more, apart from an idle one. */
+  readonly never?: boolean | undefined;
+  /** Keep the present end if that is later; what has no end gets none. */
+  readonly extendOnly?: boolean | undefined;
+}
+
+/** The terms that are asked for; undefined if none. Throws `invalid_request` for an end that has passed. */
+export function termsOf(spec: LifetimeSpec, clock: Clock = hostClock): LifetimeTerms | undefined {
+  const { idleTimeoutMs, onEnd, onEndTag } = spec;
+  const end = endOf(spec, clock);
+  if (end === undefined && idleTimeoutMs === undefined && onEnd === undefined && onEndTag === undefined)
+    return undefined;
+  return { onEnd: onEnd ?? 'kill', ...compact({ end, idleTimeoutSecs: toSecs(idleTimeoutMs), onEndTag }) };
+}
+
+const toSecs = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1000);
+
+/** `terms` with the changes. Throws `invalid_request` for an end that has passed. */
 export function changedTerms(
   terms: LifetimeTerms | undefined,
-  request: TimeoutRequest,
+  change: LifetimeChange,
   clock: Clock = hostClock,
 ): LifetimeTerms {
-  const asked = endOf(request, clock);
-  const idle = request.idle_timeout_secs;
-  const { extend_only: extends_ } = request;
+  const asked = endOf(change, clock);
+  const idle = toSecs(change.idleTimeoutMs);
+  const extends_ = change.extendOnly === true;
   const keepEnd =
     asked === undefined ||
     (extends_ && (terms?.end === undefined || endMs(terms.end, clock) >= asked.atBootMs));
@@ -50,13 +73,25 @@ export function changedTerms(
     idle === undefined ||
     (extends_ && idle !== 0 && (terms?.idleTimeoutSecs === undefined || terms.idleTimeoutSecs >= idle));
   return {
-    onEnd: request.on_end ?? terms?.onEnd ?? 'kill',
+    onEnd: change.onEnd ?? terms?.onEnd ?? 'kill',
     ...compact({
-      end: request.never === true ? undefined : keepEnd ? terms?.end : asked,
+      end: change.never === true ? undefined : keepEnd ? terms?.end : asked,
       idleTimeoutSecs: keepIdle ? terms?.idleTimeoutSecs : idle === 0 ? undefined : idle,
-      onEndTag: request.on_end_tag ?? terms?.onEndTag,
+      onEndTag: change.onEndTag ?? terms?.onEndTag,
     }),
   };
+}
+
+/** When and how it ends, in the wall clock's present time. */
+export interface LifetimeView {
+  readonly endAtUnix?: number;
+  readonly idleTimeoutMs?: number;
+  /** There whenever it has an end. */
+  readonly onEnd?: LifetimeTerms['onEnd'];
+  readonly onEndTag?: string;
+  readonly lastUsedAtUnix: number;
+  /** Why it still runs although its end has come, or why it stands still. */
+  readonly warning?: string;
 }
 
 /** The clock that runs for one sandbox, from when this daemon has it. */
@@ -120,18 +155,17 @@ export class Lifetime {
     return (this.#notedUsedUnix = this.#lastUsedUnix);
   }
 
-  /** As the API shows it. */
-  view(): Partial<Sandbox> {
+  view(): LifetimeView {
     const terms = this.#terms();
     const shown =
       terms &&
       compact({
-        end_at_unix: terms.end && this.#shownEnd(terms.end),
-        idle_timeout_secs: terms.idleTimeoutSecs,
-        on_end: terms.onEnd,
-        on_end_tag: terms.onEndTag,
+        endAtUnix: terms.end && this.#shownEnd(terms.end),
+        idleTimeoutMs: terms.idleTimeoutSecs === undefined ? undefined : terms.idleTimeoutSecs * 1000,
+        onEnd: terms.onEnd,
+        onEndTag: terms.onEndTag,
       });
-    return { ...shown, last_used_at_unix: this.#lastUsedUnix, ...compact({ warning: this.warning }) };
+    return { ...shown, lastUsedAtUnix: this.#lastUsedUnix, ...compact({ warning: this.warning }) };
   }
 
   /** The end in the wall clock's present time: after a step of that clock it is another than was asked for. */
@@ -142,18 +176,15 @@ export class Lifetime {
   }
 }
 
-function endOf(
-  { timeout_secs: secs, end_at_unix: atUnix }: LifetimeRequest,
-  clock: Clock,
-): LifetimeTerms['end'] {
+function endOf({ endInMs, endAtUnix: atUnix }: LifetimeSpec, clock: Clock): LifetimeTerms['end'] {
   const { bootId } = clock;
   const [unixMs, bootMs] = [clock.unixMs(), clock.bootMs()];
-  if (secs !== undefined) {
-    return { atUnix: Math.round(unixMs / 1000 + secs), atBootMs: bootMs + secs * 1000, bootId };
+  if (endInMs !== undefined) {
+    return { atUnix: Math.round((unixMs + endInMs) / 1000), atBootMs: bootMs + endInMs, bootId };
   }
   if (atUnix === undefined) return undefined;
   const leftMs = atUnix * 1000 - unixMs;
-  if (leftMs <= 0) throw new BoughError('invalid_request', { field: 'end_at_unix', problem: 'has passed' });
+  if (leftMs <= 0) throw new BoughError('invalid_request', { field: 'endAtUnix', problem: 'has passed' });
   return { atUnix, atBootMs: bootMs + leftMs, bootId };
 }
 

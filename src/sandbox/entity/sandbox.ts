@@ -14,13 +14,14 @@
 import { readFile, rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
 import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
-import { BoughError, type Sandbox as WireSandbox, type SandboxState } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import type { DiskFold } from '../disk/fold.js';
 import type { DiskRef } from '../../store/index.js';
 import { Vmm, type VmmExit } from '../../vmm/index.js';
 import { Lifetime } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
+import type { SandboxState, SandboxView } from './view.js';
 import type { Vm } from './vm.js';
 import { whyEnded } from './why-ended.js';
 
@@ -277,23 +278,17 @@ export class Sandbox {
     return (kib('RssAnon') + kib('VmSwap')) * 1024;
   }
 
-  /** As the API shows it. */
-  view(): WireSandbox {
+  view(): SandboxView {
     const record = this.#record;
-    const reason = record.failure ?? this.#silence;
+    const lifetime = this.lifetime.view();
     return {
       id: record.id,
-      snapshot_tag: record.snapshotTag,
-      guest_addr: `127.0.0.1:${record.process?.agentHostPort ?? 0}`,
-      created_at_unix: record.createdAtUnix,
-      has_branched: record.branchCount > 0,
-      branch_count: record.branchCount,
-      netns: null,
-      pid: this.state === 'failed' ? null : (record.process?.pid ?? null),
-      memory_limit_mib: record.memoryLimitMiB ?? null,
-      last_branch_memory_path: record.lastBranchMemoryPath ?? null,
+      snapshotTag: record.snapshotTag,
+      agentAddr: `127.0.0.1:${record.process?.agentHostPort ?? 0}`,
+      createdAtUnix: record.createdAtUnix,
+      branchCount: record.branchCount,
       state: this.state,
-      memory_mib: record.machine.memoryMiB,
+      memoryMiB: record.machine.memoryMiB,
       vcpus: record.machine.vcpus,
       isolation: {
         accel: record.machine.accel,
@@ -301,10 +296,13 @@ export class Sandbox {
         seccomp: this.#seccomp,
         cgroup: false,
       },
-      ...this.lifetime.view(),
-      ...(this.#isStalled ? { warning: STALLED } : {}),
+      ...lifetime,
       ...compact({
-        state_reason: reason,
+        pid: this.state === 'failed' ? undefined : record.process?.pid,
+        memoryLimitMiB: record.memoryLimitMiB,
+        lastBranchMemoryPath: record.lastBranchMemoryPath,
+        warning: this.#isStalled ? STALLED : lifetime.warning,
+        stateReason: record.failure ?? this.#silence,
         name: record.name,
         metadata: record.metadata,
         parent: record.parent,

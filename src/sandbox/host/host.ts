@@ -1,5 +1,6 @@
 /**
- * The domain as the outside sees it: everything an HTTP handler can ask for, in wire types.
+ * The domain as the outside sees it: everything that a request can ask for, in the domain's own types. Durations are milliseconds,
+ * moments are seconds since 1970.
  *
  * Every method throws `BoughError` from the catalogue and nothing else on purpose; anything else is a defect
  * and answered as `internal`. Requests are validated before they arrive here; what needs knowledge of state
@@ -10,41 +11,60 @@
  * makes something makes nothing twice for one key.
  */
 
-import type {
-  BranchRequest,
-  CompactRequest,
-  CreateSnapshotRequest,
-  DeleteSnapshotOptions,
-  EvalRequest,
-  EvalResult,
-  ExecRequest,
-  ExecResult,
-  ForkRequest,
-  ForkResult,
-  GcRequest,
-  GcResult,
-  PingResult,
-  Sandbox,
-  SandboxState,
-  Snapshot,
-  SnapshotInfo,
-  SnapshotStatus,
-  SpawnRequest,
-  TimeoutRequest,
-} from '../../contract/index.js';
+import type { EvalResult, ExecRequest, ExecResult, Pong } from '../../agent/index.js';
+import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
+import type { BranchSpec } from '../branch/capture.js';
+import type { LifetimeChange, LifetimeSpec } from '../entity/lifetime.js';
+import type { SandboxState, SandboxView } from '../entity/view.js';
+import type { BootSpec } from '../start/create-snapshot.js';
+import type { CollectionReport } from '../upkeep/collector.js';
 import type { CallContext } from './call.js';
 
-/** The outcome of a branch. */
-export interface BranchOutcome {
-  readonly snapshot: Snapshot;
-  /** True when the snapshot is still being written (`wait: false`): answered with 202 instead of 201. */
-  readonly accepted: boolean;
+/** Sandboxes to start, all from one snapshot. */
+export interface SpawnSpec {
+  readonly snapshotTag: string;
+  readonly count: number;
+  readonly lifetime?: LifetimeSpec | undefined;
+  /** Noted and shown; nothing enforces it. */
+  readonly memoryLimitMiB?: number | undefined;
+  readonly name?: string | undefined;
+  readonly metadata?: Readonly<Record<string, string>> | undefined;
+}
+
+/** A branch, and children of it. */
+export interface ForkSpec {
+  readonly branch: Omit<BranchSpec, 'wait' | 'parentTag'>;
+  readonly count: number;
+  readonly lifetime?: LifetimeSpec | undefined;
+}
+
+/** What became of one child. */
+export type ForkChild = { readonly sandbox: SandboxView } | { readonly error: unknown };
+
+export interface Forked {
+  readonly snapshot: SnapshotView;
+  /** One for each that was asked for. */
+  readonly children: readonly ForkChild[];
+}
+
+/** What to do when other snapshots build on the removed one: at most one is true. */
+export interface Dependents {
+  /** Remove them too. */
+  readonly cascade: boolean;
+  /** Remove it nevertheless. */
+  readonly force: boolean;
+}
+
+/** An expression for the image's warm interpreter. */
+export interface EvalSpec {
+  readonly code: string;
+  readonly timeoutMs?: number | undefined;
 }
 
 /** What can be counted at this moment; read whenever someone asks for the metrics. */
 export interface HostGauges {
   readonly sandboxes: Readonly<Partial<Record<SandboxState, number>>>;
-  readonly snapshots: Readonly<Partial<Record<SnapshotStatus, number>>>;
+  readonly snapshots: Readonly<Partial<Record<SnapshotView['status'], number>>>;
   readonly branchesInFlight: number;
   /** Bytes of memory layers in the hot store. */
   readonly hotBytes: number;
@@ -54,32 +74,34 @@ export interface HostGauges {
 
 export interface Host {
   /** Every snapshot, each tag once, those in `writing` included. */
-  listSnapshots(call: CallContext): Promise<Snapshot[]>;
-  getSnapshot(tag: string, call: CallContext): Promise<Snapshot>;
+  listSnapshots(call: CallContext): Promise<SnapshotView[]>;
+  getSnapshot(tag: string, call: CallContext): Promise<SnapshotView>;
   snapshotInfo(tag: string, call: CallContext): Promise<SnapshotInfo>;
   /** Boots and captures; on failure nothing is left. */
-  createSnapshot(request: CreateSnapshotRequest, call: CallContext): Promise<Snapshot>;
-  deleteSnapshot(tag: string, options: DeleteSnapshotOptions, call: CallContext): Promise<void>;
-  compactSnapshot(tag: string, request: CompactRequest, call: CallContext): Promise<Snapshot>;
+  createSnapshot(spec: BootSpec, call: CallContext): Promise<SnapshotView>;
+  deleteSnapshot(tag: string, dependents: Dependents, call: CallContext): Promise<void>;
+  /** Folds a snapshot and its ancestors into a new one without parents. */
+  compactSnapshot(tag: string, to: string, call: CallContext): Promise<SnapshotView>;
 
-  listSandboxes(call: CallContext): Promise<Sandbox[]>;
-  getSandbox(id: string, call: CallContext): Promise<Sandbox>;
-  /** Starts `request.n` sandboxes, all or none. */
-  spawn(request: SpawnRequest, call: CallContext): Promise<Sandbox[]>;
+  listSandboxes(call: CallContext): Promise<SandboxView[]>;
+  getSandbox(id: string, call: CallContext): Promise<SandboxView>;
+  /** Starts `spec.count` sandboxes, all or none. */
+  spawn(spec: SpawnSpec, call: CallContext): Promise<SandboxView[]>;
   /** Resolves when the sandbox's process is gone. */
   removeSandbox(id: string, call: CallContext): Promise<void>;
-  exec(id: string, request: ExecRequest, call: CallContext): Promise<ExecResult>;
-  evaluate(id: string, request: EvalRequest, call: CallContext): Promise<EvalResult>;
-  ping(id: string, call: CallContext): Promise<PingResult>;
+  exec(id: string, program: ExecRequest, call: CallContext): Promise<ExecResult>;
+  evaluate(id: string, spec: EvalSpec, call: CallContext): Promise<EvalResult>;
+  ping(id: string, call: CallContext): Promise<Pong>;
   /** Sets when and how the sandbox ends. */
-  setTimeout(id: string, request: TimeoutRequest, call: CallContext): Promise<Sandbox>;
+  setTimeout(id: string, change: LifetimeChange, call: CallContext): Promise<SandboxView>;
 
   /** On any failure the source runs and nothing of the snapshot is left. */
-  branch(id: string, request: BranchRequest, call: CallContext): Promise<BranchOutcome>;
-  fork(id: string, request: ForkRequest, call: CallContext): Promise<ForkResult>;
+  branch(id: string, spec: BranchSpec, call: CallContext): Promise<SnapshotView>;
+  /** A child that fails does not fail the call. */
+  fork(id: string, spec: ForkSpec, call: CallContext): Promise<Forked>;
 
   /** Removes what has expired or was left behind, or says what that would be. */
-  collect(request: GcRequest, call: CallContext): Promise<GcResult>;
+  collect(how: { readonly dryRun: boolean }, call: CallContext): Promise<CollectionReport>;
 
   gauges(): HostGauges;
   /** Finishes or aborts what is in flight and lets go of the state directory. Sandboxes keep running. */

@@ -4,47 +4,26 @@
  * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once. A method called
  * without a context is called by the daemon itself.
  */
-import type {
-  BranchRequest,
-  BranchWait,
-  CompactRequest,
-  CreateSnapshotRequest,
-  DeleteSnapshotOptions,
-  EvalRequest,
-  EvalResult,
-  ExecRequest,
-  ExecResult,
-  ForkRequest,
-  ForkResult,
-  GcRequest,
-  GcResult,
-  PingResult,
-  RetentionRequest,
-  Sandbox as WireSandbox,
-  SandboxState,
-  Snapshot,
-  SnapshotInfo,
-  SnapshotStatus,
-  SpawnRequest,
-  TimeoutRequest,
-} from '../../contract/index.js';
-import { BoughError, isBoughError } from '../../contract/index.js';
+import type { EvalResult, ExecRequest, ExecResult, Pong } from '../../agent/index.js';
+import { BoughError } from '../../contract/index.js';
 import { anyOf, compact, withDeadline } from '../../base/index.js';
-import type { SnapshotView } from '../../store/index.js';
+import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
+import type { BranchSpec } from '../branch/capture.js';
 import { Branches } from '../branch/limits.js';
 import { ownCall, type CallContext } from './call.js';
 import type { HostContext } from './context.js';
-import { createSnapshot } from '../start/create-snapshot.js';
+import { createSnapshot, type BootSpec } from '../start/create-snapshot.js';
 import { catalogued } from './failures.js';
 import { HotTier } from '../upkeep/hot-tier.js';
-import type { BranchOutcome, Host, HostGauges } from './host.js';
+import type { Dependents, EvalSpec, Forked, ForkSpec, Host, HostGauges, SpawnSpec } from './host.js';
 import { Housekeeping } from '../upkeep/housekeeping.js';
-import { changedTerms, termsOf } from '../entity/lifetime.js';
+import { changedTerms, termsOf, type LifetimeChange } from '../entity/lifetime.js';
 import { Requests } from './requests.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import type { ChildOptions } from '../start/spawn.js';
 import { Starts } from '../start/starts.js';
-import { wireSnapshot, wireSnapshotInfo } from './wire.js';
+import type { SandboxView } from '../entity/view.js';
+import type { CollectionReport } from '../upkeep/collector.js';
 
 /** A branch that takes longer is left to its VMM, which runs on, when the host closes. */
 const BRANCHES_GRACE_MS = 10_000;
@@ -73,35 +52,33 @@ export class LocalHost implements Host {
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- the interface is asynchronous for remote hosts
-  async listSnapshots(): Promise<Snapshot[]> {
-    return this.#context.store.list().map(wireSnapshot);
+  async listSnapshots(): Promise<SnapshotView[]> {
+    return this.#context.store.list();
   }
 
-  getSnapshot(tag: string): Promise<Snapshot> {
+  getSnapshot(tag: string): Promise<SnapshotView> {
     return catalogued({ operation: 'find the snapshot' }, async () =>
-      Promise.resolve(wireSnapshot(this.#context.store.get(tag))),
+      Promise.resolve(this.#context.store.get(tag)),
     );
   }
 
   snapshotInfo(tag: string): Promise<SnapshotInfo> {
-    return catalogued({ operation: 'inspect the snapshot' }, async () =>
-      wireSnapshotInfo(await this.#context.store.info(tag)),
-    );
+    return catalogued({ operation: 'inspect the snapshot' }, () => this.#context.store.info(tag));
   }
 
-  createSnapshot(request: CreateSnapshotRequest, call: CallContext = ownCall()): Promise<Snapshot> {
+  createSnapshot(spec: BootSpec, call: CallContext = ownCall()): Promise<SnapshotView> {
     const { key: requestKey } = call;
     const work = async (closing: AbortSignal): Promise<SnapshotView> => {
       const made = this.#requests.snapshotOf(requestKey);
       if (made !== undefined) return this.#context.store.ready(made.tag, closing);
-      return createSnapshot(this.#context, request, { requestKey, signal: anyOf(closing, givenUp(call)) });
+      return createSnapshot(this.#context, spec, { requestKey, signal: anyOf(closing, givenUp(call)) });
     };
     return this.#requests.once(requestKey, () =>
-      catalogued({ operation: 'boot the guest' }, async () => wireSnapshot(await this.#starts.run(work))),
+      catalogued({ operation: 'boot the guest' }, () => this.#starts.run(work)),
     );
   }
 
-  deleteSnapshot(tag: string, { cascade, force }: DeleteSnapshotOptions): Promise<void> {
+  deleteSnapshot(tag: string, { cascade, force }: Dependents): Promise<void> {
     return catalogued({ operation: 'delete the snapshot' }, () =>
       this.#context.store.delete(tag, { cascade, force, sandboxesOf: this.#context.sandboxes.namesOf }),
     );
@@ -109,45 +86,42 @@ export class LocalHost implements Host {
 
   compactSnapshot(
     tag: string,
-    { to }: CompactRequest,
+    to: string,
     { key: requestKey }: CallContext = ownCall(),
-  ): Promise<Snapshot> {
+  ): Promise<SnapshotView> {
     const { store } = this.#context;
     return this.#requests.once(requestKey, () =>
       catalogued({ operation: 'compact the snapshot' }, async () => {
         const made = this.#requests.snapshotOf(requestKey);
-        return wireSnapshot(await (made ? store.ready(made.tag) : store.compact(tag, { to, requestKey })));
+        return made ? store.ready(made.tag) : store.compact(tag, { to, requestKey });
       }),
     );
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
-  async listSandboxes(): Promise<WireSandbox[]> {
+  async listSandboxes(): Promise<SandboxView[]> {
     return this.#context.sandboxes.list().map((sandbox) => sandbox.view());
   }
 
   // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
-  async getSandbox(id: string): Promise<WireSandbox> {
+  async getSandbox(id: string): Promise<SandboxView> {
     return this.#context.sandboxes.get(id).view();
   }
 
-  async spawn(request: SpawnRequest, call: CallContext = ownCall()): Promise<WireSandbox[]> {
+  async spawn(spec: SpawnSpec, call: CallContext = ownCall()): Promise<SandboxView[]> {
     const { key: requestKey } = call;
+    const { snapshotTag, count, lifetime = {}, memoryLimitMiB, name, metadata } = spec;
     const options: ChildOptions = {
-      lifetime: () => termsOf(request),
-      ...compact({
-        memoryLimitMiB: request.memory_limit_mib,
-        name: request.name,
-        metadata: request.metadata,
-      }),
+      lifetime: () => termsOf(lifetime),
+      ...compact({ memoryLimitMiB, name, metadata }),
       requestKey,
     };
     const sandboxes = await this.#requests.once(requestKey, async () => {
       const made = this.#requests.sandboxesOf(requestKey);
-      const missing = request.n - made.length;
+      const missing = count - made.length;
       if (missing === 0) return made;
-      termsOf(request);
-      return [...made, ...(await this.#starts.all(request.snapshot_tag, missing, options, givenUp(call)))];
+      termsOf(lifetime);
+      return [...made, ...(await this.#starts.all(snapshotTag, missing, options, givenUp(call)))];
     });
     return sandboxes.map((sandbox) => sandbox.view());
   }
@@ -156,83 +130,59 @@ export class LocalHost implements Host {
     await this.#remove(this.#context.sandboxes.get(id));
   }
 
-  exec(id: string, request: ExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
-    return this.#inGuest(id, 'run a program', async ({ agent }) => {
-      const { stdout, stderr, exitCode, truncated } = await agent.exec(
-        {
-          args: request.args,
-          timeoutMs: request.timeout_secs * 1000,
-          ...compact({ env: request.env, cwd: request.cwd, stdin: request.stdin }),
-        },
-        signal,
-      );
-      return { stdout, stderr, exit_code: exitCode, truncated };
-    });
+  exec(id: string, program: ExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
+    return this.#inGuest(id, 'run a program', ({ agent }) => agent.exec(program, signal));
   }
 
-  evaluate(id: string, request: EvalRequest, { signal }: CallContext = ownCall()): Promise<EvalResult> {
-    return this.#inGuest(id, 'evaluate an expression', async ({ agent }) => {
-      const { exitCode, ...evaluated } = await agent.eval(request.code, {
-        timeoutMs: request.timeout_secs * 1000,
-        signal,
-      });
-      return { ...evaluated, exit_code: exitCode };
-    });
+  evaluate(id: string, spec: EvalSpec, { signal }: CallContext = ownCall()): Promise<EvalResult> {
+    const { code, timeoutMs } = spec;
+    return this.#inGuest(id, 'evaluate an expression', ({ agent }) =>
+      agent.eval(code, { timeoutMs, signal }),
+    );
   }
 
-  ping(id: string, { signal }: CallContext = ownCall()): Promise<PingResult> {
-    return this.#inGuest(id, 'ping', async ({ agent }) => ({
-      ...(await agent.ping({ signal })),
-      pong: true,
-    }));
+  ping(id: string, { signal }: CallContext = ownCall()): Promise<Pong> {
+    return this.#inGuest(id, 'ping', ({ agent }) => agent.ping({ signal }));
   }
 
-  async setTimeout(id: string, request: TimeoutRequest): Promise<WireSandbox> {
+  async setTimeout(id: string, change: LifetimeChange): Promise<SandboxView> {
     const sandbox = this.#context.sandboxes.get(id);
     sandbox.requireNotEnding();
-    await sandbox.update({ lifetime: changedTerms(sandbox.record.lifetime, request) });
+    await sandbox.update({ lifetime: changedTerms(sandbox.record.lifetime, change) });
     return sandbox.view();
   }
 
-  async branch(id: string, request: BranchRequest, { key }: CallContext = ownCall()): Promise<BranchOutcome> {
-    return this.#requests.once(key, async () => ({
-      snapshot: await this.#branch(id, request, request.wait, key),
-      accepted: request.wait === false,
-    }));
+  async branch(id: string, spec: BranchSpec, call: CallContext = ownCall()): Promise<SnapshotView> {
+    return this.#requests.once(call.key, () => this.#branch(id, spec, call));
   }
 
-  async fork(id: string, request: ForkRequest, { key }: CallContext = ownCall()): Promise<ForkResult> {
-    return this.#requests.once(key, () => this.#fork(id, request, key));
+  async fork(id: string, spec: ForkSpec, call: CallContext = ownCall()): Promise<Forked> {
+    return this.#requests.once(call.key, () => this.#fork(id, spec, call));
   }
 
-  async #fork(id: string, request: ForkRequest, requestKey: CallContext['key']): Promise<ForkResult> {
-    if (this.#requests.snapshotOf(requestKey) === undefined) termsOf(request);
-    const { tag, pause_ms: pauseMs } = await this.#branch(id, request, true, requestKey);
+  async #fork(id: string, spec: ForkSpec, call: CallContext): Promise<Forked> {
+    const { branch, count, lifetime = {} } = spec;
+    const { key: requestKey } = call;
+    if (this.#requests.snapshotOf(requestKey) === undefined) termsOf(lifetime);
+    const snapshot = await this.#branch(id, { ...branch, wait: 'ready' }, call);
     const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
-    const missing = request.count - made.length;
-    const options: ChildOptions = { lifetime: () => termsOf(request), requestKey };
-    const outcomes = [...made, ...(missing === 0 ? [] : await this.#starts.each(tag, missing, options))];
-    return {
-      snapshot: wireSnapshot(this.#context.store.get(tag)),
-      pause_ms: pauseMs ?? 0,
-      children: outcomes.map((outcome) => {
-        if (outcome.sandbox !== undefined) return { sandbox: outcome.sandbox.view() };
-        const { error } = outcome;
-        return isBoughError(error)
-          ? { error: error.message, code: error.code }
-          : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };
-      }),
-    };
+    const missing = count - made.length;
+    const options: ChildOptions = { lifetime: () => termsOf(lifetime), requestKey };
+    const started = missing === 0 ? [] : await this.#starts.each(snapshot.tag, missing, options);
+    const children = [...made, ...started].map(({ sandbox, error }) =>
+      sandbox === undefined ? { error } : { sandbox: sandbox.view() },
+    );
+    return { snapshot, children };
   }
 
-  collect(request: GcRequest): Promise<GcResult> {
-    return this.#housekeeping.collect(request);
+  collect(how: { readonly dryRun: boolean }): Promise<CollectionReport> {
+    return this.#housekeeping.collect(how);
   }
 
   gauges(): HostGauges {
-    const sandboxes: Partial<Record<SandboxState, number>> = {};
+    const sandboxes: Counts<SandboxView['state']> = {};
     for (const { state } of this.#context.sandboxes.list()) sandboxes[state] = (sandboxes[state] ?? 0) + 1;
-    const snapshots: Partial<Record<SnapshotStatus, number>> = {};
+    const snapshots: Counts<SnapshotView['status']> = {};
     for (const { status } of this.#context.store.list()) snapshots[status] = (snapshots[status] ?? 0) + 1;
     return { sandboxes, snapshots, branchesInFlight: this.#branches.count, ...this.#hotTier.bytes };
   }
@@ -254,23 +204,17 @@ export class LocalHost implements Host {
     return sandbox.lifetime.during(() => catalogued({ operation, sandboxId: id }, () => work(sandbox)));
   }
 
-  async #branch(
-    id: string,
-    request: Pick<BranchRequest, 'mode' | 'tag' | 'parent_tag' | keyof RetentionRequest>,
-    wait: BranchWait,
-    requestKey: CallContext['key'],
-  ): Promise<Snapshot> {
-    const made = this.#requests.snapshotOf(requestKey);
-    if (made !== undefined) return wireSnapshot(await this.#branches.made(made.tag, wait));
+  async #branch(id: string, spec: BranchSpec, call: CallContext): Promise<SnapshotView> {
+    const made = this.#requests.snapshotOf(call.key);
+    if (made !== undefined) return this.#branches.made(made.tag, spec.wait);
     const sandbox = this.#context.sandboxes.get(id);
-    const { mode, tag, parent_tag: parentTag } = request;
-    if (parentTag !== undefined && parentTag !== sandbox.record.snapshotTag) {
-      const problem = `must be the source's snapshot "${sandbox.record.snapshotTag}", not "${parentTag}"`;
-      throw new BoughError('invalid_request', { field: 'parent_tag', problem });
+    const { snapshotTag } = sandbox.record;
+    if (spec.parentTag !== undefined && spec.parentTag !== snapshotTag) {
+      const problem = `must be the source's snapshot "${snapshotTag}", not "${spec.parentTag}"`;
+      throw new BoughError('invalid_request', { field: 'parentTag', problem });
     }
     sandbox.requireUsable();
-    const order = { mode, tag, wait, stay: request, requestKey };
-    const snapshot = wireSnapshot(await sandbox.lifetime.during(() => this.#branches.run(sandbox, order)));
+    const snapshot = await sandbox.lifetime.during(() => this.#branches.run(sandbox, spec, call));
     this.#housekeeping.afterBranch(snapshot);
     return snapshot;
   }
@@ -285,3 +229,5 @@ export class LocalHost implements Host {
 function givenUp({ key, signal }: CallContext): AbortSignal | undefined {
   return key === undefined ? signal : undefined;
 }
+
+type Counts<K extends string> = Partial<Record<K, number>>;

@@ -64,7 +64,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   await adoptSandboxes(context);
   undo.move();
   const host = new LocalHost(context, { maxConcurrentBranches });
-  makeDurableRoom = () => host.collect({ dry_run: false });
+  makeDurableRoom = () => host.collect({ dryRun: false });
   host.start();
   return host;
 }

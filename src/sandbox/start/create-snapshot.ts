@@ -15,14 +15,14 @@ import {
   ResourceStack,
   sleep,
 } from '../../base/index.js';
-import { BoughError, type CreateSnapshotRequest } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import { findImage, type Image } from '../../image/index.js';
 import type { DiskRef, MachineIdentity, RequestKey, SnapshotView } from '../../store/index.js';
 import { chooseAccelerator, cpuModelFor, hostProcessor, VmmStartFailed } from '../../vmm/index.js';
 import { bootBytes } from './admission.js';
 import type { HostContext } from '../host/context.js';
 import { claimGuest } from './identity.js';
-import { imageOfFiles } from './image-of-files.js';
+import { imageOfFiles, type GuestFiles } from './image-of-files.js';
 import {
   makeSandboxFolders,
   newId,
@@ -30,7 +30,7 @@ import {
   sandboxPaths,
   type SandboxPaths,
 } from '../entity/paths.js';
-import { retentionOf } from '../upkeep/retention.js';
+import { retentionOf, type RetentionSpec } from '../upkeep/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
 
 /** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
@@ -39,6 +39,21 @@ export const DEVICE_LAYOUT = 1;
 /** A guest under software emulation takes about 12 s until its agent answers. */
 const BOOT_DEADLINE_MS = 180_000;
 const CAPTURE_DEADLINE_MS = 120_000;
+
+/** What to boot and capture. */
+export interface BootSpec {
+  readonly tag: string;
+  /** A built image's name, or files of the caller's own. */
+  readonly image: string | GuestFiles;
+  /** Appended to the kernel's command line. */
+  readonly kernelCmdline?: string | undefined;
+  /** Default: the image's. */
+  readonly memoryMiB?: number | undefined;
+  readonly vcpus?: number | undefined;
+  /** How long the guest runs on after its agent answered, before the capture. */
+  readonly restMs?: number | undefined;
+  readonly retention?: RetentionSpec | undefined;
+}
 
 /** What takes a VM; tests have other ways. */
 export interface BootSteps {
@@ -50,7 +65,7 @@ export interface BootSteps {
 /** Boots and captures; on failure nothing is left. Throws leaf errors and BoughError. */
 export async function createSnapshot(
   context: HostContext,
-  request: CreateSnapshotRequest,
+  request: BootSpec,
   {
     requestKey,
     signal,
@@ -59,7 +74,7 @@ export async function createSnapshot(
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
   const image = await requestedImage(context, request);
-  const retention = retentionOf(request);
+  const retention = retentionOf(request.retention);
   const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention, requestKey });
   undo.defer(() => draft.abandon());
   await failpoint('create.drafted');
@@ -70,7 +85,7 @@ export async function createSnapshot(
   await makeSandboxFolders(paths);
   await failpoint('create.folders-made');
 
-  const base = await layBase(image, request.image !== undefined, paths);
+  const base = await layBase(image, typeof request.image === 'string', paths);
   const overlay: DiskRef = {
     id: newId(),
     format: 'qcow2',
@@ -92,7 +107,7 @@ export async function createSnapshot(
       boot: {
         kernelPath: image.kernelPath,
         ...compact({ initrdPath: image.initrdPath }),
-        cmdline: [image.kernelCmdline, request.kernel_cmdline ?? ''].join(' ').trim(),
+        cmdline: [image.kernelCmdline, request.kernelCmdline ?? ''].join(' ').trim(),
       },
     },
     ...compact({ signal }),
@@ -101,7 +116,7 @@ export async function createSnapshot(
   undo.defer(() => vm.pager.close());
   await vm.vmm.qmp.execute('cont');
   await failpoint('create.booting');
-  const secret = await warmUp(vm, (request.boot_wait_secs ?? 0) * 1000, steps, signal);
+  const secret = await warmUp(vm, request.restMs ?? 0, steps, signal);
   await failpoint('create.warm');
 
   await draft.addAncestry({ layers: [], disks: [base] });
@@ -129,8 +144,8 @@ export async function createSnapshot(
   return view;
 }
 
-async function requestedImage(context: HostContext, request: CreateSnapshotRequest): Promise<Image> {
-  if (request.image === undefined) return imageOfFiles(request);
+async function requestedImage(context: HostContext, request: BootSpec): Promise<Image> {
+  if (typeof request.image !== 'string') return imageOfFiles(request.image);
   const image = await findImage(context.cacheDir, request.image);
   if (image === undefined) throw new BoughError('image_not_found', { image: request.image });
   return image;
@@ -138,7 +153,7 @@ async function requestedImage(context: HostContext, request: CreateSnapshotReque
 
 async function bootMachine(
   context: HostContext,
-  request: CreateSnapshotRequest,
+  request: BootSpec,
   image: Image,
   steps: BootSteps,
 ): Promise<MachineIdentity> {
@@ -157,7 +172,7 @@ async function bootMachine(
     cpuModel: cpuModelFor(accelerator),
     ...(accelerator === 'kvm' ? { processor: await hostProcessor() } : {}),
     vcpus: request.vcpus ?? image.vcpus,
-    memoryMiB: request.memory_mib ?? image.memoryMiB,
+    memoryMiB: request.memoryMiB ?? image.memoryMiB,
     deviceLayout: DEVICE_LAYOUT,
   };
 }

@@ -3,16 +3,23 @@ import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { compact, messageOf } from '../../base/index.js';
-import { BoughError, type CreateSnapshotRequest } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import { AGENT_PORT, KERNEL_CMDLINE, type Image } from '../../image/index.js';
 
 const DEFAULT_MEMORY_MIB = 1024;
 
+/** Files on this host; the caller's own. */
+export interface GuestFiles {
+  readonly kernel: string;
+  readonly rootfs: string;
+  readonly initrd?: string | undefined;
+}
+
 /** Throws `invalid_request` naming the file that cannot be read. The digest stands for path, size and time, not bytes. */
-export async function imageOfFiles(request: CreateSnapshotRequest): Promise<Image> {
-  const kernel = await facts('kernel', request.kernel ?? '');
-  const rootfs = await facts('rootfs', request.rootfs ?? '');
-  const initrd = request.initrd === undefined ? undefined : await facts('initrd', request.initrd);
+export async function imageOfFiles(files: GuestFiles): Promise<Image> {
+  const kernel = await facts('kernel', files.kernel);
+  const rootfs = await facts('rootfs', files.rootfs);
+  const initrd = files.initrd === undefined ? undefined : await facts('initrd', files.initrd);
   const digest = createHash('sha256')
     .update(JSON.stringify([kernel, rootfs, initrd]))
     .digest('hex');

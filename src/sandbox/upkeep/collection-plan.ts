@@ -5,9 +5,19 @@
  * lease, a snapshot that builds on it and stays. One that nobody gave a retention is not looked at. Anything else goes only when
  * nothing can own it any more; what is kept for a person to look at is listed and stays.
  */
-import type { GcItem } from '../../contract/index.js';
 import type { CountedFile } from '../../store/index.js';
 import type { ExpiryState } from './retention.js';
+
+/** What goes or stays, and why. */
+export interface CollectionItem {
+  readonly what: 'snapshot' | 'temporary' | 'sandbox-folder' | 'quarantine';
+  /** Tag of a snapshot, id of a sandbox whose folders these are, otherwise a path. */
+  readonly name: string;
+  /** A clause. */
+  readonly why: string;
+  /** What its removal frees; shared files count for the last user. */
+  readonly bytes: number;
+}
 
 /** Something that might go. */
 export interface Fact {
@@ -28,7 +38,7 @@ export interface SnapshotFact extends Fact {
 
 /** A folder that no snapshot and no sandbox owns. */
 export interface LeftoverFact extends Fact {
-  readonly what: Exclude<GcItem['what'], 'snapshot'>;
+  readonly what: Exclude<CollectionItem['what'], 'snapshot'>;
   /** Milliseconds since it was last changed, by the wall clock. */
   readonly ageMs: number;
   /** Milliseconds since this daemon first saw it, by the monotonic clock. */
@@ -44,8 +54,8 @@ export interface Facts {
 
 /** In the order in which things can be removed: what builds on a snapshot comes before it. */
 export interface CollectionPlan {
-  readonly remove: readonly GcItem[];
-  readonly keep: readonly GcItem[];
+  readonly remove: readonly CollectionItem[];
+  readonly keep: readonly CollectionItem[];
 }
 
 /** Younger leftovers may belong to work that is under way: the longest, a boot, is over in minutes. */
@@ -83,7 +93,7 @@ export function planCollection({ snapshots, leftovers }: Facts): CollectionPlan 
 }
 
 interface Kept {
-  readonly what: GcItem['what'];
+  readonly what: CollectionItem['what'];
   readonly fact: Fact;
   readonly why: string;
 }
@@ -150,7 +160,7 @@ export function freedBytes(facts: readonly Fact[]): number[] {
   });
 }
 
-const item = (what: GcItem['what'], { name }: Fact, why: string, bytes = 0): GcItem => ({
+const item = (what: CollectionItem['what'], { name }: Fact, why: string, bytes = 0): CollectionItem => ({
   what,
   name,
   why,

@@ -70,10 +70,10 @@ describe('the collector', () => {
     const dry = await collector.run({ dryRun: true });
     assert.deepEqual(tags(), ['kept', 'old', 'used']);
     const real = await collector.run({ dryRun: false });
-    assert.deepEqual({ ...real, dry_run: true }, dry);
+    assert.deepEqual({ ...real, dryRun: true }, dry);
     assert.deepEqual(names(real.removed), ['old']);
     assert.deepEqual(real.kept[0]?.why, 'it has expired, but it is in use by sandbox sb0');
-    assert.ok(real.freed_bytes > 0);
+    assert.ok(real.freedBytes > 0);
     assert.deepEqual(tags(), ['kept', 'used']);
 
     sandboxes.delete('sb0');

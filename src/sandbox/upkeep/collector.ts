@@ -8,7 +8,6 @@ import { join } from 'node:path';
 import { stat } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { type Clock, errorCode, failpoint, hostClock, messageOf, namesIn } from '../../base/index.js';
-import type { GcItem, GcResult } from '../../contract/index.js';
 import {
   filesBelow,
   removeLeftover,
@@ -17,11 +16,26 @@ import {
   type Leftover,
 } from '../../store/index.js';
 import { findRunningVmms } from '../../vmm/index.js';
-import { planCollection, type Facts, type LeftoverFact, type SnapshotFact } from './collection-plan.js';
+import {
+  planCollection,
+  type CollectionItem,
+  type Facts,
+  type LeftoverFact,
+  type SnapshotFact,
+} from './collection-plan.js';
 import type { HostContext } from '../host/context.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths } from '../entity/paths.js';
 import { SnapshotExpiry } from './retention.js';
 import { Sightings } from './sightings.js';
+
+/** What a run removed, or would. */
+export interface CollectionReport {
+  readonly dryRun: boolean;
+  readonly removed: readonly CollectionItem[];
+  /** What could go, were it not for the reason given. */
+  readonly kept: readonly CollectionItem[];
+  readonly freedBytes: number;
+}
 
 export class Collector {
   readonly #context: HostContext;
@@ -39,33 +53,33 @@ export class Collector {
   }
 
   /** Removes what may go, or with `dryRun` only says what that is. */
-  run({ dryRun }: { readonly dryRun: boolean }): Promise<GcResult> {
+  run({ dryRun }: { readonly dryRun: boolean }): Promise<CollectionReport> {
     return this.#oneRun(async () => {
       const { remove, keep } = planCollection(await this.#facts());
       await failpoint('gc.planned');
-      const removed: GcItem[] = [];
-      const kept: GcItem[] = [...keep];
+      const removed: CollectionItem[] = [];
+      const kept: CollectionItem[] = [...keep];
       for (const item of remove) {
         const problem = dryRun ? undefined : await this.#remove(item);
         if (problem === undefined) removed.push(item);
         else kept.push({ ...item, why: `${item.why}, but ${problem}` });
       }
       return {
-        dry_run: dryRun,
+        dryRun,
         removed,
         kept,
-        freed_bytes: removed.reduce((sum, { bytes }) => sum + bytes, 0),
+        freedBytes: removed.reduce((sum, { bytes }) => sum + bytes, 0),
       };
     });
   }
 
   /** Why it could not be removed, as a clause. */
-  async #remove({ what, name, why, bytes }: GcItem): Promise<string | undefined> {
+  async #remove({ what, name, why, bytes }: CollectionItem): Promise<string | undefined> {
     const { store, tiers, log } = this.#context;
     try {
       await failpoint('gc.removing');
       if (what === 'snapshot') await store.delete(name, { sandboxesOf: this.#context.sandboxes.namesOf });
-      else if (what === 'sandbox_folder') await removeSandboxFolders(sandboxPaths(tiers, name));
+      else if (what === 'sandbox-folder') await removeSandboxFolders(sandboxPaths(tiers, name));
       else await removeLeftover({ path: name });
     } catch (error) {
       if (error instanceof SnapshotNotFound) return undefined;
@@ -146,7 +160,7 @@ export class Collector {
   async #stray(id: string, paths: readonly string[], running: readonly string[]): Promise<Found> {
     const changed = await Promise.all(paths.map(changedUnixMs));
     return {
-      what: 'sandbox_folder',
+      what: 'sandbox-folder',
       name: id,
       ageMs: this.#clock.unixMs() - Math.max(...changed),
       files: (await Promise.all(paths.map(filesBelow))).flat(),

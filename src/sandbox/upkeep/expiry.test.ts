@@ -91,8 +91,8 @@ const fail = (error: Error) => () => Promise.reject(error);
 describe('the expiry of sandboxes', () => {
   it('removes those whose time is over, and no other', async () => {
     const host = new FakeHost();
-    host.add('short', { timeout_secs: 10 });
-    host.add('long', { timeout_secs: 20 });
+    host.add('short', { endInMs: 10_000 });
+    host.add('long', { endInMs: 20_000 });
     host.add('endless', {});
     assert.deepEqual(await host.sweep(), []);
     host.clock.pass(10);
@@ -103,7 +103,7 @@ describe('the expiry of sandboxes', () => {
 
   it('keeps the last snapshot when the removal fails, and tries that again', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.remove = () => {
       sandbox.isBeingRemoved = true;
@@ -120,14 +120,14 @@ describe('the expiry of sandboxes', () => {
 
   it('leaves a removal that someone else has begun to them', async () => {
     const host = new FakeHost();
-    host.add('a', { timeout_secs: 10 }).isBeingRemoved = true;
+    host.add('a', { endInMs: 10_000 }).isBeingRemoved = true;
     host.clock.pass(10);
     assert.deepEqual(await host.sweep(), []);
   });
 
   it('waits for a branch that is under way', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10 });
+    const sandbox = host.add('a', { endInMs: 10_000 });
     sandbox.isBranching = true;
     host.clock.pass(10);
     assert.deepEqual(await host.sweep(), []);
@@ -137,7 +137,7 @@ describe('the expiry of sandboxes', () => {
 
   it('removes only after the snapshot is durable', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { idle_timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { idleTimeoutMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     const durable = new Deferred<undefined>();
     host.script.durable = () => durable.promise;
@@ -153,7 +153,7 @@ describe('the expiry of sandboxes', () => {
 
   it('keeps the sandbox with a warning when its snapshot fails, and tries again, less and less often', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.capture = fail(
       new BoughError('no_space', { store: 'durable', neededBytes: 2, availableBytes: 1 }),
@@ -176,7 +176,7 @@ describe('the expiry of sandboxes', () => {
 
   it('discards a snapshot that does not become durable', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.durable = fail(new Error('the disk is full'));
     assert.deepEqual(await host.sweep(), ['capture end-a', 'discard end-a']);
@@ -186,18 +186,18 @@ describe('the expiry of sandboxes', () => {
 
   it('takes the warning back once the end has been put off', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.capture = fail(new Error('no'));
     await host.sweep();
-    sandbox.record.lifetime = termsOf({ timeout_secs: 3600, on_end: 'snapshot' }, host.clock);
+    sandbox.record.lifetime = termsOf({ endInMs: 3_600_000, onEnd: 'snapshot' }, host.clock);
     await host.sweep();
     assert.equal(sandbox.lifetime.warning, undefined);
   });
 
   it('tries again at once, without a warning, when only the branch limit is in the way', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.capture = fail(new BoughError('too_many_branches', { limit: 1 }));
     await host.sweep();
@@ -208,7 +208,7 @@ describe('the expiry of sandboxes', () => {
 
   it('goes on where a daemon that was killed stopped: no second snapshot, then the removal', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     sandbox.record.endTag = 'end-a';
     host.snapshots.add('end-a');
     assert.deepEqual(await host.sweep(), ['durable end-a', 'remove a']);
@@ -216,13 +216,13 @@ describe('the expiry of sandboxes', () => {
 
   it('begins again when that daemon had not captured anything yet', async () => {
     const host = new FakeHost();
-    host.add('a', { timeout_secs: 10, on_end: 'snapshot' }).record.endTag = 'end-a';
+    host.add('a', { endInMs: 10_000, onEnd: 'snapshot' }).record.endTag = 'end-a';
     assert.deepEqual(await host.sweep(), ['capture end-a', 'durable end-a', 'remove a']);
   });
 
   it('leaves an end under way to the next daemon when it stops', async () => {
     const host = new FakeHost();
-    const sandbox = host.add('a', { timeout_secs: 10, on_end: 'snapshot' });
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.durable = (_tag, signal) =>
       new Promise((_resolve, reject) =>

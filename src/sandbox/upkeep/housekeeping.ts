@@ -4,17 +4,13 @@
  * Rounds are short and idempotent; whatever one of them leaves undone the next one finds again.
  */
 import { type Rounds, startRounds, WorkSet } from '../../base/index.js';
-import {
-  BoughError,
-  isBoughError,
-  type GcRequest,
-  type GcResult,
-  type Snapshot,
-} from '../../contract/index.js';
+import { BoughError, isBoughError } from '../../contract/index.js';
 import { adoptUnresponsive } from '../adopt/adopt.js';
 import { madeUpTag, type Branches } from '../branch/limits.js';
-import { Collector } from './collector.js';
+import { Collector, type CollectionReport } from './collector.js';
+import { ownCall } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
+import type { SnapshotView } from '../../store/index.js';
 import { Expiry } from './expiry.js';
 import type { Sandbox } from '../entity/sandbox.js';
 
@@ -70,13 +66,13 @@ export class Housekeeping {
     await this.#background.settled();
   }
 
-  collect({ dry_run: dryRun }: GcRequest): Promise<GcResult> {
-    return this.#collector.run({ dryRun });
+  collect(how: { readonly dryRun: boolean }): Promise<CollectionReport> {
+    return this.#collector.run(how);
   }
 
   /** Lets `keep_last` take effect once the branch would survive power loss. */
-  afterBranch({ tag, keep_last: keepLast }: Snapshot): void {
-    if (keepLast === undefined) return;
+  afterBranch({ tag, retention }: SnapshotView): void {
+    if (retention?.keepLast === undefined) return;
     const work = this.#context.store
       .durable(tag, this.#stopping.signal)
       .then(() => this.#collector.run({ dryRun: false }))
@@ -118,10 +114,10 @@ export class Housekeeping {
   /** Nobody waits for the guest any more: where it cannot be captured while it runs, it is stopped for it. */
   async #capture(sandbox: Sandbox, tag: string): Promise<void> {
     try {
-      await this.#branches.run(sandbox, { mode: 'live', tag, wait: true });
+      await this.#branches.run(sandbox, { mode: 'live', tag, wait: 'ready' }, ownCall());
     } catch (error) {
       if (!isBoughError(error, 'mode_unsupported')) throw error;
-      await this.#branches.run(sandbox, { mode: 'diff', tag, wait: true });
+      await this.#branches.run(sandbox, { mode: 'diff', tag, wait: 'ready' }, ownCall());
     }
   }
 }

@@ -22,14 +22,14 @@ describe('the retention of a request', () => {
 
   it('holds a moment, and the number of the branch for keep_last', () => {
     const clock = new FakeClock();
-    assert.deepEqual(retentionOf({ expires_in_secs: 60 }, 3, clock), { expiresAtUnix: clock.unixSecs + 60 });
-    assert.deepEqual(retentionOf({ keep_last: 2 }, 3, clock), { keepLast: 2, ordinal: 3 });
+    assert.deepEqual(retentionOf({ expiresInMs: 60_000 }, 3, clock), { expiresAtUnix: clock.unixSecs + 60 });
+    assert.deepEqual(retentionOf({ keepLast: 2 }, 3, clock), { keepLast: 2, ordinal: 3 });
   });
 
   it('cannot end in the past', () => {
     const clock = new FakeClock();
     assert.throws(
-      () => retentionOf({ expires_at_unix: clock.unixSecs - 1 }, 1, clock),
+      () => retentionOf({ expiresAtUnix: clock.unixSecs - 1 }, 1, clock),
       (error) => isBoughError(error, 'invalid_request'),
     );
   });

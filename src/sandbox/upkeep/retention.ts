@@ -6,25 +6,33 @@
  * What the daemon finds expired when it starts stays for a few minutes more, in which a clock is usually put right.
  */
 import { type Clock, compact, hostClock } from '../../base/index.js';
-import { BoughError, type RetentionRequest } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import type { Retention, SnapshotView } from '../../store/index.js';
 import { CLOCK_GRACE_MS } from '../entity/lifetime.js';
 
+/** How long a snapshot is to stay, as it is asked for; at most one of the two expiries. */
+export interface RetentionSpec {
+  /** From now. */
+  readonly expiresInMs?: number | undefined;
+  readonly expiresAtUnix?: number | undefined;
+  /** Of the source's snapshots made with it, the newest so many stay. */
+  readonly keepLast?: number | undefined;
+}
+
 /**
- * The facts a request asks for; undefined if none. `ordinal` numbers the branches of one source. Throws `invalid_request` for an
+ * The facts that are asked for; undefined if none. `ordinal` numbers the branches of one source. Throws `invalid_request` for an
  * expiry that has passed.
  */
 export function retentionOf(
-  request: RetentionRequest,
+  { expiresInMs, expiresAtUnix: atUnix, keepLast }: RetentionSpec = {},
   ordinal?: number,
   clock: Clock = hostClock,
 ): Retention | undefined {
-  const { expires_in_secs: secs, expires_at_unix: atUnix, keep_last: keepLast } = request;
-  const nowUnix = clock.unixMs() / 1000;
-  if (atUnix !== undefined && atUnix <= nowUnix) {
-    throw new BoughError('invalid_request', { field: 'expires_at_unix', problem: 'has passed' });
+  const nowMs = clock.unixMs();
+  if (atUnix !== undefined && atUnix * 1000 <= nowMs) {
+    throw new BoughError('invalid_request', { field: 'expiresAtUnix', problem: 'has passed' });
   }
-  const expiresAtUnix = secs === undefined ? atUnix : Math.ceil(nowUnix + secs);
+  const expiresAtUnix = expiresInMs === undefined ? atUnix : Math.ceil((nowMs + expiresInMs) / 1000);
   if (expiresAtUnix === undefined && keepLast === undefined) return undefined;
   return compact({ expiresAtUnix, keepLast, ordinal: keepLast === undefined ? undefined : ordinal });
 }

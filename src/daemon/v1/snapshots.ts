@@ -3,6 +3,8 @@
 import type { Host } from '../../sandbox/host/host.js';
 import { BoughError } from '../../contract/index.js';
 import type { Handlers } from '../calls.js';
+import { wireSnapshot, wireSnapshotInfo } from './answers.js';
+import { bootSpec } from './requests.js';
 
 export function snapshotHandlers(
   host: Host,
@@ -11,22 +13,22 @@ export function snapshotHandlers(
   'listSnapshots' | 'createSnapshot' | 'getSnapshot' | 'snapshotInfo' | 'deleteSnapshot' | 'compactSnapshot'
 > {
   return {
-    listSnapshots: (_, call) => host.listSnapshots(call),
-    createSnapshot: ({ body }, call) => host.createSnapshot(body, call),
-    getSnapshot: ({ params }, call) => host.getSnapshot(params.tag, call),
-    snapshotInfo: ({ params }, call) => host.snapshotInfo(params.tag, call),
+    listSnapshots: async (_, call) => (await host.listSnapshots(call)).map(wireSnapshot),
+    createSnapshot: async ({ body }, call) => wireSnapshot(await host.createSnapshot(bootSpec(body), call)),
+    getSnapshot: async ({ params }, call) => wireSnapshot(await host.getSnapshot(params.tag, call)),
+    snapshotInfo: async ({ params }, call) => wireSnapshotInfo(await host.snapshotInfo(params.tag, call)),
     async deleteSnapshot({ params, query }, call) {
       await host.deleteSnapshot(params.tag, query, call);
       return undefined;
     },
-    compactSnapshot({ params, body }, call) {
+    async compactSnapshot({ params, body }, call) {
       if (body.to === params.tag) {
         throw new BoughError('invalid_request', {
           field: 'to',
           problem: 'must differ from the snapshot itself',
         });
       }
-      return host.compactSnapshot(params.tag, body, call);
+      return wireSnapshot(await host.compactSnapshot(params.tag, body.to, call));
     },
   };
 }

@@ -4,6 +4,7 @@ import type { Host } from '../../sandbox/host/host.js';
 import type { Handlers } from '../calls.js';
 import type { Metrics } from '../metrics.js';
 import { version } from '../version.js';
+import { wireCollection } from './answers.js';
 
 export function daemonHandlers(
   host: Host,
@@ -13,6 +14,6 @@ export function daemonHandlers(
     healthz: () => ({ ok: true as const }),
     version: () => ({ version, api: 'v1' as const }),
     metrics: () => metrics.text(),
-    gc: ({ body }, call) => host.collect(body, call),
+    gc: async ({ body }, call) => wireCollection(await host.collect({ dryRun: body.dry_run }, call)),
   };
 }

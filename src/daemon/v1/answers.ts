@@ -1,0 +1,118 @@
+/** From what the host answers to the objects of the API's first version. */
+import { compact } from '../../base/index.js';
+import {
+  isBoughError,
+  type EvalResult,
+  type ExecResult,
+  type ForkResult,
+  type GcItem,
+  type GcResult,
+  type Sandbox,
+  type Snapshot,
+  type SnapshotInfo,
+} from '../../contract/index.js';
+import type { Host } from '../../sandbox/host/host.js';
+
+/** What the host answers. */
+type Answer<
+  N extends 'snapshotInfo' | 'getSnapshot' | 'getSandbox' | 'fork' | 'collect' | 'exec' | 'evaluate',
+> = Awaited<ReturnType<Host[N]>>;
+
+export function wireSnapshot(view: Answer<'getSnapshot'>): Snapshot {
+  return {
+    tag: view.tag,
+    dir: view.dir,
+    created_at_unix: view.createdAtUnix,
+    status: view.status,
+    bootable: view.bootable,
+    durable: view.durable,
+    ...compact({
+      branched_from: view.branchedFrom,
+      mode: view.mode,
+      pause_ms: view.pauseMs,
+      warning: view.warning,
+      parent_tag: view.parentTag,
+      memory_physical_bytes: view.memoryPhysicalBytes,
+      captured_bytes: view.capturedBytes,
+      expires_at_unix: view.retention?.expiresAtUnix,
+      keep_last: view.retention?.keepLast,
+    }),
+  };
+}
+
+export function wireSnapshotInfo(info: Answer<'snapshotInfo'>): SnapshotInfo {
+  return {
+    ...wireSnapshot(info),
+    memory_logical_bytes: info.memoryLogicalBytes,
+    memory_physical_bytes: info.memoryPhysicalBytes,
+    vmstate_bytes: info.vmstateBytes,
+    chain_depth: info.chainDepth,
+    ancestors: [...info.ancestors],
+    dependents: [...info.dependents],
+  };
+}
+
+export function wireSandbox(view: Answer<'getSandbox'>): Sandbox {
+  return {
+    id: view.id,
+    snapshot_tag: view.snapshotTag,
+    guest_addr: view.agentAddr,
+    created_at_unix: view.createdAtUnix,
+    has_branched: view.branchCount > 0,
+    branch_count: view.branchCount,
+    netns: null,
+    pid: view.pid ?? null,
+    memory_limit_mib: view.memoryLimitMiB ?? null,
+    last_branch_memory_path: view.lastBranchMemoryPath ?? null,
+    state: view.state,
+    memory_mib: view.memoryMiB,
+    vcpus: view.vcpus,
+    isolation: { ...view.isolation },
+    last_used_at_unix: view.lastUsedAtUnix,
+    ...compact({
+      state_reason: view.stateReason,
+      name: view.name,
+      metadata: view.metadata && { ...view.metadata },
+      parent: view.parent,
+      end_at_unix: view.endAtUnix,
+      idle_timeout_secs: view.idleTimeoutMs === undefined ? undefined : view.idleTimeoutMs / 1000,
+      on_end: view.onEnd,
+      on_end_tag: view.onEndTag,
+      warning: view.warning,
+    }),
+  };
+}
+
+export function wireForked({ snapshot, children }: Answer<'fork'>): ForkResult {
+  return {
+    snapshot: wireSnapshot(snapshot),
+    pause_ms: snapshot.pauseMs ?? 0,
+    children: children.map((child) => {
+      if ('sandbox' in child) return { sandbox: wireSandbox(child.sandbox) };
+      return isBoughError(child.error)
+        ? { error: child.error.message, code: child.error.code }
+        : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };
+    }),
+  };
+}
+
+export function wireExit({ exitCode, ...output }: Answer<'exec'>): ExecResult {
+  return { ...output, exit_code: exitCode };
+}
+
+export function wireEvaluated({ exitCode, ...evaluated }: Answer<'evaluate'>): EvalResult {
+  return { ...evaluated, exit_code: exitCode };
+}
+
+export function wireCollection({ dryRun, removed, kept, freedBytes }: Answer<'collect'>): GcResult {
+  return {
+    dry_run: dryRun,
+    removed: removed.map(wireItem),
+    kept: kept.map(wireItem),
+    freed_bytes: freedBytes,
+  };
+}
+
+function wireItem({ what, ...item }: Answer<'collect'>['removed'][number]): GcItem {
+  return { ...item, what: what === 'sandbox-folder' ? 'sandbox_folder' : what };
+}

@@ -1,0 +1,110 @@
+/** From requests of the API's first version to what the host takes: names, and seconds to milliseconds. */
+import { compact } from '../../base/index.js';
+import type {
+  BranchRequest,
+  BranchWait as WireWait,
+  CreateSnapshotRequest,
+  EvalRequest,
+  ExecRequest,
+  ForkRequest,
+  LifetimeRequest,
+  RetentionRequest,
+  SpawnRequest,
+  TimeoutRequest,
+} from '../../contract/index.js';
+import type { Host } from '../../sandbox/host/host.js';
+
+/** What the host takes in place of `N`'s request. */
+type Spec<N extends keyof Host> = Host[N] extends (first: never, spec: infer S, ...rest: never[]) => unknown
+  ? S
+  : never;
+type BootSpec = Parameters<Host['createSnapshot']>[0];
+type SpawnSpec = Parameters<Host['spawn']>[0];
+
+export function bootSpec(request: CreateSnapshotRequest): BootSpec {
+  const { tag, image, kernel = '', rootfs = '', initrd } = request;
+  return compact({
+    tag,
+    image: image ?? compact({ kernel, rootfs, initrd }),
+    kernelCmdline: request.kernel_cmdline,
+    memoryMiB: request.memory_mib,
+    vcpus: request.vcpus,
+    restMs: toMs(request.boot_wait_secs),
+    retention: retentionSpec(request),
+  });
+}
+
+export function spawnSpec(request: SpawnRequest): SpawnSpec {
+  return compact({
+    snapshotTag: request.snapshot_tag,
+    count: request.n,
+    memoryLimitMiB: request.memory_limit_mib,
+    name: request.name,
+    metadata: request.metadata,
+    lifetime: lifetimeSpec(request),
+  });
+}
+
+export function program({ args, timeout_secs, env, cwd, stdin }: ExecRequest): Spec<'exec'> {
+  return compact({ args, timeoutMs: toMs(timeout_secs), env, cwd, stdin });
+}
+
+export function evalSpec({ code, timeout_secs }: EvalRequest): Spec<'evaluate'> {
+  return { code, timeoutMs: toMs(timeout_secs) };
+}
+
+export function branchSpec(request: BranchRequest): Spec<'branch'> {
+  const { mode, tag, wait, parent_tag: parentTag } = request;
+  return compact({
+    mode,
+    tag,
+    parentTag,
+    wait: WAITS.get(wait) ?? 'ready',
+    retention: retentionSpec(request),
+  });
+}
+
+const WAITS = new Map<WireWait, Spec<'branch'>['wait']>([
+  [false, 'running'],
+  [true, 'ready'],
+  ['durable', 'durable'],
+]);
+
+export function forkSpec(request: ForkRequest): Spec<'fork'> {
+  const { mode, tag, count } = request;
+  return {
+    branch: compact({ mode, tag, retention: retentionSpec(request) }),
+    count,
+    lifetime: lifetimeSpec(request),
+  };
+}
+
+export function lifetimeChange(request: TimeoutRequest): Spec<'setTimeout'> {
+  return compact({ ...lifetimeSpec(request), never: request.never, extendOnly: request.extend_only });
+}
+
+function lifetimeSpec(request: LifetimeRequest): SpawnSpec['lifetime'] {
+  return compact({
+    endInMs: toMs(request.timeout_secs),
+    endAtUnix: request.end_at_unix,
+    idleTimeoutMs: toMs(request.idle_timeout_secs),
+    onEnd: request.on_end,
+    onEndTag: request.on_end_tag,
+  });
+}
+
+function retentionSpec(request: RetentionRequest): BootSpec['retention'] {
+  return compact({
+    expiresInMs: toMs(request.expires_in_secs),
+    expiresAtUnix: request.expires_at_unix,
+    keepLast: request.keep_last,
+  });
+}
+
+/** Whole milliseconds, so that they come back as the same seconds; the shortest time that is not none is one. */
+function toMs(secs: number): number;
+function toMs(secs: number | undefined): number | undefined;
+function toMs(secs: number | undefined): number | undefined {
+  if (secs === undefined || secs === 0) return secs;
+  return Math.max(1, Math.round(secs * 1000));
+}
