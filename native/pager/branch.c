@@ -2,6 +2,7 @@
 #include "branch.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "armed.h"
@@ -236,6 +237,11 @@ static int list_layer(struct branch *branch)
 	return layer_runs(branch->layer_fd, &branch->report->runs, &branch->report->captured_bytes);
 }
 
+static int check_list(struct branch *branch)
+{
+	return strlen(branch->report->runs) > branch->request->runs_max ? -E2BIG : 0;
+}
+
 static const struct step before_pause[] = {
 	{"create the layer", create_layer, 0},
 	{"create the durable layer", create_durable_layer, 0},
@@ -268,6 +274,7 @@ static const struct step after_pause[] = {
 	{"sweep", sweep, TIME(sweep_us)},
 	{"write what the pause staged", write_staged, 0},
 	{"list the layer", list_layer, 0},
+	{"tell all runs of the layer in one answer", check_list, 0},
 	{0},
 };
 

@@ -40,6 +40,7 @@ struct branch_request {
 	bool folds;	  /* live and diff: the layer also holds what layers from fold_from up hold */
 	size_t fold_from;
 	uint64_t deadline_ms;
+	uint64_t runs_max; /* bytes of the list of runs that fit an answer */
 };
 
 /* Microseconds unless the name says otherwise. */

@@ -192,6 +192,7 @@ static bool read_branch(const struct request *request, struct branch_request *br
 {
 	const char *deadline = find_field(request, "deadline_ms");
 	const char *fold_from = find_field(request, "fold_from");
+	const char *runs_max = find_field(request, "runs_max");
 
 	*branch = (struct branch_request){
 		.qmp_path = pager.qmp_path,
@@ -201,6 +202,7 @@ static bool read_branch(const struct request *request, struct branch_request *br
 		.folds = fold_from != NULL,
 		.fold_from = fold_from ? strtoull(fold_from, NULL, 10) : 0,
 		.deadline_ms = deadline ? strtoull(deadline, NULL, 10) : 0,
+		.runs_max = runs_max ? strtoull(runs_max, NULL, 10) : UINT64_MAX,
 	};
 	return read_mode(request, branch) && read_disk(request, &branch->disk) && branch->layer && branch->state &&
 	       branch->deadline_ms && branch->qmp_path && !(branch->folds && branch->mode == BRANCH_FULL) &&

@@ -10,13 +10,14 @@
  *       The mapping of the marker file becomes anonymous memory, and the data of each layer, bottom first, is
  *       mapped copy-on-write over it. Once per VMM, before its vCPUs first run.
  *   branch mode=live|diff|full layer= state= deadline_ms= [overlay= tail= [spare= switch=]...] [durable=] [fold_from=]
- *          [tracking=]
+ *          [tracking=] [runs_max=]
  *       overlay: the file of the VM's topmost disk overlay; its bytes at the pause are written to tail
  *       spare, switch: the file of an empty overlay, and the QMP command that puts it on top; up to 4, used in order,
  *                where the overlay has grown beyond what a pause may copy. Without any it is copied whatever its size
  *       durable: a second copy of the layer, fsynced inside the pause window (diff and full)
  *       fold_from: index of a mapped layer (live and diff): the new layer also holds all that this one and those above it
  *                hold, so that it stands on the layers below them alone
+ *       runs_max: the longest list of runs the answer may hold, in bytes; a branch whose layer has more of them fails
  *       tracking: async (default where the kernel can) or sync, for tests and old kernels
  *                                         running pause_us= events_us= stop_us= scan_us= copy_us= residue_pages= switches= ...
  *                                         ok captured_bytes= sweep_us= faults= runs=offset:length,...

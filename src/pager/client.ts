@@ -10,8 +10,9 @@ import { BoundedLines, Deferred, MiB } from '../base/index.js';
 import { PagerDisconnected, PagerError } from './errors.js';
 import { formatRequest, parseAnswer, parseRuns, type PagerMessage, type PagerRun } from './protocol.js';
 
-/** A layer with a run on every page of 4 GiB still fits. */
+/** A layer with a run on every second page of 16 GiB still fits; the pager is told, and fails a branch that does not. */
 const MAX_LINE_BYTES = 32 * MiB;
+const MAX_RUNS_BYTES = MAX_LINE_BYTES - 4096;
 
 /** How writes can be tracked in that VMM: `none` means that live branches are impossible. */
 export type PagerTracking = 'async' | 'sync' | 'none';
@@ -158,6 +159,7 @@ export class PagerClient {
         ['fold_from', request.foldFrom],
         ['durable', request.durableLayerPath],
         ['tracking', request.tracking],
+        ['runs_max', MAX_RUNS_BYTES],
       ]),
       intermediate: running,
       answer: new Deferred(),

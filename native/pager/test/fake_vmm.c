@@ -129,6 +129,8 @@ static void send_request(struct vmm *vmm, const struct branch_plan *plan)
 	send_spares(vmm, plan->disk ? plan->spares : 0);
 	if (plan->durable)
 		client_sendf(client, "\tdurable=%s", vmm_path(vmm, "durable"));
+	if (plan->runs_max)
+		client_sendf(client, "\truns_max=%u", plan->runs_max);
 	if (plan->folds)
 		client_sendf(client, "\tfold_from=%zu", plan->fold_from);
 	client_sendf(client, "\n");

@@ -47,6 +47,7 @@ struct branch_plan {
 	bool folds; /* layers from fold_from up, into the new one */
 	size_t fold_from;
 	enum qmp_script script;
+	unsigned runs_max; /* 0: any */
 	unsigned deadline_ms;
 };
 

@@ -267,6 +267,18 @@ static void connect_to_the_hung(struct vmm *vmm)
 	vmm_check_recovers(vmm);
 }
 
+/* More runs than the daemon takes in one answer: the branch fails, and not the connection. */
+static void outgrow_the_answer(struct vmm *vmm)
+{
+	struct branch_plan plan = {.mode = "live", .deadline_ms = 20000, .runs_max = 10};
+
+	for (size_t page = 0; page < 200; page += 2)
+		machine_write_page(&vmm->machine, page, page);
+	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+	CHECK(outcome.error == E2BIG && strstr(outcome.operation, "runs of the layer"), "errno %d, %s", outcome.error, outcome.operation);
+	vmm_check_recovers(vmm);
+}
+
 void scenario_requests(const char *dir, uint64_t seed)
 {
 	static struct vmm vmm; /* its threads outlive this function */
@@ -286,6 +298,7 @@ void scenario_requests(const char *dir, uint64_t seed)
 		usleep(500);
 	}
 	CHECK(client_read(&vmm.client) && client_is(&vmm.client, "ok"), "no answer");
+	outgrow_the_answer(&vmm);
 	connect_to_the_hung(&vmm);
 	disconnect_mid_branch(&vmm);
 	snprintf(path, sizeof(path), "%s/long", dir);
