@@ -3,7 +3,7 @@ export { chooseAccelerator, GUEST_SIGN_OF_LIFE, knownAccelerator } from './host/
 export type { AcceleratorChoice, ChooseAcceleratorOptions } from './host/accelerator.js';
 export type { Check } from './host/check.js';
 export { checkDurableDir, checkHotDir } from './host/check-folders.js';
-export { diskNodeName } from './machine/disk-graph.js';
+export { diskNodeName, spareOverlayNode } from './machine/disk-graph.js';
 export type { DiskLayer } from './machine/disk-graph.js';
 export { runDoctor } from './host/doctor.js';
 export type { DoctorOptions } from './host/doctor.js';

@@ -15,6 +15,7 @@ import type { DiskRef } from '../../store/index.js';
 import type { HostContext } from '../host/context.js';
 import { newId } from '../entity/paths.js';
 import type { Sandbox } from '../entity/sandbox.js';
+import { spareOverlayNode } from '../../vmm/index.js';
 
 /** One to switch to, and one more for a guest that writes too much between that switch and the pause. */
 const SPARE_COUNT = 2;
@@ -29,20 +30,9 @@ export async function prepareSpares({ overlays }: HostContext, sandbox: Sandbox)
     const path = join(sandbox.paths.stateDir, 'disk', `${node}.qcow2`);
     await rm(path, { force: true });
     await overlays.create(path, diskBytes);
-    await addNode(sandbox, node, path);
+    await sandbox.vm.vmm.qmp.execute('blockdev-add', spareOverlayNode(node, path));
     spareOverlays.push({ node, disk: { id: newId(), format: 'qcow2', path } });
   }
-}
-
-async function addNode(sandbox: Sandbox, node: string, path: string): Promise<void> {
-  const cache = { 'no-flush': true };
-  await sandbox.vm.vmm.qmp.execute('blockdev-add', {
-    driver: 'qcow2',
-    'node-name': node,
-    file: { driver: 'file', 'node-name': `${node}-file`, filename: path, cache },
-    backing: null,
-    cache,
-  });
 }
 
 /** As the pager takes them: each is put on top of the one before it. */

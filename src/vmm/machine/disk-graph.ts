@@ -6,6 +6,11 @@
  *
  * Every node names its driver and its backing node, so neither the format of an image nor the backing file written in it is ever
  * believed. Flushes go nowhere (`no-flush`): stopping a VM must not wait for a disk, and durability is the store's work.
+ *
+ * Invariant: no device pins guest memory. A pinned page is written by DMA, long after the fault that pinned it and without another: a
+ * branch would not learn of it, and the layer would hold bytes of two instants. So no node has O_DIRECT (`direct`), `aio=native` or
+ * io_uring, and no device is vhost's or vfio's: what a disk reads goes through the page cache and is copied into guest memory by a
+ * thread of QEMU's, which faults as the guest does.
  */
 
 export interface DiskLayer {
@@ -15,7 +20,7 @@ export interface DiskLayer {
   readonly readOnly: boolean;
 }
 
-const CACHE = { 'no-flush': true };
+const CACHE = { 'no-flush': true, direct: false };
 
 /** Node name of the layer at `index`, counted from the bottom; its protocol node is that name with `-file`. */
 export function diskNodeName(index: number): string {
@@ -38,10 +43,25 @@ export function diskArguments(layers: readonly DiskLayer[]): string[] {
   ];
 }
 
+/** For `blockdev-add`: an overlay that stands on nothing until a switch puts it on top of the disk. */
+export function spareOverlayNode(name: string, path: string): object {
+  return {
+    driver: 'qcow2',
+    'node-name': name,
+    file: fileNode(name, path, { cache: CACHE }),
+    backing: null,
+    cache: CACHE,
+  };
+}
+
+function fileNode(name: string, path: string, common: object): object {
+  return { driver: 'file', 'node-name': `${name}-file`, filename: path, aio: 'threads', ...common };
+}
+
 function layerNodes(layer: DiskLayer, index: number): object[] {
   const name = diskNodeName(index);
   const common = { 'read-only': layer.readOnly, 'auto-read-only': false, cache: CACHE };
-  const file = { driver: 'file', 'node-name': `${name}-file`, filename: layer.path, ...common };
+  const file = fileNode(name, layer.path, common);
   const format = { driver: layer.format, 'node-name': name, file: `${name}-file`, ...common };
   if (layer.format === 'raw') return [file, format];
   return [file, { ...format, backing: index === 0 ? null : diskNodeName(index - 1) }];

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { spareOverlayNode } from './disk-graph.js';
 import { qemuArgv, type MachineSpec } from './machine.js';
 
 const unbooted: MachineSpec = {
@@ -63,10 +64,22 @@ describe('qemuArgv()', () => {
     );
     for (const node of nodes) {
       assert.equal(node['auto-read-only'], false);
-      assert.deepEqual(node['cache'], { 'no-flush': true });
+      assert.deepEqual(node['cache'], { 'no-flush': true, direct: false });
     }
     const lonely = blockNodes({ ...spec, disk: [{ path: '/x', format: 'qcow2', readOnly: false }] });
     assert.equal(lonely[1]?.['backing'], null);
+  });
+
+  it('lets no device pin guest memory, whose writes no fault would tell', () => {
+    const spare = spareOverlayNode('overlay1', '/x.qcow2') as { readonly file: Record<string, unknown> };
+    const files = [...blockNodes(spec).filter(({ driver }) => driver === 'file'), spare.file];
+    assert.equal(files.length, 3);
+    for (const { aio, cache } of files)
+      assert.deepEqual([aio, cache], ['threads', { 'no-flush': true, direct: false }]);
+    for (const accelerator of ['tcg', 'kvm'] as const) {
+      const argv = qemuArgv({ ...spec, accelerator }).join(' ');
+      assert.doesNotMatch(argv, /vhost|vfio|io_uring|aio=native|cache\.direct|iothread/);
+    }
   });
 
   it('refuses a writable layer below the top and a raw layer above the bottom', () => {
