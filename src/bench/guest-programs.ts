@@ -33,7 +33,7 @@ while True:
 /**
  * Rewrites memory without end, in order, one step a pass, and before each write checks that the memory holds what the pass before
  * wrote. A page of another instant is therefore found within one pass, wherever it is: in the source and in every child.
- * Arguments: MiB, a file for \`passes errors seconds\`, replaced after each pass (errors are MiB found wrong).
+ * Arguments: MiB, a file for `passes errors seconds`, replaced after each pass (errors are MiB found wrong).
  */
 export const rewriterProgram = `
 import os, sys, time
@@ -81,6 +81,37 @@ while True:
             at, turn = 0, 1 - turn
 `;
 
+/**
+ * Dirties memory once, then writes a file over and over, in pieces of so many bytes, each unlike the one before it. Arguments: MiB of
+ * memory, the file, its MiB, `order` or `anywhere`, bytes of a piece, `cached`, `fsync` or `direct`, a file for `MiB seconds`.
+ */
+export const diskWriterProgram = `
+import mmap, os, random, sys, time
+memory_mib, path, file_mib, where, piece, how, progress = sys.argv[1:]
+memory = bytearray(b'x') * (int(memory_mib) << 20)
+piece, size = int(piece), int(file_mib) << 20
+flags = os.O_RDWR | os.O_CREAT | (os.O_DIRECT if how == 'direct' else 0)
+fd = os.open(path, flags, 0o600)
+data = mmap.mmap(-1, piece)
+data.write(os.urandom(piece))
+count = size // piece
+turn = written = 0
+began = told = time.monotonic()
+while True:
+    data[:8] = turn.to_bytes(8, 'little')
+    at = turn % count if where == 'order' else random.randrange(count)
+    written += os.pwrite(fd, data, at * piece)
+    if how == 'fsync':
+        os.fsync(fd)
+    turn += 1
+    now = time.monotonic()
+    if now - told > 0.1:
+        told = now
+        with open(progress + '.new', 'w') as out:
+            out.write(f'{written / (1 << 20):.3f} {now - began:.3f}')
+        os.replace(progress + '.new', progress)
+`;
+
 /** Starts a program in the background of the guest; it keeps running when the call ends. */
 export async function startProgram(
   guest: Guest,
@@ -104,4 +135,17 @@ export function parseProgress(text: string): RewriterProgress | undefined {
   const match = /^(\d+) (\d+) ([\d.]+)$/.exec(text.trim());
   if (match === null) return undefined;
   return { passes: Number(match[1]), errors: Number(match[2]), seconds: Number(match[3]) };
+}
+
+/** Progress of `diskWriterProgram`. */
+export interface Written {
+  readonly writtenMiB: number;
+  readonly seconds: number;
+}
+
+/** Parses what `diskWriterProgram` wrote; undefined before it has written to its disk for a while. */
+export function parseWritten(text: string): Written | undefined {
+  const match = /^([\d.]+) ([\d.]+)$/.exec(text.trim());
+  if (match === null) return undefined;
+  return { writtenMiB: Number(match[1]), seconds: Number(match[2]) };
 }

@@ -10,6 +10,7 @@ import { benchChains } from './chains.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
+import { benchDiskWriter } from './disk-writer.js';
 import { benchPause } from './pause.js';
 import { pausePartsOf } from './pause-parts.js';
 import type { PauseParts } from './pause-row.js';
@@ -32,6 +33,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     chains: benchChains,
     'ram-size': benchRamSize,
     rewriter: benchRewriter,
+    'disk-writer': benchDiskWriter,
     spawn: benchSpawn,
   };
 
@@ -42,6 +44,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   chains: 100,
   'ram-size': 20,
   rewriter: 20,
+  'disk-writer': 20,
   spawn: 10,
 };
 

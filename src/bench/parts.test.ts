@@ -4,7 +4,14 @@ import { createServer } from 'node:net';
 import { describe, it } from 'node:test';
 import { growthRatios } from './consecutive.js';
 import { longestEchoDuring } from './echo-probe.js';
-import { gapProgram, parseProgress, rewriterProgram, writerProgram } from './guest-programs.js';
+import {
+  diskWriterProgram,
+  gapProgram,
+  parseProgress,
+  parseWritten,
+  rewriterProgram,
+  writerProgram,
+} from './guest-programs.js';
 import { chosen, cpuModel, cpuTicks } from './host-facts.js';
 import { parseRollup } from './process-memory.js';
 import { fileUri, stoppedMs } from './stock-machine.js';
@@ -86,6 +93,11 @@ describe('what is read from elsewhere', () => {
     assert.deepEqual(parseRollup(text), { pssBytes: 102_400, privateBytes: 3072 });
   });
 
+  it('progress of the disk writer is nothing before it has some', () => {
+    assert.equal(parseWritten(''), undefined);
+    assert.deepEqual(parseWritten('812.000 3.500\n'), { writtenMiB: 812, seconds: 3.5 });
+  });
+
   it('progress of the rewriter is nothing before its first pass', () => {
     assert.equal(parseProgress(''), undefined);
     assert.deepEqual(parseProgress('12 0 3.500\n'), { passes: 12, errors: 0, seconds: 3.5 });
@@ -94,7 +106,7 @@ describe('what is read from elsewhere', () => {
 
 describe('guest programs', () => {
   it('compile', () => {
-    for (const program of [gapProgram, rewriterProgram, writerProgram]) {
+    for (const program of [gapProgram, rewriterProgram, writerProgram, diskWriterProgram]) {
       execFileSync('python3', ['-c', 'import sys; compile(sys.stdin.read(), "program", "exec")'], {
         input: program,
       });

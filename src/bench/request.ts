@@ -12,6 +12,7 @@ export const benchmarkNames = [
   'chains',
   'ram-size',
   'rewriter',
+  'disk-writer',
   'spawn',
 ] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
