@@ -3,30 +3,47 @@
 /** Kept of stdout and of stderr each by `exec`. */
 export const MAX_CAPTURED_BYTES = 16 << 20;
 
-export class Capture {
-  readonly #limitBytes: number;
-  readonly #chunks: Buffer[] = [];
-  #keptBytes = 0;
+/** Counts bytes up to a limit, and what comes after it. */
+export class OutputLimit {
+  #leftBytes: number;
   #droppedBytes = 0;
 
   constructor(limitBytes = MAX_CAPTURED_BYTES) {
-    this.#limitBytes = limitBytes;
+    this.#leftBytes = limitBytes;
+  }
+
+  /** As much of `bytes` as is kept. */
+  take(bytes: Buffer): Buffer {
+    const kept = bytes.subarray(0, this.#leftBytes);
+    this.#leftBytes -= kept.length;
+    this.#droppedBytes += bytes.length - kept.length;
+    return kept;
   }
 
   get truncated(): boolean {
     return this.#droppedBytes > 0;
   }
 
+  /** A line for the end of the text that says how much is missing; empty if nothing is. */
+  get note(): string {
+    return this.truncated ? `\n[bough: ${this.#droppedBytes} more bytes left out]\n` : '';
+  }
+}
+
+export class Capture {
+  readonly #limit = new OutputLimit();
+  readonly #chunks: Buffer[] = [];
+
+  get truncated(): boolean {
+    return this.#limit.truncated;
+  }
+
   add(bytes: Buffer): void {
-    const kept = bytes.subarray(0, this.#limitBytes - this.#keptBytes);
-    this.#droppedBytes += bytes.length - kept.length;
-    this.#keptBytes += kept.length;
+    const kept = this.#limit.take(bytes);
     if (kept.length > 0) this.#chunks.push(kept);
   }
 
-  /** The text, with a line at its end that says how much is missing, if something is. */
   text(): string {
-    const text = Buffer.concat(this.#chunks).toString('utf8');
-    return this.truncated ? `${text}\n[bough: ${this.#droppedBytes} more bytes left out]\n` : text;
+    return Buffer.concat(this.#chunks).toString('utf8') + this.#limit.note;
   }
 }

@@ -57,6 +57,19 @@ describe('AgentClient', () => {
     assert(stdout.endsWith('\n[bough: 1048576 more bytes left out]\n'));
   });
 
+  it('exec() gives output to who wants it as it comes, and answers without it', async (t) => {
+    const { client } = await fakeGuest(t, (_request, connection) => {
+      connection.send(FrameKind.stdout, 'one');
+      connection.send(FrameKind.stderr, 'two');
+      connection.end({ exit_code: 0 });
+    });
+    const given: string[] = [];
+    const onOutput = (stream: string, bytes: Buffer): void => void given.push(`${stream} ${bytes.toString()}`);
+    const ended = await client.exec({ args: ['x'], onOutput });
+    assert.deepEqual(given, ['stdout one', 'stderr two']);
+    assert.deepEqual(ended, { stdout: '', stderr: '', exitCode: 0, truncated: false });
+  });
+
   it('execStream() takes output no faster than its reader', async (t) => {
     let sentBytes = 0;
     const { client } = await fakeGuest(t, (_request, { socket }) => {

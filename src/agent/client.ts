@@ -11,6 +11,7 @@ import { evaluate, type EvalResult } from './operations/eval.js';
 import {
   collected,
   execStream,
+  type CollectedExecRequest,
   type ExecEvent,
   type ExecRequest,
   type ExecResult,
@@ -41,9 +42,12 @@ export class AgentClient {
     return ping(this.#endpoint, options);
   }
 
-  /** Runs a program and collects its output. Throws AgentDeadline when it was killed at `timeoutMs`. */
-  exec(request: ExecRequest, signal?: AbortSignal): Promise<ExecResult> {
-    return collected(this.execStream(request, signal));
+  /**
+   * Runs a program and collects its output, or gives it to `onOutput` as it comes and answers without it. Throws AgentDeadline
+   * when the program was killed at `timeoutMs`.
+   */
+  exec({ onOutput, ...request }: CollectedExecRequest, signal?: AbortSignal): Promise<ExecResult> {
+    return collected(this.execStream(request, signal), onOutput);
   }
 
   /** Runs a program and yields its output as it comes, last of all its exit. Whoever stops iterating kills it. */

@@ -1,12 +1,12 @@
 /** Client of the guest agent. */
 export type { CallOptions } from './call.js';
-export { MAX_CAPTURED_BYTES } from './capture.js';
+export { MAX_CAPTURED_BYTES, OutputLimit } from './capture.js';
 export { AgentClient, MAX_CALLS } from './client.js';
 export type { AgentAddress } from './client.js';
 export { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 export { InputFailed } from './input.js';
 export type { Input } from './input.js';
 export type { EvalResult } from './operations/eval.js';
-export type { ExecEvent, ExecRequest, ExecResult } from './operations/exec.js';
+export type { CollectedExecRequest, ExecEvent, ExecRequest, ExecResult } from './operations/exec.js';
 export type { IdentifyRequest, IdentifyResult } from './operations/identify.js';
 export type { Pong } from './operations/ping.js';

@@ -149,7 +149,9 @@ describe('the command line with a daemon', () => {
       'x',
     );
     assert.deepEqual(ran, { code: 7, stdout: 'out\x1b[0m', stderr: 'err' });
-    assert.deepEqual(execRequest, {
+    const { onOutput, ...asked } = execRequest ?? {};
+    assert.equal(typeof onOutput, 'function');
+    assert.deepEqual(asked, {
       args: ['ls', '-o', 'json', '--', 'x'],
       timeoutMs: 5000,
       env: { A: 'b=c' },
@@ -191,7 +193,7 @@ describe('the command line with a daemon', () => {
     assert.match((await bough('sandbox', 'info', id)).stdout, /^snapshot_tag +base$/m);
     assert.equal((await bough('sandbox', 'eval', id, '3 * 4')).stdout, '3 * 4\n');
     assert.equal((await bough('sandbox', 'exec', id, '--timeout', '1m30s', '--', 'ls')).code, 7);
-    assert.deepEqual(execRequest, { args: ['ls'], timeout_secs: 90 });
+    assert.deepEqual([execRequest?.args, execRequest?.timeoutMs], [['ls'], 90_000]);
     assert.equal((await bough('sandbox', 'branch', id, '--tag', 'noun')).stdout, 'noun\n');
     assert.equal((await bough('snapshot', 'ls')).stdout, (await bough('snapshots')).stdout);
     assert.equal((await bough('snapshot', 'rm', 'noun')).code, 0);

@@ -25,10 +25,19 @@ export interface Asked<N extends RouteName> {
   readonly answerWith: (status: number) => void;
 }
 
+/** An answer that is JSON already: the reply its route lists, in pieces. */
+export class JsonBytes {
+  readonly bytes: Buffer;
+
+  constructor(pieces: readonly Buffer[]) {
+    this.bytes = Buffer.concat(pieces);
+  }
+}
+
 export type Handler<N extends RouteName> = (
   asked: Asked<N>,
   call: CallContext,
-) => RouteReply<N> | Promise<RouteReply<N>>;
+) => RouteReply<N> | JsonBytes | Promise<RouteReply<N> | JsonBytes>;
 
 export type Handlers = { readonly [N in RouteName]: Handler<N> };
 

@@ -10,7 +10,7 @@ import { serializerCompiler } from 'fastify-type-provider-zod';
 import { BoughError, isBoughError, routes, type RouteDefinition, type RouteName } from '../contract/index.js';
 import type { CallContext, Principal } from '../sandbox/host/call.js';
 import type { Host } from '../sandbox/host/host.js';
-import { RunningCalls, type Handlers } from './calls.js';
+import { JsonBytes, RunningCalls, type Handlers } from './calls.js';
 import type { ListenAddress } from './config.js';
 import { sendFailure, sendParserFailure } from './failure.js';
 import { checkHostHeader, principalOf } from './guard.js';
@@ -169,7 +169,8 @@ function bindRoute(
         );
         if (route.replies[defaultStatus] === 'text')
           void reply.type('text/plain; version=0.0.4; charset=utf-8');
-        return reply.send(body);
+        if (!(body instanceof JsonBytes)) return reply.send(body);
+        return reply.type('application/json; charset=utf-8').send(body.bytes);
       }),
   });
 }

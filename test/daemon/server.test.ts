@@ -126,6 +126,22 @@ describe('routes', () => {
     assert.equal((await ask(server, 'GET', '/v1/sandboxes', undefined, exec)).status, 200);
   });
 
+  it('exec answers what a program printed, as it printed it, and what is missing of it', async () => {
+    const exec: Host['exec'] = (_id, { onOutput }) => {
+      const text = Buffer.from('grün "1"\n');
+      onOutput?.('stdout', text.subarray(0, 3));
+      onOutput?.('stderr', Buffer.alloc((16 << 20) + 3, 'x'));
+      onOutput?.('stdout', text.subarray(3));
+      return Promise.resolve({ stdout: '', stderr: '', exitCode: 9, truncated: false });
+    };
+    const server = testServer({ exec });
+    const answer = await ask(server, 'POST', '/v1/sandboxes/abc/exec', { args: ['x'] });
+    assert.equal(answer.headers['content-type'], 'application/json; charset=utf-8');
+    const { stderr, ...rest } = answer.json as { stderr: string };
+    assert.deepEqual(rest, { stdout: 'grün "1"\n', exit_code: 9, truncated: true });
+    assert.match(stderr.slice(-40), /^x+\n\[bough: 3 more bytes left out\]\n$/);
+  });
+
   it('exec, eval and ping', async () => {
     const server = testServer();
     await ask(server, 'POST', '/v1/sandboxes', { snapshot_tag: 'base' });

@@ -1,7 +1,7 @@
 /** The inside of a sandbox as tests see it, through a host in this process or through a daemon's API. */
 import assert from 'node:assert/strict';
 import { compact } from '../../src/base/index.js';
-import { wireEvaluated, wireExit } from '../../src/daemon/v1/answers.js';
+import { wireEvaluated } from '../../src/daemon/v1/answers.js';
 import type { EvalResult, ExecResult } from '../../src/contract/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import type { Bough } from '../../src/sdk/index.js';
@@ -23,7 +23,10 @@ export class Guest {
     const timeoutMs = DEADLINE_SECS * 1000;
     return new Guest(
       id,
-      async (args, stdin) => wireExit(await host.exec(id, { args, timeoutMs, ...compact({ stdin }) })),
+      async (args, stdin) => {
+        const { exitCode, ...output } = await host.exec(id, { args, timeoutMs, ...compact({ stdin }) });
+        return { ...output, exit_code: exitCode };
+      },
       async (code) => wireEvaluated(await host.evaluate(id, { code, timeoutMs })),
     );
   }

@@ -18,6 +18,11 @@ export interface ExecRequest {
   readonly timeoutMs?: number;
 }
 
+/** One whose output is collected, or given to `onOutput` as it comes; the result is without it then. */
+export interface CollectedExecRequest extends ExecRequest {
+  readonly onOutput?: (stream: 'stdout' | 'stderr', bytes: Buffer) => void;
+}
+
 export interface ExecResult {
   readonly stdout: string;
   readonly stderr: string;
@@ -50,12 +55,16 @@ export async function* execStream(
   }
 }
 
-/** The output of a program that ends, as text. Throws what the stream does. */
-export async function collected(events: AsyncIterable<ExecEvent>): Promise<ExecResult> {
+/** The output of a program that ends, as text, unless somebody else takes it. Throws what the stream does. */
+export async function collected(
+  events: AsyncIterable<ExecEvent>,
+  onOutput?: CollectedExecRequest['onOutput'],
+): Promise<ExecResult> {
   const output = { stdout: new Capture(), stderr: new Capture() };
   for await (const event of events) {
     if (event.type !== 'exit') {
-      output[event.type].add(event.bytes);
+      if (onOutput === undefined) output[event.type].add(event.bytes);
+      else onOutput(event.type, event.bytes);
       continue;
     }
     const { stdout, stderr } = output;

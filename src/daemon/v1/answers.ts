@@ -3,7 +3,6 @@ import { compact } from '../../base/index.js';
 import {
   isBoughError,
   type EvalResult,
-  type ExecResult,
   type ForkResult,
   type GcItem,
   type GcResult,
@@ -14,9 +13,8 @@ import {
 import type { Host } from '../../sandbox/host/host.js';
 
 /** What the host answers. */
-type Answer<
-  N extends 'snapshotInfo' | 'getSnapshot' | 'getSandbox' | 'fork' | 'collect' | 'exec' | 'evaluate',
-> = Awaited<ReturnType<Host[N]>>;
+type Answer<N extends 'snapshotInfo' | 'getSnapshot' | 'getSandbox' | 'fork' | 'collect' | 'evaluate'> =
+  Awaited<ReturnType<Host[N]>>;
 
 export function wireSnapshot(view: Answer<'getSnapshot'>): Snapshot {
   return {
@@ -94,10 +92,6 @@ export function wireForked({ snapshot, children }: Answer<'fork'>): ForkResult {
         : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };
     }),
   };
-}
-
-export function wireExit({ exitCode, ...output }: Answer<'exec'>): ExecResult {
-  return { ...output, exit_code: exitCode };
 }
 
 export function wireEvaluated({ exitCode, ...evaluated }: Answer<'evaluate'>): EvalResult {

@@ -5,7 +5,7 @@ import type { Handlers } from '../calls.js';
 import type { Metrics } from '../metrics.js';
 import { wireForked, wireSnapshot } from './answers.js';
 import { branchSpec, forkSpec } from './requests.js';
-import { knownForm } from './sandboxes.js';
+import { knownForm } from './sandbox-id.js';
 
 export function branchHandlers(host: Host, metrics: Metrics): Pick<Handlers, 'branch' | 'fork'> {
   return {

@@ -11,7 +11,7 @@
  * makes something makes nothing twice for one key.
  */
 
-import type { EvalResult, ExecRequest, ExecResult, Pong } from '../../agent/index.js';
+import type { CollectedExecRequest, EvalResult, ExecResult, Pong } from '../../agent/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
 import type { BranchSpec } from '../branch/capture.js';
 import type { LifetimeChange, LifetimeSpec } from '../entity/lifetime.js';
@@ -89,7 +89,8 @@ export interface Host {
   spawn(spec: SpawnSpec, call: CallContext): Promise<SandboxView[]>;
   /** Resolves when the sandbox's process is gone. */
   removeSandbox(id: string, call: CallContext): Promise<void>;
-  exec(id: string, program: ExecRequest, call: CallContext): Promise<ExecResult>;
+  /** Output that `program.onOutput` takes is not in the result. */
+  exec(id: string, program: CollectedExecRequest, call: CallContext): Promise<ExecResult>;
   evaluate(id: string, spec: EvalSpec, call: CallContext): Promise<EvalResult>;
   ping(id: string, call: CallContext): Promise<Pong>;
   /** Sets when and how the sandbox ends. */

@@ -4,7 +4,7 @@
  * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once. A method called
  * without a context is called by the daemon itself.
  */
-import type { EvalResult, ExecRequest, ExecResult, Pong } from '../../agent/index.js';
+import type { CollectedExecRequest, EvalResult, ExecResult, Pong } from '../../agent/index.js';
 import { BoughError } from '../../contract/index.js';
 import { anyOf, compact, withDeadline } from '../../base/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
@@ -130,7 +130,7 @@ export class LocalHost implements Host {
     await this.#remove(this.#context.sandboxes.get(id));
   }
 
-  exec(id: string, program: ExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
+  exec(id: string, program: CollectedExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
     return this.#inGuest(id, 'run a program', ({ agent }) => agent.exec(program, signal));
   }
 
