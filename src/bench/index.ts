@@ -9,6 +9,8 @@ import { BoughApiError, type Bough } from '../sdk/index.js';
 import { benchChains } from './chains.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
+import { benchExecLoad } from './exec-load.js';
+import { benchExecOutput } from './exec-output.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchDiskWriter } from './disk-writer.js';
 import { benchPause } from './pause.js';
@@ -35,6 +37,8 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     rewriter: benchRewriter,
     'disk-writer': benchDiskWriter,
     spawn: benchSpawn,
+    'exec-load': benchExecLoad,
+    'exec-output': benchExecOutput,
   };
 
 const defaultIterations: Record<BenchmarkName, number> = {
@@ -46,6 +50,8 @@ const defaultIterations: Record<BenchmarkName, number> = {
   rewriter: 20,
   'disk-writer': 20,
   spawn: 10,
+  'exec-load': 2000,
+  'exec-output': 10,
 };
 
 /** Runs what is asked for; without a name everything, with a report in bench/out/. */

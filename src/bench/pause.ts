@@ -8,7 +8,6 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ResourceStack, sleep } from '../base/index.js';
 import type { BranchMode, Sandbox } from '../contract/index.js';
-import { findImage } from '../image/index.js';
 import {
   discard,
   failureWords,
@@ -26,7 +25,8 @@ import { pauseTables, pauseVerdicts } from './pause-report.js';
 import { pauseColumns, type PauseRow } from './pause-row.js';
 import { stockModes, type PauseMode } from './request.js';
 import type { Section } from './section.js';
-import { StockMachine, type StockMode } from './stock-machine.js';
+import type { StockMode } from './stock-machine.js';
+import { bootStockPeer } from './stock-peer.js';
 
 export interface PauseOptions {
   readonly modes: readonly PauseMode[];
@@ -152,13 +152,7 @@ async function stockSubject(
   { probes }: PauseOptions,
   resources: ResourceStack,
 ): Promise<Subject> {
-  context.say('booting the same image in stock QEMU');
-  const image = await findImage(context.cacheDir, context.image);
-  if (image === undefined)
-    throw new Error(`Stock modes need image "${context.image}": bough image build ${context.image}`);
-  const machine = resources.use(
-    await StockMachine.boot({ image, cacheDir: context.cacheDir, signal: context.signal }),
-  );
+  const machine = await bootStockPeer(context, resources);
   const watch = await watcher(context, machine.guest, machine.agentHostPort, probes);
   await machine.rest();
   return {

@@ -14,6 +14,8 @@ export const benchmarkNames = [
   'rewriter',
   'disk-writer',
   'spawn',
+  'exec-load',
+  'exec-output',
 ] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 

@@ -50,6 +50,7 @@ const SAVEVM_TAG = 'bench';
 
 export class StockMachine {
   readonly guest: Guest;
+  readonly agent: AgentClient;
   /** Port on 127.0.0.1 that leads to the guest's agent. */
   readonly agentHostPort: number;
   readonly #vmm: Vmm;
@@ -59,13 +60,14 @@ export class StockMachine {
 
   private constructor(
     vmm: Vmm,
-    agent: { guest: Guest; hostPort: number },
+    { agent, hostPort }: { agent: AgentClient; hostPort: number },
     state: { path: string; uri: string },
     resources: ResourceStack,
   ) {
     this.#vmm = vmm;
-    this.guest = agent.guest;
-    this.agentHostPort = agent.hostPort;
+    this.agent = agent;
+    this.guest = agentGuest(agent);
+    this.agentHostPort = hostPort;
     this.#statePath = state.path;
     this.#stateUri = state.uri;
     this.#resources = resources;
@@ -100,9 +102,9 @@ export class StockMachine {
     await vmm.qmp.execute('cont');
     const hostPort = await hostForwardPort(vmm.qmp, image.agentPort);
     const secret = await claimGuest(hostPort, BOOT_DEADLINE_MS, signal);
-    const guest = agentGuest(new AgentClient({ host: '127.0.0.1', port: hostPort, secret }));
+    const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret });
     const path = join(dir, 'state');
-    return new StockMachine(vmm, { guest, hostPort }, { path, uri: fileUri(qemu, path) }, undo.move());
+    return new StockMachine(vmm, { agent, hostPort }, { path, uri: fileUri(qemu, path) }, undo.move());
   }
 
   /** Stops it until `wake()`. */
