@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
 import { describe, it } from 'node:test';
 import { cliReference } from '../../src/cli/cli-reference.js';
@@ -37,4 +38,46 @@ describe('the generated docs', () => {
     const sections = (await readDoc('cli.md')).split('\n## ').slice(1);
     for (const section of sections) assert.match(section, /```sh\nbough|```sh\nid=/);
   });
+
+  it('pages tell only of commands and options that there are', async () => {
+    const program = buildProgram({ io: processIo(), providers });
+    const pages = [
+      'README.md',
+      'CONTRIBUTING.md',
+      'examples/README.md',
+      'docs/guide/images.md',
+      'docs/guide/operations.md',
+    ];
+    const lines = await Promise.all(
+      pages.map((page) => readFile(new URL(`../../../${page}`, import.meta.url), 'utf8')),
+    );
+    const told = lines.flatMap((text) => [
+      ...text.replaceAll('$(', '\n').matchAll(/\bbough ((?:[a-z]+ ?)+[^`#|;)\n]*)/g),
+    ]);
+    const calls = told.map(([, call = '']) => call.trim()).filter((call) => isCall(program, call));
+    assert(calls.length > 30, `found only ${calls.length}`);
+    assert.deepEqual(
+      calls.flatMap((call) => unknownIn(program, call)),
+      [],
+    );
+  });
 });
+
+/** Prose goes on with other words. */
+function isCall(program: Command, call: string): boolean {
+  const [word] = call.split(' ');
+  return program.commands.some((command) => command.name() === word);
+}
+
+/** What `program` does not know of a command line: a verb, long options. */
+function unknownIn(program: Command, call: string): string[] {
+  const words = call.split(' -- ')[0]?.split(/\s+/) ?? [];
+  let command = program.commands.find((each) => each.name() === words[0]);
+  if (command === undefined) return [call];
+  if (command.commands.length > 0) {
+    command = command.commands.find((each) => each.name() === words[1]);
+    if (command === undefined) return [call];
+  }
+  const known = new Set(command.options.map((option) => option.long));
+  return words.filter((word) => /^--\w/.test(word) && !known.has(word)).map((word) => `${call}: ${word}`);
+}
