@@ -1,11 +1,11 @@
 /**
- * Best of N: one sandbox does the expensive part once, then N children try to go on from exactly there, each in its own way, and
- * the best of them is kept.
+ * Best of N: one sandbox does the expensive part once, then N children try to go on from exactly there, each
+ * in its own way, and the best of them is kept.
  *
  *   node examples/best-of-n.mjs [--tag <snapshot>] [--count <n>]
  *
- * Here the expensive part is a table of distances between towns, and a way to go on is a random round trip that is improved for a
- * while. With an agent it would be the conversation so far, and a continuation each.
+ * Here the expensive part is a table of distances between towns, and a way to go on is a random round trip
+ * that is improved for a while. With an agent it would be the conversation so far, and a continuation each.
  */
 import { parseArgs } from 'node:util';
 import { Bough } from 'bough';

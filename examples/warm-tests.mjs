@@ -1,6 +1,6 @@
 /**
- * Tests from a warm state: a database is filled once, captured, and every test starts from that capture in a sandbox of its own. No
- * test has to clean up, and none can spoil another's data, whatever it does.
+ * Tests from a warm state: a database is filled once, captured, and every test starts from that capture in a
+ * sandbox of its own. No test has to clean up, and none can spoil another's data, whatever it does.
  *
  *   node examples/warm-tests.mjs [--tag <snapshot>]
  */

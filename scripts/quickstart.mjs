@@ -1,4 +1,7 @@
-/** From a fresh checkout to a branched sandbox: sets up what is missing, then runs `bough quickstart` with the same arguments. */
+/**
+ * From a fresh checkout to a branched sandbox: sets up what is missing, then runs `bough quickstart` with the
+ * same arguments.
+ */
 import { spawn } from 'node:child_process';
 import { constants } from 'node:os';
 import { join } from 'node:path';

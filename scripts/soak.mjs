@@ -1,4 +1,7 @@
-/** `npm run soak -- --minutes N [--seed S]`: sets up what is missing, then runs test/faults/soak.ts with the same arguments. */
+/**
+ * `npm run soak -- --minutes N [--seed S]`: sets up what is missing, then runs test/faults/soak.ts with the
+ * same arguments.
+ */
 import { join } from 'node:path';
 import { PROJECT_DIR, runForStatus, runMain, setup } from './setup.mjs';
 

@@ -1,5 +1,6 @@
 /**
- * `npm test [tier…]`: sets up, runs the tiers in order, and ends with one line: `N passed, N failed[, N skipped]`.
+ * `npm test [tier…]`: sets up, runs the tiers in order, and ends with one line: `N passed, N failed[, N
+ * skipped]`.
  *
  *   unit    anywhere              src/, and test/ except below
  *   native  the pager's own tests make -C native/pager test
@@ -7,8 +8,9 @@
  *   vm      QEMU                  test/vm
  *   e2e     daemon, CLI, SDK      test/e2e
  *
- * Test files are found among the sources and run from dist/, so the compiled form of a deleted test is never run. The counts are
- * of tests that really ran, leaves only. A file that dies or a hook that fails counts as a failure, and in CI so does a skip.
+ * Test files are found among the sources and run from dist/, so the compiled form of a deleted test is never
+ * run. The counts are of tests that really ran, leaves only. A file that dies or a hook that fails counts as
+ * a failure, and in CI so does a skip.
  */
 import { spawn } from 'node:child_process';
 import { join, relative } from 'node:path';
@@ -100,8 +102,8 @@ async function runMake(folder, timeoutMs, tally) {
 }
 
 /**
- * Counts what `make test` printed and how it ended: every program prints one line `<name>: …` on stdout when it has passed, or
- * `<name>: skipped: <reason>`; make stops at the first that fails.
+ * Counts what `make test` printed and how it ended: every program prints one line `<name>: …` on stdout when
+ * it has passed, or `<name>: skipped: <reason>`; make stops at the first that fails.
  */
 export function countMake(text, status, tally) {
   const verdicts = text.match(/^(?!make\b)[\w-]+: .+$/gm) ?? [];

@@ -1,4 +1,7 @@
-/** Answers of the agent, checked: a guest may say anything, and what it says wrongly concerns its own sandbox only. */
+/**
+ * Answers of the agent, checked: a guest may say anything, and what it says wrongly concerns its own sandbox
+ * only.
+ */
 import { z } from 'zod';
 import { AgentDeadline, AgentProtocolError, AgentRefused } from './errors.js';
 import { parseObject } from './frames.js';
@@ -11,7 +14,10 @@ export interface AnswerContext {
   readonly timeoutMs: number | undefined;
 }
 
-/** The END frame's payload as the operation's answer; throws AgentDeadline, AgentRefused or AgentProtocolError. */
+/**
+ * The END frame's payload as the operation's answer; throws AgentDeadline, AgentRefused or
+ * AgentProtocolError.
+ */
 export function readAnswer<T>(schema: z.ZodType<T>, payload: Uint8Array, context: AnswerContext): T {
   const value = parseObject(payload);
   const { operation, timeoutMs } = context;

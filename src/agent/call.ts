@@ -4,12 +4,12 @@
  *   waiting for a slot ──▶ streaming ──▶ ended
  *        └────────────────────┴──────▶ failed (refused, closed early, malformed, deadline, aborted)
  *
- * However the iteration ends, also by `break` or an abort, the channel is closed, and that cancels the operation in the guest.
- * QEMU's user network accepts a connection also when nobody listens in the guest and closes it then, so a channel that ends
- * before the first byte is no more than "not there yet".
+ * However the iteration ends, also by `break` or an abort, the channel is closed, and that cancels the
+ * operation in the guest. QEMU's user network accepts a connection also when nobody listens in the guest and
+ * closes it then, so a channel that ends before the first byte is no more than "not there yet".
  *
- * An agent closes connections beyond its 200, and queues on the way there are finite. So each guest gets a bounded number at a
- * time, and who comes later waits here, where nothing is lost.
+ * An agent closes connections beyond its 200, and queues on the way there are finite. So each guest gets a
+ * bounded number at a time, and who comes later waits here, where nothing is lost.
  */
 import type { z } from 'zod';
 import { abortReason, messageOf } from '../base/index.js';
@@ -47,7 +47,10 @@ export interface Operation {
   readonly input?: Input | undefined;
 }
 
-/** Yields every frame up to and including END. Throws AgentUnreachable, AgentProtocolError, AgentDeadline or the signal's reason. */
+/**
+ * Yields every frame up to and including END. Throws AgentUnreachable, AgentProtocolError, AgentDeadline or
+ * the signal's reason.
+ */
 export async function* framesOf(
   endpoint: Endpoint,
   operation: Operation,
@@ -108,7 +111,10 @@ interface Stop {
   readonly release: () => void;
 }
 
-/** Whatever ends a call early: its caller, its deadline, its input. A guest that keeps the deadline itself gets longer to say so. */
+/**
+ * Whatever ends a call early: its caller, its deadline, its input. A guest that keeps the deadline itself
+ * gets longer to say so.
+ */
 function stopOf({ op, fields }: Operation, { signal, timeoutMs }: CallOptions): Stop {
   const controller = new AbortController();
   const abort = (reason: unknown): void => controller.abort(reason);

@@ -1,8 +1,8 @@
 /**
  * A two-way channel to the guest agent: frames down, frames up, each side at its own pace, on one connection.
  *
- * Frames are pulled: while nobody asks for the next one the socket is paused, TCP slows the agent down and the agent slows the
- * program down. Sending waits likewise. Closing is what cancels in the guest.
+ * Frames are pulled: while nobody asks for the next one the socket is paused, TCP slows the agent down and
+ * the agent slows the program down. Sending waits likewise. Closing is what cancels in the guest.
  *
  * Not handled: what frames mean. A channel knows no operation, no end and no deadline; see call.ts.
  */
@@ -41,8 +41,8 @@ export class Channel {
   }
 
   /**
-   * Frames as they come, until the guest closes. Throws AgentProtocolError for what is no frame, the signal's reason, or the
-   * socket's error. To be iterated once.
+   * Frames as they come, until the guest closes. Throws AgentProtocolError for what is no frame, the signal's
+   * reason, or the socket's error. To be iterated once.
    */
   async *frames(signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {
     const decoder = new FrameDecoder();

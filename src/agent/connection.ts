@@ -1,8 +1,10 @@
 /**
- * A TCP connection that is read one chunk at a time: between two reads the socket is paused, so TCP slows the other side down.
+ * A TCP connection that is read one chunk at a time: between two reads the socket is paused, so TCP slows the
+ * other side down.
  *
- * It is hung up in good order, also in the middle of output. Destroying it would be a reset, and a reset is what the agent sees when
- * its machine is a fresh branch: it would wait for a while before it cancels anything.
+ * It is hung up in good order, also in the middle of output. Destroying it would be a reset, and a reset is
+ * what the agent sees when its machine is a fresh branch: it would wait for a while before it cancels
+ * anything.
  */
 import { connect, type Socket } from 'node:net';
 import { abortReason } from '../base/index.js';
@@ -22,7 +24,10 @@ export class Connection {
     this.#socket.pause();
   }
 
-  /** The next bytes; undefined when the other side has closed. Throws the socket's error or the signal's reason. */
+  /**
+   * The next bytes; undefined when the other side has closed. Throws the socket's error or the signal's
+   * reason.
+   */
   read(signal: AbortSignal): Promise<Buffer | undefined> {
     const socket = this.#socket;
     return new Promise((resolve, reject) => {

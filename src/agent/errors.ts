@@ -1,8 +1,8 @@
 /** How a call to the guest agent can fail, besides its signal's reason when the caller gave up. */
 
 /**
- * No answer: the connection was refused, or it ended before the answer was complete. `sent` tells whether the request may have
- * been carried out.
+ * No answer: the connection was refused, or it ended before the answer was complete. `sent` tells whether the
+ * request may have been carried out.
  */
 export class AgentUnreachable extends Error {
   override readonly name = 'AgentUnreachable';
@@ -19,7 +19,10 @@ export class AgentProtocolError extends Error {
   override readonly name = 'AgentProtocolError';
 }
 
-/** The operation did not end within `timeoutMs`; the agent has killed or interrupted it, or will when it notices. */
+/**
+ * The operation did not end within `timeoutMs`; the agent has killed or interrupted it, or will when it
+ * notices.
+ */
 export class AgentDeadline extends Error {
   override readonly name = 'AgentDeadline';
   readonly timeoutMs: number;
@@ -30,7 +33,10 @@ export class AgentDeadline extends Error {
   }
 }
 
-/** The agent answered that it will not or could not; `code` as in docs/internals/agent-protocol.md, such as `unauthorized`. */
+/**
+ * The agent answered that it will not or could not; `code` as in docs/internals/agent-protocol.md, such as
+ * `unauthorized`.
+ */
 export class AgentRefused extends Error {
   override readonly name = 'AgentRefused';
   readonly code: string;

@@ -1,8 +1,9 @@
 /**
- * Frames of the agent protocol: one byte kind, four bytes length (big-endian), payload. See docs/internals/agent-protocol.md; the twin is
- * guest/agent/frames.py.
+ * Frames of the agent protocol: one byte kind, four bytes length (big-endian), payload. See
+ * docs/internals/agent-protocol.md; the twin is guest/agent/frames.py.
  *
- * The guest is not trusted: kinds and lengths are checked before a payload is waited for, so it can make us hold at most one frame.
+ * The guest is not trusted: kinds and lengths are checked before a payload is waited for, so it can make us
+ * hold at most one frame.
  */
 import { AgentProtocolError } from './errors.js';
 
@@ -40,7 +41,10 @@ export function encodeFrame(kind: number, payload: Uint8Array): Buffer {
   return Buffer.concat([header, payload]);
 }
 
-/** Turns chunks of bytes into frames, whatever their boundaries; throws AgentProtocolError and is of no use after that. */
+/**
+ * Turns chunks of bytes into frames, whatever their boundaries; throws AgentProtocolError and is of no use
+ * after that.
+ */
 export class FrameDecoder {
   readonly #limits: ReadonlyMap<number, number>;
   /** Bytes of a frame that is not whole yet. */
@@ -52,7 +56,10 @@ export class FrameDecoder {
     this.#limits = limits;
   }
 
-  /** Takes the next bytes and yields every frame they complete; payloads are parts of what was pushed. Consume all of it. */
+  /**
+   * Takes the next bytes and yields every frame they complete; payloads are parts of what was pushed. Consume
+   * all of it.
+   */
   *push(chunk: Buffer): Generator<Frame> {
     this.#chunks.push(chunk);
     this.#heldBytes += chunk.length;

@@ -1,6 +1,6 @@
 /**
- * Names and units as the agent's protocol has them, snake_case and seconds, and as everything here has them, camelCase and
- * milliseconds. Agents of old snapshots speak it too, so it stays on the wire.
+ * Names and units as the agent's protocol has them, snake_case and seconds, and as everything here has them,
+ * camelCase and milliseconds. Agents of old snapshots speak it too, so it stays on the wire.
  */
 
 /** How deep an answer's objects are renamed: a guest may nest without end, no answer of ours does. */

@@ -11,7 +11,10 @@ export function anyOf(signal: AbortSignal, other: AbortSignal | undefined): Abor
   return other === undefined ? signal : AbortSignal.any([signal, other]);
 }
 
-/** Settles as `work` does, or rejects with the signal's reason if that comes first; the work goes on then. Leaves no listener. */
+/**
+ * Settles as `work` does, or rejects with the signal's reason if that comes first; the work goes on then.
+ * Leaves no listener.
+ */
 export async function orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return work;
   // Who gives up first must not leave a rejection that nobody handles.

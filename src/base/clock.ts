@@ -1,9 +1,10 @@
 /**
  * The host's two clocks together, for whatever must hold a time of the wall clock without obeying its steps.
  *
- * The idea: a wall clock time is turned into a moment of the monotonic clock when it is learnt, and only the latter decides from
- * then on. The monotonic clock is the same for all processes until the host reboots, so a moment may be written down for the next
- * process, together with the boot it belongs to. It stands still while the host is suspended.
+ * The idea: a wall clock time is turned into a moment of the monotonic clock when it is learnt, and only the
+ * latter decides from then on. The monotonic clock is the same for all processes until the host reboots, so a
+ * moment may be written down for the next process, together with the boot it belongs to. It stands still
+ * while the host is suspended.
  */
 import { readFileSync } from 'node:fs';
 

@@ -1,4 +1,6 @@
-/** Names of Linux's error numbers, also of those that Node has none for: a disk quota that is used up is one. */
+/**
+ * Names of Linux's error numbers, also of those that Node has none for: a disk quota that is used up is one.
+ */
 import { constants } from 'node:os';
 import { getSystemErrorMap } from 'node:util';
 

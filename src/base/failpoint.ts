@@ -1,8 +1,10 @@
 /**
- * Named places at which a test makes this process fail: killed, refused, or slow, between two steps of something that must survive it.
+ * Named places at which a test makes this process fail: killed, refused, or slow, between two steps of
+ * something that must survive it.
  *
- * A step says `await failpoint('area.step')` where it is over. Nothing is armed in normal life, and then that costs one look at a
- * boolean. Tests arm by a text, which a daemon takes from the environment variable `BOUGH_FAILPOINTS`, or with a function:
+ * A step says `await failpoint('area.step')` where it is over. Nothing is armed in normal life, and then that
+ * costs one look at a boolean. Tests arm by a text, which a daemon takes from the environment variable
+ * `BOUGH_FAILPOINTS`, or with a function:
  *
  *     name[:count]=action,…      such as  persist.renamed=abort,publish.sealed:2=errno:ENOSPC
  *
@@ -12,8 +14,8 @@
  *     delay:MS       waits
  *     short          lets a write write only half of what it was asked to (at a `shortened` place)
  *
- * It happens once, the `count`-th time the place is reached (default 1). Every place must have a test: an architecture test compares
- * the names found in src/ with those that are tested.
+ * It happens once, the `count`-th time the place is reached (default 1). Every place must have a test: an
+ * architecture test compares the names found in src/ with those that are tested.
  */
 import { constants } from 'node:os';
 import { getSystemErrorName } from 'node:util';
@@ -46,7 +48,9 @@ export function failpoint(name: string): Promise<void> | undefined {
   return isAnyArmed ? reach(name) : undefined;
 }
 
-/** How many of `byteCount` bytes (at least 2) the next write may ask for: a place where writes may be short. */
+/**
+ * How many of `byteCount` bytes (at least 2) the next write may ask for: a place where writes may be short.
+ */
 export function shortened(name: string, byteCount: number): number {
   if (!isAnyArmed || !takeTurn(name)) return byteCount;
   return Math.max(1, byteCount >> 1);
@@ -58,7 +62,10 @@ export function armFailpoint(name: string, act: FailpointAction, count = 1): voi
   isAnyArmed = true;
 }
 
-/** Arms what the text says, see the header; an empty one arms nothing. Throws a TypeError that names the part it does not understand. */
+/**
+ * Arms what the text says, see the header; an empty one arms nothing. Throws a TypeError that names the part
+ * it does not understand.
+ */
 export function armFailpoints(text: string): void {
   for (const part of text.split(',').filter((each) => each !== '')) {
     const match = /^([a-z-]+\.[a-z-]+)(?::([1-9]\d{0,5}))?=(.+)$/.exec(part);

@@ -1,9 +1,10 @@
 /**
  * Files that are either there completely or not at all.
  *
- * A file becomes visible by `rename` after its bytes are on disk (`durable`), and the rename itself is made durable by an fsync of
- * the folder. Temporary names start with `.tmp-`: whatever carries one at start-up is garbage and may be removed.
- * An fsync that fails is a failure of the write and is never retried, because the kernel drops the dirty pages it could not write.
+ * A file becomes visible by `rename` after its bytes are on disk (`durable`), and the rename itself is made
+ * durable by an fsync of the folder. Temporary names start with `.tmp-`: whatever carries one at start-up is
+ * garbage and may be removed. An fsync that fails is a failure of the write and is never retried, because the
+ * kernel drops the dirty pages it could not write.
  */
 import { randomBytes } from 'node:crypto';
 import { constants, copyFile, link, open, readdir, rename, rm } from 'node:fs/promises';
@@ -19,13 +20,19 @@ export function temporaryPath(path: string): string {
   return join(dirname(path), `${TEMPORARY_PREFIX}${basename(path)}-${randomBytes(6).toString('hex')}`);
 }
 
-/** How `writeFileAtomic` writes: permission bits (default 0600) and whether the result must survive power loss (default false). */
+/**
+ * How `writeFileAtomic` writes: permission bits (default 0600) and whether the result must survive power loss
+ * (default false).
+ */
 export interface AtomicWriteOptions {
   mode?: number;
   durable?: boolean;
 }
 
-/** Replaces `path` with `data` in one step; on failure the old file, if any, is untouched and no temporary file remains. */
+/**
+ * Replaces `path` with `data` in one step; on failure the old file, if any, is untouched and no temporary
+ * file remains.
+ */
 export async function writeFileAtomic(
   path: string,
   data: string | Uint8Array,
@@ -63,8 +70,8 @@ export async function fsyncPath(path: string): Promise<void> {
 const LINK_IMPOSSIBLE = new Set(['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP']);
 
 /**
- * Makes `destination` hold the bytes of `source`: a hard link where possible, else a copy; fails if `destination` exists.
- * Not handled: a copy of a sparse file is not sparse.
+ * Makes `destination` hold the bytes of `source`: a hard link where possible, else a copy; fails if
+ * `destination` exists. Not handled: a copy of a sparse file is not sparse.
  */
 export async function linkOrCopy(source: string, destination: string): Promise<'linked' | 'copied'> {
   if (await linkIfPossible(source, destination)) return 'linked';
@@ -94,7 +101,10 @@ export async function namesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Removes what a process that was killed left unfinished in `folder`, which need not exist; returns the names. Nobody may be writing there. */
+/**
+ * Removes what a process that was killed left unfinished in `folder`, which need not exist; returns the
+ * names. Nobody may be writing there.
+ */
 export async function removeUnfinished(folder: string): Promise<string[]> {
   const unfinished = (await namesIn(folder)).filter((name) => name.startsWith(TEMPORARY_PREFIX));
   for (const name of unfinished) await rm(join(folder, name), { recursive: true, force: true });

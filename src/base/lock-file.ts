@@ -1,11 +1,12 @@
 /**
  * An exclusive lock on a path which ends with the process that holds it, however that process ends.
  *
- * Node has no flock(2), but the lock belongs to the open file description, not to the process that made the call: util-linux's
- * `flock` is run once with our descriptor as its fd 3, takes the lock and exits, and the lock stays until our descriptor is closed.
- * The descriptor is close-on-exec, so no child of ours can keep the lock alive. The file holds the pid for the error message;
- * whoever acts on it makes sure first that this process has the file open, since a pid outlives its process. The file is never
- * removed (removing it would let two holders lock two inodes).
+ * Node has no flock(2), but the lock belongs to the open file description, not to the process that made the
+ * call: util-linux's `flock` is run once with our descriptor as its fd 3, takes the lock and exits, and the
+ * lock stays until our descriptor is closed. The descriptor is close-on-exec, so no child of ours can keep
+ * the lock alive. The file holds the pid for the error message; whoever acts on it makes sure first that this
+ * process has the file open, since a pid outlives its process. The file is never removed (removing it would
+ * let two holders lock two inodes).
  *
  * Not handled: network file systems without lock support; the attempt fails there with flock's own message.
  */
@@ -35,7 +36,10 @@ export interface FileLock {
 
 const FLOCK_CONFLICT_STATUS = 75;
 
-/** Takes the lock on `path`, creating the file (0600) if needed; throws LockHeld at once if someone else has it. */
+/**
+ * Takes the lock on `path`, creating the file (0600) if needed; throws LockHeld at once if someone else has
+ * it.
+ */
 export async function lockFile(path: string): Promise<FileLock> {
   const file = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600);
   try {
@@ -55,8 +59,8 @@ export async function lockFile(path: string): Promise<FileLock> {
 }
 
 /**
- * The process that holds the lock on `path`, found without taking it: undefined if there is none, or none that can be seen from
- * here. Rejects with the kernel's error where this user may not look.
+ * The process that holds the lock on `path`, found without taking it: undefined if there is none, or none
+ * that can be seen from here. Rejects with the kernel's error where this user may not look.
  */
 export async function lockHolder(path: string): Promise<number | undefined> {
   try {

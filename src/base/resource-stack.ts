@@ -1,10 +1,12 @@
 /**
  * An undo list for code that acquires several things in a row.
  *
- * The idea: register the undo beside the do. Whoever fails half way closes the stack and everything acquired so far is given
- * back in reverse order; whoever succeeds calls `move()` and hands the undos on to the finished object.
+ * The idea: register the undo beside the do. Whoever fails half way closes the stack and everything acquired
+ * so far is given back in reverse order; whoever succeeds calls `move()` and hands the undos on to the
+ * finished object.
  *
- * Invariant: every undo runs exactly once, also when another undo throws, and `close()` resolves only after the last one.
+ * Invariant: every undo runs exactly once, also when another undo throws, and `close()` resolves only after
+ * the last one.
  */
 
 /** Gives something back; may be asynchronous. */

@@ -6,7 +6,10 @@ export interface Rounds {
   stop(): Promise<void>;
 }
 
-/** Starts a round every `intervalMs` unless the one before still runs. `work` must handle its own errors; keeps no process alive. */
+/**
+ * Starts a round every `intervalMs` unless the one before still runs. `work` must handle its own errors;
+ * keeps no process alive.
+ */
 export function startRounds(intervalMs: number, work: () => Promise<void>): Rounds {
   let underWay: Promise<void> | undefined;
   const timer = setInterval(() => {

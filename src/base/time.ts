@@ -1,8 +1,8 @@
 /**
  * Clocks, sleeping and deadlines.
  *
- * Durations are always taken from the monotonic clock; `unixSeconds` is for people and manifests only. Every timer is cleared
- * when its wait ends, whatever ended it.
+ * Durations are always taken from the monotonic clock; `unixSeconds` is for people and manifests only. Every
+ * timer is cleared when its wait ends, whatever ended it.
  */
 import { performance } from 'node:perf_hooks';
 import { abortReason } from './abort.js';
@@ -49,7 +49,10 @@ export class DeadlineExceeded extends Error {
   }
 }
 
-/** Settles as `promise` does, or rejects with DeadlineExceeded after `deadlineMs`; does not cancel the work behind it. */
+/**
+ * Settles as `promise` does, or rejects with DeadlineExceeded after `deadlineMs`; does not cancel the work
+ * behind it.
+ */
 export async function withDeadline<T>(promise: Promise<T>, deadlineMs: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {

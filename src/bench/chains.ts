@@ -1,9 +1,11 @@
 /**
- * What long histories cost: many branches of one source that writes to its disk in between, and a branch of a branch of a branch.
+ * What long histories cost: many branches of one source that writes to its disk in between, and a branch of a
+ * branch of a branch.
  *
- * Each branch freezes what was written and each generation adds a layer, so without folding the last ones would read through a
- * hundred files. The last ten of a row are compared with its first ten; a line is compared by what its children's starts and disk
- * reads cost at both ends. Reads are of the same 8 MiB each time, timed in the guest with its caches dropped.
+ * Each branch freezes what was written and each generation adds a layer, so without folding the last ones
+ * would read through a hundred files. The last ten of a row are compared with its first ten; a line is
+ * compared by what its children's starts and disk reads cost at both ends. Reads are of the same 8 MiB each
+ * time, timed in the guest with its caches dropped.
  */
 import { monotonicMs } from '../base/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';

@@ -1,9 +1,9 @@
 /**
- * Twenty branches of one source in a row, all of them kept: the last may not cost more than the first ones, so neither layers nor
- * overlays may pile up on the source's path.
+ * Twenty branches of one source in a row, all of them kept: the last may not cost more than the first ones,
+ * so neither layers nor overlays may pile up on the source's path.
  *
- * One branch is a noisy sample, so there are several rounds, each on a fresh source; the 20th of a round is compared with the
- * median of that round's first ten, and the median of the rounds decides.
+ * One branch is a noisy sample, so there are several rounds, each on a fresh source; the 20th of a round is
+ * compared with the median of that round's first ten, and the median of the rounds decides.
  */
 import { sleep } from '../base/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';

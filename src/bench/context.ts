@@ -109,7 +109,9 @@ export async function discard({ client }: BenchContext, tag: string): Promise<vo
   }
 }
 
-/** Asks every `intervalMs` until there is an answer; rejects after `deadlineMs` or with the signal's reason. */
+/**
+ * Asks every `intervalMs` until there is an answer; rejects after `deadlineMs` or with the signal's reason.
+ */
 export async function poll<T>(
   intervalMs: number,
   deadlineMs: number,

@@ -1,8 +1,9 @@
 /**
  * The guest seen from outside: how long one question over TCP takes to be answered, asked again and again.
  *
- * What is asked is the agent, without its secret: it answers "unauthorized", and that is an answer. Every question is a
- * connection of its own, so the longest one spans whatever kept the guest from running: pause window, copying, faults.
+ * What is asked is the agent, without its secret: it answers "unauthorized", and that is an answer. Every
+ * question is a connection of its own, so the longest one spans whatever kept the guest from running: pause
+ * window, copying, faults.
  */
 import { once } from 'node:events';
 import { createConnection } from 'node:net';

@@ -1,11 +1,11 @@
 /**
  * The longest time for which a program inside the guest did not run, as the guest's own clock tells it.
  *
- * A window is cut out on the guest's clock. Asking the guest anything makes it busy for a moment, so both ends of the window are
- * kept a margin away from the two questions.
+ * A window is cut out on the guest's clock. Asking the guest anything makes it busy for a moment, so both
+ * ends of the window are kept a margin away from the two questions.
  *
- * A virtual clock stands still while vCPUs are stopped: the pause window itself is invisible from in here, and what is seen are
- * the stalls around it. The echo probe sees both.
+ * A virtual clock stands still while vCPUs are stopped: the pause window itself is invisible from in here,
+ * and what is seen are the stalls around it. The echo probe sees both.
  */
 import { sleep } from '../base/index.js';
 import { GAP_FLOOR_MS, gapProgram, startProgram } from './guest-programs.js';
@@ -24,7 +24,10 @@ export interface Gap {
 }
 
 export interface GapProbe {
-  /** Runs `work` and resolves with its result and the longest gap meanwhile, in ms; the floor stands for "no longer than that". */
+  /**
+   * Runs `work` and resolves with its result and the longest gap meanwhile, in ms; the floor stands for "no
+   * longer than that".
+   */
   during<T>(work: () => Promise<T>): Promise<{ result: T; gapMs: number }>;
 }
 

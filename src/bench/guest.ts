@@ -1,4 +1,7 @@
-/** The inside of a guest, reached in one of two ways: through the daemon's API, or through an agent of a VM of our own. */
+/**
+ * The inside of a guest, reached in one of two ways: through the daemon's API, or through an agent of a VM of
+ * our own.
+ */
 import { compact } from '../base/index.js';
 import type { AgentClient } from '../agent/index.js';
 import type { Bough } from '../sdk/index.js';

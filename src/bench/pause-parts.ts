@@ -1,5 +1,6 @@
 /**
- * Where a pause goes, as the daemon logs it of each branch. Only a daemon of the benchmark's own shows its log.
+ * Where a pause goes, as the daemon logs it of each branch. Only a daemon of the benchmark's own shows its
+ * log.
  *
  * The parts lie within `pause_ms`; `events_ms` is another view of it: between QEMU's STOP and RESUME events.
  */
@@ -8,7 +9,10 @@ import type { PauseMode } from './request.js';
 import { formatMs, type Cell, type TextTable } from './section.js';
 import { median } from './statistics.js';
 
-/** Reads a line of the daemon's log: the tag that was branched and the parts of its pause; undefined for any other line. */
+/**
+ * Reads a line of the daemon's log: the tag that was branched and the parts of its pause; undefined for any
+ * other line.
+ */
 export function pausePartsOf(line: string): { tag: string; parts: PauseParts } | undefined {
   if (!line.includes('"sandbox.pause-window"')) return undefined;
   const facts = JSON.parse(line) as Record<string, unknown>;

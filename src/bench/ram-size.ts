@@ -1,4 +1,7 @@
-/** The pause may follow what the guest changed, not how much RAM it has: 4 GiB against 512 MiB, interleaved, same dirty set. */
+/**
+ * The pause may follow what the guest changed, not how much RAM it has: 4 GiB against 512 MiB, interleaved,
+ * same dirty set.
+ */
 import { sleep } from '../base/index.js';
 import type { Sandbox } from '../contract/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';
@@ -21,7 +24,10 @@ interface Row {
   readonly captured_bytes: number | undefined;
 }
 
-/** Boots the image with both sizes, then branches them in turn, each time after rewriting the same amount of memory. */
+/**
+ * Boots the image with both sizes, then branches them in turn, each time after rewriting the same amount of
+ * memory.
+ */
 export async function benchRamSize(context: BenchContext): Promise<Section> {
   const tags = SIZES_MIB.map(() => freshTag());
   try {

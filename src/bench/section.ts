@@ -1,8 +1,8 @@
 /**
  * What one benchmark has to say, and how it is printed: tables, and promises that were held or missed.
  *
- * Ratios within one run decide: they mean the same on a fast and on a slow machine. Milliseconds are for orientation and are
- * marked so; they never decide about an exit code.
+ * Ratios within one run decide: they mean the same on a fast and on a slow machine. Milliseconds are for
+ * orientation and are marked so; they never decide about an exit code.
  */
 import { formatTable } from '../base/table.js';
 import type { CsvValue } from './csv.js';

@@ -1,6 +1,6 @@
 /**
- * The pause by two witnesses that are not ours: a clock inside the guest, and TCP from outside. Few iterations, apart from the
- * pause benchmark proper, because both witnesses keep the guest busy.
+ * The pause by two witnesses that are not ours: a clock inside the guest, and TCP from outside. Few
+ * iterations, apart from the pause benchmark proper, because both witnesses keep the guest busy.
  */
 import type { BenchContext } from './context.js';
 import { benchPause } from './pause.js';

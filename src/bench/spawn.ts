@@ -1,5 +1,6 @@
 /**
- * What a child costs: from the request for it until it has answered its first command, and how much memory it holds then.
+ * What a child costs: from the request for it until it has answered its first command, and how much memory it
+ * holds then.
  *
  * The first spawn of all is told apart: it finds layers and programs cold.
  */

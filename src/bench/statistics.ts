@@ -1,8 +1,8 @@
 /**
  * Numbers out of samples, by nearest rank: a percentile is always a value that was measured.
  *
- * A failed attempt is a sample too: it stays in the denominator and counts as slower than everything that was measured. A
- * percentile that falls on a failure is Infinity.
+ * A failed attempt is a sample too: it stays in the denominator and counts as slower than everything that was
+ * measured. A percentile that falls on a failure is Infinity.
  */
 
 /** What `n` attempts came to; `first` is the first one, which nothing had warmed up for. */
@@ -16,7 +16,10 @@ export interface Summary {
   readonly max: number;
 }
 
-/** The value at rank ceil(percent/100 × n) of the sorted samples; throws a TypeError for no samples or a percent outside 0-100. */
+/**
+ * The value at rank ceil(percent/100 × n) of the sorted samples; throws a TypeError for no samples or a
+ * percent outside 0-100.
+ */
 export function percentile(samples: readonly number[], percent: number): number {
   if (!(percent >= 0 && percent <= 100)) throw new TypeError(`Not a percentage: ${percent}`);
   const sorted = samples.toSorted((a, b) => a - b);

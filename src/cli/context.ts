@@ -48,7 +48,9 @@ export async function clientFor(command: Command, { io }: Context): Promise<Boug
   return new Bough({ url, token: await tokenFor(command, { io }) });
 }
 
-/** The token a command's options or its environment give. Throws `UsageError` for a file that cannot be read. */
+/**
+ * The token a command's options or its environment give. Throws `UsageError` for a file that cannot be read.
+ */
 export async function tokenFor(
   command: Command,
   { io: { env } }: Pick<Context, 'io'>,
@@ -94,7 +96,10 @@ function factText(value: unknown): string {
   return String(value);
 }
 
-/** Prints one result: as JSON when asked for, otherwise `text`, one value a line, with `words` beside it on stderr. */
+/**
+ * Prints one result: as JSON when asked for, otherwise `text`, one value a line, with `words` beside it on
+ * stderr.
+ */
 export function printResult(
   command: Command,
   { io }: Context,

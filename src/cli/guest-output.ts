@@ -1,4 +1,7 @@
-/** What a program in a guest printed, passed on: each stream to its own, and a word where some of it is missing. */
+/**
+ * What a program in a guest printed, passed on: each stream to its own, and a word where some of it is
+ * missing.
+ */
 
 import type { ExecResult } from '../contract/index.js';
 import type { Io } from './io.js';

@@ -1,8 +1,9 @@
 /**
  * Commands that start something of their own: an interrupt ends the work, and then what was started.
  *
- * One Ctrl-C arrives more than once: the terminal sends it to every process in front, and those between (npm, npx, a script) pass
- * it on. So what follows within a moment is the same one; a later one ends the process at once.
+ * One Ctrl-C arrives more than once: the terminal sends it to every process in front, and those between (npm,
+ * npx, a script) pass it on. So what follows within a moment is the same one; a later one ends the process at
+ * once.
  */
 
 const SAME_INTERRUPT_MS = 500;

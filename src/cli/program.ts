@@ -1,4 +1,6 @@
-/** The whole command line as one commander program: what runs, and what docs/reference/cli.md is made from. */
+/**
+ * The whole command line as one commander program: what runs, and what docs/reference/cli.md is made from.
+ */
 
 import { Command } from 'commander';
 import { version } from '../daemon/version.js';
@@ -12,7 +14,9 @@ import { addClientOptions, addOutputOption, type Context } from './context.js';
 import { describeFailure, usageHint } from './exit.js';
 import { registerNouns, registerShortForms } from './nouns.js';
 
-/** Builds the program; commands print through `context.io` and throw what run() below turns into an exit code. */
+/**
+ * Builds the program; commands print through `context.io` and throw what run() below turns into an exit code.
+ */
 export function buildProgram(context: Context): Command {
   const { io } = context;
   const program = new Command('bough')

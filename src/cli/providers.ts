@@ -1,6 +1,6 @@
 /**
- * What commands use of the rest of bough besides the HTTP API. Loaded when a command needs it, so that `bough ls`
- * does not load a daemon.
+ * What commands use of the rest of bough besides the HTTP API. Loaded when a command needs it, so that `bough
+ * ls` does not load a daemon.
  */
 
 import { compact } from '../base/index.js';

@@ -1,4 +1,6 @@
-/** What the commands that remove something share: all names are tried, and the worst outcome is the command's. */
+/**
+ * What the commands that remove something share: all names are tried, and the worst outcome is the command's.
+ */
 
 import type { Command } from 'commander';
 import { CommandEnd, describeFailure, UsageError } from './exit.js';
@@ -24,7 +26,9 @@ export function snapshotRemoval({ cascade = false, force = false }: SnapshotRemo
   return { cascade, force };
 }
 
-/** Removes one after the other, says what failed and goes on. Throws `CommandEnd` with the worst exit code. */
+/**
+ * Removes one after the other, says what failed and goes on. Throws `CommandEnd` with the worst exit code.
+ */
 export async function removeEach(
   names: readonly string[],
   remove: (name: string) => Promise<void>,

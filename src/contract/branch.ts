@@ -17,7 +17,10 @@ import {
 import { sandboxSchema } from './sandbox.js';
 import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshot.js';
 
-/** What to wait for: `true` until `ready`, `'durable'` until it would survive power loss, `false` for the pause only. */
+/**
+ * What to wait for: `true` until `ready`, `'durable'` until it would survive power loss, `false` for the
+ * pause only.
+ */
 export const branchWaitSchema = z.union(
   [z.boolean(), z.literal('durable')],
   'must be true, false or "durable"',

@@ -1,4 +1,7 @@
-/** Fields that several schemas share: names, paths, counts. One validator each, for the API, the CLI and the store. */
+/**
+ * Fields that several schemas share: names, paths, counts. One validator each, for the API, the CLI and the
+ * store.
+ */
 
 import { z } from 'zod';
 

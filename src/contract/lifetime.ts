@@ -1,8 +1,9 @@
 /**
- * How long things stay, on the wire: the end of a sandbox's life and the retention of a snapshot, as several requests have them.
+ * How long things stay, on the wire: the end of a sandbox's life and the retention of a snapshot, as several
+ * requests have them.
  *
- * An end is given as a time from now or as a moment, never both. Asking for things to stay is always explicit: without any of these
- * fields a sandbox runs and a snapshot stays until someone removes it.
+ * An end is given as a time from now or as a moment, never both. Asking for things to stay is always
+ * explicit: without any of these fields a sandbox runs and a snapshot stays until someone removes it.
  */
 
 import { z } from 'zod';

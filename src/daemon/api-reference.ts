@@ -1,4 +1,7 @@
-/** docs/reference/api.md, made from the route table, the schemas and the error catalogue. A test holds the file to it. */
+/**
+ * docs/reference/api.md, made from the route table, the schemas and the error catalogue. A test holds the
+ * file to it.
+ */
 
 import { z } from 'zod';
 import {

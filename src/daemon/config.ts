@@ -1,6 +1,6 @@
 /**
- * The daemon's configuration: one table of settings, each with a flag and an environment variable. This is the
- * only place of the daemon that reads either.
+ * The daemon's configuration: one table of settings, each with a flag and an environment variable. This is
+ * the only place of the daemon that reads either.
  *
  * Invariant: a `Config` that exists is valid; what is wrong is named by its flag in a `ConfigError`.
  * Not handled: the token itself (token.ts) and whether the directories can be used (the store finds out).

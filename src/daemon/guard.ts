@@ -1,5 +1,6 @@
 /**
- * Who may call: the Host header and the token, checked before the body is read and before anything is validated.
+ * Who may call: the Host header and the token, checked before the body is read and before anything is
+ * validated.
  *
  * On loopback a browser can be tricked (DNS rebinding) into calling the daemon under another name; its Host
  * header gives that away.

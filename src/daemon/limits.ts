@@ -1,4 +1,6 @@
-/** What one client may ask of the HTTP server. Node counts these while it reads, before any of our code runs. */
+/**
+ * What one client may ask of the HTTP server. Node counts these while it reads, before any of our code runs.
+ */
 
 export const bodyLimitBytes = 1024 * 1024;
 

@@ -10,8 +10,9 @@ const HEADER = 'idempotency-key';
 const keyed = z.object({ [HEADER]: idempotencyKeySchema });
 
 /**
- * The key of a request, undefined without one; `asked` are its validated parts, in which defaults are filled in. Throws
- * `invalid_request` for one that is malformed. Only digests: a key may tell more than is to be written down.
+ * The key of a request, undefined without one; `asked` are its validated parts, in which defaults are filled
+ * in. Throws `invalid_request` for one that is malformed. Only digests: a key may tell more than is to be
+ * written down.
  */
 export function requestKey(
   headers: IncomingHttpHeaders,

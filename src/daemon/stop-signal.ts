@@ -1,11 +1,14 @@
 /**
- * What tells a daemon to stop: SIGTERM, SIGINT, SIGHUP unless it is ignored (nohup), and the end of the npm that started it.
+ * What tells a daemon to stop: SIGTERM, SIGINT, SIGHUP unless it is ignored (nohup), and the end of the npm
+ * that started it.
  *
- * `npx bough serve` is three processes: npm, a shell, the daemon. npm passes a signal on to the shell, which dies of it and leaves the
- * daemon behind; an npm that is killed leaves both. So a daemon whose environment says that npm runs it looks whether the two are
- * still there. Whoever wants it to stay starts `bough serve` itself.
+ * `npx bough serve` is three processes: npm, a shell, the daemon. npm passes a signal on to the shell, which
+ * dies of it and leaves the daemon behind; an npm that is killed leaves both. So a daemon whose environment
+ * says that npm runs it looks whether the two are still there. Whoever wants it to stay starts `bough serve`
+ * itself.
  *
- * One Ctrl-C arrives more than once, from the terminal and from those between, so what follows within a moment is the same one.
+ * One Ctrl-C arrives more than once, from the terminal and from those between, so what follows within a
+ * moment is the same one.
  */
 import { readFileSync } from 'node:fs';
 import { monotonicMs } from '../base/index.js';

@@ -1,4 +1,7 @@
-/** Ending a daemon from outside: found by the lock on its state folder, told by a signal, gone when its process is. */
+/**
+ * Ending a daemon from outside: found by the lock on its state folder, told by a signal, gone when its
+ * process is.
+ */
 import { lockHolder, monotonicMs, sleep } from '../base/index.js';
 import { lockPathOf } from '../store/index.js';
 import { processStartTicks } from '../vmm/index.js';
@@ -15,8 +18,8 @@ export class StillStopping extends Error {
 }
 
 /**
- * Tells the daemon over `stateDir` to stop and waits until it has. Resolves with the pid it had, or undefined if there is none.
- * Throws StillStopping, or the kernel's EACCES or EPERM where it belongs to another user.
+ * Tells the daemon over `stateDir` to stop and waits until it has. Resolves with the pid it had, or undefined
+ * if there is none. Throws StillStopping, or the kernel's EACCES or EPERM where it belongs to another user.
  */
 export async function stopDaemon(stateDir: string, deadlineMs: number): Promise<number | undefined> {
   const pid = await lockHolder(lockPathOf(stateDir));

@@ -17,8 +17,8 @@ const maxFileBytes = 4096;
 export type TokenCheck = (presented: string) => boolean;
 
 /**
- * Reads the token file and returns the check for it. Throws `ConfigError` when it is missing, a symbolic link,
- * readable by others, owned by another user, or holds fewer than 32 characters.
+ * Reads the token file and returns the check for it. Throws `ConfigError` when it is missing, a symbolic
+ * link, readable by others, owned by another user, or holds fewer than 32 characters.
  */
 export async function loadTokenCheck(path: string): Promise<TokenCheck> {
   return tokenCheck(await readTokenFile(path));

@@ -1,8 +1,10 @@
 /**
- * Writes an initramfs: a cpio archive in the "newc" format, the only one the kernel takes (Documentation/driver-api/early-userspace/
- * buffer-format.rst). Each entry is a header of 6 + 13 × 8 hex digits, the name, the data, both padded to four bytes.
+ * Writes an initramfs: a cpio archive in the "newc" format, the only one the kernel takes
+ * (Documentation/driver-api/early-userspace/ buffer-format.rst). Each entry is a header of 6 + 13 × 8 hex
+ * digits, the name, the data, both padded to four bytes.
  *
- * The archive is not compressed: it holds a megabyte, and decompressing would cost a software-emulated guest more than reading it.
+ * The archive is not compressed: it holds a megabyte, and decompressing would cost a software-emulated guest
+ * more than reading it.
  */
 
 export interface CpioEntry {

@@ -22,7 +22,10 @@ const SEARCH_PATH = `${process.env['PATH'] ?? ''}:/usr/local/sbin:/usr/sbin:/sbi
 
 const KEPT_ERROR_LINES = 15;
 
-/** Checks what a build needs of the host and returns Debian's codename; throws ImageBuildFailed naming everything that is missing. */
+/**
+ * Checks what a build needs of the host and returns Debian's codename; throws ImageBuildFailed naming
+ * everything that is missing.
+ */
 export async function checkBuildHost(): Promise<string> {
   if (process.getuid?.() !== 0) {
     throw new ImageBuildFailed(
@@ -69,7 +72,10 @@ export interface RunOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs a program and returns its stdout; throws ImageBuildFailed with the end of what it said, or the signal's reason. */
+/**
+ * Runs a program and returns its stdout; throws ImageBuildFailed with the end of what it said, or the
+ * signal's reason.
+ */
 export async function runTool(
   tool: string,
   args: readonly string[],

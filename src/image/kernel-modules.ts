@@ -1,8 +1,10 @@
 /**
- * Which modules of an unpacked kernel package a guest needs before it has a root file system, in an order in which they load.
+ * Which modules of an unpacked kernel package a guest needs before it has a root file system, in an order in
+ * which they load.
  *
- * The package brings no modules.dep (that is made when it is installed), but every module says itself what it depends on, in its
- * .modinfo section as `depends=a,b` and `softdep=pre: c`. What is built into the kernel needs no module.
+ * The package brings no modules.dep (that is made when it is installed), but every module says itself what it
+ * depends on, in its .modinfo section as `depends=a,b` and `softdep=pre: c`. What is built into the kernel
+ * needs no module.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
@@ -15,7 +17,10 @@ export interface KernelModule {
   readonly content: Uint8Array;
 }
 
-/** Modules for these names and all they depend on, dependencies first. Throws ImageBuildFailed for one that does not exist. */
+/**
+ * Modules for these names and all they depend on, dependencies first. Throws ImageBuildFailed for one that
+ * does not exist.
+ */
 export async function modulesInOrder(modulesDir: string, wanted: readonly string[]): Promise<KernelModule[]> {
   const builtIn = await builtInNames(modulesDir);
   const paths = await modulePaths(modulesDir);

@@ -1,5 +1,6 @@
 /**
- * Kernel and initramfs of a guest, from Debian's kernel package: unpacked, never installed, so the host's own boot is not touched.
+ * Kernel and initramfs of a guest, from Debian's kernel package: unpacked, never installed, so the host's own
+ * boot is not touched.
  */
 import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -61,7 +62,10 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-/** The initramfs of guest/init/initramfs.c: /init, a console for it to speak on, and the modules numbered in order. */
+/**
+ * The initramfs of guest/init/initramfs.c: /init, a console for it to speak on, and the modules numbered in
+ * order.
+ */
 export function initramfs(init: Uint8Array, modules: readonly KernelModule[]): Buffer {
   const entries: CpioEntry[] = [
     { path: 'dev', mode: CPIO_DIRECTORY | 0o755 },

@@ -1,7 +1,10 @@
 import { getSystemErrorMap } from 'node:util';
 import { errnoName } from '../base/index.js';
 
-/** The pager could not do something: `operation` says what, `errno` is Linux's number and `errnoName` its name. */
+/**
+ * The pager could not do something: `operation` says what, `errno` is Linux's number and `errnoName` its
+ * name.
+ */
 export class PagerError extends Error {
   override readonly name = 'PagerError';
   readonly operation: string;

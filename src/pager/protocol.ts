@@ -1,6 +1,6 @@
 /**
- * What crosses the pager's control socket: lines of tab-separated fields. Twin of native/pager/protocol.h, which
- * says what each request does and when each answer comes.
+ * What crosses the pager's control socket: lines of tab-separated fields. Twin of native/pager/protocol.h,
+ * which says what each request does and when each answer comes.
  *
  * Invariant: a value that would break a line (tab, newline, NUL) is refused here, before anything is sent.
  */
@@ -8,7 +8,9 @@
 /** The version this client speaks; `hello` tells the library's. */
 export const PAGER_PROTOCOL_VERSION = 2;
 
-/** The environment of a VMM with a pager in it: where the pager listens, and the QMP socket that is its own. */
+/**
+ * The environment of a VMM with a pager in it: where the pager listens, and the QMP socket that is its own.
+ */
 export const PAGER_ENV_SOCKET = 'BOUGH_PAGER_SOCKET';
 export const PAGER_ENV_QMP = 'BOUGH_PAGER_QMP';
 
@@ -18,7 +20,10 @@ export interface PagerMessage {
   readonly fields: ReadonlyMap<string, string>;
 }
 
-/** Builds a request line; fields that are undefined are left out. Throws a TypeError on a value no line can hold. */
+/**
+ * Builds a request line; fields that are undefined are left out. Throws a TypeError on a value no line can
+ * hold.
+ */
 export function formatRequest(
   command: string,
   fields: readonly (readonly [key: string, value: string | number | undefined])[],

@@ -1,4 +1,7 @@
-/** The client asks and understands as native/pager/protocol-vectors.txt says, which the pager's own test reads too. */
+/**
+ * The client asks and understands as native/pager/protocol-vectors.txt says, which the pager's own test reads
+ * too.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -3,10 +3,11 @@
  *
  *   connecting ──greeting, qmp_capabilities──▶ ready ──close(), peer gone, protocol error──▶ closed
  *
- * A client that exists is ready: `connect` does the handshake. Calls wait in a table by id and are answered in any order. When the
- * connection ends, for whatever reason, every pending call and every waiting event fails with QmpDisconnected; nothing is retried.
- * The peer is not trusted to be sane: lines are bounded, and anything that is not QMP closes the connection. A reply to a call
- * that timed out is dropped; a reply to an id never used is a protocol error.
+ * A client that exists is ready: `connect` does the handshake. Calls wait in a table by id and are answered
+ * in any order. When the connection ends, for whatever reason, every pending call and every waiting event
+ * fails with QmpDisconnected; nothing is retried. The peer is not trusted to be sane: lines are bounded, and
+ * anything that is not QMP closes the connection. A reply to a call that timed out is dropped; a reply to an
+ * id never used is a protocol error.
  *
  * Not handled: out-of-band execution, passing file descriptors.
  */
@@ -70,8 +71,9 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * Connects to the Unix socket and does the handshake, both within `timeoutMs`. Rejects with QmpDisconnected (`cause` is the
-   * socket's error: ENOENT, ECONNREFUSED), QmpTimeout, or the signal's reason; no connection remains then.
+   * Connects to the Unix socket and does the handshake, both within `timeoutMs`. Rejects with QmpDisconnected
+   * (`cause` is the socket's error: ENOENT, ECONNREFUSED), QmpTimeout, or the signal's reason; no connection
+   * remains then.
    */
   static async connect(socketPath: string, options: QmpWaitOptions = {}): Promise<QmpClient> {
     const client = new QmpClient(createConnection(socketPath));
@@ -95,7 +97,10 @@ export class QmpClient extends EventEmitter<ClientEvents> {
     return this.#state === 'closed';
   }
 
-  /** Sends a command and resolves with its `return`; rejects with QmpCommandError, QmpTimeout or QmpDisconnected. */
+  /**
+   * Sends a command and resolves with its `return`; rejects with QmpCommandError, QmpTimeout or
+   * QmpDisconnected.
+   */
   execute<C extends keyof QmpCommands>(command: C, ...rest: Arguments<C>): Promise<QmpCommands[C]['return']>;
   execute(command: string, args?: object, options?: QmpWaitOptions): Promise<unknown>;
   execute(command: string, args?: object, options: QmpWaitOptions = {}): Promise<unknown> {
@@ -103,8 +108,9 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   }
 
   /**
-   * Resolves with the next event of that name which satisfies `predicate`. Only events from now on count: call it before the
-   * command that causes the event. Rejects with QmpTimeout, QmpDisconnected or the signal's reason.
+   * Resolves with the next event of that name which satisfies `predicate`. Only events from now on count:
+   * call it before the command that causes the event. Rejects with QmpTimeout, QmpDisconnected or the
+   * signal's reason.
    */
   async waitEvent(
     name: string,
@@ -197,7 +203,9 @@ export class QmpClient extends EventEmitter<ClientEvents> {
   }
 }
 
-/** `promise`, or QmpTimeout, or the signal's reason, whichever comes first; leaves no timer and no listener. */
+/**
+ * `promise`, or QmpTimeout, or the signal's reason, whichever comes first; leaves no timer and no listener.
+ */
 async function bounded<T>(
   promise: Promise<T>,
   awaited: string,

@@ -31,7 +31,9 @@ export class BoughApiError extends Error {
   }
 }
 
-/** No answer: nothing listens there, the connection was lost, or the client's own transport gave up waiting. */
+/**
+ * No answer: nothing listens there, the connection was lost, or the client's own transport gave up waiting.
+ */
 export class BoughUnreachable extends Error {
   override readonly name = 'BoughUnreachable';
   /** The daemon's, as the client was given it. */

@@ -1,12 +1,13 @@
 /**
- * One call over fetch: path parameters, query, JSON both ways, failures as errors. What a call takes and gives is read off the
- * route table, so that a route that is not there, or a body it does not take, does not compile.
+ * One call over fetch: path parameters, query, JSON both ways, failures as errors. What a call takes and
+ * gives is read off the route table, so that a route that is not there, or a body it does not take, does not
+ * compile.
  *
  * The daemon is trusted to answer as the table says; answers are not validated again.
  *
- * Not handled: waiting longer than the transport does. Node's own fetch gives up when no answer has begun after
- * 300 seconds; a longer `exec` needs a `fetch` with another limit. It fails as `BoughUnreachable`, saying so, and
- * what was asked for may still happen.
+ * Not handled: waiting longer than the transport does. Node's own fetch gives up when no answer has begun
+ * after 300 seconds; a longer `exec` needs a `fetch` with another limit. It fails as `BoughUnreachable`,
+ * saying so, and what was asked for may still happen.
  */
 
 import { endpoints } from '../contract/endpoints.js';
@@ -26,11 +27,15 @@ export interface TransportOptions {
 
 /** What any call takes besides its request. */
 export interface CallOptions {
-  /** Stops waiting. Ends a snapshot's creation, a spawn, an exec or an eval; a branch, a fork and what has a key go on. */
+  /**
+   * Stops waiting. Ends a snapshot's creation, a spawn, an exec or an eval; a branch, a fork and what has a
+   * key go on.
+   */
   readonly signal?: AbortSignal | undefined;
   /**
-   * For a call that makes something (snapshots.create and compact, sandboxes.spawn, branch and fork): the same call with the same
-   * key, made again because its answer was lost, makes nothing twice. 1 to 255 visible ASCII characters, a new key for each call.
+   * For a call that makes something (snapshots.create and compact, sandboxes.spawn, branch and fork): the
+   * same call with the same key, made again because its answer was lost, makes nothing twice. 1 to 255
+   * visible ASCII characters, a new key for each call.
    */
   readonly idempotencyKey?: string | undefined;
 }
@@ -74,7 +79,10 @@ export class Transport {
     this.#fetch = ownFetch ?? globalThis.fetch.bind(globalThis);
   }
 
-  /** Calls a route of the table; resolves with its answer's body, with undefined for one that has none. Never repeats a call. */
+  /**
+   * Calls a route of the table; resolves with its answer's body, with undefined for one that has none. Never
+   * repeats a call.
+   */
   call<N extends RouteName>(route: N, ...parts: CallArguments<N>): Promise<RouteReply<N>>;
   async call(route: RouteName, parts: AnyParts = {}): Promise<unknown> {
     const { method, path } = endpoints[route];

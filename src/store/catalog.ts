@@ -5,8 +5,9 @@
  *                             ├──abandon──▶ (nothing)   └──────────────── delete ─────────────────────────────▶ (nothing)
  *                             └──fail──▶ failed ──delete or a new draft──▶ (nothing)
  *
- * Invariant: an entry changes state synchronously, before or after the file operation that makes it true, never while one runs;
- * an object's holders are derived from entries, so that a rename never leaves a stale path behind.
+ * Invariant: an entry changes state synchronously, before or after the file operation that makes it true,
+ * never while one runs; an object's holders are derived from entries, so that a rename never leaves a stale
+ * path behind.
  */
 import pLimit, { type LimitFunction } from 'p-limit';
 import { compact, Deferred } from '../base/index.js';

@@ -1,4 +1,6 @@
-/** What can go wrong in the store, as small errors with facts; the use cases turn them into catalogue errors. */
+/**
+ * What can go wrong in the store, as small errors with facts; the use cases turn them into catalogue errors.
+ */
 
 /** Which tier an error is about: `hot` is memory, `durable` is disk. */
 export type Tier = 'hot' | 'durable';
@@ -35,7 +37,9 @@ export class SnapshotUnusable extends Error {
   }
 }
 
-/** Something still needs the snapshot; `holders` names each of them, such as `snapshot b` or `sandbox sb1`. */
+/**
+ * Something still needs the snapshot; `holders` names each of them, such as `snapshot b` or `sandbox sb1`.
+ */
 export class SnapshotInUse extends Error {
   override readonly name = 'SnapshotInUse';
   readonly tag: string;
@@ -47,7 +51,9 @@ export class SnapshotInUse extends Error {
   }
 }
 
-/** A tier cannot hold what was asked for; `neededBytes` is 0 when the kernel said so in the middle of a write. */
+/**
+ * A tier cannot hold what was asked for; `neededBytes` is 0 when the kernel said so in the middle of a write.
+ */
 export class NoSpace extends Error {
   override readonly name = 'NoSpace';
   readonly store: Tier;
@@ -74,7 +80,10 @@ export class NotDurable extends Error {
   }
 }
 
-/** A stored object is not what its manifest says; `object` is its path relative to the snapshot, `quarantinedTo` a folder. */
+/**
+ * A stored object is not what its manifest says; `object` is its path relative to the snapshot,
+ * `quarantinedTo` a folder.
+ */
 export class IntegrityError extends Error {
   override readonly name = 'IntegrityError';
   readonly tag: string;

@@ -1,8 +1,13 @@
-/** Circles of files that import each other, types included: none of them can be read, moved or tested before the others. */
+/**
+ * Circles of files that import each other, types included: none of them can be read, moved or tested before
+ * the others.
+ */
 import { edgesOf } from './edges.js';
 import type { SourceFile } from './sources.js';
 
-/** Every circle as the sorted paths of its files (Tarjan's strongly connected components of more than one). */
+/**
+ * Every circle as the sorted paths of its files (Tarjan's strongly connected components of more than one).
+ */
 export function circlesOf(files: readonly SourceFile[]): string[][] {
   const importsOf = new Map(files.map((file) => [file.path, importedFiles(file)]));
   const circles: string[][] = [];

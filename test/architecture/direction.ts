@@ -4,7 +4,8 @@
  *   contract, base ◀─ qmp, pager, agent, store, image ◀─ vmm ◀─ sandbox ◀─ daemon ◀─ cli
  *   contract ◀─ sdk ◀─ bench ◀─ cli          src ◀─ test/support ◀─ test/faults ◀─ test/…          src, test ◀─ scripts
  *
- * A folder may import those that its row names, and itself. Tests beside their source may also import test/support.
+ * A folder may import those that its row names, and itself. Tests beside their source may also import
+ * test/support.
  */
 import { edgesOf, type Edge } from './edges.js';
 import type { SourceFile } from './sources.js';

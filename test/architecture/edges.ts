@@ -4,9 +4,11 @@
  *   import, export … from, import type, import('…')         'import': the module is loaded, or at least its types are
  *   new URL('….js', import.meta.url), 'dist/…/x.js'         'run': found by its path, to be run or loaded from there
  *
- * Run from dist/, which mirrors the project: a URL is relative to the compiled file, and may climb out of dist/.
+ * Run from dist/, which mirrors the project: a URL is relative to the compiled file, and may climb out of
+ * dist/.
  *
- * Not handled: programs inside strings, such as those that tests give to `node -e`; they get the modules they load as URLs.
+ * Not handled: programs inside strings, such as those that tests give to `node -e`; they get the modules they
+ * load as URLs.
  */
 import { dirname, join } from 'node:path';
 import ts from 'typescript';

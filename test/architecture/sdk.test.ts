@@ -3,7 +3,10 @@ import { describe, it } from 'node:test';
 import ts from 'typescript';
 import { readSources, type SourceFile } from './sources.js';
 
-/** What a file exports without a sentence on it: declarations, and the public members of classes and interfaces. */
+/**
+ * What a file exports without a sentence on it: declarations, and the public members of classes and
+ * interfaces.
+ */
 function undocumentedIn({ path, text }: SourceFile): string[] {
   const file = ts.createSourceFile(path, text, ts.ScriptTarget.Latest, true);
   const exported = file.statements.filter(
@@ -19,7 +22,10 @@ function undocumentedIn({ path, text }: SourceFile): string[] {
 
 const isExport = ({ kind }: ts.ModifierLike): boolean => kind === ts.SyntaxKind.ExportKeyword;
 
-/** Neither private, nor a constructor, nor what overrides a member of `Error`, nor the second form of an overload. */
+/**
+ * Neither private, nor a constructor, nor what overrides a member of `Error`, nor the second form of an
+ * overload.
+ */
 function isPublic(node: ts.ClassElement | ts.TypeElement): boolean {
   if (node.name === undefined || ts.isPrivateIdentifier(node.name)) return false;
   const { parent } = node;

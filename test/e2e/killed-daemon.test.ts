@@ -6,7 +6,10 @@ import { DaemonLab } from '../support/daemon-lab.js';
 import { checkLedger, letLedgerRun, startLedger } from '../support/ledger.js';
 import { readPulse, startPulse } from '../support/pulse.js';
 
-/** Milliseconds after the request was sent, after the pager was seen to begin, or after the snapshot was ready. */
+/**
+ * Milliseconds after the request was sent, after the pager was seen to begin, or after the snapshot was
+ * ready.
+ */
 const MOMENTS = [
   { after: 'request', ms: 0 },
   { after: 'request', ms: 15 },

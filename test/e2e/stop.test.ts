@@ -35,7 +35,10 @@ describe('stopping what was started', { timeout: 180_000 }, () => {
     await rm(hotDir, { recursive: true });
   });
 
-  /** Starts a daemon the way that is typed, in a session of its own as a shell's job is, and waits until it listens. */
+  /**
+   * Starts a daemon the way that is typed, in a session of its own as a shell's job is, and waits until it
+   * listens.
+   */
   const start = async (command: string, args: readonly string[]): Promise<ChildProcess> => {
     const folders = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', join(dir, 'cache')];
     const child = spawn(command, [...args, 'serve', ...folders, '--listen', '127.0.0.1:0'], {

@@ -2,8 +2,9 @@
  * A daemon whose failpoints a test arms while it runs: `bough serve` with a line to its parent.
  * `node controlled-daemon.js '{"listen", "stateDir", …}'`, started with `fork`.
  *
- * The parent says `{arm}`, a text as `BOUGH_FAILPOINTS` takes it, or `{meet, count}`: the daemon then waits at that place, says
- * `{met}`, and goes on when the parent says `{go}`. `{measure}` is answered with what the daemon takes.
+ * The parent says `{arm}`, a text as `BOUGH_FAILPOINTS` takes it, or `{meet, count}`: the daemon then waits
+ * at that place, says `{met}`, and goes on when the parent says `{go}`. `{measure}` is answered with what the
+ * daemon takes.
  */
 import { readdir } from 'node:fs/promises';
 import {

@@ -1,8 +1,9 @@
 /**
  * Which failpoint is tested how. An architecture test compares the names here with those in src/.
  *
- * A case of the store names an operation of `store-world.ts` and, after a colon, which passage of the place it is about. A case of
- * the host names one of `host-operations.ts`, or of `host-parts.ts` where no VM is needed.
+ * A case of the store names an operation of `store-world.ts` and, after a colon, which passage of the place
+ * it is about. A case of the host names one of `host-operations.ts`, or of `host-parts.ts` where no VM is
+ * needed.
  */
 
 /** How one place is reached. */

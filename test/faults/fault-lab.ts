@@ -1,8 +1,10 @@
 /**
- * A daemon with real VMs that tests kill, at a place in its code or at any moment, and start again over the same folders.
+ * A daemon with real VMs that tests kill, at a place in its code or at any moment, and start again over the
+ * same folders.
  *
- * Two sandboxes are there all the time: the *source* operations are done on, whose guest counts, and a *bystander*. After each fault
- * `settle` looks at everything and cleans up: who runs, who was promised, what is left.
+ * Two sandboxes are there all the time: the *source* operations are done on, whose guest counts, and a
+ * *bystander*. After each fault `settle` looks at everything and cleans up: who runs, who was promised, what
+ * is left.
  */
 import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
@@ -125,12 +127,18 @@ export class FaultLab {
     await this.died();
   }
 
-  /** Arms failpoints of the running daemon, instead of those armed before; returns which of those were reached. */
+  /**
+   * Arms failpoints of the running daemon, instead of those armed before; returns which of those were
+   * reached.
+   */
   async arm(failpoints: string): Promise<readonly string[]> {
     return this.#order({ arm: failpoints }, ({ fired }) => fired);
   }
 
-  /** Has the daemon wait at a place until `meanwhile` is over; `over` resolves then, and never if the place is not reached. */
+  /**
+   * Has the daemon wait at a place until `meanwhile` is over; `over` resolves then, and never if the place is
+   * not reached.
+   */
   async meet(
     place: string,
     count: number,
@@ -175,7 +183,10 @@ export class FaultLab {
     return (await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid).filter((pid) => !listed.has(pid));
   }
 
-  /** What an operation that was interrupted ended with: undefined for success. Anything but an answer of the daemon's is thrown. */
+  /**
+   * What an operation that was interrupted ended with: undefined for success. Anything but an answer of the
+   * daemon's is thrown.
+   */
   async outcome(operation: Promise<unknown>): Promise<string | undefined> {
     try {
       await operation;
@@ -188,7 +199,10 @@ export class FaultLab {
     }
   }
 
-  /** Looks at everything after a fault, see the header; then only the source and the bystander are there again. */
+  /**
+   * Looks at everything after a fault, see the header; then only the source and the bystander are there
+   * again.
+   */
   async settle({
     sourceDied = false,
     tag,

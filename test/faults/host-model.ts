@@ -1,8 +1,9 @@
 /**
- * A daemon with real VMs next to a model of it: which sandboxes and snapshots there are, and a number in the memory and on the disk
- * of each guest.
+ * A daemon with real VMs next to a model of it: which sandboxes and snapshots there are, and a number in the
+ * memory and on the disk of each guest.
  *
- * `step` does one thing picked by chance to both (a kill of a VMM or of the daemon is one of them), and compares.
+ * `step` does one thing picked by chance to both (a kill of a VMM or of the daemon is one of them), and
+ * compares.
  */
 import assert from 'node:assert/strict';
 import { Guest } from '../support/guest.js';
@@ -125,7 +126,8 @@ export class HostModel {
     const isUsed =
       [...this.#sandboxes.values()].some((sandbox) => sandbox.tag === tag) ||
       [...this.#snapshots.values()].some(({ parent }) => parent === tag);
-    // Names that were taken over by another snapshot do not count as the same; so the model only knows what must work.
+    // Names that were taken over by another snapshot do not count as the same; so the model only knows what
+    // must work.
     const code = await this.#lab.outcome(this.#lab.client.snapshots.delete(tag, { force }));
     if (force || !isUsed) assert.equal(code, undefined);
     if (code === undefined) this.#snapshots.delete(tag);

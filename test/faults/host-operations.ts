@@ -87,7 +87,10 @@ async function isFolded(lab: FaultLab): Promise<boolean> {
   return false;
 }
 
-/** The next branch folds what was left; nothing of the disk is lost, and no file is left of the chain of before. */
+/**
+ * The next branch folds what was left; nothing of the disk is lost, and no file is left of the chain of
+ * before.
+ */
 async function verifyFold(lab: FaultLab): Promise<void> {
   await lengthenChain(lab);
   await lab.client.snapshots.delete(TAG);

@@ -1,6 +1,6 @@
 /**
- * A process that does one operation of host-parts.ts and is killed at a failpoint:
- * `node interrupted-part.js '{"stateDir", "hotDir", "operation", "failpoints"}'`. If nothing killed it, it prints `done`.
+ * A process that does one operation of host-parts.ts and is killed at a failpoint: `node interrupted-part.js
+ * '{"stateDir", "hotDir", "operation", "failpoints"}'`. If nothing killed it, it prints `done`.
  */
 import { armFailpoints } from '../../src/base/index.js';
 import { contextOver, PARTS } from './host-parts.js';

@@ -1,7 +1,7 @@
 /**
- * A process that does one operation on a store and is killed at a failpoint, or ends:
- * `node interrupted-store.js '{"stateDir", "hotDir", "operation", "failpoints"}'`. If nothing killed it, it makes a folder in the state
- * dir to say so, and prints `done`.
+ * A process that does one operation on a store and is killed at a failpoint, or ends: `node
+ * interrupted-store.js '{"stateDir", "hotDir", "operation", "failpoints"}'`. If nothing killed it, it makes a
+ * folder in the state dir to say so, and prints `done`.
  */
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';

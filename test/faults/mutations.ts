@@ -20,7 +20,10 @@ const VALUES: readonly (() => unknown)[] = [
   () => DEEP,
 ];
 
-/** The bytes with one to four things done to them: bits flipped, parts cut out, doubled, overwritten or put in. */
+/**
+ * The bytes with one to four things done to them: bits flipped, parts cut out, doubled, overwritten or put
+ * in.
+ */
 export function mutateBytes(bytes: Buffer, random: Seeded): Buffer {
   let result = bytes;
   for (let left = 1 + random.below(4); left > 0; left--) {

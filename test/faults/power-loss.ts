@@ -1,7 +1,9 @@
 /**
- * Disks as they may look after a power loss, made up from what a process told its file system (power-loss.c notes it).
+ * Disks as they may look after a power loss, made up from what a process told its file system (power-loss.c
+ * notes it).
  *
- * The model is harsher than a journal: of what was not synced, any part may have reached the disk, in any order.
+ * The model is harsher than a journal: of what was not synced, any part may have reached the disk, in any
+ * order.
  *
  *     a file's bytes      each write since its last fsync is there or not, in pieces of 4 KiB; cuts of its length likewise
  *     a folder's names    the changes since its last fsync up to any point; folders independently of each other,

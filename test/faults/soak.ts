@@ -1,12 +1,16 @@
 /**
- * `npm run soak -- --minutes N [--seed S]`: a daemon with VMs under everything at once, for as long as you like.
+ * `npm run soak -- --minutes N [--seed S]`: a daemon with VMs under everything at once, for as long as you
+ * like.
  *
- * Round after round: operations next to a model, VMMs killed among them; every so often kills of the daemon at places in the code and
- * at any moment, and a disk or a tmpfs that is full. After each round everything that the round made is removed, and what is taken then is noted. At the end all of it
- * must be flat: processes, descriptors, memory of the daemon, files in both tiers, length of the chains. Not the guests' own disks: what a
- * guest has once written stays taken, for there is no discard, up to its disk's size; that is only told.
+ * Round after round: operations next to a model, VMMs killed among them; every so often kills of the daemon
+ * at places in the code and at any moment, and a disk or a tmpfs that is full. After each round everything
+ * that the round made is removed, and what is taken then is noted. At the end all of it must be flat:
+ * processes, descriptors, memory of the daemon, files in both tiers, length of the chains. Not the guests'
+ * own disks: what a guest has once written stays taken, for there is no discard, up to its disk's size; that
+ * is only told.
  *
- * The two tiers are tmpfs mounts of their own (root), so that they can be filled; without root nothing is filled.
+ * The two tiers are tmpfs mounts of their own (root), so that they can be filled; without root nothing is
+ * filled.
  */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -25,7 +29,10 @@ import { Seeded } from './seeded.js';
 
 const MODEL_STEPS = 12;
 const KILLS = 4;
-/** The daemon is killed in every so-manyth round only, so that it grows old enough to show what it does not give back. */
+/**
+ * The daemon is killed in every so-manyth round only, so that it grows old enough to show what it does not
+ * give back.
+ */
 const KILL_EVERY = 6;
 const FILL_EVERY = 4;
 const TIER_MIB = 4096;
@@ -104,8 +111,9 @@ async function round(
 }
 
 /**
- * Kills the daemon at a place picked by chance, or a moment later if the place is not reached. Not at those of loading: a snapshot
- * is read into memory anew only after its copy there was taken away, and the source still has that copy.
+ * Kills the daemon at a place picked by chance, or a moment later if the place is not reached. Not at those
+ * of loading: a snapshot is read into memory anew only after its copy there was taken away, and the source
+ * still has that copy.
  */
 async function killSomewhere(lab: FaultLab, random: Seeded): Promise<void> {
   const places = [...HOST_FAILPOINTS, ...STORE_FAILPOINTS].flatMap(([place, cases]) =>

@@ -1,7 +1,8 @@
 /**
  * A store next to a model of it that fits on a page: tags, what they hold, and what descends from what.
  *
- * `step` does one thing picked by chance to both, and compares: what is refused, what is listed, and what a child would see.
+ * `step` does one thing picked by chance to both, and compares: what is refused, what is listed, and what a
+ * child would see.
  */
 import assert from 'node:assert/strict';
 import { mkdir, readFile, rm } from 'node:fs/promises';

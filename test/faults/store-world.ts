@@ -5,8 +5,9 @@
  *     ▲──── victim        deleted, or damaged and found out
  *     ▲──── new           captured while the test looks
  *
- * `checkStore` opens what an interrupted process left, and takes it apart: what is listed is whole and has the content it should
- * have, what is not listed has left nothing, the operation can be done again, and after everything is deleted nothing remains.
+ * `checkStore` opens what an interrupted process left, and takes it apart: what is listed is whole and has
+ * the content it should have, what is not listed has left nothing, the operation can be done again, and after
+ * everything is deleted nothing remains.
  */
 import assert from 'node:assert/strict';
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
@@ -104,7 +105,10 @@ export async function captureChild(dirs: StoreDirs, store: Store, tag: string): 
 export interface Operation {
   /** With no store open. */
   readonly before?: (dirs: StoreDirs) => Promise<void>;
-  /** With the store open, before anything is armed. Absent: armed while the store is opened, and that is the operation. */
+  /**
+   * With the store open, before anything is armed. Absent: armed while the store is opened, and that is the
+   * operation.
+   */
   readonly prepare?: (dirs: StoreDirs, store: Store) => Promise<unknown>;
   readonly run: (dirs: StoreDirs, store: Store) => Promise<unknown>;
   /** Tags that may be there or not after an interruption; those not named here are as they were. */
@@ -192,7 +196,10 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
 };
 
-/** After a crash: opens what is left and checks everything, see the header. Returns which of the operation's tags were there. */
+/**
+ * After a crash: opens what is left and checks everything, see the header. Returns which of the operation's
+ * tags were there.
+ */
 export async function checkStore(dirs: StoreDirs, name: string): Promise<string[]> {
   const operation = operationOf(name);
   const store = await openIn(dirs);
@@ -260,7 +267,10 @@ export async function checkContent(dirs: StoreDirs, store: Store, tag: string): 
   }
 }
 
-/** Both tiers hold the listed snapshots, each with the files of its manifest, and no folder with a temporary name. */
+/**
+ * Both tiers hold the listed snapshots, each with the files of its manifest, and no folder with a temporary
+ * name.
+ */
 export async function checkFolders({ stateDir, hotDir }: StoreDirs, store: Store): Promise<void> {
   const ready = store.list().filter(({ status }) => status === 'ready');
   for (const [root, tags] of [
@@ -299,7 +309,10 @@ async function doAgain(dirs: StoreDirs, store: Store, operation: Operation): Pro
   for (const tag of BYSTANDERS) await checkContent(dirs, store, tag);
 }
 
-/** What the store has on disk and in memory, besides its locks, what is in quarantine, and what sandboxes have linked. */
+/**
+ * What the store has on disk and in memory, besides its locks, what is in quarantine, and what sandboxes have
+ * linked.
+ */
 export async function filesOfStore({ stateDir, hotDir }: StoreDirs): Promise<string[]> {
   const found = await Promise.all(
     [stateDir, hotDir].map(async (root) => (await filesBelow(root)).map((path) => join(root, path))),

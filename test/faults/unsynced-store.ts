@@ -1,6 +1,6 @@
 /**
- * A process that makes a snapshot on a disk whose fsync fails, and tries again: `node unsynced-store.js '{"stateDir", "hotDir", "disk"}'`.
- * Prints how the first and the second attempt ended, as JSON.
+ * A process that makes a snapshot on a disk whose fsync fails, and tries again: `node unsynced-store.js
+ * '{"stateDir", "hotDir", "disk"}'`. Prints how the first and the second attempt ended, as JSON.
  */
 import { openIn } from './store-world.js';
 import { snapshot } from '../support/store-fixture.js';

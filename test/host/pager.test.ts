@@ -21,7 +21,9 @@ before(async () => {
   ]);
 });
 
-/** The fake VMM of the pager's own tests with the real library in it. Ends with this process: its stdin does. */
+/**
+ * The fake VMM of the pager's own tests with the real library in it. Ends with this process: its stdin does.
+ */
 async function startVmm(): Promise<PagerUnderTest> {
   const dir = await mkdtemp('/dev/shm/bough-pager-');
   const socketPath = join(dir, 'control');

@@ -1,4 +1,7 @@
-/** What the client of the guest agent must do with any agent, fake or real, that has no secret yet and a warm Python. */
+/**
+ * What the client of the guest agent must do with any agent, fake or real, that has no secret yet and a warm
+ * Python.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { Channel } from '../../src/agent/channel.js';

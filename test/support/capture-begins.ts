@@ -6,8 +6,8 @@ import { sleep } from '../../src/base/index.js';
 const GIVE_UP_MS = 10_000;
 
 /**
- * Waits until a pager has begun to write a layer below `hotDir`: the request for it has left the daemon. A capture that is over before
- * anybody looked is seen by the end of its `branch`, whose failure is thrown.
+ * Waits until a pager has begun to write a layer below `hotDir`: the request for it has left the daemon. A
+ * capture that is over before anybody looked is seen by the end of its `branch`, whose failure is thrown.
  */
 export async function captureBegins(hotDir: string, branch: Promise<unknown>): Promise<void> {
   const over = branch.then(() => 'over');

@@ -1,6 +1,6 @@
 /**
- * A daemon of a test file's own, a process as users run it, with the warm template in its store; it can be stopped, killed
- * and started again over the same folders.
+ * A daemon of a test file's own, a process as users run it, with the warm template in its store; it can be
+ * stopped, killed and started again over the same folders.
  */
 import assert from 'node:assert/strict';
 import { sleep } from '../../src/base/index.js';

@@ -1,6 +1,6 @@
 /**
- * A scripted guest agent on a TCP port: the one fake of this protocol. Each connection's request goes to `answer`, which sends
- * whatever frames it likes, sane or not.
+ * A scripted guest agent on a TCP port: the one fake of this protocol. Each connection's request goes to
+ * `answer`, which sends whatever frames it likes, sane or not.
  */
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';

@@ -10,7 +10,10 @@ import { messageOf } from '../../src/base/index.js';
 export const GREETING =
   '{"QMP": {"version": {"qemu": {"major": 7, "minor": 2, "micro": 0}}, "capabilities": []}}';
 
-/** Computes the return value of a command; a thrown Error becomes a GenericError; `FakeQmp.SILENT` sends no answer. */
+/**
+ * Computes the return value of a command; a thrown Error becomes a GenericError; `FakeQmp.SILENT` sends no
+ * answer.
+ */
 export type FakeCommand = (args: Record<string, unknown>, server: FakeQmp) => unknown;
 
 export interface FakeQmpScript {

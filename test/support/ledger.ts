@@ -1,16 +1,17 @@
 /**
  * A program in a guest whose memory and disk check each other: the oracle of the branch tests.
  *
- * Step n rewrites one page of a large array, in scattered order, with words that depend on n alone; every eighth step first
- * writes a record to the disk, past the guest's page cache, and one to an ordinary file. So whatever the instant, n says
- * what every page and every record must be:
+ * Step n rewrites one page of a large array, in scattered order, with words that depend on n alone; every
+ * eighth step first writes a record to the disk, past the guest's page cache, and one to an ordinary file. So
+ * whatever the instant, n says what every page and every record must be:
  *
  *   page(m)   = m * SALT            for the last PAGES steps m
  *   record(r) = r * SALT[:64]       for the last SLOTS records r, up to n/8, or one more when a step is under way
  *   log       = 1, 2, 3, ...        the same
  *
- * Before it overwrites a page or a record the program checks what is there. Thus a page or a block of a later instant is
- * found by the program within one pass, and one of an earlier instant by `checkLedger`, which stops the program for a look.
+ * Before it overwrites a page or a record the program checks what is there. Thus a page or a block of a later
+ * instant is found by the program within one pass, and one of an earlier instant by `checkLedger`, which
+ * stops the program for a look.
  */
 import assert from 'node:assert/strict';
 import { sleep } from '../../src/base/index.js';

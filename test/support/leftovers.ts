@@ -1,8 +1,9 @@
 /**
  * What a host leaves in its two folders and among the processes of this machine, as a list of lines.
  *
- * Equal lists before and after mean: no process, socket, temporary file, layer or staging folder is left. The lock and
- * the overlay templates belong to the host itself, and whether a snapshot's hot copy is loaded is a matter of caching.
+ * Equal lists before and after mean: no process, socket, temporary file, layer or staging folder is left. The
+ * lock and the overlay templates belong to the host itself, and whether a snapshot's hot copy is loaded is a
+ * matter of caching.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';

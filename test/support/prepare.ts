@@ -1,6 +1,6 @@
 /**
- * Makes what VM tests share, before any test's clock runs: the image, and the template snapshot. With `--release`, after the
- * last test: leaves of it only what is on disk.
+ * Makes what VM tests share, before any test's clock runs: the image, and the template snapshot. With
+ * `--release`, after the last test: leaves of it only what is on disk.
  */
 import { forgetHotTemplate, openTestHost, testImage } from './test-host.js';
 

@@ -1,5 +1,6 @@
 /**
- * A thread in a guest's warm interpreter that beats every few milliseconds and notes its longest gap: what a guest felt.
+ * A thread in a guest's warm interpreter that beats every few milliseconds and notes its longest gap: what a
+ * guest felt.
  *
  * Not handled: telling a pause from a guest that is busy; compare gaps within one run only.
  */

@@ -1,4 +1,7 @@
-/** What QmpClient must do with any QMP server, fake or real, that starts stopped and has no migration to query. */
+/**
+ * What QmpClient must do with any QMP server, fake or real, that starts stopped and has no migration to
+ * query.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { QmpClient, QmpCommandError, QmpDisconnected } from '../../src/qmp/index.js';

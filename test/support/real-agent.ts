@@ -1,4 +1,7 @@
-/** The guest agent itself as a plain process of the host: it serves the protocol and leaves the machine as it is. */
+/**
+ * The guest agent itself as a plain process of the host: it serves the protocol and leaves the machine as it
+ * is.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

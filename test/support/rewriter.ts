@@ -1,7 +1,7 @@
 /**
- * A program in a guest that writes to every page of a lot of memory without end, faster than any copy: the source of residues
- * too large for a pause. Before each write it checks that the word holds what was last written there, so that a page of another
- * instant is found within two passes.
+ * A program in a guest that writes to every page of a lot of memory without end, faster than any copy: the
+ * source of residues too large for a pause. Before each write it checks that the word holds what was last
+ * written there, so that a page of another instant is found within two passes.
  */
 import { sleep } from '../../src/base/index.js';
 import type { Guest } from './guest.js';

@@ -1,6 +1,6 @@
 /**
- * A store of a test's own with the warm template in it, made in a moment: the template's files are linked from the
- * shared store, which nobody needs to open for that.
+ * A store of a test's own with the warm template in it, made in a moment: the template's files are linked
+ * from the shared store, which nobody needs to open for that.
  *
  * Files of a snapshot are never written to again, so two stores may have the same ones.
  */
@@ -23,7 +23,9 @@ export async function foldersWithTemplate(name: string): Promise<OwnFolders> {
   return folders;
 }
 
-/** Puts the template into a state dir that no host has open; `copied` where that is on another file system. */
+/**
+ * Puts the template into a state dir that no host has open; `copied` where that is on another file system.
+ */
 export async function plantTemplate(stateDir: string, how: 'linked' | 'copied'): Promise<void> {
   const template = await templateFolder();
   await mkdir(join(stateDir, 'snapshots'), { recursive: true, mode: 0o700 });

@@ -13,7 +13,9 @@ export interface EvalResult {
   readonly truncated: boolean;
 }
 
-/** What an agent keeps of each stream; one that says nothing about more may have left out what comes after it. */
+/**
+ * What an agent keeps of each stream; one that says nothing about more may have left out what comes after it.
+ */
 const KEPT_BYTES = 1 << 20;
 
 export const evalAnswer = z.object({

@@ -1,4 +1,7 @@
-/** ping: whether the agent answers, and how its warm interpreter is. A ping may be repeated, so waiting is made of it. */
+/**
+ * ping: whether the agent answers, and how its warm interpreter is. A ping may be repeated, so waiting is
+ * made of it.
+ */
 import { z } from 'zod';
 import { monotonicMs, sleep } from '../../base/index.js';
 import { ask, DEFAULT_TIMEOUT_MS, type CallOptions, type Endpoint } from '../call.js';
@@ -13,7 +16,10 @@ export type Pong = z.infer<typeof pongAnswer>;
 
 const READY_RETRY_MS = 50;
 
-/** A packet to a guest without a network yet is lost, so short attempts find it soonest; a loaded one needs longer to answer. */
+/**
+ * A packet to a guest without a network yet is lost, so short attempts find it soonest; a loaded one needs
+ * longer to answer.
+ */
 const FIRST_ATTEMPT_MS = 250;
 const LONGEST_ATTEMPT_MS = 3_000;
 const ATTEMPT_GROWTH = 1.3;
@@ -49,7 +55,10 @@ export async function waitReady(
   }
 }
 
-/** Waits until the warm interpreter has started; throws AgentRefused when it cannot, AgentDeadline when it takes too long. */
+/**
+ * Waits until the warm interpreter has started; throws AgentRefused when it cannot, AgentDeadline when it
+ * takes too long.
+ */
 export async function waitWarm(
   endpoint: Endpoint,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,

@@ -1,8 +1,9 @@
 /**
  * `bough quickstart`: the main job from nothing, step by step, on this machine.
  *
- * Image and snapshot are made if they are not there; everything else it starts it ends again. The counter is a thread
- * in the guest that notes the longest time between two of its beats: what the source itself felt of being branched.
+ * Image and snapshot are made if they are not there; everything else it starts it ends again. The counter is
+ * a thread in the guest that notes the longest time between two of its beats: what the source itself felt of
+ * being branched.
  */
 import type { Command } from 'commander';
 import { formatTable } from '../../base/table.js';

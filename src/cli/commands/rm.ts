@@ -1,6 +1,6 @@
 /**
- * `bough rm`: end sandboxes, or with --snapshot remove snapshots. Which of the two is said, never guessed: an id and a tag may look
- * alike.
+ * `bough rm`: end sandboxes, or with --snapshot remove snapshots. Which of the two is said, never guessed: an
+ * id and a tag may look alike.
  */
 
 import type { Command } from 'commander';

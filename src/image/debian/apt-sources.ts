@@ -1,12 +1,13 @@
 /**
- * Where this host gets Debian from, so that an image is made from the same place: /etc/apt is read, in both of its formats, and what
- * belongs to the running Debian release itself is kept. Third parties' sources are not: their packages have no place in a
- * minimal guest.
+ * Where this host gets Debian from, so that an image is made from the same place: /etc/apt is read, in both
+ * of its formats, and what belongs to the running Debian release itself is kept. Third parties' sources are
+ * not: their packages have no place in a minimal guest.
  *
- * A source counts as Debian's own when it offers the component "main" of a suite named after the release (bookworm,
- * bookworm-updates, bookworm-security) and is signed by Debian's archive key or names no key.
+ * A source counts as Debian's own when it offers the component "main" of a suite named after the release
+ * (bookworm, bookworm-updates, bookworm-security) and is signed by Debian's archive key or names no key.
  *
- * Not handled: sources that name the release only by an alias such as "stable", options other than signed-by and trusted.
+ * Not handled: sources that name the release only by an alias such as "stable", options other than signed-by
+ * and trusted.
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -76,7 +77,10 @@ export function parseOneLine(text: string): AptSource[] {
   });
 }
 
-/** sources.list(5), stanzas of `Field: value` with continuation lines. A key given in full instead of a path is left out. */
+/**
+ * sources.list(5), stanzas of `Field: value` with continuation lines. A key given in full instead of a path
+ * is left out.
+ */
 export function parseDeb822(text: string): AptSource[] {
   const stanzas = text
     .split('\n')

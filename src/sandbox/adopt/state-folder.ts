@@ -1,8 +1,9 @@
 /**
  * Whether the state directory is the one that belongs to what runs.
  *
- * A daemon that finds VMMs nobody has noted ends them. Were the state directory of the wrong name, or not mounted, that would be all
- * of them: so one that knows of no sandbox at all, while VMMs run from the hot directory, is refused before anything is made in it.
+ * A daemon that finds VMMs nobody has noted ends them. Were the state directory of the wrong name, or not
+ * mounted, that would be all of them: so one that knows of no sandbox at all, while VMMs run from the hot
+ * directory, is refused before anything is made in it.
  */
 import { access } from 'node:fs/promises';
 import { findRunningVmms, type RunningVmm } from '../../vmm/index.js';

@@ -1,11 +1,12 @@
 /**
  * Empty qcow2 overlays, made by copying one empty file per disk size.
  *
- * An overlay's backing is named in the VM's block graph and never in its header, so every empty overlay of a size is
- * the same file. qemu-img makes it once; a branch or a spawn then pays for copying some 50 KiB and not for a process.
+ * An overlay's backing is named in the VM's block graph and never in its header, so every empty overlay of a
+ * size is the same file. qemu-img makes it once; a branch or a spawn then pays for copying some 50 KiB and
+ * not for a process.
  *
- * Clusters are 16 KiB: an empty overlay of 64 KiB clusters is 192 KiB, and the overlay's bytes are copied inside the
- * pause window.
+ * Clusters are 16 KiB: an empty overlay of 64 KiB clusters is 192 KiB, and the overlay's bytes are copied
+ * inside the pause window.
  */
 import { constants, copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';

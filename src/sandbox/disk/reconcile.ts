@@ -1,10 +1,12 @@
 /**
  * Bringing a sandbox's record in line with the disk its VM really has.
  *
- * QEMU is the one who knows: a switch to the next overlay and a fold of the chain take effect there, and the daemon may have died
- * before it could note them. Whatever QEMU has that the chain does not need, nodes and files, is removed.
+ * QEMU is the one who knows: a switch to the next overlay and a fold of the chain take effect there, and the
+ * daemon may have died before it could note them. Whatever QEMU has that the chain does not need, nodes and
+ * files, is removed.
  *
- * Not to be called while a branch may still switch the disk: the next overlay is a node nobody uses until then.
+ * Not to be called while a branch may still switch the disk: the next overlay is a node nobody uses until
+ * then.
  */
 import { readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -16,7 +18,9 @@ import type { SandboxRecord } from '../entity/record.js';
 
 type DiskFields = Pick<SandboxRecord, 'disks' | 'overlay' | 'overlayNode' | 'switchCount'>;
 
-/** Ends what QEMU does to the disk, tidies up, and returns what the record should say. Throws what QMP says. */
+/**
+ * Ends what QEMU does to the disk, tidies up, and returns what the record should say. Throws what QMP says.
+ */
 export async function reconcileDisk(
   paths: SandboxPaths,
   record: SandboxRecord,
@@ -40,7 +44,10 @@ export async function removeOtherDisks(paths: SandboxPaths, record: SandboxRecor
   }
 }
 
-/** Pure. A file the record does not know is the overlay of a switch that was not noted; anywhere else it is refused. */
+/**
+ * Pure. A file the record does not know is the overlay of a switch that was not noted; anywhere else it is
+ * refused.
+ */
 export function fieldsOf({ chain }: DiskState, paths: SandboxPaths, record: SandboxRecord): DiskFields {
   const known = new Map([...record.disks, record.overlay].map((disk) => [disk.path, disk]));
   const refs = chain.map(({ path }): DiskRef => {

@@ -1,7 +1,12 @@
-/** The circumstances of one call: who asks, under which name, and for how long. The last argument of every method of `Host`. */
+/**
+ * The circumstances of one call: who asks, under which name, and for how long. The last argument of every
+ * method of `Host`.
+ */
 import type { RequestKey } from '../../store/index.js';
 
-/** Who asks: a holder of the token, whoever can reach the port where none is needed, or the daemon by itself. */
+/**
+ * Who asks: a holder of the token, whoever can reach the port where none is needed, or the daemon by itself.
+ */
 export type Principal = 'token' | 'anonymous' | 'daemon';
 
 export interface CallContext {

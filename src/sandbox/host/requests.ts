@@ -1,10 +1,12 @@
 /**
  * Requests with an idempotency key: asked twice, they make nothing twice.
  *
- * The idea: a key is written down with what it makes, in the manifest of a snapshot or the record of a sandbox, by the write that makes
- * it. So a crash leaves both or neither, and whoever asks again is given what is there and has made only what is missing.
+ * The idea: a key is written down with what it makes, in the manifest of a snapshot or the record of a
+ * sandbox, by the write that makes it. So a crash leaves both or neither, and whoever asks again is given
+ * what is there and has made only what is missing.
  *
- * Not handled: a key outlives nothing it made. Once all of that has been removed, the same request makes it anew.
+ * Not handled: a key outlives nothing it made. Once all of that has been removed, the same request makes it
+ * anew.
  */
 import { BoughError } from '../../contract/index.js';
 import type { RequestKey, SnapshotView, Store } from '../../store/index.js';
@@ -25,7 +27,10 @@ export class Requests {
     this.#made = made;
   }
 
-  /** Runs `work`, or joins the same request under way. Throws `idempotency_key_reused` if another one has the key, or what `work` throws. */
+  /**
+   * Runs `work`, or joins the same request under way. Throws `idempotency_key_reused` if another one has the
+   * key, or what `work` throws.
+   */
   async once<T>(key: RequestKey | undefined, work: () => Promise<T>): Promise<T> {
     if (key === undefined) return work();
     const other = this.#underWay.get(key.keySha256);

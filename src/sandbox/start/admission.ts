@@ -5,9 +5,9 @@
  *   a child  = VMM + a share of its guest's RAM: it shares its layers and owns what it writes
  *   a boot   = VMM + all of its guest's RAM
  *
- * Memory in use by VMs that have started is gone from MemAvailable, so nothing is added up over them: a guest that goes on to write
- * more than its share lives on the reserve, and on what its siblings do not use. An idle child of a 1.5 GiB Python guest was seen to
- * own 80-160 MiB under software emulation.
+ * Memory in use by VMs that have started is gone from MemAvailable, so nothing is added up over them: a guest
+ * that goes on to write more than its share lives on the reserve, and on what its siblings do not use. An
+ * idle child of a 1.5 GiB Python guest was seen to own 80-160 MiB under software emulation.
  *
  * Not handled: a memory cgroup around the daemon that is smaller than the host.
  */

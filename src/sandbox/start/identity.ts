@@ -1,8 +1,8 @@
 /**
  * Making a guest its own: the one call to the agent before anyone else may talk to it.
  *
- * A restored child still believes it is its source, at the instant of the capture: same clock, same random numbers,
- * same names, same secret. A call that fails leaves a guest nobody may use (fail closed).
+ * A restored child still believes it is its source, at the instant of the capture: same clock, same random
+ * numbers, same names, same secret. A call that fails leaves a guest nobody may use (fail closed).
  */
 import { randomBytes } from 'node:crypto';
 import { AgentClient } from '../../agent/index.js';

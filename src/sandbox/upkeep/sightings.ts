@@ -1,7 +1,8 @@
 /**
  * For how long this process has seen a thing to be there, by the monotonic clock.
  *
- * Times of files are the wall clock's, which may step: what looks an hour old may have been made a moment ago.
+ * Times of files are the wall clock's, which may step: what looks an hour old may have been made a moment
+ * ago.
  */
 import { hostClock, type Clock } from '../../base/index.js';
 

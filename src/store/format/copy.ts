@@ -1,9 +1,9 @@
 /**
  * Copying and hashing, in one pass, without blowing up holes.
  *
- * The digest of a memory layer covers where its bytes are as well as what they are: sha256 over, for every run in order, its
- * offset and its length (each an unsigned 64-bit little-endian number) followed by its bytes. That of a disk file is in disk-digest.ts;
- * the digest of any other file is plain sha256 of its bytes.
+ * The digest of a memory layer covers where its bytes are as well as what they are: sha256 over, for every
+ * run in order, its offset and its length (each an unsigned 64-bit little-endian number) followed by its
+ * bytes. That of a disk file is in disk-digest.ts; the digest of any other file is plain sha256 of its bytes.
  *
  * Not handled: parallel hashing; one stream does more than a disk does.
  */
@@ -27,7 +27,10 @@ export class FileTooShort extends Error {
   }
 }
 
-/** Where a copy goes and whether it must be on disk when the copy returns; the file must not exist, mode 0600 unless given. */
+/**
+ * Where a copy goes and whether it must be on disk when the copy returns; the file must not exist, mode 0600
+ * unless given.
+ */
 export interface Destination {
   readonly path: string;
   readonly durable?: boolean;

@@ -1,9 +1,10 @@
 /**
  * The digest of a disk file costs what the file holds, not how large the disk is.
  *
- * `sparse:` and sha256 in hex over the file's length and then, for every block of 64 KiB (the last may be shorter) that is not all
- * zeros, in order, its offset, its length and its bytes; numbers are unsigned 64-bit little-endian. So it says what the bytes are, all
- * of them, and whether a zero is written or a hole makes no difference. Where the holes are is asked of the file system; they need not be read.
+ * `sparse:` and sha256 in hex over the file's length and then, for every block of 64 KiB (the last may be
+ * shorter) that is not all zeros, in order, its offset, its length and its bytes; numbers are unsigned 64-bit
+ * little-endian. So it says what the bytes are, all of them, and whether a zero is written or a hole makes no
+ * difference. Where the holes are is asked of the file system; they need not be read.
  *
  * A digest without the prefix is plain sha256 of the bytes, as manifests of version 1 have it.
  *
@@ -87,7 +88,9 @@ async function readDisk(
   return SPARSE_PREFIX + hash.digest('hex');
 }
 
-/** The stretches of whole blocks outside which the file has only holes; all of it where that cannot be told. */
+/**
+ * The stretches of whole blocks outside which the file has only holes; all of it where that cannot be told.
+ */
 async function dataBlocks(file: FileHandle, lengthBytes: number): Promise<Run[]> {
   const everything: Run[] = [[0, lengthBytes]];
   // Node has no SEEK_DATA; QEMU's tool has, and looks at the very file that is open here.

@@ -1,8 +1,9 @@
 /**
- * A manifest on disk: `manifest.json`, and `manifest.sha256` with its checksum in the form `sha256sum -c` reads.
+ * A manifest on disk: `manifest.json`, and `manifest.sha256` with its checksum in the form `sha256sum -c`
+ * reads.
  *
- * The checksum is checked before anything else is believed, the version before anything of its content: a flipped bit must not
- * look like a newer version.
+ * The checksum is checked before anything else is believed, the version before anything of its content: a
+ * flipped bit must not look like a newer version.
  */
 import { createHash } from 'node:crypto';
 import { constants, open, readFile } from 'node:fs/promises';
@@ -15,12 +16,16 @@ import { MANIFEST_VERSION, manifestSchema, type Manifest } from './manifest.js';
 export const MANIFEST_FILE = 'manifest.json';
 export const MANIFEST_CHECKSUM_FILE = 'manifest.sha256';
 
-/** Why a manifest cannot be believed; the message is a clause about it, such as `does not match its checksum`. */
+/**
+ * Why a manifest cannot be believed; the message is a clause about it, such as `does not match its checksum`.
+ */
 export class BadManifest extends Error {
   override readonly name = 'BadManifest';
 }
 
-/** Writes both files into a staging folder (they must not exist); `durable` also waits until they are on disk. */
+/**
+ * Writes both files into a staging folder (they must not exist); `durable` also waits until they are on disk.
+ */
 export async function writeManifest(folder: string, manifest: Manifest, durable: boolean): Promise<void> {
   const text = `${JSON.stringify(manifest)}\n`;
   await writeNew(join(folder, MANIFEST_FILE), text, durable);

@@ -1,12 +1,16 @@
 /**
  * `manifest.json`, version 2: everything there is to know about a snapshot besides its bytes.
  *
- * Invariant: a manifest that parses is internally consistent (unique ids, ordered runs inside the RAM, own layer on top), and
- * `manifest.sha256` beside it covers every byte of it. What the format means is in docs/internals/snapshot-format.md.
+ * Invariant: a manifest that parses is internally consistent (unique ids, ordered runs inside the RAM, own
+ * layer on top), and `manifest.sha256` beside it covers every byte of it. What the format means is in
+ * docs/internals/snapshot-format.md.
  */
 import { z } from 'zod';
 
-/** The version this program writes, and the highest it reads. Version 1 knows only plain digests of disk files. */
+/**
+ * The version this program writes, and the highest it reads. Version 1 knows only plain digests of disk
+ * files.
+ */
 export const MANIFEST_VERSION = 2;
 
 /** No snapshot has more memory layers or disk files than this; fold them (`compact`) before. */
@@ -51,13 +55,18 @@ export const agentAccessSchema = z.strictObject({
   secret: z.string().min(1),
   guestPort: z.number().int().min(1).max(65535),
 });
-/** How to reach the agent which sleeps in the memory: a child must know the source's secret to get its own. */
+/**
+ * How to reach the agent which sleeps in the memory: a child must know the source's secret to get its own.
+ */
 export type AgentAccess = z.infer<typeof agentAccessSchema>;
 
 export const retentionSchema = z.strictObject({
   /** When it may be removed. */
   expiresAtUnix: z.number().int().nonnegative().optional(),
-  /** It may be removed once so many newer ones of its source exist which have this field too, all of them durable. */
+  /**
+   * It may be removed once so many newer ones of its source exist which have this field too, all of them
+   * durable.
+   */
   keepLast: z.number().int().positive().optional(),
   /** Which branch of its source it is, counted from 1: says what is newer without asking a clock. */
   ordinal: z.number().int().positive().optional(),
@@ -131,7 +140,10 @@ export const manifestSchema = z
     createdAtUnix: z.number().int().nonnegative(),
     mode: snapshotModeSchema,
     branchedFrom: z.string().min(1).optional(),
-    /** Every ancestor there was, root first, the parent last; an id says that a tag was not taken over by another snapshot. */
+    /**
+     * Every ancestor there was, root first, the parent last; an id says that a tag was not taken over by
+     * another snapshot.
+     */
     ancestors: z.array(z.strictObject({ tag, id: objectId })).max(4096),
     pauseMs: z.number().nonnegative().optional(),
     capturedBytes: bytes.optional(),

@@ -14,7 +14,10 @@ import {
 import { IntegrityError } from '../index.js';
 import { readManifest, writeManifest } from './manifest-file.js';
 
-/** Makes a durable snapshot what an earlier program would have written: version 1, plain digests of disk files. */
+/**
+ * Makes a durable snapshot what an earlier program would have written: version 1, plain digests of disk
+ * files.
+ */
 async function writeAsVersion1({ stateDir, hotDir }: Fixture, tag: string): Promise<void> {
   const folder = join(stateDir, 'snapshots', tag);
   const manifest = await readManifest(folder);

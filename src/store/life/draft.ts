@@ -1,7 +1,8 @@
 /**
  * A snapshot while it is captured, up to the rename that makes it `ready`.
  *
- * Invariant: whatever ends a draft, its tag is settled exactly once, and after anything but `publish` no file of it remains.
+ * Invariant: whatever ends a draft, its tag is settled exactly once, and after anything but `publish` no file
+ * of it remains.
  */
 import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -320,7 +321,9 @@ export class DraftFolder implements Draft {
     this.#disks.push({ ...disk, path, ...compact({ sha256 }) });
   }
 
-  /** Links a disk file from a snapshot that has it on disk already, such as an image from another file system. */
+  /**
+   * Links a disk file from a snapshot that has it on disk already, such as an image from another file system.
+   */
   async #linkDurableDisk(
     id: string,
     file: string,

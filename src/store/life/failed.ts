@@ -1,8 +1,8 @@
 /**
  * Captures that came to nothing after their name had been given out: `failed/<tag>.json`.
  *
- * The file is written when the name is given out, with the crash of the daemon as its reason, and removed when the snapshot is
- * published or abandoned: so a crash needs no code to be reported.
+ * The file is written when the name is given out, with the crash of the daemon as its reason, and removed
+ * when the snapshot is published or abandoned: so a crash needs no code to be reported.
  */
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';

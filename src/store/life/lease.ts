@@ -8,7 +8,10 @@ import { VMSTATE_FILE, type Manifest } from '../format/manifest.js';
 import type { Lease, LinkedSnapshot } from '../store.js';
 import type { DiskRef, LayerRef } from '../types.js';
 
-/** Holds `entry` from construction until `release()`; its layers become usable only after `HotLoader.ensureUsable`. */
+/**
+ * Holds `entry` from construction until `release()`; its layers become usable only after
+ * `HotLoader.ensureUsable`.
+ */
 export class SnapshotLease implements Lease {
   readonly #context: StoreContext;
   readonly #entry: StoredEntry;

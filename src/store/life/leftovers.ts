@@ -1,8 +1,9 @@
 /**
- * What is in the store's folders besides snapshots: what a removal that failed left behind, and what is in quarantine.
+ * What is in the store's folders besides snapshots: what a removal that failed left behind, and what is in
+ * quarantine.
  *
- * What has a temporary name belongs to work under way or is garbage. Drafts and loads are known to be under way; of the rest the age
- * tells, and judging that is up to the caller: deleting takes seconds.
+ * What has a temporary name belongs to work under way or is garbage. Drafts and loads are known to be under
+ * way; of the rest the age tells, and judging that is up to the caller: deleting takes seconds.
  */
 import { stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';

@@ -1,7 +1,10 @@
 /** Folding a stack of layers into one: which bytes of which layer are visible from the top. Pure. */
 import type { Run } from '../types.js';
 
-/** For each layer (bottom first) the parts of its runs that no layer above covers; all of them together are disjoint. */
+/**
+ * For each layer (bottom first) the parts of its runs that no layer above covers; all of them together are
+ * disjoint.
+ */
 export function visibleRuns(stack: readonly (readonly Run[])[]): Run[][] {
   const visible: Run[][] = stack.map(() => []);
   let covered: Run[] = [];

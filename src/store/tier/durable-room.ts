@@ -1,5 +1,6 @@
 /**
- * Room on disk for one draft: promised before its capture as far as that is known, and made exact when it is published.
+ * Room on disk for one draft: promised before its capture as far as that is known, and made exact when it is
+ * published.
  *
  * A refusal comes only after whatever may be removed has been removed.
  */

@@ -76,8 +76,8 @@ export async function prepareTierFolder(path: string): Promise<TierFolder> {
 }
 
 /**
- * Creates a folder if needed (0700). Throws BadStoreFolder for anything that leads elsewhere or that others may change: a symbolic link,
- * a folder of another user, one that others may write to.
+ * Creates a folder if needed (0700). Throws BadStoreFolder for anything that leads elsewhere or that others
+ * may change: a symbolic link, a folder of another user, one that others may write to.
  */
 export async function prepareFolder(path: string): Promise<void> {
   try {

@@ -1,8 +1,9 @@
 /**
- * Room in a tier: what the file system has left minus what running captures were promised and have not yet taken.
+ * Room in a tier: what the file system has left minus what running captures were promised and have not yet
+ * taken.
  *
- * The idea: ENOSPC must be found before a guest is stopped, so whoever is going to write reserves first. What a reservation's
- * owner has already allocated is in the file system's own numbers and is not counted twice.
+ * The idea: ENOSPC must be found before a guest is stopped, so whoever is going to write reserves first. What
+ * a reservation's owner has already allocated is in the file system's own numbers and is not counted twice.
  */
 import { statfs } from 'node:fs/promises';
 import { errorCode } from '../../base/index.js';
@@ -49,7 +50,9 @@ export class Space {
     return { freeBytes: Math.max(0, Math.min(bavail * bsize, leftBytes ?? Infinity)), reservedBytes };
   }
 
-  /** Promises `bytes`, or throws NoSpace. `allocatedBytes` says how much of them the owner has written by now. */
+  /**
+   * Promises `bytes`, or throws NoSpace. `allocatedBytes` says how much of them the owner has written by now.
+   */
   async reserve(bytes: number, allocatedBytes: () => Promise<number> = nothing): Promise<Reservation> {
     const promised: Promised = { bytes, allocatedBytes };
     const reservation: Reservation = { release: () => void this.#promised.delete(promised) };
@@ -68,7 +71,10 @@ export class Space {
     return reservation;
   }
 
-  /** The error to throw for a failed write: NoSpace if the kernel said the tier is full, else the error itself. */
+  /**
+   * The error to throw for a failed write: NoSpace if the kernel said the tier is full, else the error
+   * itself.
+   */
   async explain(error: unknown): Promise<unknown> {
     const code = errorCode(error);
     if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;

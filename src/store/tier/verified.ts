@@ -1,8 +1,8 @@
 /**
  * Which files this process has seen to be what their manifest says, so that nothing is hashed twice.
  *
- * A file is remembered by inode, size and modification time: hard links of it count as the same file, and one that was written to
- * afterwards is hashed again. Not handled: a change that forges the modification time.
+ * A file is remembered by inode, size and modification time: hard links of it count as the same file, and one
+ * that was written to afterwards is hashed again. Not handled: a change that forges the modification time.
  */
 import { stat } from 'node:fs/promises';
 import type { DiskDigestKind } from '../format/disk-digest.js';
@@ -14,12 +14,17 @@ export class VerifiedFiles {
   readonly #digestByStamp = new Map<string, string>();
   readonly #running = new Map<string, Promise<string>>();
 
-  /** Remembers that the file at `path` has this digest, because the caller has just read or written all of it. */
+  /**
+   * Remembers that the file at `path` has this digest, because the caller has just read or written all of it.
+   */
   async remember(path: string, digest: string, kind: DiskDigestKind = 'plain'): Promise<void> {
     this.#store(await stampOf(path, kind), digest);
   }
 
-  /** The digest of the file at `path`: the remembered one, else `compute()`, which runs once for concurrent callers. */
+  /**
+   * The digest of the file at `path`: the remembered one, else `compute()`, which runs once for concurrent
+   * callers.
+   */
   async digestOf(
     path: string,
     compute: () => Promise<string>,

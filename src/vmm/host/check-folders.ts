@@ -1,7 +1,8 @@
 /**
  * Whether the folders bough was given can hold what belongs there.
  *
- * It is tried in a folder of a temporary name, which says which process made it: what one left that was killed is removed by the next check.
+ * It is tried in a folder of a temporary name, which says which process made it: what one left that was
+ * killed is removed by the next check.
  */
 import { lstat, mkdir, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -47,7 +48,10 @@ function roomCheck(name: string, dir: string, freeBytes: number, neededMiB: numb
   return freeMiB >= neededMiB ? ok(name, found) : warn(name, found, `Make room: ${neededMiB} MiB or more`);
 }
 
-/** Tries what the store does: write, rename and link. A folder that is not there yet is tried where it would be made. */
+/**
+ * Tries what the store does: write, rename and link. A folder that is not there yet is tried where it would
+ * be made.
+ */
 async function whyNotWritable(dir: string): Promise<string | undefined> {
   try {
     const folder = await existingAncestor(dir);
@@ -68,8 +72,8 @@ async function whyNotWritable(dir: string): Promise<string | undefined> {
 }
 
 /**
- * Removes what checks of this user left that were killed; what cannot be removed stays. The folder may be one that everybody writes
- * to: what belongs to somebody else, who could change it meanwhile, is not touched.
+ * Removes what checks of this user left that were killed; what cannot be removed stays. The folder may be one
+ * that everybody writes to: what belongs to somebody else, who could change it meanwhile, is not touched.
  */
 async function removeOldTrials(folder: string): Promise<void> {
   const names = await namesIn(folder).catch(() => []);

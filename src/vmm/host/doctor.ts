@@ -1,6 +1,7 @@
 /**
- * Can this host run bough, and how well? Every answer is tried out where trying is cheap: QEMU is started, folders are written, KVM
- * runs a guest. Nothing is changed and nothing stays behind, besides the remembered KVM answer in the cache folder.
+ * Can this host run bough, and how well? Every answer is tried out where trying is cheap: QEMU is started,
+ * folders are written, KVM runs a guest. Nothing is changed and nothing stays behind, besides the remembered
+ * KVM answer in the cache folder.
  */
 import { execa } from 'execa';
 import { readFile } from 'node:fs/promises';

@@ -8,7 +8,10 @@ export async function hostProcessor(): Promise<string> {
   return processorIn(await readFile('/proc/cpuinfo', 'utf8'));
 }
 
-/** Vendor, family, model, stepping and name of the first processor in the text of /proc/cpuinfo; `unknown` without any of them. */
+/**
+ * Vendor, family, model, stepping and name of the first processor in the text of /proc/cpuinfo; `unknown`
+ * without any of them.
+ */
 export function processorIn(cpuinfo: string): string {
   const found = FIELDS.flatMap(
     (field) => new RegExp(`^${field}\\s*:\\s*(.+)$`, 'm').exec(cpuinfo)?.[1] ?? [],

@@ -1,8 +1,8 @@
 /**
  * Work QEMU does on a disk in the background.
  *
- * A job here ends by itself and is forgotten by QEMU (status `null`), finished or cancelled; which of the two, the disk's state
- * tells. It goes on when the daemon dies, so an adopted VMM may have one.
+ * A job here ends by itself and is forgotten by QEMU (status `null`), finished or cancelled; which of the
+ * two, the disk's state tells. It goes on when the daemon dies, so an adopted VMM may have one.
  */
 import { sleep } from '../../base/index.js';
 import { QmpCommandError, type QmpClient } from '../../qmp/index.js';
@@ -10,7 +10,10 @@ import { QmpCommandError, type QmpClient } from '../../qmp/index.js';
 const CANCEL_DEADLINE_MS = 5_000;
 const CANCEL_POLL_MS = 10;
 
-/** Starts a job with `command`, whose arguments must give it `id`, and resolves when it is over, however it ended. */
+/**
+ * Starts a job with `command`, whose arguments must give it `id`, and resolves when it is over, however it
+ * ended.
+ */
 export async function runJob(
   qmp: QmpClient,
   id: string,

@@ -1,10 +1,12 @@
 /**
- * What the guest's disk really is: the chain of nodes below its device, as QEMU says, and the nodes nobody uses.
+ * What the guest's disk really is: the chain of nodes below its device, as QEMU says, and the nodes nobody
+ * uses.
  *
  *   virtio-blk ─root▶ overlay2 ─backing▶ overlay1 ─backing▶ disk0          chain, bottom first: disk0, overlay1, overlay2
  *                       └file▶ overlay2-file …                             unused: every other node that has a name
  *
- * A record of the chain can be behind what QEMU did (a switch or a fold that ended while nobody listened); this cannot.
+ * A record of the chain can be behind what QEMU did (a switch or a fold that ended while nobody listened);
+ * this cannot.
  */
 import { QmpCommandError, type QmpClient } from '../../qmp/index.js';
 

@@ -1,8 +1,8 @@
 /**
  * Which host port reaches the agent.
  *
- * The port is 0 in QEMU's arguments, so the kernel picks a free one and two starting VMs cannot race for it. QMP has no query for
- * the user network; the human monitor's `info usernet` lists it:
+ * The port is 0 in QEMU's arguments, so the kernel picks a free one and two starting VMs cannot race for it.
+ * QMP has no query for the user network; the human monitor's `info usernet` lists it:
  *
  *     TCP[HOST_FORWARD]   8       127.0.0.1 46833       10.0.2.15  5000     0     0
  */

@@ -1,9 +1,10 @@
 /**
  * Loads a device state into a VM that was started with `incoming: true`.
  *
- * QEMU listens on a Unix socket, is sent the file, and reports the end with a MIGRATION event; `exec:` would need a fork, and
- * polling `query-migrate` would add its interval. A state that QEMU cannot read ends the whole process in most QEMU versions: the
- * connection then closes before any event, and the reason is in the VMM's log.
+ * QEMU listens on a Unix socket, is sent the file, and reports the end with a MIGRATION event; `exec:` would
+ * need a fork, and polling `query-migrate` would add its interval. A state that QEMU cannot read ends the
+ * whole process in most QEMU versions: the connection then closes before any event, and the reason is in the
+ * VMM's log.
  */
 import { createReadStream } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -20,8 +21,9 @@ export class DeviceStateRejected extends Error {
 const DEFAULT_DEADLINE_MS = 10_000;
 
 /**
- * Streams the file to QEMU through a socket at `socketPath` and resolves when the device state is loaded (the VM stays stopped).
- * Rejects with DeviceStateRejected, QmpTimeout after `deadlineMs`, or the signal's reason; kill the VMM then.
+ * Streams the file to QEMU through a socket at `socketPath` and resolves when the device state is loaded (the
+ * VM stays stopped). Rejects with DeviceStateRejected, QmpTimeout after `deadlineMs`, or the signal's reason;
+ * kill the VMM then.
  */
 export async function loadDeviceState(
   qmp: QmpClient,

@@ -1,9 +1,10 @@
 /**
  * Which process a pid means.
  *
- * Pids are reused, so a pid from an earlier daemon's notes names our VMM only together with the moment the process started, which
- * the kernel keeps in clock ticks since boot (proc(5), /proc/<pid>/stat field 22), and with the sandbox's name in its arguments.
- * A zombie counts as gone: it holds no memory, and who has to reap it may never do so.
+ * Pids are reused, so a pid from an earlier daemon's notes names our VMM only together with the moment the
+ * process started, which the kernel keeps in clock ticks since boot (proc(5), /proc/<pid>/stat field 22), and
+ * with the sandbox's name in its arguments. A zombie counts as gone: it holds no memory, and who has to reap
+ * it may never do so.
  */
 import { readFile } from 'node:fs/promises';
 import { errorCode } from '../../base/index.js';

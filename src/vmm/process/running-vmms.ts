@@ -1,9 +1,9 @@
 /**
  * VMMs of ours that run right now, whether anybody's notes know of them or not.
  *
- * A process counts as ours when it runs QEMU (or the shell that is about to become it) and its own arguments name both a VM and
- * the QMP socket which a VM of that name has here. The pid comes with the start time, so that whoever signals it later does not
- * hit another process that got the number since.
+ * A process counts as ours when it runs QEMU (or the shell that is about to become it) and its own arguments
+ * name both a VM and the QMP socket which a VM of that name has here. The pid comes with the start time, so
+ * that whoever signals it later does not hit another process that got the number since.
  *
  * Not handled: processes of other users, which /proc does not let us look at.
  */

@@ -1,9 +1,11 @@
 /**
- * A QEMU process as something that runs, can be signalled, and ends: one that we spawned, or one that an earlier daemon did.
+ * A QEMU process as something that runs, can be signalled, and ends: one that we spawned, or one that an
+ * earlier daemon did.
  *
- * Both kinds give an `exited` promise that never rejects. Ours ends with the kernel's report; a process that is not our child
- * cannot be waited for (Node has no pidfd), so it is watched by its start time, and looked at closely once its QMP socket closes.
- * A signal is sent only to a process whose identity was just checked, so a recycled pid is never hit.
+ * Both kinds give an `exited` promise that never rejects. Ours ends with the kernel's report; a process that
+ * is not our child cannot be waited for (Node has no pidfd), so it is watched by its start time, and looked
+ * at closely once its QMP socket closes. A signal is sent only to a process whose identity was just checked,
+ * so a recycled pid is never hit.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -39,7 +41,9 @@ export interface SpawnOptions {
 /** The shell's own name while it is about to become QEMU. */
 export const LAUNCHER_NAME = 'bough-vmm';
 
-/** Node can set neither; the preload is exported last so that it is loaded into QEMU and not into the shell. */
+/**
+ * Node can set neither; the preload is exported last so that it is loaded into QEMU and not into the shell.
+ */
 const LAUNCH_SCRIPT = `
 umask 077
 ulimit -c 0
