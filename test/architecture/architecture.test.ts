@@ -17,7 +17,9 @@ const KNOWN_CIRCLES: readonly string[][] = [
   ],
 ];
 
-const everything = (await Promise.all((['src', 'test', 'scripts', 'examples'] as const).map(readSources))).flat();
+const everything = (
+  await Promise.all((['src', 'test', 'scripts', 'examples'] as const).map(readSources))
+).flat();
 
 describe('architecture', () => {
   it('imports point in one direction', () => {
