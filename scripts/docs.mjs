@@ -1,6 +1,7 @@
-// Writes docs/reference/api.md and docs/reference/cli.md from the compiled sources: run `npm run build:ts` first.
+// Writes api.md, cli.md and openapi.json in docs/reference from the compiled sources: run `npm run build:ts` first.
 import { writeFile } from 'node:fs/promises';
 import { apiReference } from '../dist/src/daemon/api-reference.js';
+import { openApiDocument } from '../dist/src/daemon/openapi.js';
 import { cliReference } from '../dist/src/cli/cli-reference.js';
 import { buildProgram } from '../dist/src/cli/program.js';
 import { processIo } from '../dist/src/cli/io.js';
@@ -8,4 +9,5 @@ import { providers } from '../dist/src/cli/providers.js';
 
 const docs = new URL('../docs/reference/', import.meta.url);
 await writeFile(new URL('api.md', docs), apiReference());
+await writeFile(new URL('openapi.json', docs), `${JSON.stringify(openApiDocument(), null, 2)}\n`);
 await writeFile(new URL('cli.md', docs), cliReference(buildProgram({ io: processIo(), providers })));

@@ -14,6 +14,7 @@ export const endpoints = {
   healthz: { method: 'GET', path: '/healthz' },
   version: { method: 'GET', path: '/version' },
   metrics: { method: 'GET', path: '/metrics' },
+  openapi: { method: 'GET', path: '/openapi.json' },
   gc: { method: 'POST', path: '/v1/gc' },
   listSnapshots: { method: 'GET', path: '/v1/snapshots' },
   createSnapshot: { method: 'POST', path: '/v1/snapshots' },

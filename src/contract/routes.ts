@@ -9,7 +9,7 @@
 
 import { z } from 'zod';
 import { branchRequestSchema, forkRequestSchema, forkResultSchema } from './branch.js';
-import { healthSchema, versionSchema } from './daemon.js';
+import { healthSchema, openApiSchema, versionSchema } from './daemon.js';
 import { endpoints, type Endpoint } from './endpoints.js';
 import type { ErrorCode } from './errors.js';
 import { tagSchema } from './fields.js';
@@ -120,6 +120,13 @@ export const routes = {
     summary: 'Counters, gauges and histograms as Prometheus text.',
     resource: 'daemon',
     replies: { 200: 'text' },
+    errors: [],
+  },
+  openapi: {
+    ...endpoints.openapi,
+    summary: 'This API as an OpenAPI 3.1 document.',
+    resource: 'daemon',
+    replies: { 200: openApiSchema },
     errors: [],
   },
   gc: {

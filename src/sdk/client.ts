@@ -39,6 +39,11 @@ export class Bough {
     return this.transport.call('metrics', options);
   }
 
+  /** The API as an OpenAPI 3.1 document. */
+  openapi(options?: CallOptions): Promise<RouteReply<'openapi'>> {
+    return this.transport.call('openapi', options);
+  }
+
   /** Runs the collector; with `dry_run` it only says what it would remove. */
   gc(request: RouteBodyInput<'gc'> = {}, options?: CallOptions): Promise<RouteReply<'gc'>> {
     return this.transport.call('gc', { ...options, body: request });

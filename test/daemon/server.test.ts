@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { compact } from '../../src/base/index.js';
 import { BoughError } from '../../src/contract/index.js';
+import { openApiDocument } from '../../src/daemon/openapi.js';
 import type { CallContext } from '../../src/sandbox/host/call.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import type { RequestKey } from '../../src/store/index.js';
@@ -45,6 +46,12 @@ describe('routes', () => {
     const version = await ask(server, 'GET', '/version');
     assert.equal(version.json['api'], 'v1');
     assert.match(String(version.json['version']), /^\d+\.\d+\.\d+/);
+  });
+
+  it('describe themselves, whole', async () => {
+    const { status, json } = await ask(testServer(), 'GET', '/openapi.json');
+    assert.equal(status, 200);
+    assert.deepEqual(json, JSON.parse(JSON.stringify(openApiDocument())));
   });
 
   it('create, read and delete snapshots', async () => {
@@ -294,7 +301,14 @@ describe('with a token', () => {
 
   it('only healthz is open', async () => {
     assert.equal((await ask(server, 'GET', '/healthz')).status, 200);
-    for (const path of ['/version', '/metrics', '/v1/snapshots', '/nothing', '/v1/snapshots/%2e%2e']) {
+    for (const path of [
+      '/version',
+      '/metrics',
+      '/openapi.json',
+      '/v1/snapshots',
+      '/nothing',
+      '/v1/snapshots/%2e%2e',
+    ]) {
       const reply = await ask(server, 'GET', path);
       assert.deepEqual([reply.status, reply.json.code], [401, 'unauthorized'], path);
     }

@@ -29,7 +29,7 @@ describe('the SDK against a daemon', () => {
     };
     const client = new Bough({ url: 'http://localhost', fetch: spy });
     const { snapshots, sandboxes } = client;
-    await Promise.all([client.healthz(), client.version(), client.metrics(), client.gc()]);
+    await Promise.all([client.healthz(), client.version(), client.metrics(), client.openapi(), client.gc()]);
     await Promise.all([snapshots.list(), snapshots.get('t1'), snapshots.info('t1'), snapshots.delete('t1')]);
     await Promise.all([snapshots.create({ tag: 't1', image: 'i' }), snapshots.compact('t1', 't2')]);
     await Promise.all([sandboxes.list(), sandboxes.get('s1'), sandboxes.delete('s1'), sandboxes.ping('s1')]);

@@ -3,17 +3,20 @@
 import type { Host } from '../../sandbox/host/host.js';
 import type { Handlers } from '../calls.js';
 import type { Metrics } from '../metrics.js';
+import { openApiDocument } from '../openapi.js';
 import { version } from '../version.js';
 import { wireCollection } from './answers.js';
 
 export function daemonHandlers(
   host: Host,
   metrics: Metrics,
-): Pick<Handlers, 'healthz' | 'version' | 'metrics' | 'gc'> {
+): Pick<Handlers, 'healthz' | 'version' | 'metrics' | 'openapi' | 'gc'> {
+  const document = openApiDocument();
   return {
     healthz: () => ({ ok: true as const }),
     version: () => ({ version, api: 'v1' as const }),
     metrics: () => metrics.text(),
+    openapi: () => document,
     gc: async ({ body }, call) => wireCollection(await host.collect({ dryRun: body.dry_run }, call)),
   };
 }
