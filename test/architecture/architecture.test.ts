@@ -68,6 +68,16 @@ describe('forbiddenImports()', () => {
     assert.equal(check('src/bench/a.ts', '../cli/format.js').length, 1);
   });
 
+  it('holds the direction between the rooms of src/sandbox too', () => {
+    assert.deepEqual(check('src/sandbox/disk/a.ts', '../start/spawn.js'), [
+      'src/sandbox/disk/a.ts imports ../start/spawn.js: room disk may not depend on room start',
+    ]);
+    assert.equal(check('src/sandbox/branch/a.ts', '../host/local-host.js').length, 1);
+    assert.equal(check('src/sandbox/attic/a.ts', '../entity/sandbox.js').length, 1);
+    assert.deepEqual(check('src/sandbox/branch/a.ts', '../host/context.js'), []);
+    assert.deepEqual(check('src/sandbox/upkeep/a.ts', '../adopt/adopt.js'), []);
+  });
+
   it('keeps Node out of what runs in a browser, and tests out of sources', () => {
     assert.equal(check('src/sdk/client.ts', 'node:fs').length, 1);
     assert.equal(check('src/qmp/client.ts', '../../test/support/fake-qmp.js').length, 1);

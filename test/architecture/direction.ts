@@ -41,6 +41,31 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   examples: [],
 };
 
+/**
+ * For each room of src/sandbox, the rooms it may import besides itself:
+ *
+ *   entity ◀─ disk ◀─ start, branch, adopt ◀─ upkeep ◀─ host
+ *
+ * What all rooms are given, the context of the host, lies in the host's room: the seam.
+ */
+const ROOMS: Readonly<Record<string, readonly string[]>> = {
+  entity: [],
+  disk: ['entity'],
+  start: ['entity', 'disk'],
+  branch: ['entity', 'disk'],
+  adopt: ['entity', 'disk'],
+  upkeep: ['entity', 'disk', 'start', 'branch', 'adopt'],
+  host: ['entity', 'disk', 'start', 'branch', 'adopt', 'upkeep'],
+};
+const SEAM = /^src\/sandbox\/host\/(context|call|failures)\.ts$/;
+
+/** Edges between rooms that point the wrong way still. This list only gets shorter. */
+const KNOWN_UPWARD: readonly string[] = [
+  'src/sandbox/entity/sandbox.ts > src/sandbox/disk/fold.ts',
+  'src/sandbox/start/create-snapshot.ts > src/sandbox/upkeep/retention.ts',
+  'src/sandbox/branch/capture.ts > src/sandbox/upkeep/retention.ts',
+];
+
 /** Folders that also run in a browser. */
 const WITHOUT_NODE = ['src/contract', 'src/sdk'];
 
@@ -64,8 +89,18 @@ function whyForbidden(path: string, { specifier, target }: Edge): string | undef
   }
   if (path.endsWith('.test.ts') && target.startsWith('test/support/')) return undefined;
   const to = folderOf(target);
+  if (from === 'src/sandbox' && to === from) return whyWrongRoom(path, target);
   const isAllowed = [from, ...allowed].some((each) => to === each || to.startsWith(`${each}/`));
   return isAllowed ? undefined : `${from} may not depend on ${to}`;
+}
+
+function whyWrongRoom(path: string, target: string): string | undefined {
+  const [from = '', to = ''] = [path, target].map((each) => each.split('/')[2]);
+  const allowed = ROOMS[from];
+  if (allowed === undefined) return `room ${from} has no place in the direction of imports`;
+  const isKnown = path.endsWith('.test.ts') || KNOWN_UPWARD.includes(`${path} > ${target}`);
+  if (to === from || allowed.includes(to) || SEAM.test(target) || isKnown) return undefined;
+  return `room ${from} may not depend on room ${to}`;
 }
 
 /** `src/qmp/client.ts` → `src/qmp`; `scripts/test.mjs` → `scripts`. */
