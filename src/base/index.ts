@@ -3,7 +3,6 @@ export { abortReason, anyOf, orAborted } from './abort.js';
 export { hostClock } from './clock.js';
 export type { Clock } from './clock.js';
 export { compact } from './compact.js';
-export type { Compact } from './compact.js';
 export { Deferred } from './deferred.js';
 export { errnoName, errorCode } from './errno.js';
 export {
@@ -11,11 +10,9 @@ export {
   armFailpoints,
   disarmFailpoints,
   failpoint,
-  FailpointError,
   firedFailpoints,
   shortened,
 } from './failpoint.js';
-export type { FailpointAction } from './failpoint.js';
 export {
   fsyncPath,
   linkIfPossible,
@@ -26,15 +23,12 @@ export {
   TEMPORARY_PREFIX,
   writeFileAtomic,
 } from './files.js';
-export type { AtomicWriteOptions } from './files.js';
 export { lockFile, LockHeld, lockHolder } from './lock-file.js';
-export type { FileLock } from './lock-file.js';
 export { BoundedLines } from './lines.js';
 export { messageOf } from './message.js';
 export { startRounds } from './rounds.js';
 export type { Rounds } from './rounds.js';
 export { ResourceStack } from './resource-stack.js';
-export type { Undo } from './resource-stack.js';
 export { DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';
 export { MiB } from './units.js';
 export { WorkSet } from './work-set.js';

@@ -88,13 +88,6 @@ class SnapshotStore implements Store {
     });
   }
 
-  get stateDir(): string {
-    return this.#context.durable.path;
-  }
-  get hotDir(): string {
-    return this.#context.hot.path;
-  }
-
   list(): SnapshotView[] {
     return [...this.#context.catalog.entries()].map((entry) => this.#view(entry.tag));
   }
@@ -197,10 +190,6 @@ class SnapshotStore implements Store {
 
   durableBytes(): Promise<number> {
     return durableBytes(this.#context);
-  }
-
-  hotSpace(): Promise<TierSpace> {
-    return this.#context.hotSpace.measure();
   }
 
   durableSpace(): Promise<TierSpace> {

@@ -112,8 +112,6 @@ export interface Lease {
 
 /** See the file's header. One instance a state dir, made by `openStore`. */
 export interface Store {
-  readonly stateDir: string;
-  readonly hotDir: string;
   /** Every tag once, by creation. */
   list(): SnapshotView[];
   /** Throws SnapshotNotFound. */
@@ -155,8 +153,6 @@ export interface Store {
   hotLayerBytes(): Promise<number>;
   /** Disk space that all durable snapshots take, shared files counted once. */
   durableBytes(): Promise<number>;
-  /** Room in the hot tier. */
-  hotSpace(): Promise<TierSpace>;
   /** Room in the durable tier. */
   durableSpace(): Promise<TierSpace>;
   /** Stops persisting (resumed at the next start), releases the lock. Idempotent. */

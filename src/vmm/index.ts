@@ -1,16 +1,13 @@
 /** One QEMU process: from its description to its end, and what this host's QEMU can do. */
-export { chooseAccelerator, GUEST_SIGN_OF_LIFE, knownAccelerator } from './host/accelerator.js';
-export type { AcceleratorChoice, ChooseAcceleratorOptions } from './host/accelerator.js';
+export { chooseAccelerator, knownAccelerator } from './host/accelerator.js';
 export type { Check } from './host/check.js';
 export { checkDurableDir, checkHotDir } from './host/check-folders.js';
 export { diskNodeName, spareOverlayNode } from './machine/disk-graph.js';
-export type { DiskLayer } from './machine/disk-graph.js';
 export { runDoctor } from './host/doctor.js';
 export type { DoctorOptions } from './host/doctor.js';
 export { hostProcessor } from './host/host-cpu.js';
 export { hostForwardPort } from './process/host-forward.js';
 export { DeviceStateRejected, loadDeviceState } from './process/incoming.js';
-export { qemuArgv } from './machine/machine.js';
 export type { Accelerator, MachineSpec } from './machine/machine.js';
 export { processStartTicks } from './process/process-identity.js';
 export { cpuModelFor, probeQemu, QemuUnusable } from './host/probe.js';
@@ -21,5 +18,4 @@ export { cancelJobs, runJob } from './process/block-jobs.js';
 export { deleteNodes, readDiskState } from './process/disk-state.js';
 export type { DiskState } from './process/disk-state.js';
 export { DEFAULT_QEMU_PATH, Vmm, VmmGone, VmmSilent, VmmStartFailed } from './process/vmm.js';
-export type { VmmAdoptOptions, VmmStartOptions } from './process/vmm.js';
 export type { VmmExit } from './process/vmm-process.js';

@@ -21,8 +21,9 @@ describe('a daemon that comes back', { timeout: 180_000 }, () => {
     const { id } = await lab.spawn();
     await startPulse(lab.guest(id));
     await lab.branch(lab.guest(id), { tag: 'before' });
-    const known = await lab.client.sandboxes.get(id);
     const { beats } = await readPulse(lab.guest(id));
+    // After the last use: each is noted, to the second.
+    const known = await lab.client.sandboxes.get(id);
 
     await lab.stop();
     assert.deepEqual(

@@ -52,8 +52,8 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     assert.match(status, /NoNewPrivs:\s+1/);
     assert.match(status, /Umask:\s+0077/);
     assert.equal((await readFile(`/proc/${vmm.pid}/environ`, 'utf8')).includes('HOME='), false);
-    await Promise.all([vmm.close(), vmm.close()]);
-    assert.deepEqual(await vmm.exited, { code: 0, signal: null });
+    await Promise.all([vmm.kill(), vmm.kill()]);
+    assert.deepEqual(await vmm.exited, { code: null, signal: 'SIGKILL' });
   });
 
   it('start() tells why QEMU ended', async () => {
@@ -77,11 +77,11 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     assert(!existsSync(spec.qmpSocketPath));
   });
 
-  it('close() ends a VMM that does not listen any more', async () => {
+  it('kill() ends a VMM that does not listen any more', async () => {
     const vmm = await start(emptyMachine('hung'));
     process.kill(vmm.pid, 'SIGSTOP');
     await assert.rejects(vmm.qmp.execute('query-status', undefined, { timeoutMs: 50 }), QmpTimeout);
-    await vmm.close();
+    await vmm.kill();
     assert.deepEqual(await vmm.exited, { code: null, signal: 'SIGKILL' });
   });
 
@@ -92,7 +92,7 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     const noted = { name: 'kept', pid, startTimeTicks, logPath: '', qmpSocketPath: join(dir, 'kept.qmp') };
     const adopted = await Vmm.adopt(noted);
     assert.equal((await adopted.qmp.execute('query-status')).running, false);
-    await adopted.close();
+    await adopted.kill();
     assert.equal(await adopted.exited, 'gone');
     await assert.rejects(Vmm.adopt(noted), VmmGone);
   });
@@ -107,7 +107,7 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     await assert.rejects(Promise.all([vmm.kill(50), vmm.kill(50)]), DeadlineExceeded);
     assert.equal(unheard.mock.callCount(), 1);
     unheard.mock.restore();
-    await Promise.all([vmm.kill(), vmm.close()]);
+    await Promise.all([vmm.kill(), vmm.kill()]);
     assert.equal(await vmm.exited, 'gone');
     await vmm.kill();
   });
@@ -136,13 +136,13 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     await loadDeviceState(child.qmp, join(dir, 'child.in'), state);
     await child.qmp.execute('cont');
     assert.equal((await child.qmp.execute('query-status')).running, true);
-    await child.close();
+    await child.kill();
 
     const damaged = await readFile(state);
     damaged.fill(0x55, 40, 400);
     await writeFile(state, damaged);
     const victim = await start(emptyMachine('victim', { incoming: true }));
     await assert.rejects(loadDeviceState(victim.qmp, join(dir, 'victim.in'), state), DeviceStateRejected);
-    await victim.close();
+    await victim.kill();
   });
 });

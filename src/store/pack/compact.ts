@@ -93,7 +93,7 @@ async function writeDisks(draft: DraftFolder, lease: Lease, signal: AbortSignal 
 }
 
 /** The block node of a chain, every level explicit; its files are opened read-only. */
-export function chainNode(disks: readonly Pick<DiskRef, 'path' | 'format'>[]): object {
+function chainNode(disks: readonly Pick<DiskRef, 'path' | 'format'>[]): object {
   let node: object | null = null;
   for (const { path, format } of disks) {
     const file = { driver: 'file', filename: path };

@@ -15,15 +15,8 @@ import {
   snapshot,
   type Fixture,
 } from '../../../test/support/store-fixture.js';
-import {
-  SnapshotInUse,
-  SnapshotNotFound,
-  TagExists,
-  union,
-  visibleRuns,
-  type Run,
-  type Store,
-} from '../index.js';
+import { SnapshotInUse, SnapshotNotFound, TagExists, type Run, type Store } from '../index.js';
+import { union, visibleRuns } from './fold.js';
 
 /** root ── left ── leaf, root ── right */
 async function family(t: TestContext): Promise<{ fixture: Fixture; store: Store }> {

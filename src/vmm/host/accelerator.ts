@@ -16,7 +16,7 @@ import { cpuModelFor, type QemuFacts } from './probe.js';
 import { Vmm } from '../process/vmm.js';
 
 /** What the image's init prints first. */
-export const GUEST_SIGN_OF_LIFE = 'bough: init';
+const GUEST_SIGN_OF_LIFE = 'bough: init';
 
 const DEFAULT_DEADLINE_MS = 10_000;
 const CONSOLE_POLL_MS = 20;

@@ -5,6 +5,7 @@
  * about 20 ms, and nothing is parsed from help texts.
  */
 import { execa } from 'execa';
+import { parseMessage, type QmpMessage } from '../../qmp/index.js';
 import { SANDBOX_FILTER, type Accelerator } from '../machine/machine.js';
 import { DEFAULT_QEMU_PATH } from '../process/vmm.js';
 
@@ -25,6 +26,7 @@ export class QemuUnusable extends Error {
 
 const PROBE_TIMEOUT_MS = 10_000;
 const QUESTIONS = ['qmp_capabilities', 'query-machines', 'quit'];
+const MACHINES_ID = QUESTIONS.indexOf('query-machines');
 
 /** The CPU model that gives a guest the most under `accelerator`. */
 export function cpuModelFor(accelerator: Accelerator): string {
@@ -47,12 +49,12 @@ export async function probeQemu(qemuPath = DEFAULT_QEMU_PATH): Promise<QemuFacts
 
 interface Answers {
   ok: boolean;
-  messages: unknown[];
+  messages: QmpMessage[];
   stderr: string;
 }
 
 async function askQemu(qemuPath: string, extra: readonly string[]): Promise<Answers> {
-  const input = QUESTIONS.map((execute) => `${JSON.stringify({ execute })}\n`).join('');
+  const input = QUESTIONS.map((execute, id) => `${JSON.stringify({ execute, id })}\n`).join('');
   const args = ['-M', 'none', '-nodefaults', '-no-user-config', '-display', 'none', '-S', '-qmp', 'stdio'];
   const result = await execa(qemuPath, [...args, ...extra], {
     input,
@@ -62,29 +64,27 @@ async function askQemu(qemuPath: string, extra: readonly string[]): Promise<Answ
     extendEnv: false,
     cwd: '/',
   });
-  const messages = result.stdout.split('\n').flatMap((line): unknown[] => {
-    try {
-      return [JSON.parse(line)];
-    } catch {
-      return [];
-    }
-  });
+  const messages = result.stdout.split('\n').flatMap(messageIn);
   const why = result.stderr === '' ? (result.shortMessage ?? 'no answer') : result.stderr;
   return { ok: !result.failed, messages, stderr: why.trim().slice(-500) };
 }
 
-function findVersion(messages: readonly unknown[]): string | undefined {
-  for (const message of messages as { QMP?: { version?: { qemu?: Record<string, number> } } }[]) {
-    const qemu = message.QMP?.version?.qemu;
-    if (qemu !== undefined) return `${qemu['major']}.${qemu['minor']}.${qemu['micro']}`;
+/** A program that is no QEMU may say anything. */
+function messageIn(line: string): QmpMessage[] {
+  try {
+    return [parseMessage(line)];
+  } catch {
+    return [];
   }
-  return undefined;
 }
 
-function findMachineType(messages: readonly unknown[]): string | undefined {
-  for (const message of messages as { return?: { alias?: string; name?: string }[] }[]) {
-    if (!Array.isArray(message.return)) continue;
-    return message.return.find((machine) => machine.alias === 'pc')?.name;
-  }
-  return undefined;
+function findVersion(messages: readonly QmpMessage[]): string | undefined {
+  return messages.find((message) => message.kind === 'greeting')?.qemuVersion;
+}
+
+function findMachineType(messages: readonly QmpMessage[]): string | undefined {
+  const answer = messages.find((message) => message.kind === 'return' && message.id === MACHINES_ID);
+  const machines =
+    answer?.kind === 'return' && Array.isArray(answer.value) ? (answer.value as unknown[]) : [];
+  return (machines as { alias?: string; name?: string }[]).find(({ alias }) => alias === 'pc')?.name;
 }

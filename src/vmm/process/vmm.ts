@@ -1,9 +1,8 @@
 /**
  * One QEMU process and the daemon's connection to it.
  *
- *   start() ─▶ running ──close(): quit → TERM → KILL──▶ gone
- *   adopt() ─▶    │     ──kill(): KILL──────────────▶
- *                 └────── exits by itself ──────────▶
+ *   start() ─▶ running ──── kill() ───────▶ gone
+ *   adopt() ─▶    └──── exits by itself ──▶
  *
  * A Vmm that exists answers QMP. Every wait races `exited`, so a process that dies is told from one that is slow, with the end of
  * its log. The process outlives the daemon; `release()` lets go of it without touching it.
@@ -20,8 +19,6 @@ import { spawnVmmProcess, watchVmmProcess, type VmmExit, type VmmProcess } from 
 export const DEFAULT_QEMU_PATH = '/usr/bin/qemu-system-x86_64';
 
 const CONNECT_RETRY_MS = 2;
-const QUIT_GRACE_MS = 1_000;
-const TERM_GRACE_MS = 1_000;
 const KILL_GRACE_MS = 10_000;
 const STOPPED_POLL_MS = 250;
 const STOPPED_GRACE_MS = 2_000;
@@ -84,7 +81,6 @@ export class Vmm {
   readonly exited: Promise<VmmExit>;
   readonly #process: VmmProcess;
   readonly #logPath: string;
-  #closing: Promise<void> | undefined;
   #killing: Promise<void> | undefined;
 
   private constructor(process: VmmProcess, qmp: QmpClient, logPath: string) {
@@ -182,14 +178,8 @@ export class Vmm {
     return readTail(this.#logPath);
   }
 
-  /** Ends the VM politely (QMP quit, then TERM, then KILL) and resolves when the process is gone. Idempotent; rejects as `kill` does. */
-  close(): Promise<void> {
-    this.#closing ??= this.#quit().finally(() => (this.#closing = undefined));
-    return this.#closing;
-  }
-
   /**
-   * Ends the VM at once and resolves when the process is gone. Idempotent; may overtake `close()`. Rejects with DeadlineExceeded if the
+   * Ends the VM at once and resolves when the process is gone. Idempotent. Rejects with DeadlineExceeded if the
    * process is still there after `deadlineMs`, as one that waits for a broken disk may be; trying again makes sense.
    */
   kill(deadlineMs = KILL_GRACE_MS): Promise<void> {
@@ -203,26 +193,6 @@ export class Vmm {
   async release(): Promise<void> {
     this.#process.release();
     await this.qmp.close();
-  }
-
-  async #quit(): Promise<void> {
-    this.qmp.execute('quit', undefined, { timeoutMs: QUIT_GRACE_MS }).catch(() => undefined);
-    if (await this.#endsWithin(QUIT_GRACE_MS)) return;
-    await this.#process.signal('SIGTERM');
-    if (await this.#endsWithin(TERM_GRACE_MS)) return;
-    await this.kill();
-  }
-
-  async #endsWithin(graceMs: number): Promise<boolean> {
-    const timer = new AbortController();
-    const late = sleep(graceMs, timer.signal).then(
-      () => false,
-      () => false,
-    );
-    const ended = await Promise.race([this.exited.then(() => true), late]);
-    timer.abort();
-    if (ended) await this.qmp.close();
-    return ended;
   }
 }
 
