@@ -11,7 +11,7 @@ import {
 } from './fields.js';
 import { lifetimeFields, onEndSchema, refuseSharedTag, refuseTwoEnds } from './lifetime.js';
 
-export const sandboxStateSchema = z.enum(['starting', 'running', 'paused', 'unresponsive', 'failed']);
+export const sandboxStateSchema = z.enum(['running', 'unresponsive', 'failed']);
 export type SandboxState = z.infer<typeof sandboxStateSchema>;
 
 export const isolationSchema = z.object({

@@ -112,7 +112,7 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     await vmm.kill();
   });
 
-  it('adopt() and reap() never touch a process that is not the one that was noted', async () => {
+  it('adopt() and killOrphan() never touch a process that is not the one that was noted', async () => {
     const stranger = spawn('sleep', ['60']);
     const pid = stranger.pid ?? 0;
     const stat = await readFile(`/proc/${pid}/stat`, 'utf8');
@@ -120,7 +120,7 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     const noted = { name: 'sb', logPath: '', qmpSocketPath: join(dir, 'none') };
     await assert.rejects(Vmm.adopt({ ...noted, pid, startTimeTicks }), VmmGone);
     await assert.rejects(Vmm.adopt({ ...noted, pid, startTimeTicks: startTimeTicks - 1 }), VmmGone);
-    await Vmm.reap({ name: 'sb', pid, startTimeTicks });
+    await Vmm.killOrphan({ name: 'sb', pid, startTimeTicks });
     assert.equal(stranger.exitCode, null);
     stranger.kill('SIGKILL');
     assert.deepEqual(await once(stranger, 'exit'), [null, 'SIGKILL']);

@@ -3,7 +3,7 @@
  *
  *   folder and record that names a process ─ it runs, answers ─▶ adopted, the record brought in line with the VM's disk
  *                                          ├ runs, cannot be  ─▶ unresponsive: tried again every few seconds, never killed for it
- *                                          └ it is gone       ─▶ dead: listed as failed with the reason, until it is removed
+ *                                          └ it is gone       ─▶ failed: listed with the reason, until it is removed
  *   record without a process, or none                         ─▶ removed: nobody was ever told of that sandbox
  *   record that is damaged                                    ─▶ its folder goes into quarantine
  *   VMM with its sockets in our hot directory, not adopted    ─▶ killed
@@ -71,7 +71,9 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
   };
   for (const vmm of running.filter((each) => !isNoted(each))) {
     context.log('warn', 'vmm.orphan-killed', { ...vmm });
-    await Vmm.reap(vmm).catch((err: unknown) => context.log('warn', 'vmm.orphan-left', { ...vmm, err }));
+    await Vmm.killOrphan(vmm).catch((err: unknown) =>
+      context.log('warn', 'vmm.orphan-left', { ...vmm, err }),
+    );
   }
   await failpoint('adopt.orphans-killed');
   const limit = pLimit(CONCURRENT_ADOPTIONS);
@@ -87,11 +89,10 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
 export async function adoptUnresponsive(context: HostContext): Promise<void> {
   for (const silent of context.sandboxes.list()) {
     const { id, record, paths } = silent;
-    const isWanted = (): boolean => !silent.isBeingRemoved;
-    if (silent.state !== 'unresponsive' || !isWanted() || !hasProcess(record)) continue;
+    if (!silent.takes('adopt') || !hasProcess(record)) continue;
     const found = await adoptOrBury(context, paths, record, LATER);
     if (found.state === 'unresponsive') continue;
-    if (!isWanted()) {
+    if (!silent.takes('adopt')) {
       await found.release();
       continue;
     }
@@ -130,7 +131,7 @@ async function takeOver(
     await removeSandboxFolders(paths);
     return undefined;
   }
-  if (record.failure !== undefined) return dead(context, paths, record, record.failure);
+  if (record.failure !== undefined) return asFailed(context, paths, record, record.failure);
   return adoptOrBury(context, paths, record, AT_START);
 }
 
@@ -147,7 +148,7 @@ async function adoptOrBury(
     return sandbox;
   } catch (error) {
     if (error instanceof VmmGone || error instanceof VmmStartFailed)
-      return dead(context, paths, record, 'its VMM ended while no daemon ran');
+      return asFailed(context, paths, record, 'its VMM ended while no daemon ran');
     // It may be stopped or busy, the disk may be full, it may have been started by another version: no reason to end it.
     if (patience === AT_START)
       context.log('warn', 'sandbox.unresponsive', { id: record.id, pid, err: error });
@@ -174,7 +175,7 @@ async function adopt(
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
     await failpoint('adopt.noted');
-    const sandbox = Sandbox.own(paths, current, vm, vmHost.qemu.seccomp);
+    const sandbox = Sandbox.running(paths, current, vm, vmHost.qemu.seccomp);
     const { status } = await vm.vmm.qmp.execute('query-status');
     if (status === 'io-error') sandbox.noteStall();
     return sandbox;
@@ -204,7 +205,7 @@ async function connect(paths: SandboxPaths, { id, process }: Found, patience: Pa
 }
 
 /** Frees the memory of a VM that is gone; the record stays, with the reason. */
-async function dead(
+async function asFailed(
   context: HostContext,
   paths: SandboxPaths,
   record: Found,
@@ -218,6 +219,6 @@ async function dead(
   await writeRecord(paths.record, failed).catch((err: unknown) =>
     context.log('warn', 'sandbox.not-noted', { id: record.id, err }),
   );
-  context.log('warn', 'sandbox.dead', { id: record.id, pid, reason: failure });
-  return Sandbox.dead(paths, failed);
+  context.log('warn', 'sandbox.failed', { id: record.id, pid, reason: failure });
+  return Sandbox.failed(paths, failed);
 }

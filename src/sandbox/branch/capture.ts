@@ -114,7 +114,7 @@ async function noteVmm(sandbox: Sandbox, error: unknown): Promise<void> {
   // A pager that lost QEMU's QMP tells the same in its own words.
   if (isLost || (error instanceof PagerError && LOST.has(error.errnoName))) await sandbox.endNoted();
   if (isLost || error instanceof VmmSilent || error instanceof QmpTimeout)
-    await sandbox.fallSilent(error.message);
+    await sandbox.becomeUnresponsive(error.message);
 }
 
 /** A branch, once its draft is there. */
@@ -192,7 +192,7 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
 /** After a failure: the disk may have been switched or not, QEMU knows; spares go, used or not. */
 async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void> {
   // One that ended needs none, and one that does not answer is corrected when it is adopted.
-  if (sandbox.state !== 'running' || sandbox.isBeingRemoved) return;
+  if (!sandbox.takes('reconcile')) return;
   const { record, paths, vm } = sandbox;
   sandbox.spareOverlays.length = 0;
   try {

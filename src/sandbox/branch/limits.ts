@@ -7,7 +7,8 @@ import { startBranch, type BranchSpec, type BranchUnderWay, type BranchWait } fr
 import type { CallContext } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
 import { catalogued } from '../host/failures.js';
-import { BEING_REMOVED, type Sandbox } from '../entity/sandbox.js';
+import { BEING_REMOVED } from '../entity/lifecycle.js';
+import type { Sandbox } from '../entity/sandbox.js';
 
 export class Branches {
   readonly #context: HostContext;

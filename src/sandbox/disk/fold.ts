@@ -17,7 +17,7 @@ import { stat } from 'node:fs/promises';
 import { failpoint, withDeadline } from '../../base/index.js';
 import type { HostContext } from '../host/context.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile.js';
-import type { Sandbox } from '../entity/sandbox.js';
+import type { DiskFold, Sandbox } from '../entity/sandbox.js';
 import { cancelJobs, runJob } from '../../vmm/index.js';
 
 /** Frozen files in the chain from which on it is folded in the background. */
@@ -29,14 +29,6 @@ const JOB = 'fold';
 const BACKGROUND_DEADLINE_MS = 3_600_000;
 /** How long a branch waits for a fold; the chain may hold four times the hard limit before anything refuses it. */
 const FOREGROUND_DEADLINE_MS = 60_000;
-
-/** A fold under way. */
-export interface DiskFold {
-  /** Resolves when the record says what became of it; never rejects. */
-  readonly over: Promise<void>;
-  /** Ends it early and resolves as `over` does; rejects if QEMU cannot be told, or does not end it in time. */
-  cancel(): Promise<void>;
-}
 
 /** Folds in the background the long chain of a sandbox that is branched. Call when no branch of it is under way. */
 export function foldIfLong(context: HostContext, sandbox: Sandbox): void {
@@ -58,7 +50,7 @@ export async function makeRoomInChain(context: HostContext, sandbox: Sandbox): P
 function startFold(context: HostContext, sandbox: Sandbox, timeoutMs: number): DiskFold {
   const { qmp } = sandbox.vm.vmm;
   const over = fold(context, sandbox, timeoutMs).catch((error: unknown) => {
-    if (sandbox.state !== 'running' || sandbox.isBeingRemoved || qmp.closed) return;
+    if (!sandbox.takes('reconcile') || qmp.closed) return;
     context.log('warn', 'sandbox.disk-not-folded', { id: sandbox.id, err: error });
   });
   return {

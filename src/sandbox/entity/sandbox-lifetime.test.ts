@@ -44,7 +44,7 @@ async function owned(paths: SandboxPaths): Promise<Sandbox> {
     ...{ release: idle.close, kill: idle.close, pid: 1 },
   };
   const vm = { vmm, pager: idle, agentHostPort: 4000 } as unknown as Vm;
-  return Sandbox.own(paths, await readRecord(paths.record), vm, true);
+  return Sandbox.running(paths, await readRecord(paths.record), vm, true);
 }
 
 describe('the lifetime of a sandbox in its record', () => {
@@ -78,16 +78,16 @@ describe('the lifetime of a sandbox in its record', () => {
   it('takes no calls from when its end has begun, in the next daemon too', async (t) => {
     const paths = await recorded(t);
     const sandbox = await owned(paths);
-    sandbox.requireUsable();
+    sandbox.require('use');
     await sandbox.noteEnd('last');
     for (const each of [sandbox, await owned(paths)]) {
       assert.throws(
-        () => each.requireUsable(),
+        () => each.require('use'),
         (error) => isBoughError(error, 'sandbox_not_running') && error.message.includes('is at its end'),
       );
     }
     await sandbox.noteEnd(undefined);
-    (await owned(paths)).requireUsable();
+    (await owned(paths)).require('use');
   });
 
   it('keeps every change when several are written at once', async (t) => {

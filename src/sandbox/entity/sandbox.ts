@@ -1,9 +1,6 @@
 /**
- * A sandbox: an identity, its record on disk, and the VM behind it, while there is one.
- *
- *   own() ──▶ running ──its VMM ends──▶ failed ◀── dead(): it ended while no daemon ran
- *                ├──fallSilent()──▶ unresponsive ◀── unresponsive(): its VMM lives and cannot be used; one that can takes its place
- *                └─────── remove() ──────┴─▶ (gone)
+ * A sandbox: an identity, its record on disk, and the VM behind it, while there is one. Its states, and what it takes in each, are in
+ * lifecycle.ts.
  *
  * One piece of work at a time may rearrange what the sandbox consists of (a branch, a fold of its disk); whoever wants to
  * claims the sandbox first. Removing it ends the VM, so that such work fails, and waits until it has cleaned up.
@@ -15,9 +12,20 @@ import { readFile, rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
 import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import type { DiskFold } from '../disk/fold.js';
 import type { DiskRef } from '../../store/index.js';
-import { Vmm, type VmmExit } from '../../vmm/index.js';
+import { Vmm } from '../../vmm/index.js';
+import {
+  after,
+  BEING_BRANCHED,
+  lasting,
+  nameOf,
+  refusalOf,
+  type Lasting,
+  type Lifecycle,
+  type Refusal,
+  type SandboxEvent,
+  type SandboxRequest,
+} from './lifecycle.js';
 import { Lifetime } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
@@ -25,10 +33,6 @@ import type { SandboxState, SandboxView } from './view.js';
 import type { Vm } from './vm.js';
 import { whyEnded } from './why-ended.js';
 
-/** What a removed sandbox is called while its process is still ending. */
-export const BEING_REMOVED = 'being removed';
-/** What a sandbox is called while its last snapshot is being taken. */
-const BEING_ENDED = 'at its end';
 const STALLED =
   'It stands still: the disk it writes to has no room on the host. It goes on when there is some';
 const END_NOTED_DEADLINE_MS = 1_000;
@@ -39,33 +43,44 @@ export interface SpareOverlay {
   readonly node: string;
 }
 
+/** A fold of its disk under way. */
+export interface DiskFold {
+  /** Resolves when the record says what became of it; never rejects. */
+  readonly over: Promise<void>;
+  /** Ends it early and resolves as `over` does; rejects if QEMU cannot be told, or does not end it in time. */
+  cancel(): Promise<void>;
+}
+
 export class Sandbox {
   readonly paths: SandboxPaths;
   readonly lifetime: Lifetime;
   /** In the block graph already, to be used in this order. */
   readonly spareOverlays: SpareOverlay[] = [];
-  #vm: Vm | undefined;
-  #agent: AgentClient | undefined;
-  #isStalled = false;
-  /** Of QMP's SHUTDOWN event. */
-  #shutdownReason: unknown;
-  /** Why it is unresponsive. */
-  #silence: string | undefined;
   readonly #seccomp: boolean;
   #record: SandboxRecord;
+  #lifecycle: Lifecycle;
+  /** Kept when it has failed, let go of when it is unresponsive. */
+  #vm: Vm | undefined;
+  #agent: AgentClient | undefined;
   #branch: Promise<undefined> | undefined;
   #fold: DiskFold | undefined;
   #removing: Promise<void> | undefined;
-  #isBeingRemoved = false;
+  /** The latest write of the record. */
   #written: Promise<void> = Promise.resolve();
-  #isReleased = false;
-  #ending: Promise<void> = Promise.resolve();
+  /** Resolves when the end of the VMM has been noted. */
+  #exitNoted: Promise<void> = Promise.resolve();
 
-  private constructor(paths: SandboxPaths, record: SandboxRecord, vm: Vm | undefined, seccomp: boolean) {
+  private constructor(
+    paths: SandboxPaths,
+    record: SandboxRecord,
+    made: { readonly state: Lasting; readonly vm?: Vm; readonly seccomp: boolean },
+  ) {
+    const { vm } = made;
     this.paths = paths;
     this.#record = record;
+    this.#lifecycle = made.state;
     this.#vm = vm;
-    this.#seccomp = seccomp;
+    this.#seccomp = made.seccomp;
     const lastUsedAtUnix = record.lastUsedAtUnix ?? record.createdAtUnix;
     this.lifetime = new Lifetime(() => this.#record.lifetime, lastUsedAtUnix);
     if (vm !== undefined) {
@@ -75,19 +90,19 @@ export class Sandbox {
   }
 
   /** Takes over a VM whose record is on disk, and watches it from now on. */
-  static own(paths: SandboxPaths, record: SandboxRecord, vm: Vm, seccomp: boolean): Sandbox {
-    const sandbox = new Sandbox(paths, record, vm, seccomp);
-    vm.vmm.qmp.on('event', ({ event, data }) => {
-      if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') sandbox.noteStall();
-      if (event === 'SHUTDOWN') sandbox.#shutdownReason = data['reason'];
+  static running(paths: SandboxPaths, record: SandboxRecord, vm: Vm, seccomp: boolean): Sandbox {
+    const sandbox = new Sandbox(paths, record, {
+      state: { state: 'running', isStalled: false },
+      vm,
+      seccomp,
     });
-    sandbox.#ending = vm.vmm.exited.then((exit) => sandbox.#ended(exit));
+    sandbox.#watch(vm);
     return sandbox;
   }
 
   /** A sandbox whose VM is gone for good: listed as failed, for the reason in its record, until it is removed. */
-  static dead(paths: SandboxPaths, record: SandboxRecord & { readonly failure: string }): Sandbox {
-    return new Sandbox(paths, record, undefined, false);
+  static failed(paths: SandboxPaths, record: SandboxRecord & { readonly failure: string }): Sandbox {
+    return new Sandbox(paths, record, { state: { state: 'failed', why: record.failure }, seccomp: false });
   }
 
   /** A sandbox whose VMM lives and cannot be used: nothing can be done with it but wait, or remove it. */
@@ -96,9 +111,21 @@ export class Sandbox {
     record: SandboxRecord,
     { why, seccomp }: { readonly why: string; readonly seccomp: boolean },
   ): Sandbox {
-    const sandbox = new Sandbox(paths, record, undefined, seccomp);
-    sandbox.#silence = why;
-    return sandbox;
+    return new Sandbox(paths, record, { state: { state: 'unresponsive', why }, seccomp });
+  }
+
+  #watch({ vmm }: Vm): void {
+    let shutdownReason: unknown;
+    vmm.qmp.on('event', ({ event, data }) => {
+      if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') this.noteStall();
+      if (event === 'SHUTDOWN') shutdownReason = data['reason'];
+    });
+    this.#exitNoted = vmm.exited.then(async (exit) => {
+      await vmm.qmp.drain();
+      const failure = whyEnded(exit, shutdownReason, await vmm.logTail());
+      if (this.#happened({ what: 'vmm-exited', why: failure }))
+        await this.update({ failure }).catch(() => undefined);
+    });
   }
 
   get id(): string {
@@ -111,46 +138,56 @@ export class Sandbox {
 
   /** Throws `sandbox_not_running` when there is none to talk to. */
   get vm(): Vm {
-    return this.#vm ?? this.#refuse();
+    return this.#vm ?? this.#refuse(nameOf(this.#lifecycle));
   }
 
   /** Throws `sandbox_not_running` when there is no VM to talk to. */
   get agent(): AgentClient {
-    return this.#agent ?? this.#refuse();
+    return this.#agent ?? this.#refuse(nameOf(this.#lifecycle));
   }
 
+  /** As it is listed. */
   get state(): SandboxState {
-    if (this.#record.failure !== undefined) return 'failed';
-    return this.#vm === undefined ? 'unresponsive' : 'running';
+    return lasting(this.#lifecycle).state;
   }
 
   get isBeingRemoved(): boolean {
-    return this.#isBeingRemoved;
-  }
-
-  /** Throws `sandbox_not_running` unless its VMM runs and nobody is removing it. */
-  requireRunning(): void {
-    if (this.state !== 'running' || this.isBeingRemoved) this.#refuse();
-  }
-
-  /** Throws `sandbox_not_running` unless its users may use it: it runs, and its end has not begun. */
-  requireUsable(): void {
-    this.requireRunning();
-    this.requireNotEnding();
-  }
-
-  /** Throws `sandbox_not_running` once its end has begun. */
-  requireNotEnding(): void {
-    if (this.#record.endTag !== undefined) this.#refuse(BEING_ENDED);
-    if (this.isBeingRemoved) this.#refuse();
-  }
-
-  #refuse(state: string = this.isBeingRemoved ? BEING_REMOVED : this.state): never {
-    throw new BoughError('sandbox_not_running', { id: this.id, state });
+    return this.#lifecycle.state === 'removing';
   }
 
   get isBranching(): boolean {
     return this.#branch !== undefined;
+  }
+
+  takes(request: SandboxRequest): boolean {
+    return this.#refusalOf(request) === undefined;
+  }
+
+  /** Throws `sandbox_not_running` or `branch_in_progress` unless it takes the request now. */
+  require(request: SandboxRequest): void {
+    const refusal = this.#refusalOf(request);
+    if (refusal !== undefined) this.#refuse(refusal);
+  }
+
+  #refusalOf(request: SandboxRequest): Refusal | undefined {
+    const claims = {
+      isBranching: this.isBranching,
+      isFolding: this.#fold !== undefined,
+      isEnding: this.#record.endTag !== undefined,
+    };
+    return refusalOf(this.#lifecycle, claims, request);
+  }
+
+  #refuse(state: Refusal): never {
+    if (state === BEING_BRANCHED) throw new BoughError('branch_in_progress', { id: this.id });
+    throw new BoughError('sandbox_not_running', { id: this.id, state });
+  }
+
+  /** True if that changed anything. */
+  #happened(event: SandboxEvent): boolean {
+    const before = this.#lifecycle;
+    this.#lifecycle = after(before, event);
+    return this.#lifecycle !== before;
   }
 
   /** Notes that its end has begun, and under which tag its last snapshot is taken; or that it runs on. */
@@ -169,8 +206,7 @@ export class Sandbox {
    * in the record. Idempotent. Throws `sandbox_not_running`, `branch_in_progress`.
    */
   claimForBranch(): () => void {
-    this.requireRunning();
-    if (this.#branch !== undefined) throw new BoughError('branch_in_progress', { id: this.id });
+    this.require('branch');
     const over = new Deferred<undefined>();
     this.#branch = over.promise;
     return () => {
@@ -186,8 +222,7 @@ export class Sandbox {
 
   /** Lets `start` fold the disk in the background, unless that is going on already or a branch is. */
   foldInBackground(start: () => DiskFold): void {
-    if (this.state !== 'running' || this.isBeingRemoved) return;
-    if (this.#branch !== undefined || this.#fold !== undefined) return;
+    if (!this.takes('fold')) return;
     const fold = start();
     this.#fold = fold;
     void fold.over.then(() => (this.#fold = undefined));
@@ -197,7 +232,7 @@ export class Sandbox {
   async update(changes: Partial<SandboxRecord>): Promise<void> {
     this.#record = { ...this.#record, ...changes };
     const write = async (): Promise<void> => {
-      if (!this.#isBeingRemoved) await writeRecord(this.paths.record, this.#record);
+      if (this.takes('record')) await writeRecord(this.paths.record, this.#record);
     };
     // One after the other: the last one to be written has all changes.
     const written = this.#written.then(write);
@@ -207,7 +242,7 @@ export class Sandbox {
 
   /** Waits until `state` tells the end of the VM, of which a lost connection has just told; not for long, it may run on. */
   async endNoted(): Promise<void> {
-    await withDeadline(this.#ending, END_NOTED_DEADLINE_MS, 'The end of a VM').catch(() => undefined);
+    await withDeadline(this.#exitNoted, END_NOTED_DEADLINE_MS, 'The end of a VM').catch(() => undefined);
   }
 
   /**
@@ -215,7 +250,7 @@ export class Sandbox {
    * that dies here leaves something nobody owns, which the next one ends and removes. What fails can be tried again.
    */
   remove(): Promise<void> {
-    this.#isBeingRemoved = true;
+    this.#happened({ what: 'removal-begun' });
     this.#removing ??= this.#remove().finally(() => (this.#removing = undefined));
     return this.#removing;
   }
@@ -224,7 +259,7 @@ export class Sandbox {
     await this.#written;
     await rm(this.paths.record, { force: true });
     await failpoint('remove.forgotten');
-    await (this.#vm === undefined ? this.#reap() : this.#vm.vmm.kill());
+    await (this.#vm === undefined ? this.#killOrphan() : this.#vm.vmm.kill());
     await failpoint('remove.killed');
     await this.#vm?.pager.close();
     await this.#branch;
@@ -233,15 +268,15 @@ export class Sandbox {
   }
 
   /** Ends a VMM that never answered us. */
-  async #reap(): Promise<void> {
+  async #killOrphan(): Promise<void> {
     const { process, failure } = this.#record;
-    if (process !== undefined && failure === undefined) await Vmm.reap({ name: this.id, ...process });
+    if (process !== undefined && failure === undefined) await Vmm.killOrphan({ name: this.id, ...process });
   }
 
   /** Lets go of the VM, which runs on for the next daemon. */
   async release(): Promise<void> {
     await this.noteUse().catch(() => undefined);
-    this.#isReleased = true;
+    this.#happened({ what: 'daemon-stops' });
     await this.#vm?.pager.close();
     await this.#vm?.vmm.release();
     await this.#fold?.over;
@@ -249,21 +284,20 @@ export class Sandbox {
 
   /** QEMU has stopped the guest, because its disk could not be written for want of room. */
   noteStall(): void {
-    this.#isStalled = true;
+    this.#happened({ what: 'stalled' });
   }
 
   /** Lets a guest that was stopped for its disk go on; QEMU stops it again if nothing has changed. */
   async endStall(): Promise<void> {
-    if (!this.#isStalled || this.state !== 'running' || this.#branch !== undefined) return;
-    this.#isStalled = false;
+    if (!this.takes('continue')) return;
+    this.#happened({ what: 'continued' });
     await this.vm.vmm.qmp.execute('cont');
   }
 
   /** Lets go of a VMM that has stopped to answer; it is tried again as one of an earlier daemon. */
-  async fallSilent(why: string): Promise<void> {
+  async becomeUnresponsive(why: string): Promise<void> {
     const vm = this.#vm;
-    if (vm === undefined || this.state !== 'running' || this.#isBeingRemoved || this.#isReleased) return;
-    this.#silence = why;
+    if (vm === undefined || !this.#happened({ what: 'vmm-silent', why })) return;
     this.#vm = undefined;
     this.#agent = undefined;
     await vm.pager.close();
@@ -281,6 +315,7 @@ export class Sandbox {
   view(): SandboxView {
     const record = this.#record;
     const lifetime = this.lifetime.view();
+    const shown = lasting(this.#lifecycle);
     return {
       id: record.id,
       snapshotTag: record.snapshotTag,
@@ -301,20 +336,12 @@ export class Sandbox {
         pid: this.state === 'failed' ? undefined : record.process?.pid,
         memoryLimitMiB: record.memoryLimitMiB,
         lastBranchMemoryPath: record.lastBranchMemoryPath,
-        warning: this.#isStalled ? STALLED : lifetime.warning,
-        stateReason: record.failure ?? this.#silence,
+        warning: shown.state === 'running' && shown.isStalled ? STALLED : lifetime.warning,
+        stateReason: 'why' in shown ? shown.why : undefined,
         name: record.name,
         metadata: record.metadata,
         parent: record.parent,
       }),
     };
-  }
-
-  async #ended(exit: VmmExit): Promise<void> {
-    if (this.#isBeingRemoved || this.#isReleased || this.#vm === undefined) return;
-    const { vmm } = this.#vm;
-    await vmm.qmp.drain();
-    const failure = whyEnded(exit, this.#shutdownReason, await vmm.logTail());
-    await this.update({ failure }).catch(() => undefined);
   }
 }

@@ -147,7 +147,7 @@ export class LocalHost implements Host {
 
   async setTimeout(id: string, change: LifetimeChange): Promise<SandboxView> {
     const sandbox = this.#context.sandboxes.get(id);
-    sandbox.requireNotEnding();
+    sandbox.require('change-lifetime');
     await sandbox.update({ lifetime: changedTerms(sandbox.record.lifetime, change) });
     return sandbox.view();
   }
@@ -200,7 +200,7 @@ export class LocalHost implements Host {
 
   async #inGuest<T>(id: string, operation: string, work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
     const sandbox = this.#context.sandboxes.get(id);
-    sandbox.requireUsable();
+    sandbox.require('use');
     return sandbox.lifetime.during(() => catalogued({ operation, sandboxId: id }, () => work(sandbox)));
   }
 
@@ -213,7 +213,7 @@ export class LocalHost implements Host {
       const problem = `must be the source's snapshot "${snapshotTag}", not "${spec.parentTag}"`;
       throw new BoughError('invalid_request', { field: 'parentTag', problem });
     }
-    sandbox.requireUsable();
+    sandbox.require('use');
     const snapshot = await sandbox.lifetime.during(() => this.#branches.run(sandbox, spec, call));
     this.#housekeeping.afterBranch(snapshot);
     return snapshot;

@@ -106,7 +106,7 @@ export async function spawnChild(
   await writeRecord(paths.record, owned);
   await failpoint('spawn.owned');
   undo.move();
-  return Sandbox.own(paths, owned, vm, context.vmHost.qemu.seccomp);
+  return Sandbox.running(paths, owned, vm, context.vmHost.qemu.seccomp);
 }
 
 /** Size of the guest's disk: that of the raw base, which every overlay of the chain has too. */

@@ -124,7 +124,7 @@ export class Vmm {
 
   /**
    * Takes over a VMM from an earlier daemon. Rejects with VmmGone if the pid is free or means another process, which is left
-   * alone; rejects as `start` does if the VMM does not answer, and leaves it running then: the caller decides with `reap`.
+   * alone; rejects as `start` does if the VMM does not answer, and leaves it running then: the caller decides with `killOrphan`.
    */
   static async adopt(options: VmmAdoptOptions): Promise<Vmm> {
     const process = await findVmm(options);
@@ -142,7 +142,7 @@ export class Vmm {
   }
 
   /** Kills a VMM of an earlier daemon that cannot be adopted; does nothing if it is gone or the pid means another process. */
-  static async reap(options: Pick<VmmAdoptOptions, 'name' | 'pid' | 'startTimeTicks'>): Promise<void> {
+  static async killOrphan(options: Pick<VmmAdoptOptions, 'name' | 'pid' | 'startTimeTicks'>): Promise<void> {
     try {
       await killAndWait(await findVmm(options));
     } catch (error) {

@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import {
+  after,
+  lasting,
+  refusalOf,
+  type Claims,
+  type Lasting,
+  type Lifecycle,
+  type SandboxEvent,
+  type SandboxRequest,
+} from './lifecycle.js';
+
+const running: Lasting = { state: 'running', isStalled: false };
+const stalled: Lasting = { state: 'running', isStalled: true };
+const unresponsive: Lasting = { state: 'unresponsive', why: 'no answer' };
+const failed: Lasting = { state: 'failed', why: 'it exited' };
+const LASTING = { running, stalled, unresponsive, failed };
+const STATES: Readonly<Record<string, Lifecycle>> = {
+  ...LASTING,
+  removing: { state: 'removing', from: running },
+  released: { state: 'released', from: running },
+};
+
+const IDLE: Claims = { isBranching: false, isFolding: false, isEnding: false };
+const CLAIMS: Readonly<Record<string, Claims>> = {
+  branching: { ...IDLE, isBranching: true },
+  folding: { ...IDLE, isFolding: true },
+  ending: { ...IDLE, isEnding: true },
+};
+
+/** For each request what each state answers, in this order; `-` is yes. */
+const STATE_ORDER = ['running', 'stalled', 'unresponsive', 'failed', 'removing', 'released'];
+const [U, F, R, L] = ['unresponsive', 'failed', 'being removed', 'left to the next daemon'];
+const BY_STATE: Readonly<Record<SandboxRequest, readonly string[]>> = {
+  use: ['-', '-', U, F, R, L],
+  'change-lifetime': ['-', '-', '-', '-', R, L],
+  branch: ['-', '-', U, F, R, L],
+  fold: ['-', '-', U, F, R, L],
+  reconcile: ['-', '-', U, F, R, L],
+  continue: ['not stalled', '-', U, F, R, L],
+  adopt: ['running', 'running', '-', F, R, L],
+  record: ['-', '-', '-', '-', R, '-'],
+};
+/** The same for what may be under way in one that is stalled, the state that takes most. */
+const CLAIM_ORDER = ['branching', 'folding', 'ending'];
+const [B, E] = ['being branched', 'at its end'];
+const BY_CLAIM: Readonly<Record<SandboxRequest, readonly string[]>> = {
+  use: ['-', '-', E],
+  'change-lifetime': ['-', '-', E],
+  branch: [B, '-', '-'],
+  fold: [B, 'being folded', '-'],
+  reconcile: ['-', '-', '-'],
+  continue: [B, '-', '-'],
+  adopt: ['running', 'running', 'running'],
+  record: ['-', '-', '-'],
+};
+const REQUESTS = Object.keys(BY_STATE) as SandboxRequest[];
+
+describe('what a sandbox takes', () => {
+  for (const request of REQUESTS) {
+    it(`${request}, in each state and with each thing under way`, () => {
+      const inState = (name: string): string => refusalOf(STATES[name] ?? running, IDLE, request) ?? '-';
+      assert.deepEqual(STATE_ORDER.map(inState), BY_STATE[request]);
+      const with_ = (name: string): string => refusalOf(stalled, CLAIMS[name] ?? IDLE, request) ?? '-';
+      assert.deepEqual(CLAIM_ORDER.map(with_), BY_CLAIM[request]);
+    });
+  }
+
+  it('is never more because something is under way', () => {
+    for (const lifecycle of Object.values(STATES)) {
+      for (const claims of Object.values(CLAIMS)) {
+        for (const request of REQUESTS) {
+          const idle = refusalOf(lifecycle, IDLE, request);
+          if (idle !== undefined) assert.equal(refusalOf(lifecycle, claims, request), idle);
+        }
+      }
+    }
+  });
+});
+
+const EVENTS: readonly SandboxEvent[] = [
+  { what: 'stalled' },
+  { what: 'continued' },
+  { what: 'vmm-silent', why: 'no answer' },
+  { what: 'vmm-exited', why: 'it exited' },
+];
+
+describe('what becomes of a sandbox', () => {
+  it('is decided by its VMM while it runs', () => {
+    for (const from of [running, stalled])
+      assert.deepEqual(
+        EVENTS.map((event) => after(from, event)),
+        [stalled, running, unresponsive, failed],
+      );
+  });
+
+  it('is nothing new for who is not connected to its VMM any more', () => {
+    for (const [name, lifecycle] of Object.entries(STATES)) {
+      if (lifecycle.state === 'running') continue;
+      for (const event of EVENTS) assert.equal(after(lifecycle, event), lifecycle, `${name}, ${event.what}`);
+    }
+  });
+
+  it('is its removal, from any state and for good', () => {
+    for (const from of Object.values(LASTING)) {
+      const removing = after(from, { what: 'removal-begun' });
+      assert.deepEqual(removing, { state: 'removing', from });
+      assert.equal(lasting(removing), from, 'shown as it was');
+      for (const what of ['removal-begun', 'daemon-stops'] as const)
+        assert.equal(after(removing, { what }), removing);
+      const released = after(from, { what: 'daemon-stops' });
+      assert.deepEqual(released, { state: 'released', from });
+      assert.deepEqual(after(released, { what: 'removal-begun' }), removing);
+    }
+  });
+});

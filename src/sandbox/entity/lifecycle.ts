@@ -1,0 +1,154 @@
+/**
+ * What a sandbox is, what happens to it, and what it takes in each state: the one table.
+ *
+ *   spawned, adopted ──▶ running ── its VMM exits ──▶ failed ◀── its VMM exited while no daemon ran
+ *                           │
+ *                           └── its VMM does not answer ──▶ unresponsive ◀── the same, found by a daemon that starts
+ *
+ *   each of these ── remove ──▶ removing ──▶ (gone)          ── the daemon stops ──▶ released ──▶ (the next daemon's)
+ *
+ * An unresponsive sandbox that answers again does not come back: the one that is adopted then takes its place. A branch, a fold of the
+ * disk and a begun end lie over the states, and outlast them: a branch still cleans up after its source has failed.
+ *
+ * Pure: it waits for nothing and holds nothing. The owner tells it what happened, and asks before it acts; whatever must happen
+ * between the two without another coming in is up to the owner.
+ */
+
+/** The states that last, each with why it is in it: those that the API shows. */
+export type Lasting =
+  | { readonly state: 'running'; readonly isStalled: boolean }
+  | { readonly state: 'unresponsive'; readonly why: string }
+  | { readonly state: 'failed'; readonly why: string };
+
+export type Lifecycle =
+  | Lasting
+  | { readonly state: 'removing'; readonly from: Lasting }
+  | { readonly state: 'released'; readonly from: Lasting };
+
+/** What is under way, whatever the state. */
+export interface Claims {
+  readonly isBranching: boolean;
+  readonly isFolding: boolean;
+  /** Its end has begun: its last snapshot is being taken. */
+  readonly isEnding: boolean;
+}
+
+/** What somebody wants of it. */
+export type SandboxRequest =
+  /** A call into its guest, or a branch that its user asks for. */
+  | 'use'
+  | 'change-lifetime'
+  /** To be the one branch. */
+  | 'branch'
+  /** To be the one fold of its disk. */
+  | 'fold'
+  /** To bring its record in line with its disk. */
+  | 'reconcile'
+  /** To let a guest go on that stands still for want of room. */
+  | 'continue'
+  /** To connect to its VMM once more. */
+  | 'adopt'
+  /** To write its record to disk. */
+  | 'record';
+
+/** What a sandbox is called from when its removal has begun, and while a branch of it is under way. */
+export const BEING_REMOVED = 'being removed';
+export const BEING_BRANCHED = 'being branched';
+
+/** Why a request is refused, as the word that completes "it is ...". */
+export type Refusal =
+  | 'unresponsive'
+  | 'failed'
+  | 'running'
+  | typeof BEING_REMOVED
+  | 'left to the next daemon'
+  | 'at its end'
+  | typeof BEING_BRANCHED
+  | 'being folded'
+  | 'not stalled';
+
+/** The requests that each state takes; anything else it refuses. */
+const TAKES: Readonly<Record<Lifecycle['state'], ReadonlySet<SandboxRequest>>> = {
+  running: new Set(['use', 'change-lifetime', 'branch', 'fold', 'reconcile', 'continue', 'record']),
+  unresponsive: new Set(['change-lifetime', 'adopt', 'record']),
+  failed: new Set(['change-lifetime', 'record']),
+  removing: new Set(),
+  released: new Set(['record']),
+};
+
+const NAMES: Readonly<Record<Lifecycle['state'], Refusal>> = {
+  running: 'running',
+  unresponsive: 'unresponsive',
+  failed: 'failed',
+  removing: BEING_REMOVED,
+  released: 'left to the next daemon',
+};
+
+/** What its state is called where it is the reason for a refusal. */
+export const nameOf = ({ state }: Lifecycle): Refusal => NAMES[state];
+
+/** Why a request is refused now; undefined if it is taken. */
+export function refusalOf(
+  lifecycle: Lifecycle,
+  claims: Claims,
+  request: SandboxRequest,
+): Refusal | undefined {
+  if (!TAKES[lifecycle.state].has(request)) return nameOf(lifecycle);
+  switch (request) {
+    case 'use':
+    case 'change-lifetime':
+      return claims.isEnding ? 'at its end' : undefined;
+    case 'branch':
+      return claims.isBranching ? BEING_BRANCHED : undefined;
+    case 'fold':
+      return claims.isBranching ? BEING_BRANCHED : claims.isFolding ? 'being folded' : undefined;
+    case 'continue':
+      if (lifecycle.state === 'running' && !lifecycle.isStalled) return 'not stalled';
+      return claims.isBranching ? BEING_BRANCHED : undefined;
+    default:
+      return undefined;
+  }
+}
+
+/** What happens to it. */
+export type SandboxEvent =
+  /** QEMU has stopped the guest: there is no room for what it writes to its disk. */
+  | { readonly what: 'stalled' }
+  /** A guest that stood still was told to go on. */
+  | { readonly what: 'continued' }
+  | { readonly what: 'vmm-silent'; readonly why: string }
+  | { readonly what: 'vmm-exited'; readonly why: string }
+  | { readonly what: 'removal-begun' }
+  | { readonly what: 'daemon-stops' };
+
+/** The state after an event. What happens to a VM that is nobody's business any more changes nothing. */
+export function after(lifecycle: Lifecycle, event: SandboxEvent): Lifecycle {
+  switch (event.what) {
+    case 'removal-begun':
+      return lifecycle.state === 'removing' ? lifecycle : { state: 'removing', from: lasting(lifecycle) };
+    case 'daemon-stops':
+      return lifecycle.state === 'removing' ? lifecycle : { state: 'released', from: lasting(lifecycle) };
+    default:
+      return lifecycle.state === 'running' ? afterRunning(event) : lifecycle;
+  }
+}
+
+function afterRunning(
+  event: Exclude<SandboxEvent, { what: 'removal-begun' } | { what: 'daemon-stops' }>,
+): Lasting {
+  switch (event.what) {
+    case 'stalled':
+      return { state: 'running', isStalled: true };
+    case 'continued':
+      return { state: 'running', isStalled: false };
+    case 'vmm-silent':
+      return { state: 'unresponsive', why: event.why };
+    case 'vmm-exited':
+      return { state: 'failed', why: event.why };
+  }
+}
+
+/** What it is for who only looks: one that is being removed or let go is shown as it was. */
+export function lasting(lifecycle: Lifecycle): Lasting {
+  return 'from' in lifecycle ? lifecycle.from : lifecycle;
+}
