@@ -7,7 +7,7 @@ export class SandboxRegistry {
   /** Not listed yet, or never. */
   readonly #beingMade = new Set<string>();
 
-  /** Takes note of a VM that is being made, before there is anything of it; until it is added or deleted. */
+  /** Takes note of a VM that is being made, before there is anything of it; until it is added or forgotten. */
   begin(id: string): void {
     this.#beingMade.add(id);
   }
@@ -40,7 +40,13 @@ export class SandboxRegistry {
       .filter(({ record, state }) => record.snapshotTag === tag && state !== 'failed')
       .map(({ id }) => `sandbox ${id}`);
 
-  delete(id: string): void {
+  /** Ends a sandbox; one that cannot be ended now stays listed. */
+  async remove(sandbox: Sandbox): Promise<void> {
+    await sandbox.remove();
+    this.forget(sandbox.id);
+  }
+
+  forget(id: string): void {
     this.#byId.delete(id);
     this.#beingMade.delete(id);
   }

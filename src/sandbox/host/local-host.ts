@@ -42,7 +42,7 @@ export class LocalHost implements Host {
     this.#starts = new Starts(context);
     this.#hotTier = new HotTier(context);
     this.#requests = new Requests(context);
-    this.#housekeeping = new Housekeeping(context, this.#branches, (sandbox) => this.#remove(sandbox));
+    this.#housekeeping = new Housekeeping(context, this.#branches);
   }
 
   /** From now on sandboxes end when their time is over, and what has expired is removed. */
@@ -127,7 +127,8 @@ export class LocalHost implements Host {
   }
 
   async removeSandbox(id: string): Promise<void> {
-    await this.#remove(this.#context.sandboxes.get(id));
+    const { sandboxes } = this.#context;
+    await sandboxes.remove(sandboxes.get(id));
   }
 
   exec(id: string, program: CollectedExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
@@ -217,11 +218,6 @@ export class LocalHost implements Host {
     const snapshot = await sandbox.lifetime.during(() => this.#branches.run(sandbox, spec, call));
     this.#housekeeping.afterBranch(snapshot);
     return snapshot;
-  }
-
-  async #remove(sandbox: Sandbox): Promise<void> {
-    await sandbox.remove();
-    this.#context.sandboxes.delete(sandbox.id);
   }
 }
 

@@ -17,19 +17,15 @@ import {
 } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { findImage, type Image } from '../../image/index.js';
-import type { DiskRef, MachineIdentity, RequestKey, SnapshotView } from '../../store/index.js';
+import type { DiskRef, Draft, MachineIdentity, RequestKey, SnapshotView } from '../../store/index.js';
 import { chooseAccelerator, cpuModelFor, hostProcessor, VmmStartFailed } from '../../vmm/index.js';
+import type { PagerCapture } from '../../pager/index.js';
 import { bootBytes } from './admission.js';
+import { bringUp, makeGround, makeOverlay } from './bring-up.js';
 import type { HostContext } from '../host/context.js';
 import { claimGuest } from './identity.js';
 import { imageOfFiles, type GuestFiles } from './image-of-files.js';
-import {
-  makeSandboxFolders,
-  newId,
-  removeSandboxFolders,
-  sandboxPaths,
-  type SandboxPaths,
-} from '../entity/paths.js';
+import type { SandboxPaths } from '../entity/paths.js';
 import { retentionOf, type RetentionSpec } from '../upkeep/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
 
@@ -78,70 +74,56 @@ export async function createSnapshot(
   const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention, requestKey });
   undo.defer(() => draft.abandon());
   await failpoint('create.drafted');
-  const paths = sandboxPaths(context.tiers, newId());
-  context.sandboxes.begin(paths.id);
-  undo.defer(() => context.sandboxes.delete(paths.id));
-  undo.defer(() => removeSandboxFolders(paths));
-  await makeSandboxFolders(paths);
+  const paths = await makeGround(context, undo);
   await failpoint('create.folders-made');
 
   const base = await layBase(image, typeof request.image === 'string', paths);
-  const overlay: DiskRef = {
-    id: newId(),
-    format: 'qcow2',
-    path: join(paths.stateDir, 'disk', 'overlay.qcow2'),
-  };
-  await context.overlays.create(overlay.path, image.rootfsBytes);
+  const overlay = await makeOverlay(context, paths, image.rootfsBytes);
   await failpoint('create.disk-laid');
   const machine = await bootMachine(context, request, image, steps);
   const [ticket] = await context.admission.admit(bootBytes(machine.memoryMiB), 1);
   undo.defer(() => ticket?.release());
-  const vm = await steps.startVm(context.vmHost, {
-    paths,
-    machine,
-    layers: [],
-    disks: [base],
-    overlay,
-    agentPort: image.agentPort,
-    from: {
-      boot: {
-        kernelPath: image.kernelPath,
-        ...compact({ initrdPath: image.initrdPath }),
-        cmdline: [image.kernelCmdline, request.kernelCmdline ?? ''].join(' ').trim(),
-      },
-    },
-    ...compact({ signal }),
-  });
-  undo.defer(() => vm.vmm.kill());
-  undo.defer(() => vm.pager.close());
-  await vm.vmm.qmp.execute('cont');
+  const cmdline = [image.kernelCmdline, request.kernelCmdline ?? ''].join(' ').trim();
+  const boot = compact({ kernelPath: image.kernelPath, initrdPath: image.initrdPath, cmdline });
+  const { agentPort } = image;
+  const disk = { layers: [], disks: [base], overlay };
+  const vmRequest = compact({ paths, machine, ...disk, agentPort, from: { boot }, signal });
+  const vm = await bringUp(context, vmRequest, undo, steps.startVm);
   await failpoint('create.booting');
   const secret = await warmUp(vm, request.restMs ?? 0, steps, signal);
   await failpoint('create.warm');
 
   await draft.addAncestry({ layers: [], disks: [base] });
-  const branch = vm.pager.branch({
+  const { runs, capturedBytes, pauseMs } = await captureWhole(vm, draft, overlay);
+  await failpoint('create.captured');
+  const view = await draft.publish({
+    memory: { runs, logicalBytes: machine.memoryMiB * MiB },
+    machine,
+    image: { name: image.name, digest: image.digest },
+    agent: { secret, guestPort: agentPort },
+    hasTail: true,
+    pauseMs,
+    capturedBytes,
+  });
+  await failpoint('create.published');
+  return view;
+}
+
+/** Memory, devices and the disk's tail into the draft's files; nobody waits for this guest, so its disk is taken whatever its size. */
+async function captureWhole(
+  { pager }: Vm,
+  draft: Draft,
+  overlay: DiskRef,
+): Promise<PagerCapture & { readonly pauseMs: number }> {
+  const branch = pager.branch({
     mode: 'full',
     layerPath: draft.memoryPath,
     statePath: draft.vmstatePath,
     deadlineMs: CAPTURE_DEADLINE_MS,
-    // Nobody waits for this guest: its disk is taken whatever its size.
     disk: { overlayPath: overlay.path, tailPath: draft.tail.path, spares: [] },
   });
   const { pauseUs } = await branch.running;
-  const capture = await branch.done;
-  await failpoint('create.captured');
-  const view = await draft.publish({
-    memory: { runs: capture.runs, logicalBytes: machine.memoryMiB * MiB },
-    machine,
-    image: { name: image.name, digest: image.digest },
-    agent: { secret, guestPort: image.agentPort },
-    hasTail: true,
-    pauseMs: pauseUs / 1000,
-    capturedBytes: capture.capturedBytes,
-  });
-  await failpoint('create.published');
-  return view;
+  return { ...(await branch.done), pauseMs: pauseUs / 1000 };
 }
 
 async function requestedImage(context: HostContext, request: BootSpec): Promise<Image> {

@@ -7,17 +7,15 @@
  * fails anywhere on the way is removed without a trace; the snapshot is not touched.
  */
 import { stat } from 'node:fs/promises';
-import { join } from 'node:path';
 import { compact, failpoint, ResourceStack, unixSeconds } from '../../base/index.js';
-import type { DiskRef, Lease, RequestKey } from '../../store/index.js';
+import type { DiskRef, Lease, LinkedSnapshot, Manifest, RequestKey } from '../../store/index.js';
 import { diskNodeName } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
+import { bringUp, makeGround, makeOverlay } from './bring-up.js';
 import { identifyChild } from './identity.js';
 import type { LifetimeTerms } from '../entity/lifetime.js';
-import { makeSandboxFolders, newId, removeSandboxFolders, sandboxPaths } from '../entity/paths.js';
-import { newRecord, writeRecord } from '../entity/record.js';
+import { newRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { Sandbox } from '../entity/sandbox.js';
-import { startVm } from '../entity/vm.js';
 
 /** What the caller may say about a child. */
 export interface ChildOptions {
@@ -38,23 +36,46 @@ export async function spawnChild(
 ): Promise<Sandbox> {
   const { manifest } = lease;
   await using undo = new ResourceStack();
-  const paths = sandboxPaths(context.tiers, newId());
-  context.sandboxes.begin(paths.id);
-  undo.defer(() => context.sandboxes.delete(paths.id));
-  undo.defer(() => removeSandboxFolders(paths));
-  await makeSandboxFolders(paths);
+  const paths = await makeGround(context, undo);
   await failpoint('spawn.folders-made');
   const linked = await lease.linkInto(paths.hotDir, paths.stateDir);
   await failpoint('spawn.linked');
-  const overlay: DiskRef = {
-    id: newId(),
-    format: 'qcow2',
-    path: join(paths.stateDir, 'disk', 'overlay-0.qcow2'),
-  };
-  await context.overlays.create(overlay.path, await diskBytes(linked.disks));
+  const overlay = await makeOverlay(context, paths, await diskBytes(linked.disks));
   await failpoint('spawn.overlay-made');
-  const record = newRecord({
-    id: paths.id,
+  const record = childRecord(paths.id, manifest, linked, overlay, options);
+  await writeRecord(paths.record, record);
+  await failpoint('spawn.recorded');
+
+  const { machine } = manifest;
+  const { layers, disks, vmstatePath } = linked;
+  const request = compact({ paths, machine, layers, disks, overlay, signal });
+  const from = { agentPort: manifest.agent.guestPort, from: { deviceState: vmstatePath } };
+  const vm = await bringUp(context, { ...request, ...from }, undo);
+  await failpoint('spawn.running');
+  const secret = await identifyChild(vm.agentHostPort, manifest.agent.secret, paths.id, signal);
+  const lifetime = options.lifetime?.();
+  const owned = {
+    ...record,
+    ...compact({ lifetime }),
+    agent: { ...record.agent, secret },
+    process: { pid: vm.vmm.pid, startTimeTicks: vm.vmm.startTimeTicks, agentHostPort: vm.agentHostPort },
+  };
+  await failpoint('spawn.identified');
+  await writeRecord(paths.record, owned);
+  await failpoint('spawn.owned');
+  undo.move();
+  return Sandbox.running(paths, owned, vm, context.vmHost.qemu.seccomp);
+}
+
+function childRecord(
+  id: string,
+  manifest: Manifest,
+  linked: LinkedSnapshot,
+  overlay: DiskRef,
+  options: ChildOptions,
+): SandboxRecord {
+  return newRecord({
+    id,
     snapshotTag: manifest.tag,
     createdAtUnix: unixSeconds(),
     machine: manifest.machine,
@@ -77,36 +98,6 @@ export async function spawnChild(
     switchCount: 0,
     branchCount: 0,
   });
-  await writeRecord(paths.record, record);
-  await failpoint('spawn.recorded');
-
-  const vm = await startVm(context.vmHost, {
-    paths,
-    machine: manifest.machine,
-    layers: linked.layers,
-    disks: linked.disks,
-    overlay,
-    agentPort: manifest.agent.guestPort,
-    from: { deviceState: linked.vmstatePath },
-    ...compact({ signal }),
-  });
-  undo.defer(() => vm.vmm.kill());
-  undo.defer(() => vm.pager.close());
-  await vm.vmm.qmp.execute('cont');
-  await failpoint('spawn.running');
-  const secret = await identifyChild(vm.agentHostPort, manifest.agent.secret, paths.id, signal);
-  const lifetime = options.lifetime?.();
-  const owned = {
-    ...record,
-    ...compact({ lifetime }),
-    agent: { ...record.agent, secret },
-    process: { pid: vm.vmm.pid, startTimeTicks: vm.vmm.startTimeTicks, agentHostPort: vm.agentHostPort },
-  };
-  await failpoint('spawn.identified');
-  await writeRecord(paths.record, owned);
-  await failpoint('spawn.owned');
-  undo.move();
-  return Sandbox.running(paths, owned, vm, context.vmHost.qemu.seccomp);
 }
 
 /** Size of the guest's disk: that of the raw base, which every overlay of the chain has too. */

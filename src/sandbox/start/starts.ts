@@ -73,11 +73,7 @@ export class Starts {
           for (const sandbox of sandboxes) this.#context.sandboxes.add(sandbox);
           return sandboxes;
         }
-        const withdrawn = sandboxes.map(async (sandbox) => {
-          await sandbox.remove();
-          this.#context.sandboxes.delete(sandbox.id);
-        });
-        await Promise.all(withdrawn);
+        await Promise.all(sandboxes.map((sandbox) => this.#context.sandboxes.remove(sandbox)));
         throw toCatalogue(stop.reason, ATTEMPT);
       });
     });

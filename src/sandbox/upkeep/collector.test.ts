@@ -76,7 +76,7 @@ describe('the collector', () => {
     assert.ok(real.freedBytes > 0);
     assert.deepEqual(tags(), ['kept', 'used']);
 
-    sandboxes.delete('sb0');
+    sandboxes.forget('sb0');
     await collector.run({ dryRun: false });
     assert.deepEqual(tags(), ['kept'], 'removed once it is free');
     assert.equal(store.get('kept').status, 'ready');
@@ -182,7 +182,7 @@ describe('the collector', () => {
     assert.deepEqual([...removed, ...kept], []);
     goOn.resolve();
     (await acquired).release();
-    sandboxes.delete('sb1');
+    sandboxes.forget('sb1');
     assert.deepEqual(names((await collector.run({ dryRun: true })).kept), ['sb1']);
   });
 

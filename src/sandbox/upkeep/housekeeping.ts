@@ -27,14 +27,13 @@ export class Housekeeping {
   readonly #background = new WorkSet();
   #rounds: Rounds[] = [];
 
-  /** `remove` ends a sandbox and forgets it. */
-  constructor(context: HostContext, branches: Branches, remove: (sandbox: Sandbox) => Promise<void>) {
+  constructor(context: HostContext, branches: Branches) {
     this.#context = context;
     this.#branches = branches;
     this.#collector = new Collector(context);
     const { store, sandboxes, log } = context;
     const actions = {
-      remove,
+      remove: (sandbox: Sandbox) => sandboxes.remove(sandbox),
       sandboxes: () => sandboxes.list(),
       chooseTag: (sandbox: Sandbox) => this.#chooseTag(sandbox),
       isCaptured: ({ id }: Sandbox, tag: string) =>

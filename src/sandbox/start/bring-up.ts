@@ -1,0 +1,59 @@
+/**
+ * What a guest that boots and a child that is restored have in common on their way.
+ *
+ *   ground: an id that is taken note of, and its folders -> disk files -> an empty overlay on them -> VM, running
+ *
+ * Each step leaves its undo with the caller, whose story goes on: until that moves its stack, no trace remains of a start that fails.
+ */
+import { join } from 'node:path';
+import type { ResourceStack } from '../../base/index.js';
+import type { DiskRef } from '../../store/index.js';
+import type { OverlayTemplates } from '../disk/overlays.js';
+import {
+  makeSandboxFolders,
+  newId,
+  removeSandboxFolders,
+  sandboxPaths,
+  type SandboxPaths,
+  type Tiers,
+} from '../entity/paths.js';
+import type { SandboxRegistry } from '../entity/registry.js';
+import { startVm, type Vm, type VmHost, type VmRequest } from '../entity/vm.js';
+
+/** The folders of a VM that nobody knows of yet. */
+export async function makeGround(
+  { tiers, sandboxes }: { readonly tiers: Tiers; readonly sandboxes: SandboxRegistry },
+  undo: ResourceStack,
+): Promise<SandboxPaths> {
+  const paths = sandboxPaths(tiers, newId());
+  sandboxes.begin(paths.id);
+  undo.defer(() => sandboxes.forget(paths.id));
+  undo.defer(() => removeSandboxFolders(paths));
+  await makeSandboxFolders(paths);
+  return paths;
+}
+
+/** The overlay that a new VM writes to, on a disk of `diskBytes`. */
+export async function makeOverlay(
+  { overlays }: { readonly overlays: OverlayTemplates },
+  { stateDir }: SandboxPaths,
+  diskBytes: number,
+): Promise<DiskRef> {
+  const path = join(stateDir, 'disk', 'overlay-0.qcow2');
+  await overlays.create(path, diskBytes);
+  return { id: newId(), format: 'qcow2', path };
+}
+
+/** Starts the VM and lets its guest run. `start` is `startVm` but for tests. */
+export async function bringUp(
+  { vmHost }: { readonly vmHost: VmHost },
+  request: VmRequest,
+  undo: ResourceStack,
+  start: typeof startVm = startVm,
+): Promise<Vm> {
+  const vm = await start(vmHost, request);
+  undo.defer(() => vm.vmm.kill());
+  undo.defer(() => vm.pager.close());
+  await vm.vmm.qmp.execute('cont');
+  return vm;
+}
