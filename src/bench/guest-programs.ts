@@ -55,6 +55,33 @@ while True:
 `;
 
 /**
+ * Writes one word of each page without end, the pages in the same random order each pass, and before each write checks that the page
+ * holds what the pass before wrote. Arguments: MiB, the most pages a second, a file for \`passes errors seconds\`, replaced after
+ * each pass (errors are pages found wrong).
+ */
+export const randomWriterProgram = `
+import os, sys, time
+import numpy as np
+pages, rate, path = int(sys.argv[1]) << 8, int(sys.argv[2]), sys.argv[3]
+memory = np.zeros((pages, 512), np.uint64)
+batches = np.random.default_rng(1).permutation(pages).reshape(-1, 4096)
+passes = errors = written = 0
+began = time.monotonic()
+while True:
+    passes += 1
+    for batch in batches:
+        errors += int((memory[batch, 0] != passes - 1).sum())
+        memory[batch, 0] = passes
+        written += len(batch)
+        early = began + written / rate - time.monotonic()
+        if early > 0:
+            time.sleep(early)
+    with open(path + '.new', 'w') as out:
+        out.write(f'{passes} {errors} {time.monotonic() - began:.3f}')
+    os.replace(path + '.new', path)
+`;
+
+/**
  * Writes at a rate, over and over the same memory. What it is late with because the guest stood still or is too slow is not
  * caught up. Arguments: MiB a second.
  */
@@ -122,16 +149,16 @@ export async function startProgram(
   await guest.exec(['/bin/sh', '-c', launch, 'sh', program, ...args.map(String)]);
 }
 
-/** Progress of `rewriterProgram`. */
-export interface RewriterProgress {
+/** Progress of a program that checks what it writes. */
+export interface Progress {
   readonly passes: number;
-  /** MiB that held something else than the pass before wrote. */
+  /** Pieces that held something else than the pass before wrote. */
   readonly errors: number;
   readonly seconds: number;
 }
 
-/** Parses what `rewriterProgram` wrote; undefined before its first pass has ended. */
-export function parseProgress(text: string): RewriterProgress | undefined {
+/** Parses what such a program wrote; undefined before its first pass has ended. */
+export function parseProgress(text: string): Progress | undefined {
   const match = /^(\d+) (\d+) ([\d.]+)$/.exec(text.trim());
   if (match === null) return undefined;
   return { passes: Number(match[1]), errors: Number(match[2]), seconds: Number(match[3]) };

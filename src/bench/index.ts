@@ -17,6 +17,7 @@ import { benchPause } from './pause.js';
 import { pausePartsOf } from './pause-parts.js';
 import type { PauseParts } from './pause-row.js';
 import { benchRamSize } from './ram-size.js';
+import { benchRandomWriter } from './random-writer.js';
 import { missedAny, resultText, sectionCsv, writeReport, type BenchResult } from './report.js';
 import { benchmarkNames, type BenchmarkName, type BenchOutcome, type BenchRequest } from './request.js';
 import { benchRewriter } from './rewriter.js';
@@ -36,6 +37,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     'ram-size': benchRamSize,
     rewriter: benchRewriter,
     'disk-writer': benchDiskWriter,
+    'random-writer': benchRandomWriter,
     spawn: benchSpawn,
     'exec-load': benchExecLoad,
     'exec-output': benchExecOutput,
@@ -49,6 +51,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   'ram-size': 20,
   rewriter: 20,
   'disk-writer': 20,
+  'random-writer': 20,
   spawn: 10,
   'exec-load': 2000,
   'exec-output': 10,

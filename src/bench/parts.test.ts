@@ -9,6 +9,7 @@ import {
   gapProgram,
   parseProgress,
   parseWritten,
+  randomWriterProgram,
   rewriterProgram,
   writerProgram,
 } from './guest-programs.js';
@@ -106,7 +107,7 @@ describe('what is read from elsewhere', () => {
 
 describe('guest programs', () => {
   it('compile', () => {
-    for (const program of [gapProgram, rewriterProgram, writerProgram, diskWriterProgram]) {
+    for (const program of [gapProgram, randomWriterProgram, rewriterProgram, writerProgram, diskWriterProgram]) {
       execFileSync('python3', ['-c', 'import sys; compile(sys.stdin.read(), "program", "exec")'], {
         input: program,
       });

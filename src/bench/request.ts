@@ -13,6 +13,7 @@ export const benchmarkNames = [
   'ram-size',
   'rewriter',
   'disk-writer',
+  'random-writer',
   'spawn',
   'exec-load',
   'exec-output',
