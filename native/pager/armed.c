@@ -4,14 +4,18 @@
 #include <errno.h>
 #include <poll.h>
 #include <sched.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "layer.h"
 #include "thread.h"
 
-/* Runs closer together than this are covered by one range; doubled while there are too many ranges. */
-#define ARMED_FIRST_GAP_BYTES (64 * PAGE_BYTES)
+/* Runs closer together than this are looked at as one range: cutting a mapping costs as much as protecting 64 pages. */
+#define JOIN_GAP_BYTES (64 * PAGE_BYTES)
+/* What a range costs, in pages copied: its mappings and calls, and a page of it that is lifted and protected. */
+#define RANGE_COST_PAGES 40
+#define STRETCH_PAGES_PER_COPY 3
 
 static int copy_page(void *arg, size_t page)
 {
@@ -42,6 +46,17 @@ static void yield_cpu(void *arg)
 	sched_yield();
 }
 
+/*
+ * Without this thread a writer would wait for ever. So it leaves nothing protected behind: the pages that are not saved yet
+ * may change from here on, and the capture has failed.
+ */
+static void give_up(struct armed *armed, int error)
+{
+	armed->fault_error = error; /* before the protection is lifted: see armed_begin() */
+	for (size_t i = 0; i < armed->range_count; i++)
+		uffd_writeprotect(armed->uffd, armed->ranges[i].start, armed->ranges[i].end - armed->ranges[i].start, false);
+}
+
 static void *serve_faults(void *arg)
 {
 	struct armed *armed = arg;
@@ -57,9 +72,13 @@ static void *serve_faults(void *arg)
 			sweep_fault(&armed->sweep, (addresses[i] - (uintptr_t)armed->ram->base) / PAGE_BYTES);
 		if (count > 0)
 			continue;
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
-			return NULL;
-		if (fds[1].revents)
+		if (count == 0 && poll(fds, 2, -1) < 0)
+			count = errno == EINTR ? 0 : -errno;
+		else if (count == 0 && fds[0].revents & ~POLLIN)
+			count = -EIO;
+		if (count < 0)
+			give_up(armed, count);
+		if (count < 0 || fds[1].revents)
 			return NULL;
 	}
 }
@@ -90,35 +109,73 @@ static void end_fault_thread(struct armed *armed)
 	pthread_join(armed->fault_thread, NULL);
 }
 
-/* Runs that lie closer together than gap become one range; false when there is no room for the ranges. */
-static bool join_runs(struct armed *armed, const struct page_run *runs, size_t run_count, uint64_t gap, size_t *range_count)
-{
-	struct page_run *last = NULL;
-	size_t count = 0;
+/* A range of runs that lie near each other: [first, end) of them. */
+struct group {
+	size_t first, end;
+	size_t page_count;
+};
 
-	for (size_t i = 0; i < run_count; i++) {
-		if (last && runs[i].start - last->end <= gap) {
-			last->end = runs[i].end;
-			continue;
-		}
-		if (count == ARMED_MAX_RANGES)
-			return false;
-		last = &armed->ranges[count++];
-		*last = runs[i];
-	}
-	*range_count = count;
-	return true;
+static struct group next_group(const struct page_run *runs, size_t run_count, size_t first)
+{
+	struct group group = {.first = first, .end = first};
+
+	do
+		group.page_count += (runs[group.end].end - runs[group.end].start) / PAGE_BYTES;
+	while (++group.end < run_count && runs[group.end].start - runs[group.end - 1].end <= JOIN_GAP_BYTES);
+	return group;
 }
 
-/* Puts ranges that cover the runs under synchronous tracking. */
-static int borrow_ranges(struct armed *armed, const struct page_run *runs, size_t run_count, const struct window *pause)
+static bool is_worth_arming(const struct page_run *runs, const struct group *group)
 {
-	uint64_t gap = ARMED_FIRST_GAP_BYTES;
-	size_t count;
+	size_t stretch_pages = (runs[group->end - 1].end - runs[group->first].start) / PAGE_BYTES;
+
+	return group->page_count > RANGE_COST_PAGES + stretch_pages / STRETCH_PAGES_PER_COPY;
+}
+
+static void add_to_sweep(struct armed *armed, const struct page_run *runs, const struct group *group)
+{
+	for (size_t i = group->first; i < group->end; i++)
+		sweep_add(&armed->sweep, (runs[i].start - (uintptr_t)armed->ram->base) / PAGE_BYTES,
+			  (runs[i].end - runs[i].start) / PAGE_BYTES);
+	armed->page_count += group->page_count;
+}
+
+/* Chooses the ranges and makes their part of the residue the sweep's; how many there are. */
+static size_t choose_ranges(struct armed *armed, const struct page_run *runs, size_t run_count)
+{
+	size_t count = 0;
+
+	for (size_t first = 0; first < run_count && count < ARMED_MAX_RANGES;) {
+		struct group group = next_group(runs, run_count, first);
+
+		first = group.end;
+		if (!is_worth_arming(runs, &group))
+			continue;
+		armed->ranges[count++] = (struct page_run){.start = runs[group.first].start, .end = runs[group.end - 1].end};
+		add_to_sweep(armed, runs, &group);
+	}
+	return count;
+}
+
+/* Leaves the runs that lie in no range of ours; both are in order. */
+static size_t take_out(const struct armed *armed, struct page_run *runs, size_t run_count)
+{
+	size_t left = 0, range = 0;
+
+	for (size_t i = 0; i < run_count; i++) {
+		while (range < armed->range_count && armed->ranges[range].end <= runs[i].start)
+			range++;
+		if (range == armed->range_count || runs[i].start < armed->ranges[range].start)
+			runs[left++] = runs[i];
+	}
+	return left;
+}
+
+/* Puts the chosen ranges under synchronous tracking. */
+static int borrow_ranges(struct armed *armed, size_t count, const struct window *pause)
+{
 	int error = 0;
 
-	while (!join_runs(armed, runs, run_count, gap, &count))
-		gap *= 2;
 	while (armed->range_count < count && !error) {
 		struct page_run *range = &armed->ranges[armed->range_count];
 
@@ -129,6 +186,21 @@ static int borrow_ranges(struct armed *armed, const struct page_run *runs, size_
 		error = uffd_register_wp(armed->uffd, range->start, range->end - range->start);
 	}
 	return error;
+}
+
+static int protect_ranges(struct armed *armed, const struct window *pause)
+{
+	int error = 0;
+
+	for (size_t i = 0; i < armed->range_count && !error; i++) {
+		const struct page_run *range = &armed->ranges[i];
+
+		error = window_expired(pause)
+				? -ETIMEDOUT
+				: uffd_writeprotect(armed->uffd, range->start, range->end - range->start, true);
+	}
+	/* A fault thread that gave up before the last range was protected has not lifted that one. */
+	return error ? error : armed->fault_error;
 }
 
 /* Lifts whatever protection is left, wakes whoever still waits, and gives the ranges back. */
@@ -149,28 +221,27 @@ static void return_ranges(struct armed *armed)
 		tracker_stop(armed->tracker);
 }
 
-int armed_begin(struct armed *armed, const struct page_run *runs, size_t run_count, const struct window *pause)
+int armed_begin(struct armed *armed, struct page_run *runs, size_t *run_count, const struct window *pause)
 {
-	int error = uffd_open(TRACKING_SYNC, &armed->uffd);
+	size_t chosen = choose_ranges(armed, runs, *run_count);
+	int error;
 
+	if (chosen == 0)
+		return 0;
+	error = uffd_open(TRACKING_SYNC, &armed->uffd);
 	if (error)
 		return error;
-	error = borrow_ranges(armed, runs, run_count, pause);
+	error = borrow_ranges(armed, chosen, pause);
 	if (error)
 		goto fail_ranges;
 	error = thread_start(&armed->fault_thread, serve_faults, armed);
 	if (error)
 		goto fail_ranges;
-	for (size_t i = 0; i < run_count; i++) {
-		size_t bytes = runs[i].end - runs[i].start;
-
-		sweep_add(&armed->sweep, (runs[i].start - (uintptr_t)armed->ram->base) / PAGE_BYTES, bytes / PAGE_BYTES);
-		armed->page_count += bytes / PAGE_BYTES;
-		error = window_expired(pause) ? -ETIMEDOUT : uffd_writeprotect(armed->uffd, runs[i].start, bytes, true);
-		if (error)
-			goto fail_thread;
-	}
+	error = protect_ranges(armed, pause);
+	if (error)
+		goto fail_thread;
 	armed->begun = true;
+	*run_count = take_out(armed, runs, *run_count);
 	return 0;
 
 fail_thread:
@@ -182,13 +253,16 @@ fail_ranges:
 
 int armed_finish(struct armed *armed)
 {
+	int error;
+
 	if (!armed->begun)
 		return 0;
 	armed->begun = false;
 	sweep_run(&armed->sweep);
 	end_fault_thread(armed);
 	return_ranges(armed);
-	return sweep_error(&armed->sweep);
+	error = sweep_error(&armed->sweep);
+	return error ? error : armed->fault_error;
 }
 
 void armed_destroy(struct armed *armed)

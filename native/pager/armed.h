@@ -1,13 +1,16 @@
 /*
- * armed.h - the residue too big to copy in a pause: protected inside it, saved after the guest runs again.
+ * armed.h - the part of the residue that is dearer to copy in a pause than to protect: saved after the guest runs again.
  *
- * armed_begin() runs inside the pause window: it puts the residue under synchronous tracking, starts the fault thread
- * and protects the residue, so that from the first instruction on every write waits until its page is in the layer.
+ * armed_begin() runs inside the pause window: it puts that part under synchronous tracking, starts the fault thread
+ * and protects it, so that from the first instruction on every write waits until its page is in the layer.
  * armed_finish() is the sweep. The fault thread is a thread of its own because QEMU's main thread itself writes
  * guest memory while it saves the devices, and because the control thread is waiting for QEMU then.
  *
- * The ranges put under synchronous tracking cover the residue and little else: lifting the asynchronous tracking of a
- * page costs the pause as much as anything, so it is to follow what was written and not what RAM holds.
+ * Arming costs by the stretch of memory, copying by the page. A range is put under synchronous tracking by lifting the
+ * asynchronous one of all of it, page by page, and by cutting mappings; so only ranges are taken that are full enough of
+ * residue, and what lies scattered is left to the caller. See docs/decisions/0013-a-scattered-residue-is-copied.md.
+ *
+ * A page of a range that is not of the residue is protected too, and let go when it is written: one call protects a range.
  */
 #ifndef BOUGH_ARMED_H
 #define BOUGH_ARMED_H
@@ -19,7 +22,7 @@
 #include "tracker.h"
 #include "window.h"
 
-/* Each range is up to three mappings; many small ones would cost more than the pages between them. */
+/* Each range is up to three mappings, which count against vm.max_map_count. */
 #define ARMED_MAX_RANGES 256
 
 struct armed {
@@ -31,6 +34,7 @@ struct armed {
 	int stop_fd; /* eventfd that ends the fault thread */
 	pthread_t fault_thread;
 	bool begun;
+	_Atomic int fault_error; /* why the fault thread gave up; 0 while it serves */
 	size_t page_count;
 	struct page_run ranges[ARMED_MAX_RANGES];
 	size_t range_count; /* of those, how many are ours now */
@@ -40,10 +44,11 @@ struct armed {
 int armed_prepare(struct armed *armed, struct ram *ram, struct tracker *tracker, int layer_fd);
 
 /*
- * Inside the pause: protects the runs (host addresses, in order). On failure (-EPERM without the privilege synchronous
- * tracking needs) nothing is protected, and the caller still has the pause to copy in; but for -ETIMEDOUT, the window's deadline.
+ * Inside the pause: protects what is worth it of the runs (host addresses, in order), and takes that out of them. On failure
+ * (-EPERM without the privilege synchronous tracking needs) nothing is protected and the runs are as they were. Either way
+ * what is left in them is the caller's to copy while the pause lasts; -ETIMEDOUT is the window's deadline.
  */
-int armed_begin(struct armed *armed, const struct page_run *runs, size_t run_count, const struct window *pause);
+int armed_begin(struct armed *armed, struct page_run *runs, size_t *run_count, const struct window *pause);
 
 /* Guest running: saves what is left, ends the fault thread, gives the ranges back. 0 or the first error of a copy. */
 int armed_finish(struct armed *armed);

@@ -16,6 +16,8 @@
 /* The pre-copy ends when a pass finds this few written pages, or no longer halves them, or after this many passes. */
 #define PRECOPY_ENOUGH_PAGES 128
 #define PRECOPY_MAX_PASSES 5
+/* A residue up to this size is copied without a look at what lies together: about a millisecond. */
+#define RESIDUE_COPIED_PAGES 2048
 
 struct branch {
 	const struct branch_request *request;
@@ -71,7 +73,7 @@ static int precopy_pass(struct branch *branch, enum scan_filter filter)
 	int error = capture_scan(&branch->capture, filter);
 
 	if (!error)
-		error = capture_write_found(&branch->capture, NULL);
+		error = capture_write_found(&branch->capture, 0, NULL);
 	if (error)
 		return error;
 	branch->report->passes++;
@@ -113,16 +115,20 @@ static int scan_in_pause(struct branch *branch)
 	return error;
 }
 
+/*
+ * Of a large residue, what lies together is armed. The rest has to be copied at once: into the stage, and beyond it into the
+ * layer. Where there is no synchronous tracking, a longer pause is still an exact one.
+ */
 static int copy_residue(struct branch *branch)
 {
-	if (stage_pages(&branch->stage, &branch->capture) == 0)
-		return 0;
-	if (armed_begin(&branch->armed, branch->capture.runs, branch->capture.run_count, &branch->window) == 0) {
-		branch->report->armed_pages = branch->armed.page_count;
-		return 0;
+	struct capture *capture = &branch->capture;
+
+	if (capture->page_count > RESIDUE_COPIED_PAGES) {
+		branch->report->arm_error = armed_begin(&branch->armed, capture->runs, &capture->run_count, &branch->window);
+		if (branch->armed.begun)
+			branch->report->armed_pages = branch->armed.page_count;
 	}
-	/* No synchronous tracking here: a longer pause is still an exact one. */
-	return capture_write_found(&branch->capture, &branch->window);
+	return capture_write_found(capture, stage_pages(&branch->stage, capture, &branch->window), &branch->window);
 }
 
 static int take_tail(struct branch *branch)
@@ -136,7 +142,7 @@ static int write_layer(struct branch *branch)
 
 	if (branch->request->mode == BRANCH_FULL)
 		error = capture_write_layers(&branch->capture, 0, &branch->window);
-	return error ? error : capture_write_found(&branch->capture, &branch->window);
+	return error ? error : capture_write_found(&branch->capture, 0, &branch->window);
 }
 
 static int copy_durably(void *arg)
@@ -207,7 +213,12 @@ static int track_writes(struct branch *branch)
 
 static int reserve_stage(struct branch *branch)
 {
-	return stage_reserve(&branch->stage);
+	size_t page_count = 0; /* a capture that stands still needs none */
+
+	/* As many as the last pass of the pre-copy found, or, where nothing was pre-copied, as many as there may be. */
+	if (branch->request->mode == BRANCH_LIVE)
+		page_count = is_tracked(branch) ? branch->capture.page_count : SIZE_MAX;
+	return stage_reserve(&branch->stage, page_count);
 }
 
 static int settle_disk(struct branch *branch)

@@ -9,7 +9,7 @@
  *
  * A layer holds every private page: all that differs from the layers the VM was started from. In live mode the
  * pre-copy writes them while the guest runs; what the guest writes meanwhile (the residue) is copied inside the
- * pause into memory faulted in before, or, when that would take too long, protected there and swept afterwards.
+ * pause into memory faulted in before, or, where much of it lies together, protected there and swept afterwards.
  *
  * A branch may fold: its layer then also holds what the mapped layers from some index up hold, written before anything
  * else while the guest runs. It stands on the layers below that index alone.
@@ -57,6 +57,7 @@ struct branch_report {
 	size_t precopied_pages;
 	size_t residue_pages;
 	size_t armed_pages;
+	int arm_error; /* why none are although some were to be; 0 otherwise */
 	size_t fault_count;
 	uint64_t tail_bytes;
 	uint64_t captured_bytes;

@@ -74,11 +74,11 @@ static int write_range(const struct capture *capture, uint64_t start, uint64_t e
 	return 0;
 }
 
-int capture_write_found(const struct capture *capture, const struct window *pause)
+int capture_write_found(const struct capture *capture, size_t first_run, const struct window *pause)
 {
 	int error = 0;
 
-	for (size_t i = 0; i < capture->run_count && !error; i++)
+	for (size_t i = first_run; i < capture->run_count && !error; i++)
 		error = write_range(capture, capture->runs[i].start, capture->runs[i].end, pause);
 	return error;
 }

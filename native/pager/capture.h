@@ -29,8 +29,8 @@ void capture_destroy(struct capture *capture);
 
 int capture_scan(struct capture *capture, enum scan_filter filter);
 
-/* Writes what the latest scan found. pause: the window whose deadline counts, NULL while the guest runs. */
-int capture_write_found(const struct capture *capture, const struct window *pause);
+/* Writes the runs the latest scan found, from first_run on. pause: the window whose deadline counts, NULL while the guest runs. */
+int capture_write_found(const struct capture *capture, size_t first_run, const struct window *pause);
 
 /*
  * Writes what the mapped layers from first_layer up hold, as RAM is now: where a layer above or a private page covers a

@@ -118,10 +118,11 @@ static void answer_running(void *arg, const struct branch_report *report)
 	(void)arg;
 	answerf("running\tpause_us=%" PRIu64 "\tevents_us=%" PRIu64 "\tstop_us=%" PRIu64 "\tscan_us=%" PRIu64 "\tcopy_us=%" PRIu64
 		"\ttail_us=%" PRIu64 "\tstate_us=%" PRIu64 "\tprecopy_us=%" PRIu64
-		"\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\ttail_bytes=%" PRIu64
+		"\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\tarm_errno=%d\ttail_bytes=%" PRIu64
 		"\twindows=%u\tswitches=%zu\n",
 		report->pause_us, report->events_us, report->stop_us, report->scan_us, report->copy_us, report->tail_us,
 		report->state_us, report->precopy_us, report->precopied_pages, report->passes, report->residue_pages, report->armed_pages,
+		-report->arm_error,
 		report->tail_bytes, report->windows, report->switches);
 }
 

@@ -8,7 +8,6 @@
 
 #include "layer.h"
 
-#define STAGE_BYTES (STAGE_PAGES * PAGE_BYTES + STAGE_TAIL_BYTES)
 /* The tail is read in pieces of this size, between which the deadline is looked at. */
 #define PIECE_BYTES (256 * 1024)
 
@@ -17,51 +16,58 @@
 #endif
 
 /* Huge pages where the kernel has some; any pages otherwise, one by one on a kernel that cannot be asked for all. */
-static int fault_in(uint8_t *memory)
+static int fault_in(uint8_t *memory, size_t bytes)
 {
-	madvise(memory, STAGE_BYTES, MADV_HUGEPAGE);
-	if (madvise(memory, STAGE_BYTES, MADV_POPULATE_WRITE) == 0)
+	madvise(memory, bytes, MADV_HUGEPAGE);
+	if (madvise(memory, bytes, MADV_POPULATE_WRITE) == 0)
 		return 0;
 	if (errno != EINVAL)
 		return -errno;
-	memset(memory, 0, STAGE_BYTES);
+	memset(memory, 0, bytes);
 	return 0;
 }
 
-int stage_reserve(struct stage *stage)
+int stage_reserve(struct stage *stage, size_t page_count)
 {
-	void *memory = mmap(NULL, STAGE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *memory;
 
+	if (page_count < STAGE_MIN_PAGES)
+		page_count = STAGE_MIN_PAGES;
+	if (page_count > STAGE_MAX_PAGES)
+		page_count = STAGE_MAX_PAGES;
+	stage->bytes = STAGE_TAIL_BYTES + page_count * PAGE_BYTES;
+	memory = mmap(NULL, stage->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (memory == MAP_FAILED)
 		return -errno;
 	stage->memory = memory;
-	return fault_in(memory);
+	return fault_in(memory, stage->bytes);
 }
 
 void stage_destroy(struct stage *stage)
 {
 	if (stage->memory)
-		munmap(stage->memory, STAGE_BYTES);
+		munmap(stage->memory, stage->bytes);
 }
 
-int stage_pages(struct stage *stage, const struct capture *capture)
+size_t stage_pages(struct stage *stage, const struct capture *capture, const struct window *pause)
 {
-	uint8_t *to = stage->memory;
+	size_t used = STAGE_TAIL_BYTES;
 
-	if (capture->page_count > STAGE_PAGES)
-		return -E2BIG;
-	for (size_t i = 0; i < capture->run_count; i++) {
-		size_t bytes = capture->runs[i].end - capture->runs[i].start;
-		memcpy(to, (const void *)capture->runs[i].start, bytes);
-		to += bytes;
+	for (stage->run_count = 0; stage->run_count < capture->run_count; stage->run_count++) {
+		const struct page_run *run = &capture->runs[stage->run_count];
+		size_t bytes = run->end - run->start;
+
+		if (bytes > stage->bytes - used || window_expired(pause))
+			break;
+		memcpy(stage->memory + used, (const void *)run->start, bytes);
+		used += bytes;
 	}
-	stage->holds_pages = true;
-	return 0;
+	return stage->run_count;
 }
 
 int stage_tail(struct stage *stage, int fd, size_t bytes, const struct window *pause)
 {
-	uint8_t *to = stage->memory + STAGE_PAGES * PAGE_BYTES;
+	uint8_t *to = stage->memory;
 	size_t done = 0;
 
 	while (done < bytes) {
@@ -83,9 +89,9 @@ int stage_tail(struct stage *stage, int fd, size_t bytes, const struct window *p
 
 int stage_write(const struct stage *stage, const struct capture *capture, int tail_fd)
 {
-	const uint8_t *from = stage->memory;
+	const uint8_t *from = stage->memory + STAGE_TAIL_BYTES;
 
-	for (size_t i = 0; stage->holds_pages && i < capture->run_count; i++) {
+	for (size_t i = 0; i < stage->run_count; i++) {
 		const struct page_run *run = &capture->runs[i];
 		size_t bytes = run->end - run->start;
 		int error = layer_write(capture->layer_fd, from, bytes, run->start - (uintptr_t)capture->ram->base);
@@ -96,5 +102,5 @@ int stage_write(const struct stage *stage, const struct capture *capture, int ta
 	}
 	if (stage->tail_bytes == 0)
 		return 0;
-	return layer_write(tail_fd, stage->memory + STAGE_PAGES * PAGE_BYTES, stage->tail_bytes, 0);
+	return layer_write(tail_fd, stage->memory, stage->tail_bytes, 0);
 }

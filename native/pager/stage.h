@@ -11,21 +11,27 @@
 
 #include "capture.h"
 
-/* What is staged at most: 2,048 pages take about a millisecond to copy, and as many bytes of a disk about as long. */
-#define STAGE_PAGES 2048
+/*
+ * What is staged at least and at most. 2,048 pages take about a millisecond to copy, and as many bytes of a disk about as long.
+ * Pages that lie scattered can only be copied, and the layer is three times as dear as the stage: hence the 64 MiB.
+ */
+#define STAGE_MIN_PAGES 2048
+#define STAGE_MAX_PAGES 16384
 #define STAGE_TAIL_BYTES (4 * 1024 * 1024)
 
 struct stage {
-	uint8_t *memory; /* pages, then the tail */
+	uint8_t *memory; /* room for the tail, then pages */
+	size_t bytes;
 	size_t tail_bytes;
-	bool holds_pages;
+	size_t run_count; /* of the capture's runs, how many are held */
 };
 
-int stage_reserve(struct stage *stage);
+/* Room for page_count pages, within the limits above, and for a tail. */
+int stage_reserve(struct stage *stage, size_t page_count);
 void stage_destroy(struct stage *stage);
 
-/* Copies the pages a scan found. -E2BIG, and nothing is copied, when there is no room. */
-int stage_pages(struct stage *stage, const struct capture *capture);
+/* Copies the pages a scan found, as many of its first runs as there is room and time for; how many runs that are. */
+size_t stage_pages(struct stage *stage, const struct capture *capture, const struct window *pause);
 /* Reads all of a file of at most STAGE_TAIL_BYTES; -ETIMEDOUT at the window's deadline. */
 int stage_tail(struct stage *stage, int fd, size_t bytes, const struct window *pause);
 

@@ -107,7 +107,13 @@ describe('what is read from elsewhere', () => {
 
 describe('guest programs', () => {
   it('compile', () => {
-    for (const program of [gapProgram, randomWriterProgram, rewriterProgram, writerProgram, diskWriterProgram]) {
+    for (const program of [
+      gapProgram,
+      randomWriterProgram,
+      rewriterProgram,
+      writerProgram,
+      diskWriterProgram,
+    ]) {
       execFileSync('python3', ['-c', 'import sys; compile(sys.stdin.read(), "program", "exec")'], {
         input: program,
       });

@@ -14,7 +14,7 @@ export const pauseParts = [
   ['armed_pages', 'armedPages', 'armed pages', 1],
 ] as const;
 
-const partColumns = pauseParts.map(([column]) => column);
+export const partColumns = pauseParts.map(([column]) => column);
 export type PauseParts = Partial<Record<(typeof partColumns)[number], number>>;
 
 export const pauseColumns = [

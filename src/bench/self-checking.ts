@@ -18,15 +18,8 @@ import {
 import { startGapProbe, type GapProbe } from './gap-probe.js';
 import { parseProgress, startProgram, type Progress } from './guest-programs.js';
 import { sandboxGuest, type Guest } from './guest.js';
-import {
-  formatMs,
-  reached,
-  summaryCells,
-  summaryColumns,
-  type Section,
-  type Verdict,
-} from './section.js';
-import { partColumns } from './pause-parts.js';
+import { formatMs, reached, summaryCells, summaryColumns, type Section, type Verdict } from './section.js';
+import { partColumns } from './pause-row.js';
 import { median, summarize, type Summary } from './statistics.js';
 import type { BenchmarkName } from './request.js';
 

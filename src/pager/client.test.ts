@@ -76,7 +76,7 @@ describe('PagerClient', { timeout: 30_000 }, () => {
 
   it('a branch whose capture fails after the pause has a pause and no capture', async () => {
     const times = 'pause_us events_us stop_us scan_us copy_us tail_us state_us precopy_us precopied_pages';
-    const counts = 'passes residue_pages armed_pages tail_bytes windows switches';
+    const counts = 'passes residue_pages armed_pages arm_errno tail_bytes windows switches';
     const running = `${times} ${counts}`.split(' ').map((key) => `${key}=1`);
     const script: PagerScript = () => [
       ['running', ...running].join('\t'),

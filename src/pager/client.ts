@@ -6,7 +6,7 @@
  * this client closes; its outcome is then lost, and the caller removes its files.
  */
 import { createConnection, type Socket } from 'node:net';
-import { BoundedLines, Deferred, MiB } from '../base/index.js';
+import { BoundedLines, Deferred, errnoName, MiB } from '../base/index.js';
 import { PagerDisconnected, PagerError } from './errors.js';
 import { formatRequest, parseAnswer, parseRuns, type PagerMessage, type PagerRun } from './protocol.js';
 
@@ -68,6 +68,8 @@ export interface PagerPause {
   readonly residuePages: number;
   /** Pages protected in the pause and saved after it; 0 when the residue was copied. */
   readonly armedPages: number;
+  /** Why none could be, as `EPERM`, although that would have been cheaper than the copy. */
+  readonly armError?: string;
   readonly tailBytes: number;
   /** Pauses; all but the last were cut short because the disk had grown too much. The other figures are of the last. */
   readonly windows: number;
@@ -241,6 +243,11 @@ function readError(message: PagerMessage): PagerError {
   return new PagerError(message.fields.get('operation') ?? 'understand itself', number(message, 'errno'));
 }
 
+function armFailure(message: PagerMessage): Pick<PagerPause, 'armError'> {
+  const errno = number(message, 'arm_errno');
+  return errno === 0 ? {} : { armError: errnoName(errno) ?? `errno ${errno}` };
+}
+
 function readPause(message: PagerMessage): PagerPause {
   return {
     pauseUs: number(message, 'pause_us'),
@@ -255,6 +262,7 @@ function readPause(message: PagerMessage): PagerPause {
     passes: number(message, 'passes'),
     residuePages: number(message, 'residue_pages'),
     armedPages: number(message, 'armed_pages'),
+    ...armFailure(message),
     tailBytes: number(message, 'tail_bytes'),
     windows: number(message, 'windows'),
     switches: number(message, 'switches'),

@@ -71,7 +71,7 @@ export function idleGuest(): PagerScript {
     if (request.fields.get('layer')?.includes('/absent/') === true) return [fail(2, 'create the layer')];
     const times = 'pause_us=9 events_us=0 stop_us=1 scan_us=1 copy_us=1 tail_us=0 state_us=6 precopy_us=5';
     const counts =
-      'precopied_pages=2 passes=1 residue_pages=0 armed_pages=0 tail_bytes=0 windows=1 switches=0';
+      'precopied_pages=2 passes=1 residue_pages=0 armed_pages=0 arm_errno=0 tail_bytes=0 windows=1 switches=0';
     return [
       `running\t${`${times} ${counts}`.replaceAll(' ', '\t')}`,
       'ok\tcaptured_bytes=8192\tsweep_us=0\tfaults=0\truns=0:1000,3000:1000',

@@ -202,6 +202,7 @@ static void count(const struct vmm *vmm, const struct branch_plan *plan, const s
 	tally->live_async += plan->mode[0] == 'l' && !sync;
 	tally->armed += outcome->armed_pages > 0;
 	tally->armed_pages += outcome->armed_pages;
+	tally->partly_armed += outcome->armed_pages > 0 && outcome->armed_pages < outcome->residue_pages;
 	tally->retried += outcome->windows - 1;
 	tally->folded += plan->folds;
 }
@@ -227,6 +228,8 @@ struct branch_outcome vmm_end(struct vmm *vmm, const struct branch_plan *plan)
 	if (client_is(&vmm->client, "running")) {
 		outcome.ran = true;
 		outcome.armed_pages = client_number(&vmm->client, "armed_pages");
+		outcome.residue_pages = client_number(&vmm->client, "residue_pages");
+		outcome.arm_error = (int)client_number(&vmm->client, "arm_errno");
 		outcome.windows = (unsigned)client_number(&vmm->client, "windows");
 		CHECK(client_number(&vmm->client, "switches") == vmm->qmp.switches - switches, "%s", vmm->client.line);
 		CHECK(vmm->qmp.opened == 1 && vmm->qmp.saves == saves + outcome.windows, "running, but opened=%d", vmm->qmp.opened);

@@ -14,7 +14,7 @@
 
 /* Counted over all processes of a run, in shared memory. */
 struct tally {
-	_Atomic unsigned long vmms, children, branches, live_async, live_sync, diff, full, armed, armed_pages, faults;
+	_Atomic unsigned long vmms, children, branches, live_async, live_sync, diff, full, armed, partly_armed, armed_pages, faults;
 	_Atomic unsigned long tails, long_tails, switched, retried, folded, refused, injected, without_scan, checks;
 };
 extern struct tally *tally;
@@ -56,7 +56,8 @@ struct branch_outcome {
 	bool ok;
 	int error; /* errno of the error answer */
 	char operation[128];
-	size_t armed_pages;
+	size_t armed_pages, residue_pages;
+	int arm_error; /* errno */
 	unsigned windows;
 };
 

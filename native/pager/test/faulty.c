@@ -18,12 +18,19 @@
 static _Atomic long countdown;
 static _Atomic int kind;
 static const char *_Atomic hit;
+static _Atomic long stayed;
 
 void faulty_arm(enum fault_kind new_kind, long n)
 {
 	hit = NULL;
+	stayed = 0;
 	kind = (int)new_kind;
 	countdown = n;
+}
+
+long faulty_stayed(void)
+{
+	return stayed;
 }
 
 bool faulty_disarm(const char **name)
@@ -125,6 +132,31 @@ FAULTY(void *, mmap, (void *at, size_t bytes, int protection, int flags, int fd,
 FAULTY_ALLOCATION(malloc, (size_t bytes), (bytes))
 FAULTY_ALLOCATION(calloc, (size_t count, size_t bytes), (count, bytes))
 FAULTY_ALLOCATION(realloc, (void *at, size_t bytes), (at, bytes))
+
+/* Whether this read is one of those that fail for good. */
+static bool stays_broken(void)
+{
+	if (kind != FAULT_STAYS || countdown <= 0)
+		return false;
+	if (countdown > 1) {
+		countdown--;
+		return false;
+	}
+	hit = "read";
+	stayed++;
+	return true;
+}
+
+/* The userfaultfd's alone: kernel.c has no other read(). */
+ssize_t faulty_read(int fd, void *buffer, size_t bytes);
+ssize_t faulty_read(int fd, void *buffer, size_t bytes)
+{
+	if (stays_broken() || fails(FAULT_ERROR, "read")) {
+		errno = EINVAL;
+		return -1;
+	}
+	return read(fd, buffer, bytes);
+}
 
 int faulty_ioctl(int fd, unsigned long request, void *arg);
 int faulty_ioctl(int fd, unsigned long request, void *arg)

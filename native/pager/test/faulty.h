@@ -2,7 +2,8 @@
  * faulty.h - makes the n-th system or library call of the pager fail.
  *
  * The pager's objects are linked with their calls renamed (faulty.syms); those of the test program itself are not
- * affected. One call fails each time it is set up, so a loop over n reaches every failure there is.
+ * affected. One call fails each time it is set up, so a loop over n reaches every failure there is. What stays broken is the
+ * userfaultfd: all reads of it fail for as long as it is set up.
  */
 #ifndef BOUGH_TEST_FAULTY_H
 #define BOUGH_TEST_FAULTY_H
@@ -13,6 +14,7 @@ enum fault_kind {
 	FAULT_ERROR,     /* the call fails, with an error typical of it */
 	FAULT_INTERRUPT, /* EINTR where that can happen: nobody may notice */
 	FAULT_SHORT,     /* half of what was asked for: nobody may notice */
+	FAULT_STAYS,     /* read() fails from the n-th on */
 };
 
 /* The n-th call from now (1: the next) fails; 0: none. */
@@ -23,5 +25,7 @@ void faulty_let_fsync_go(void);
 bool faulty_fsync_waits(void);
 /* Whether it came to that; the name of the call. Disarms. */
 bool faulty_disarm(const char **name);
+/* How many calls FAULT_STAYS has failed since it was set up. */
+long faulty_stayed(void);
 
 #endif

@@ -40,6 +40,27 @@ static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum faul
 	return true;
 }
 
+/*
+ * A userfaultfd that cannot be read any more, from the n-th read on: nobody is left waiting, the branch is exact or has
+ * failed, and the fault thread does not go round and round until the sweep is over.
+ */
+static void break_faults(struct vmm *vmm, const struct branch_plan *armed, long n)
+{
+	const char *name;
+
+	faulty_arm(FAULT_STAYS, n);
+	struct branch_outcome outcome = vmm_branch(vmm, armed);
+	long reads = faulty_stayed();
+	bool hit = faulty_disarm(&name);
+	CHECK(reads <= 2, "read %ld times in vain", reads);
+	CHECK(hit || outcome.ok, "errno %d, %s", outcome.error, outcome.operation);
+	CHECK(outcome.ok || strcmp(outcome.operation, "sweep") == 0, "errno %d, %s", outcome.error, outcome.operation);
+	tally->injected += hit;
+	vmm_check_alive(vmm);
+	vmm_forget(vmm);
+	vmm_check_recovers(vmm);
+}
+
 void scenario_injected(const char *dir, uint64_t seed)
 {
 	static const struct branch_plan modes[] = {
@@ -63,4 +84,6 @@ void scenario_injected(const char *dir, uint64_t seed)
 				n += n < limit ? 1 : n; /* the sweep makes the same two calls thousands of times */
 		}
 	}
+	for (long n = 1; n <= 16; n++)
+		break_faults(&vmm, &modes[1], n);
 }

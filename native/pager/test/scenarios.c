@@ -71,6 +71,7 @@ void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big)
 			plan.mode = "diff"; /* a flat layer over the others is right too, but what a child needs is this */
 		struct branch_outcome outcome = vmm_branch(&vmm, &plan);
 		CHECK(outcome.ok, "errno %d, %s", outcome.error, outcome.operation);
+		CHECK(outcome.arm_error == 0, "not armed: errno %d", outcome.arm_error);
 		if (keep)
 			vmm_keep(&vmm, &plan);
 		else
