@@ -48,6 +48,23 @@ export async function setup({ guests = false } = {}) {
   await ensureDebianPackages();
   await ensureNpmPackages();
   await ensureBuilt();
+  if (guests) await ensureMapCount();
+}
+
+const MAP_COUNT_PATH = '/proc/sys/vm/max_map_count';
+/** Each run of a memory layer is a mapping of the VM that stands on it; see `bough doctor`. */
+export const AMPLE_MAP_COUNT = 262_144;
+
+/** Raises vm.max_map_count until the next boot, where that is allowed; nothing depends on it. */
+export async function ensureMapCount(path = MAP_COUNT_PATH) {
+  try {
+    if (Number(readFileSync(path, 'utf8')) >= AMPLE_MAP_COUNT) return;
+    await step(`raising vm.max_map_count to ${AMPLE_MAP_COUNT}`, async () =>
+      writeFileSync(path, `${AMPLE_MAP_COUNT}\n`),
+    );
+  } catch (error) {
+    console.error(`setup: vm.max_map_count stays as it is: ${error.message}`);
+  }
 }
 
 /** Throws SetupFailed for a Node that is too old; the version is like `20.1.0`. */

@@ -8,6 +8,7 @@
 #include "armed.h"
 #include "aside.h"
 #include "capture.h"
+#include "fit.h"
 #include "layer.h"
 #include "qmp.h"
 #include "stage.h"
@@ -243,6 +244,15 @@ static int write_staged(struct branch *branch)
 	return stage_write(&branch->stage, &branch->capture, branch->disk.tail_fd);
 }
 
+static int keep_mappable(struct branch *branch)
+{
+	const struct branch_request *request = branch->request;
+	size_t standing = request->folds ? request->fold_from : branch->ram->layer_count;
+	size_t below = request->mode == BRANCH_FULL ? 0 : standing;
+
+	return fit_layer(branch->ram, below, branch->layer_fd, branch->durable_fd);
+}
+
 static int list_layer(struct branch *branch)
 {
 	return layer_runs(branch->layer_fd, &branch->report->runs, &branch->report->captured_bytes);
@@ -284,6 +294,7 @@ static const struct step stopped_pause[] = {
 static const struct step after_pause[] = {
 	{"sweep", sweep, TIME(sweep_us)},
 	{"write what the pause staged", write_staged, 0},
+	{"keep the layer within vm.max_map_count", keep_mappable, 0},
 	{"list the layer", list_layer, 0},
 	{"tell all runs of the layer in one answer", check_list, 0},
 	{0},

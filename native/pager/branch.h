@@ -11,6 +11,8 @@
  * pre-copy writes them while the guest runs; what the guest writes meanwhile (the residue) is copied inside the
  * pause into memory faulted in before, or, where much of it lies together, protected there and swept afterwards.
  *
+ * A layer of more runs than its children can map has its smallest gaps filled in the end: see fit.h.
+ *
  * A branch may fold: its layer then also holds what the mapped layers from some index up hold, written before anything
  * else while the guest runs. It stands on the layers below that index alone.
  *

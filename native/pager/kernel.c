@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
+#include <stdio.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -227,6 +228,19 @@ bool kernel_has_pagemap_scan(void)
 	error = pagemap_scan(fd, page, page + PAGE_BYTES, SCAN_PRIVATE, &run, 1, ignore_run, NULL);
 	close(fd);
 	return error == 0;
+}
+
+size_t kernel_max_mappings(void)
+{
+	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
+	size_t limit;
+
+	if (!file)
+		return SIZE_MAX;
+	if (fscanf(file, "%zu", &limit) != 1)
+		limit = SIZE_MAX;
+	fclose(file);
+	return limit;
 }
 
 enum tracking kernel_probe(void)

@@ -75,4 +75,7 @@ int pagemap_read_private(int pagemap_fd, uint64_t start, uint64_t end,
 
 bool kernel_has_pagemap_scan(void);
 
+/* How many mappings a process may have (vm.max_map_count); SIZE_MAX when the kernel does not tell. */
+size_t kernel_max_mappings(void);
+
 #endif

@@ -123,25 +123,43 @@ static int count_run(void *arg, uint64_t start, uint64_t end)
 	return 0;
 }
 
+/* How many runs a process can map: each is a mapping, and cuts the one below it in two. */
+static size_t max_runs(void)
+{
+	size_t limit = kernel_max_mappings();
+
+	return limit > SPARE_MAPPINGS ? (limit - SPARE_MAPPINGS) / 2 : 0;
+}
+
 /* Running out of mappings half way would leave RAM half mapped, and QEMU without memory for itself: look first. */
 static int check_mapping_count(const struct ram *ram, int layer_fd)
 {
 	size_t runs = ram->layer_run_count;
-	unsigned long limit;
-	FILE *file = fopen("/proc/sys/vm/max_map_count", "re");
-	int matched, error;
+	int error = layer_each_run(layer_fd, count_run, &runs);
 
-	if (!file)
-		return 0; /* the kernel still has its say */
-	matched = fscanf(file, "%lu", &limit);
-	fclose(file);
-	if (matched != 1)
-		return 0;
-	error = layer_each_run(layer_fd, count_run, &runs);
 	if (error)
 		return error;
-	/* Each run is a mapping and cuts the one below it in two. */
-	return 2 * runs + SPARE_MAPPINGS > limit ? -E2BIG : 0;
+	return runs > max_runs() ? -E2BIG : 0;
+}
+
+size_t ram_run_budget(const struct ram *ram, size_t below)
+{
+	size_t limit = max_runs(), runs = 0;
+
+	for (size_t i = 0; i < ram->layer_run_count; i++)
+		runs += ram->layer_runs[i].layer < below;
+	return runs < limit ? (limit - runs) / 2 : 0;
+}
+
+static int remember_layer(struct ram *ram, int fd)
+{
+	int *grown = realloc(ram->layer_fds, (ram->layer_count + 1) * sizeof(*grown));
+
+	if (!grown)
+		return -ENOMEM;
+	ram->layer_fds = grown;
+	ram->layer_fds[ram->layer_count++] = fd;
+	return 0;
 }
 
 int ram_map_layer(struct ram *ram, const char *path)
@@ -160,7 +178,9 @@ int ram_map_layer(struct ram *ram, const char *path)
 		error = check_mapping_count(ram, fd);
 	if (!error)
 		error = layer_each_run(fd, map_run, &(struct layer_mapping){.ram = ram, .fd = fd});
-	ram->layer_count++;
-	close(fd);
+	if (!error)
+		error = remember_layer(ram, fd);
+	if (error)
+		close(fd);
 	return error;
 }

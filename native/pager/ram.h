@@ -33,6 +33,7 @@ struct ram {
 	int pagemap_fd;
 	struct layer_run *layer_runs; /* the runs of all layers, bottom layer first; those of different layers may overlap */
 	size_t layer_run_count;
+	int *layer_fds; /* one a layer, bottom first */
 	size_t layer_count;
 };
 
@@ -47,5 +48,11 @@ int ram_map(struct ram *ram, const char *marker);
  * mapped, when its runs could be more mappings than vm.max_map_count allows this process.
  */
 int ram_map_layer(struct ram *ram, const char *path);
+
+/*
+ * How many runs a new layer that stands on the lowest `below` of these may have: half of what a process can map besides them,
+ * so that the children of its children find room too. 0: none.
+ */
+size_t ram_run_budget(const struct ram *ram, size_t below);
 
 #endif

@@ -158,6 +158,12 @@ export const errorCatalogue = {
     message: (a: { store: 'hot' | 'durable'; neededBytes: number; availableBytes: number }) =>
       `The ${a.store} store cannot hold it: ${a.neededBytes} bytes needed, ${a.availableBytes} available`,
   },
+  too_many_mappings: {
+    status: 507,
+    retryable: false,
+    message: (a: { operation: string }) =>
+      `Cannot ${a.operation}: the memory is in more pieces than vm.max_map_count lets a process map; raise that with sysctl`,
+  },
   no_memory: {
     status: 507,
     retryable: false,

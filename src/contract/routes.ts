@@ -81,6 +81,7 @@ const restoreErrors = [
   'snapshot_incompatible',
   'integrity_error',
   'no_memory',
+  'too_many_mappings',
   'vmm_failed',
 ] as const satisfies readonly ErrorCode[];
 
@@ -97,6 +98,7 @@ const branchErrors = [
   'integrity_error',
   'source_died',
   'vmm_failed',
+  'too_many_mappings',
 ] as const satisfies readonly ErrorCode[];
 
 export const routes = {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
@@ -13,6 +13,8 @@ interface Tally {
 interface Setup {
   checkNode(version: string): void;
   checkGuestHost(uid: number | undefined, osRelease: string): void;
+  readonly AMPLE_MAP_COUNT: number;
+  ensureMapCount(path?: string): Promise<void>;
   missingDebianPackages(requirements: { needs: string; package: string }[]): string[];
   npmPackagesMatch(projectDir: string): boolean;
   fingerprint(projectDir: string): string;
@@ -57,6 +59,17 @@ describe('setup', () => {
     );
     assert.throws(() => setup.checkGuestHost(1000, 'ID="debian"\n'), /root(?!.*Debian 12)/);
     assert.throws(() => setup.checkGuestHost(0, ''), /this is an unknown system/);
+  });
+
+  it('raises the number of mappings where it is low and may, and goes on where it may not', async () => {
+    const path = join(dir, 'max_map_count');
+    await writeFile(path, '65530\n');
+    await setup.ensureMapCount(path);
+    assert.equal(Number(await readFile(path, 'utf8')), setup.AMPLE_MAP_COUNT);
+    await writeFile(path, '9999999\n');
+    await setup.ensureMapCount(path);
+    assert.equal(await readFile(path, 'utf8'), '9999999\n');
+    await setup.ensureMapCount(join(dir, 'no-such', 'file'));
   });
 
   it('installs npm packages when one is absent or of another version, except optional ones', async () => {

@@ -164,7 +164,7 @@ static void below_layer(const struct vmm *vmm, const struct branch_plan *plan, u
 }
 
 /* The layer over the layers below is the machine at the stop; it holds nothing that nobody wrote. */
-static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const uint8_t *touched)
+static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const uint8_t *touched, size_t *run_count)
 {
 	struct machine *machine = &vmm->machine;
 	size_t ram_bytes = machine->ram_bytes;
@@ -176,8 +176,11 @@ static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const
 	uint64_t bytes = stack_apply(vmm_path(vmm, "layer"), vmm->rebuilt, ram_bytes);
 	stack_compare(vmm->rebuilt, machine->reference, ram_bytes, plan->mode);
 	stack_check_runs(vmm_path(vmm, "layer"), runs, ram_bytes);
+	*run_count = runs[0] != '\0';
+	for (const char *at = runs; *at; at++)
+		*run_count += *at == ',';
 	CHECK(client_number(&vmm->client, "captured_bytes") == bytes, "%s", vmm->client.line);
-	if (!full && !plan->folds)
+	if (!full && !plan->folds && !plan->fills)
 		stack_check_pages(vmm_path(vmm, "layer"), touched, machine->page_count);
 	if (plan->durable) {
 		below_layer(vmm, plan, vmm->rebuilt);
@@ -245,7 +248,7 @@ struct branch_outcome vmm_end(struct vmm *vmm, const struct branch_plan *plan)
 		/* Now, not at the stop: a superset, but no race with who marks and writes. */
 		for (size_t i = 0; i < machine->page_count; i++)
 			touched[i] = machine->touched[i];
-		check_capture(vmm, plan, touched);
+		check_capture(vmm, plan, touched, &outcome.run_count);
 		tally->faults += client_number(&vmm->client, "faults");
 		count(vmm, plan, &outcome);
 		/* What asynchronous tracking arms stays so, and holds nobody up. */

@@ -15,7 +15,7 @@
 /* Counted over all processes of a run, in shared memory. */
 struct tally {
 	_Atomic unsigned long vmms, children, branches, live_async, live_sync, diff, full, armed, partly_armed, armed_pages, faults;
-	_Atomic unsigned long tails, long_tails, switched, retried, folded, refused, injected, without_scan, checks;
+	_Atomic unsigned long tails, long_tails, switched, filled, retried, folded, refused, injected, without_scan, checks;
 };
 extern struct tally *tally;
 
@@ -46,6 +46,7 @@ struct branch_plan {
 	size_t spares; /* empty overlays to switch to */
 	bool folds; /* layers from fold_from up, into the new one */
 	size_t fold_from;
+	bool fills; /* the layer may hold pages nobody wrote: gaps that were filled */
 	enum qmp_script script;
 	unsigned runs_max; /* 0: any */
 	unsigned deadline_ms;
@@ -58,6 +59,7 @@ struct branch_outcome {
 	char operation[128];
 	size_t armed_pages, residue_pages;
 	int arm_error; /* errno */
+	size_t run_count;
 	unsigned windows;
 };
 
@@ -88,6 +90,7 @@ void scenario_full_store(const char *dir, uint64_t seed);
 void scenario_injected(const char *dir, uint64_t seed);
 void scenario_deadline(const char *dir, uint64_t seed);
 void scenario_scan(const char *dir, uint64_t seed);
+void scenario_many_runs(const char *dir, uint64_t seed, size_t depth);
 #endif
 
 #endif

@@ -63,6 +63,8 @@ static int run_vmm(char **argv)
 		scenario_deadline(dir, check_seed);
 	else if (strcmp(scenario, "scan") == 0)
 		scenario_scan(dir, check_seed);
+	else if (strcmp(scenario, "many-runs") == 0)
+		scenario_many_runs(dir, check_seed, depth);
 #endif
 	else
 		CHECK(false, "no scenario %s", scenario);
@@ -144,11 +146,11 @@ static void print_tally(unsigned long seed, unsigned long runs)
 {
 	printf("fake_vmm: seeds %lu..%lu: %lu VMMs (%lu children of captures), %lu branches equal byte for byte: %lu live "
 	       "async, %lu live sync, %lu diff, %lu full; %lu armed (%lu in part, %lu pages, %lu by faults), %lu disk tails (%lu long), "
-	       "%lu switched, %lu pauses tried again, %lu folded; %lu branches refused as they should; %lu lineages without PAGEMAP_SCAN, %lu calls made to "
+	       "%lu switched, %lu pauses tried again, %lu folded, %lu with gaps filled; %lu branches refused as they should; %lu lineages without PAGEMAP_SCAN, %lu calls made to "
 	       "fail; %lu checks\n",
 	       seed, seed + runs - (runs > 0), tally->vmms, tally->children, tally->branches, tally->live_async, tally->live_sync,
 	       tally->diff, tally->full, tally->armed, tally->partly_armed, tally->armed_pages, tally->faults, tally->tails,
-	       tally->long_tails, tally->switched, tally->retried, tally->folded, tally->refused, tally->without_scan, tally->injected, tally->checks);
+	       tally->long_tails, tally->switched, tally->retried, tally->folded, tally->filled, tally->refused, tally->without_scan, tally->injected, tally->checks);
 }
 
 int main(int argc, char **argv)
@@ -166,7 +168,7 @@ int main(int argc, char **argv)
 	CHECK(mkdtemp(root_dir), "%s: errno %d", root_dir, errno);
 
 	if (argc > 2 && strcmp(argv[1], "--only") == 0) {
-		unsigned generations = strcmp(argv[2], "random") == 0 ? 4 : strcmp(argv[2], "big") == 0 ? 2 : 1;
+		unsigned generations = strcmp(argv[2], "random") == 0 || strcmp(argv[2], "many-runs") == 0 ? 4 : strcmp(argv[2], "big") == 0 ? 2 : 1;
 		for (unsigned long i = 0; i < runs; i++)
 			run_lineage(argv[2], root_dir, seed + i, generations);
 		rmdir(root_dir);
@@ -181,6 +183,7 @@ int main(int argc, char **argv)
 	run_lineage("injected", root_dir, seed, 1);
 	run_lineage("deadline", root_dir, seed, 1);
 	run_lineage("scan", root_dir, seed, 1);
+	run_lineage("many-runs", root_dir, seed, 4);
 #endif
 	for (unsigned long i = 0; i < runs; i++) {
 #ifndef PRELOADED

@@ -48,6 +48,16 @@ describe('toCatalogue()', () => {
     assert.equal(catalogued(sealed)?.[0], 'vmm_failed');
   });
 
+  it('names the sysctl where memory is in too many pieces, at the branch and at the start of a child', () => {
+    for (const operation of [
+      'keep the layer within vm.max_map_count',
+      'map a layer: too many runs for vm.max_map_count',
+    ]) {
+      const refused = catalogued(new PagerError(operation, constants.errno.E2BIG));
+      assert.deepEqual(refused, ['too_many_mappings', { operation: 'start a child' }]);
+    }
+  });
+
   it('finds a lack of file descriptors wherever it is the cause, and only there', async () => {
     for (const name of ['EMFILE', 'ENFILE']) {
       const cause = systemError(name);

@@ -123,6 +123,8 @@ function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError |
       const store = cause.operation.includes('durable') ? 'durable' : 'hot';
       return new BoughError('no_space', { store, neededBytes: 0, availableBytes: 0 }, options);
     }
+    if (cause.operation.includes('vm.max_map_count'))
+      return new BoughError('too_many_mappings', { operation }, options);
     if (cause.operation === 'track writes' && cause.errnoName === 'ENOTSUP') {
       const reason = 'this kernel has no userfaultfd write-protection for unprivileged or any use';
       return new BoughError('mode_unsupported', { mode: 'live', reason }, options);
