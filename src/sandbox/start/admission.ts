@@ -2,12 +2,12 @@
  * Whether this host has memory for one more VM: the policy, all of it.
  *
  *   room     = MemAvailable − reserve − what VMs that are just starting were promised
- *   a child  = VMM + a share of its guest's RAM: it shares its layers and owns what it writes
+ *   a child  = what most children of its snapshot were seen to own, and a quarter more
+ *              where none was seen yet: VMM + a share of its guest's RAM, since it shares its layers
  *   a boot   = VMM + all of its guest's RAM
  *
  * Memory in use by VMs that have started is gone from MemAvailable, so nothing is added up over them: a guest
- * that goes on to write more than its share lives on the reserve, and on what its siblings do not use. An
- * idle child of a 1.5 GiB Python guest was seen to own 80-160 MiB under software emulation.
+ * that goes on to write more than it was taken to lives on the reserve, and on what its siblings do not use.
  *
  * Not handled: a memory cgroup around the daemon that is smaller than the host.
  */
@@ -22,7 +22,42 @@ const CHILD_SHARE = 1 / 32;
 /** Kept free when nothing else is configured. */
 export const DEFAULT_MEMORY_RESERVE_BYTES = 512 * MiB;
 
-/** What a child of a snapshot is taken to need, in bytes. */
+/** No child is taken to need less: QEMU alone owns as much before its guest has done anything. */
+const LEAST_CHILD_BYTES = 32 * MiB;
+/** A child that was just started, or idle, goes on to own more. */
+const GROWTH = 1.25;
+/** Of those seen, this part owned no more than the one that is gone by: a single large one makes no other child dear. */
+const QUANTILE = 0.75;
+/** Snapshots that are remembered. */
+const MAX_REMEMBERED = 256;
+
+/** What children of each snapshot were seen to take: of the latest 256 snapshots that children were asked for of. */
+export class ChildSizes {
+  readonly #bytesEach = new Map<string, number>();
+
+  /** What one more child of a snapshot is taken to need. `owned` is what its running children own now, and is remembered. */
+  bytesFor(snapshotId: string, memoryMiB: number, owned: readonly number[]): number {
+    const bytes = owned.length === 0 ? this.#bytesEach.get(snapshotId) : bytesEachOf(owned);
+    if (bytes === undefined) return childBytes(memoryMiB);
+    this.#remember(snapshotId, bytes);
+    return bytes;
+  }
+
+  #remember(snapshotId: string, bytes: number): void {
+    this.#bytesEach.delete(snapshotId);
+    this.#bytesEach.set(snapshotId, bytes);
+    const [oldest] = this.#bytesEach.keys();
+    if (oldest !== undefined && this.#bytesEach.size > MAX_REMEMBERED) this.#bytesEach.delete(oldest);
+  }
+}
+
+function bytesEachOf(owned: readonly number[]): number {
+  const ascending = owned.toSorted((a, b) => a - b);
+  const seen = ascending[Math.ceil(QUANTILE * ascending.length) - 1] ?? 0;
+  return Math.max(LEAST_CHILD_BYTES, Math.ceil(seen * GROWTH));
+}
+
+/** What a child of a snapshot of which none was seen is taken to need, in bytes. */
 export function childBytes(memoryMiB: number): number {
   return VMM_BYTES + Math.ceil(memoryMiB * CHILD_SHARE) * MiB;
 }

@@ -27,7 +27,7 @@ function fixture(
   };
   const lease = (): Lease =>
     ({
-      manifest: { tag: 'base', machine },
+      manifest: { id: 'base-id', tag: 'base', createdAtUnix: 0, machine },
       release: () => (leases -= 1),
       [Symbol.dispose]: () => (leases -= 1),
     }) as unknown as Lease;
@@ -51,7 +51,11 @@ function fixture(
     const index = ++made;
     await spawn(index, signal ?? new AbortController().signal);
     const id = `sandbox${index}`;
-    return { id, remove: () => Promise.resolve(void removed.push(id)) } as unknown as Sandbox;
+    return {
+      ...{ id, state: 'running', record: { snapshotTag: 'base', createdAtUnix: 1 } },
+      privateBytes: () => Promise.resolve(childBytes(MEMORY_MIB) / 2 / 1.25),
+      remove: () => Promise.resolve(void removed.push(id)),
+    } as unknown as Sandbox;
   };
   const starts = new Starts(context, spawnFake);
   const listed = (): string[] => sandboxes.list().map(({ id }) => id);
@@ -65,6 +69,15 @@ describe('Starts', () => {
     assert.equal(listed().length, 3);
     await starts.all('base', 3, {});
     assert.deepEqual(counts(), { made: 6, leases: 0 });
+  });
+
+  it('takes the next children to need what the first own', async () => {
+    const { starts, listed } = fixture(3, () => Promise.resolve());
+    await assert.rejects(starts.all('base', 4, {}), { code: 'no_memory' });
+    await starts.all('base', 1, {});
+    await starts.all('base', 6, {});
+    await assert.rejects(starts.all('base', 7, {}), { code: 'no_memory' });
+    assert.equal(listed().length, 7);
   });
 
   it('all() is refused before anything is made when there is no room for all', async () => {

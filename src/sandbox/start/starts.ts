@@ -9,8 +9,8 @@
 import pLimit from 'p-limit';
 import { anyOf, WorkSet } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import type { Lease } from '../../store/index.js';
-import { childBytes, type Ticket } from './admission.js';
+import type { Lease, Manifest } from '../../store/index.js';
+import { ChildSizes, type Ticket } from './admission.js';
 import { checkCompatible } from './compatible.js';
 import type { HostContext } from '../host/context.js';
 import { toCatalogue } from '../host/failures.js';
@@ -19,6 +19,8 @@ import { spawnChild, type ChildOptions } from './spawn.js';
 
 /** VMMs started at the same time: more only take turns on the processors. */
 const CONCURRENT_STARTS = 4;
+/** Children that are looked at to know what the next one needs: the youngest, at some 50 µs each. */
+const MAX_LOOKED_AT = 64;
 const ATTEMPT = { operation: 'start a child' };
 
 /** What became of one child. */
@@ -35,6 +37,7 @@ export class Starts {
   readonly #limit = pLimit(CONCURRENT_STARTS);
   readonly #stopping = new AbortController();
   readonly #underWay = new WorkSet();
+  readonly #childSizes = new ChildSizes();
 
   constructor(context: HostContext, spawn: SpawnChild = spawnChild) {
     this.#context = context;
@@ -55,10 +58,7 @@ export class Starts {
     return this.run((closing) => {
       const signal = anyOf(closing, caller);
       return this.#leased(tag, signal, async (lease) => {
-        const tickets = await this.#context.admission.admit(
-          childBytes(lease.manifest.machine.memoryMiB),
-          count,
-        );
+        const tickets = await this.#context.admission.admit(await this.#bytesEach(lease.manifest), count);
         const failure = new AbortController();
         const stop = AbortSignal.any([signal, failure.signal]);
         const outcomes = await Promise.all(
@@ -84,8 +84,7 @@ export class Starts {
     return this.run((signal) =>
       this.#leased(tag, signal, async (lease) => {
         const { admission, sandboxes } = this.#context;
-        const bytesEach = childBytes(lease.manifest.machine.memoryMiB);
-        const { tickets, refusal } = await admission.admitSome(bytesEach, count);
+        const { tickets, refusal } = await admission.admitSome(await this.#bytesEach(lease.manifest), count);
         const started = await Promise.all(
           tickets.map(async (ticket) => {
             const outcome = await this.#one(lease, ticket, options, signal);
@@ -103,6 +102,18 @@ export class Starts {
   async stop(): Promise<void> {
     this.#stopping.abort(new BoughError('shutting_down'));
     await this.#underWay.settled();
+  }
+
+  /** What a child of the snapshot is taken to need, by what those that run own. */
+  async #bytesEach({ id, tag, createdAtUnix, machine }: Manifest): Promise<number> {
+    const isChild = ({ record, state }: Sandbox): boolean =>
+      // An older one is of a snapshot that had the tag before.
+      state === 'running' && record.snapshotTag === tag && record.createdAtUnix >= createdAtUnix;
+    const children = this.#context.sandboxes.list().filter(isChild).slice(-MAX_LOOKED_AT);
+    const owned = await Promise.all(children.map((child) => child.privateBytes().catch(() => 0)));
+    // One that ended just now owns nothing.
+    const seen = owned.filter((bytes) => bytes > 0);
+    return this.#childSizes.bytesFor(id, machine.memoryMiB, seen);
   }
 
   async #leased<T>(tag: string, signal: AbortSignal, work: (lease: Lease) => Promise<T>): Promise<T> {
