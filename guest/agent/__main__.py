@@ -9,6 +9,8 @@ Needs nothing but Python's standard library, and as little of that as it can: wh
 each boot. Idle it sleeps in accept() and wakes up for nothing.
 """
 
+from __future__ import annotations
+
 import json
 import socket
 import sys
@@ -20,10 +22,14 @@ from interpreter import Interpreter
 from operations import Operations
 from session import Session
 
+TYPE_CHECKING = False  # the module of that name would be loaded for it at each boot
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_CONNECTIONS = 200
 THREAD_STACK_BYTES = 256 << 10
 
-DEFAULTS = {
+DEFAULTS: dict[str, Any] = {
     'bind': '0.0.0.0',
     'port': 10000,
     'privileged': True,
@@ -42,8 +48,8 @@ DEFAULTS = {
 }
 
 
-def read_config(arguments):
-    values = {'--config': '/etc/bough/agent.json'}
+def read_config(arguments: list[str]) -> dict[str, Any]:
+    values: dict[str, Any] = {'--config': '/etc/bough/agent.json'}
     flags = {'--unprivileged': False}
     arguments = list(arguments)
     while arguments:
@@ -55,7 +61,7 @@ def read_config(arguments):
         else:
             sys.exit(f'bough-agent: unknown argument {name}')
     with open(values['--config']) as file:
-        config = {**DEFAULTS, **json.load(file)}
+        config: dict[str, Any] = {**DEFAULTS, **json.load(file)}
     config['bind'] = values.get('--bind', config['bind'])
     config['port'] = int(values.get('--port', config['port']))
     config['privileged'] = config['privileged'] and not flags['--unprivileged']
@@ -63,10 +69,10 @@ def read_config(arguments):
 
 
 class Agent:
-    def __init__(self, config):
+    def __init__(self, config: dict[str, Any]) -> None:
         self._lock = threading.Lock()
         self._identify_lock = threading.Lock()
-        self._sessions = set()
+        self._sessions: set[Session] = set()
         self._listener = socket.create_server((config['bind'], config['port']), backlog=MAX_CONNECTIONS)
         identity = Identity(config)
         command = config['interpreter']
@@ -74,26 +80,24 @@ class Agent:
         self._operations = Operations(config, identity, interpreter, self._detach_others)
 
     @property
-    def port(self):
+    def port(self) -> int:
         return self._listener.getsockname()[1]
 
-    def serve(self):
+    def serve(self) -> None:
         while True:
             try:
                 connection, _ = self._listener.accept()
             except OSError:
                 continue  # the client was gone before we took it
             with self._lock:
-                full = len(self._sessions) >= MAX_CONNECTIONS
-                if not full:
-                    session = Session(connection)
-                    self._sessions.add(session)
-            if full:
-                connection.close()
-                continue
+                if len(self._sessions) >= MAX_CONNECTIONS:
+                    connection.close()
+                    continue
+                session = Session(connection)
+                self._sessions.add(session)
             threading.Thread(target=self._serve_session, args=(session,), daemon=True).start()
 
-    def _serve_session(self, session):
+    def _serve_session(self, session: Session) -> None:
         try:
             request = session.read_request()
             if request['op'] == 'identify':
@@ -110,14 +114,14 @@ class Agent:
                 self._sessions.discard(session)
             session.close()
 
-    def _detach_others(self, keep):
+    def _detach_others(self, keep: Session) -> None:
         with self._lock:
             for session in self._sessions:
                 if session is not keep:
                     session.detach()
 
 
-def main():
+def main() -> None:
     config = read_config(sys.argv[1:])
     threading.stack_size(THREAD_STACK_BYTES)
     agent = Agent(config)

@@ -1,34 +1,40 @@
 """Reading the fields of a request: each function gives the value in the type it must have, or raises `BadRequest`."""
 
+from __future__ import annotations
+
 import binascii
+
+TYPE_CHECKING = False  # the module of that name would be loaded for it at each boot
+if TYPE_CHECKING:
+    from typing import Any
 
 
 class BadRequest(Exception):
     """A field is missing or of the wrong type; the message names it."""
 
 
-def text(request, name, default=None):
+def text(request: dict[str, Any], name: str, default: str | None = None) -> str | None:
     value = request.get(name, default)
     if value is not None and (not isinstance(value, str) or '\0' in value):
         raise BadRequest(f'{name} must be a string')
     return value
 
 
-def required_text(request, name):
+def required_text(request: dict[str, Any], name: str) -> str:
     value = text(request, name)
     if value is None:
         raise BadRequest(f'{name} is missing')
     return value
 
 
-def string_list(request, name):
+def string_list(request: dict[str, Any], name: str) -> list[str]:
     value = request.get(name)
     if not isinstance(value, list) or not value or not all(isinstance(item, str) and '\0' not in item for item in value):
         raise BadRequest(f'{name} must be an array of strings with at least one entry')
     return value
 
 
-def string_map(request, name):
+def string_map(request: dict[str, Any], name: str) -> dict[str, str]:
     value = request.get(name)
     if value is None:
         return {}
@@ -40,7 +46,7 @@ def string_map(request, name):
     return value
 
 
-def seconds(request, name, default=None):
+def seconds(request: dict[str, Any], name: str, default: float | None = None) -> float | None:
     value = request.get(name, default)
     if value is None:
         return None
@@ -49,7 +55,7 @@ def seconds(request, name, default=None):
     return value
 
 
-def base64_bytes(request, name, at_least):
+def base64_bytes(request: dict[str, Any], name: str, at_least: int) -> bytes:
     value = required_text(request, name)
     try:
         data = binascii.a2b_base64(value.encode('ascii'), strict_mode=True)
@@ -60,7 +66,7 @@ def base64_bytes(request, name, at_least):
     return data
 
 
-def nanoseconds(request, name):
+def nanoseconds(request: dict[str, Any], name: str) -> int:
     """A decimal string: JSON numbers cannot hold nanoseconds since 1970 exactly."""
     value = required_text(request, name)
     if not value.isascii() or not value.isdigit() or len(value) > 19:

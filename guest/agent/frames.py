@@ -4,7 +4,13 @@ Reading is incremental (`Decoder`), because the same connection is read in block
 too long or of an unknown kind is a `ProtocolError`; the only answer to that is to close the connection.
 """
 
+from __future__ import annotations
+
 import json
+
+TYPE_CHECKING = False  # the module of that name would be loaded for it at each boot
+if TYPE_CHECKING:
+    from typing import Any
 
 REQUEST = 1
 STDIN = 2
@@ -25,11 +31,11 @@ class ProtocolError(Exception):
     """The peer does not speak this protocol."""
 
 
-def encode(kind, payload):
+def encode(kind: int, payload: bytes) -> bytes:
     return bytes((kind,)) + len(payload).to_bytes(4, 'big') + payload
 
 
-def encode_json(kind, value):
+def encode_json(kind: int, value: dict[str, Any]) -> bytes:
     # Not as ASCII: that can be six times as long. A lone surrogate is the reader's to replace.
     text = json.dumps(value, separators=(',', ':'), ensure_ascii=False)
     return encode(kind, text.encode(errors='surrogatepass'))
@@ -38,13 +44,13 @@ def encode_json(kind, value):
 class Decoder:
     """Takes bytes as they come, gives whole frames. Holds at most one frame more than what was asked for."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._buffer = bytearray()
 
-    def feed(self, chunk):
+    def feed(self, chunk: bytes) -> None:
         self._buffer += chunk
 
-    def next(self):
+    def next(self) -> tuple[int, bytes] | None:
         """The next (kind, payload), or None when more bytes are needed."""
         buffer = self._buffer
         if len(buffer) < HEADER_BYTES:
@@ -62,7 +68,7 @@ class Decoder:
         return kind, payload
 
 
-def parse_request(payload):
+def parse_request(payload: bytes) -> dict[str, Any]:
     """The request object of a REQUEST frame."""
     try:
         request = json.loads(payload)

@@ -10,6 +10,8 @@ still knows its owner.
 Not handled: random number generators inside running programs (see docs/internals/agent-protocol.md).
 """
 
+from __future__ import annotations
+
 import fcntl
 import json
 import os
@@ -21,6 +23,10 @@ import time
 from _operator import _compare_digest as equal_in_constant_time  # as hmac does; hmac itself would load OpenSSL
 
 import fields
+
+TYPE_CHECKING = False  # the module of that name would be loaded for it at each boot
+if TYPE_CHECKING:
+    from typing import Any
 
 MIN_SECRET_CHARACTERS = 16
 MIN_SEED_BYTES = 32
@@ -40,24 +46,24 @@ class IdentifyFailed(Exception):
 
 
 class Identity:
-    def __init__(self, config):
-        self._privileged = config['privileged']
-        self._state_path = config['state_path']
-        self._hook_path = config['hook_path']
-        self._base_environment = config['environment']
-        self._environment = {}
-        self._secret = None
+    def __init__(self, config: dict[str, Any]) -> None:
+        self._privileged: bool = config['privileged']
+        self._state_path: str = config['state_path']
+        self._hook_path: str = config['hook_path']
+        self._base_environment: dict[str, str] = config['environment']
+        self._environment: dict[str, str] = {}
+        self._secret: str | None = None
         self._load()
 
     @property
-    def claimed(self):
+    def claimed(self) -> bool:
         return self._secret is not None
 
     @property
-    def environment(self):
+    def environment(self) -> dict[str, str]:
         return {**self._base_environment, **self._environment}
 
-    def check(self, request):
+    def check(self, request: dict[str, Any]) -> None:
         """Raises Unauthorized unless the request carries the secret; nothing passes before there is one."""
         given = request.get('secret')
         if not isinstance(given, str) or self._secret is None:
@@ -65,7 +71,7 @@ class Identity:
         if not equal_in_constant_time(given.encode(errors='replace'), self._secret.encode()):
             raise Unauthorized
 
-    def identify(self, request):
+    def identify(self, request: dict[str, Any]) -> dict[str, Any]:
         """Takes the new identity. Returns the answer; raises BadRequest, Unauthorized or IdentifyFailed."""
         restored = self.claimed
         if restored:
@@ -92,7 +98,7 @@ class Identity:
             'hook': self._run_hook(hook_seconds) if restored else None,
         }
 
-    def _run_hook(self, timeout_seconds):
+    def _run_hook(self, timeout_seconds: float | None) -> dict[str, Any] | None:
         """How the image's hook ended: None without one, else {exit_code} or {error}."""
         if not os.access(self._hook_path, os.X_OK):
             return None
@@ -115,7 +121,12 @@ class Identity:
             hook.wait()
             return {'error': f'killed after {timeout_seconds} seconds'}
 
-    def _load(self):
+    def set_clock(self, unix_time_ns: int) -> None:
+        """The wall clock alone, as a pause has left it behind. Raises OSError."""
+        if self._privileged:
+            time.clock_settime_ns(time.CLOCK_REALTIME, unix_time_ns)
+
+    def _load(self) -> None:
         try:
             with open(self._state_path) as file:
                 state = json.load(file)
@@ -124,7 +135,7 @@ class Identity:
         except FileNotFoundError:
             pass
 
-    def _save(self):
+    def _save(self) -> None:
         temporary = f'{self._state_path}.new'
         os.makedirs(os.path.dirname(temporary), mode=0o700, exist_ok=True)
         with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), 'w') as file:
@@ -132,7 +143,7 @@ class Identity:
         os.replace(temporary, self._state_path)
 
 
-def _apply(seed, unix_time_ns, hostname, machine_id):
+def _apply(seed: bytes, unix_time_ns: int, hostname: str | None, machine_id: str | None) -> None:
     try:
         _reseed(seed)
         time.clock_settime_ns(time.CLOCK_REALTIME, unix_time_ns)
@@ -146,13 +157,13 @@ def _apply(seed, unix_time_ns, hostname, machine_id):
         raise IdentifyFailed(str(error)) from error
 
 
-def _reseed(seed):
+def _reseed(seed: bytes) -> None:
     with open('/dev/urandom', 'wb', buffering=0) as device:
         fcntl.ioctl(device, RNDADDENTROPY, struct.pack('ii', len(seed) * 8, len(seed)) + seed)
         fcntl.ioctl(device, RNDRESEEDCRNG)
 
 
-def _replace(path, text):
+def _replace(path: str, text: str) -> None:
     with open(f'{path}.bough', 'w') as file:
         file.write(text)
     os.replace(f'{path}.bough', path)

@@ -8,6 +8,8 @@ what it left running in the background after it ended is left alone. When the ma
 the program goes on with its output thrown away.
 """
 
+from __future__ import annotations
+
 import os
 import select
 import signal
@@ -18,15 +20,23 @@ import frames
 from oom import reset_oom_score
 from session import LOST_GRACE_SECONDS, readable
 
+TYPE_CHECKING = False  # the module of that name would be loaded for it at each boot
+if TYPE_CHECKING:
+    from typing import Any
+
+    from session import Session
+
 STDIN_HIGH_WATER_BYTES = 1 << 20
 
 
 class Program:
-    def __init__(self, session, args, env, cwd, timeout_seconds):
+    def __init__(
+        self, session: Session, args: list[str], env: dict[str, str], cwd: str, timeout_seconds: float | None
+    ) -> None:
         """Starts the program. Raises OSError when it cannot be started and ValueError for text the kernel refuses."""
         self._session = session
         self._deadline = None if timeout_seconds is None else time.monotonic() + timeout_seconds
-        self._lost_at = None
+        self._lost_at: float | None = None
         self._input = bytearray()
         self._input_ended = False
         self._timed_out = False
@@ -43,13 +53,17 @@ class Program:
         )
         self._pidfd = os.pidfd_open(self._process.pid)
         reset_oom_score(self._process.pid)
-        self._outputs = {}
-        for kind, pipe in ((frames.STDOUT, self._process.stdout), (frames.STDERR, self._process.stderr)):
-            os.set_blocking(pipe.fileno(), False)
+        self._outputs: dict[int, int] = {}
+        stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
+        assert stdin and stdout and stderr  # pipes, as was asked for
+        self._stdin = stdin
+        self._pipes = (stdin, stdout, stderr)
+        for kind, pipe in ((frames.STDOUT, stdout), (frames.STDERR, stderr)):
             self._outputs[pipe.fileno()] = kind
-        os.set_blocking(self._process.stdin.fileno(), False)
+        for pipe in self._pipes:
+            os.set_blocking(pipe.fileno(), False)
 
-    def run(self):
+    def run(self) -> dict[str, Any]:
         """Serves the connection until the program ended; returns the payload of the END frame."""
         try:
             self._take_frames()  # what came together with the request
@@ -60,14 +74,14 @@ class Program:
             if not readable(self._pidfd, 0):
                 self._kill()
             status = self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            for pipe in self._pipes:
                 pipe.close()
             os.close(self._pidfd)
         if self._timed_out:
             return {'error': {'code': 'deadline', 'message': 'the program was killed at its deadline'}}
         return {'exit_code': status if status >= 0 else 128 - status}
 
-    def _step(self):
+    def _step(self) -> bool:
         """Waits for something to do and does it. True when the program has exited."""
         self._check_clock()
         self._feed_stdin()
@@ -83,7 +97,7 @@ class Program:
                 self._forward(fd)
         return self._pidfd in ready
 
-    def _poller(self):
+    def _poller(self) -> select.poll:
         session = self._session
         poll = select.poll()
         poll.register(self._pidfd, select.POLLIN)
@@ -93,21 +107,21 @@ class Program:
             if len(self._input) < STDIN_HIGH_WATER_BYTES:
                 wants |= select.POLLIN
             poll.register(session, wants | (select.POLLOUT if session.sending else 0))
-        if self._input and not self._process.stdin.closed:
-            poll.register(self._process.stdin, select.POLLOUT)
+        if self._input and not self._stdin.closed:
+            poll.register(self._stdin, select.POLLOUT)
         if not session.sending:
             for fd in self._outputs:
                 poll.register(fd, select.POLLIN)
         return poll
 
-    def _wait_ms(self):
+    def _wait_ms(self) -> float | None:
         ends = [self._deadline]
         if self._lost_at is not None and not self._session.detached and not self._cancelled:
             ends.append(self._lost_at + LOST_GRACE_SECONDS)
         ends = [end for end in ends if end is not None]
         return max(0, (min(ends) - time.monotonic()) * 1000 + 1) if ends else None
 
-    def _check_clock(self):
+    def _check_clock(self) -> None:
         now = time.monotonic()
         session = self._session
         if self._deadline is not None and now >= self._deadline:
@@ -116,12 +130,12 @@ class Program:
             self._kill()
         if session.lost and self._lost_at is None:
             self._lost_at = now
-        gone = session.lost and now >= self._lost_at + LOST_GRACE_SECONDS
+        gone = self._lost_at is not None and now >= self._lost_at + LOST_GRACE_SECONDS
         if (session.closed or gone) and not session.detached and not self._cancelled:
             self._cancelled = True
             self._kill()
 
-    def _take_frames(self):
+    def _take_frames(self) -> None:
         try:
             frame = self._session.next_frame()
             while frame is not None:
@@ -134,8 +148,8 @@ class Program:
         except frames.ProtocolError:
             self._session.closed = True
 
-    def _feed_stdin(self):
-        stdin = self._process.stdin
+    def _feed_stdin(self) -> None:
+        stdin = self._stdin
         if stdin.closed:
             self._input.clear()
             return
@@ -151,7 +165,7 @@ class Program:
         if self._input_ended:
             stdin.close()
 
-    def _forward(self, fd):
+    def _forward(self, fd: int) -> bool:
         """Passes one piece of output on. True when there was some."""
         try:
             chunk = os.read(fd, frames.CHUNK_BYTES)
@@ -164,7 +178,7 @@ class Program:
             self._session.queue(frames.encode(self._outputs[fd], chunk))
         return True
 
-    def _drain_after_exit(self):
+    def _drain_after_exit(self) -> None:
         """What the program wrote before it exited is in the pipes already; what its children write later is not its."""
         for fd in list(self._outputs):
             left_bytes = 1 << 20  # a pipe holds no more: a child that writes on cannot keep this here
@@ -175,7 +189,7 @@ class Program:
                 left_bytes -= frames.CHUNK_BYTES
         self._wait_sent()
 
-    def _wait_sent(self):
+    def _wait_sent(self) -> None:
         session = self._session
         while session.sending and session.usable:
             poll = select.poll()
@@ -189,7 +203,7 @@ class Program:
                 return
             session.flush()
 
-    def _kill(self):
+    def _kill(self) -> None:
         # Not reaped yet, so the group's number is still its own.
         try:
             os.killpg(self._process.pid, signal.SIGKILL)

@@ -10,6 +10,8 @@ Interpreters keep what they answer short themselves; one that answers without en
 Not handled: several pieces of code at a time.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import select
@@ -20,6 +22,10 @@ import time
 
 from oom import reset_oom_score
 
+TYPE_CHECKING = False  # the module of that name would be loaded for it at each boot
+if TYPE_CHECKING:
+    from typing import Any
+
 MAX_REPLY_BYTES = 16 << 20
 MAX_PRINTED_BYTES = 1 << 20
 READ_BYTES = 64 << 10
@@ -27,7 +33,7 @@ DRAIN_BYTES = 1 << 20
 
 
 class Worker:
-    def __init__(self, command, environment):
+    def __init__(self, command: list[str], environment: dict[str, str]) -> None:
         ours, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
@@ -51,7 +57,10 @@ class Worker:
         self._control = ours
         self._unsent = memoryview(b'')
         self._line = bytearray()
-        self._pipes = {self._process.stdout.fileno(): 'stdout', self._process.stderr.fileno(): 'stderr'}
+        stdout, stderr = self._process.stdout, self._process.stderr
+        assert stdout and stderr  # pipes, as was asked for
+        self._outputs = (stdout, stderr)
+        self._pipes = {stdout.fileno(): 'stdout', stderr.fileno(): 'stderr'}
         for fd in self._pipes:
             os.set_blocking(fd, False)
         self._printed = {'stdout': bytearray(), 'stderr': bytearray()}
@@ -60,25 +69,25 @@ class Worker:
         self.ready = False
         self.alive = True
 
-    def send(self, message):
+    def send(self, message: dict[str, Any]) -> None:
         self._unsent = memoryview(bytes(self._unsent) + json.dumps(message).encode() + b'\n')
         self._flush()
 
-    def begin(self, message):
+    def begin(self, message: dict[str, Any]) -> None:
         """Sends a message and collects from now on what is printed."""
         self._collecting = True
         self.send(message)
 
-    def interrupt(self):
+    def interrupt(self) -> None:
         self._process.send_signal(signal.SIGINT)
 
-    def kill(self):
+    def kill(self) -> None:
         try:
             os.killpg(self._process.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
 
-    def step(self, wake_fd, until):
+    def step(self, wake_fd: int, until: float | None) -> dict[str, Any] | None:
         """Waits for anything to happen, at most until that time. Returns the outcome of the code if it ended."""
         poll = select.poll()
         poll.register(wake_fd, select.POLLIN)
@@ -96,7 +105,7 @@ class Worker:
             self._flush()
         return self._read_control() if control & ~select.POLLOUT else None
 
-    def printed(self, outcome):
+    def printed(self, outcome: dict[str, Any]) -> dict[str, Any]:
         """The outcome with what was printed for it added to it."""
         for name, text in self._printed.items():
             outcome[name] = text.decode(errors='replace')
@@ -106,17 +115,17 @@ class Worker:
         self._collecting = False
         return outcome
 
-    def reap(self):
+    def reap(self) -> str:
         """Waits for the process, which has closed its end or been killed; says how it ended."""
         self.kill()
         status = self._process.wait()
         self._drain_pipes()
-        self._process.stdout.close()
-        self._process.stderr.close()
+        for output in self._outputs:
+            output.close()
         self._control.close()
         return f'was killed by signal {-status}' if status < 0 else f'exited with status {status}'
 
-    def _flush(self):
+    def _flush(self) -> None:
         try:
             while self._unsent:
                 self._unsent = self._unsent[self._control.send(self._unsent) :]
@@ -125,7 +134,7 @@ class Worker:
         except OSError:
             self.alive = False
 
-    def _read_control(self):
+    def _read_control(self) -> dict[str, Any] | None:
         try:
             chunk = self._control.recv(READ_BYTES)
         except BlockingIOError:
@@ -142,7 +151,7 @@ class Worker:
         self._line = bytearray(rest)
         return self._take(line)
 
-    def _take(self, line):
+    def _take(self, line: bytes) -> dict[str, Any] | None:
         try:
             message = json.loads(line)
         except (ValueError, RecursionError):
@@ -162,13 +171,13 @@ class Worker:
             }
         )
 
-    def _drain_pipes(self):
+    def _drain_pipes(self) -> None:
         for fd in list(self._pipes):
             left_bytes = DRAIN_BYTES
             while left_bytes > 0 and self._read_pipe(fd):
                 left_bytes -= READ_BYTES
 
-    def _read_pipe(self, fd):
+    def _read_pipe(self, fd: int) -> bool:
         try:
             chunk = os.read(fd, READ_BYTES)
         except BlockingIOError:
@@ -184,5 +193,5 @@ class Worker:
         return True
 
 
-def _text(value):
+def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None

@@ -7,6 +7,8 @@ JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true}, answe
 null for None), otherwise statements (null). SIGINT interrupts the code, and only the code.
 """
 
+from __future__ import annotations
+
 import json
 import os
 import signal
@@ -15,23 +17,27 @@ import sys
 import traceback
 import types
 
+TYPE_CHECKING = False  # the module of that name would be loaded for it at each boot
+if TYPE_CHECKING:
+    from typing import Any
+    from types import CodeType
 
 MAX_TEXT_CHARACTERS = 1 << 20
 
 
-def shortened(text):
+def shortened(text: str) -> str:
     left_out = len(text) - MAX_TEXT_CHARACTERS
     return text if left_out <= 0 else f'{text[:MAX_TEXT_CHARACTERS]}... ({left_out} more characters)'
 
 
-def compile_expression(code):
+def compile_expression(code: str) -> CodeType | None:
     try:
         return compile(code.strip(), '<eval>', 'eval')
     except SyntaxError:
         return None
 
 
-def evaluate(code, namespace):
+def evaluate(code: str, namespace: dict[str, Any]) -> dict[str, Any]:
     try:
         compiled = compile_expression(code) or compile(code, '<eval>', 'exec')
         signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -53,7 +59,7 @@ def evaluate(code, namespace):
         return {'result': None, 'error': shortened(text.rstrip('\n')), 'exit_code': 1}
 
 
-def warm_namespace(modules):
+def warm_namespace(modules: list[str]) -> dict[str, Any]:
     main = types.ModuleType('__main__')
     main.__dict__['__builtins__'] = __builtins__
     for entry in modules:
@@ -68,7 +74,7 @@ def warm_namespace(modules):
     return main.__dict__
 
 
-def flush_output():
+def flush_output() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
@@ -76,7 +82,7 @@ def flush_output():
             pass  # user code closed or replaced it
 
 
-def main():
+def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=int(os.environ.pop('BOUGH_FD')))
     control.set_inheritable(False)

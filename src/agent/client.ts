@@ -18,6 +18,7 @@ import {
 } from './operations/exec.js';
 import { identify, type IdentifyRequest, type IdentifyResult } from './operations/identify.js';
 import { ping, waitReady, waitWarm, type Pong } from './operations/ping.js';
+import { setClock } from './operations/set-clock.js';
 import { Slots } from './slots.js';
 
 /** Where the agent is, from the host; no secret yet for a guest that has just been booted. */
@@ -68,6 +69,11 @@ export class AgentClient {
     const identified = await identify(this.#endpoint, request, options);
     this.#endpoint = { ...this.#endpoint, secret: request.newSecret };
     return identified;
+  }
+
+  /** Sets the guest's wall clock to the host's. Throws AgentRefused for an agent that is too old to know how. */
+  setClock(options: CallOptions = {}): Promise<void> {
+    return setClock(this.#endpoint, options);
   }
 
   /** Waits until an agent answers at all, if only that it wants a secret. Throws AgentDeadline. */

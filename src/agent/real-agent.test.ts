@@ -42,6 +42,11 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     }
   });
 
+  it('sets its clock for its owner only', async () => {
+    await client.setClock();
+    await assert.rejects(connectAs('x'.repeat(32)).setClock(), refused('unauthorized'));
+  });
+
   it('exec runs a program with input, environment and folder, and tells its exit', async () => {
     const script = 'cat; echo "$A"; pwd >&2; exit 3';
     const ran = await client.exec({

@@ -17,7 +17,7 @@ import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AgentClient } from '../agent/index.js';
 import { compact, monotonicMs, ResourceStack, sleep } from '../base/index.js';
-import type { Image } from '../image/index.js';
+import { kernelCmdline, type Image } from '../image/index.js';
 import { QmpCommandError, type QmpEvent } from '../qmp/index.js';
 import { claimGuest } from '../sandbox/start/identity.js';
 import {
@@ -243,7 +243,7 @@ function stockSpec(
     cpuModel: cpuModelFor(accelerator),
     vcpus: image.vcpus,
     memoryMiB: image.memoryMiB,
-    boot: { ...bootFiles(image), cmdline: image.kernelCmdline },
+    boot: { ...bootFiles(image), cmdline: kernelCmdline(accelerator, image) },
     disk: [
       { path: image.rootfsPath, format: 'raw', readOnly: true },
       { path: overlayPath, format: 'qcow2', readOnly: false },

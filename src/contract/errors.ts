@@ -117,8 +117,11 @@ export const errorCatalogue = {
   snapshot_incompatible: {
     status: 409,
     retryable: false,
-    message: (a: { tag: string; field: string; wanted: string; found: string }) =>
-      `Cannot restore snapshot "${a.tag}" on this host: its ${a.field} is ${a.wanted}, this host has ${a.found}`,
+    message: (a: { tag: string; field: string; wanted: string; found: string; problem?: string }) => {
+      const differs = `its ${a.field} is ${a.wanted}, this host has ${a.found}`;
+      const tried = a.problem === undefined ? '' : `, which could not load it: ${a.problem}`;
+      return `Cannot restore snapshot "${a.tag}" on this host: ${differs}${tried}`;
+    },
   },
   sandbox_not_running: {
     status: 409,

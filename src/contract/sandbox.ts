@@ -42,6 +42,10 @@ export const sandboxSchema = z.object({
       '`unresponsive`: its VMM lives, but does not answer a daemon that came back; it is asked again until it does',
     ),
   state_reason: z.string().optional().describe('why it failed'),
+  console_tail: z
+    .string()
+    .optional()
+    .describe('the end of its console, at most 4 KiB, when its guest ended by itself'),
   name: z.string().optional(),
   metadata: metadataSchema.optional(),
   parent: z.string().optional().describe('id of the sandbox its snapshot was branched from'),

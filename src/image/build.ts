@@ -8,6 +8,7 @@ import { mkdir, readdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   anyOf,
+  errorCode,
   lockFile,
   LockHeld,
   ResourceStack,
@@ -17,11 +18,12 @@ import {
   unixSeconds,
   writeFileAtomic,
 } from '../base/index.js';
-import { imageDigest, imageDir, readImage } from './catalog.js';
+import { contentDigest, findImage, IMAGE_FILES, imageDir } from './catalog.js';
 import { DEFAULT_GUEST_DIR, readDefinition, type ImageDefinition } from './definition.js';
 import { ImageBuildFailed } from './errors.js';
 import { checkBuildHost, runTool } from './host-tools.js';
-import { AGENT_PORT, KERNEL_CMDLINE, type Image, type ImageRecord } from './image.js';
+import { AGENT_PORT, type Image, type ImageRecord } from './image.js';
+import { recipeDigest } from './ingredients.js';
 import { makeKernel } from './kernel.js';
 import { makeExt4, makeRootTree, stageFiles } from './debian/rootfs.js';
 
@@ -45,9 +47,7 @@ export async function buildImage(
 ): Promise<Image> {
   const { guestDir = DEFAULT_GUEST_DIR, onProgress = () => undefined } = options;
   const definition = await readDefinition(name, guestDir);
-  const digest = await imageDigest(definition, guestDir);
-  const dir = imageDir(cacheDir, name, digest);
-  const built = await readImage(dir);
+  const built = await findImage(cacheDir, name, guestDir);
   if (built !== undefined) return built;
 
   await using undo = new ResourceStack();
@@ -59,34 +59,39 @@ export async function buildImage(
   await mkdir(debsDir, { recursive: true });
   undo.use(await waitForLock(join(images, '.lock'), onProgress, signal));
   await removeLeftovers(images);
-  const builtMeanwhile = await readImage(dir);
+  const builtMeanwhile = await findImage(cacheDir, name, guestDir);
   if (builtMeanwhile !== undefined) return builtMeanwhile;
 
-  const workDir = temporaryPath(dir);
+  const workDir = temporaryPath(join(images, name));
   undo.defer(() => removeTree(workDir));
   await mkdir(workDir);
   const made = join(workDir, 'image');
-  await makeImage({ definition, digest, guestDir, codename, workDir, debsDir, made, onProgress, signal });
-  await rename(made, dir);
-  const image = await readImage(dir);
-  if (image === undefined) throw new ImageBuildFailed(`Cannot find the image just built in ${dir}`);
+  const recipe = await recipeDigest(definition, guestDir);
+  const digest = await makeImage({
+    ...{ definition, recipe, guestDir, codename, workDir, debsDir, made, onProgress, signal },
+  });
+  await putInPlace(made, imageDir(cacheDir, name, digest));
+  const image = await findImage(cacheDir, name, guestDir);
+  if (image === undefined) throw new ImageBuildFailed(`The guest's files changed while "${name}" was built`);
   return image;
 }
 
 interface MakeImageInput {
   readonly definition: ImageDefinition;
-  readonly digest: string;
+  readonly recipe: string;
   readonly guestDir: string;
   readonly codename: string;
   readonly workDir: string;
   readonly debsDir: string;
+  /** Becomes the image's folder. */
   readonly made: string;
   readonly onProgress: (step: string) => void;
   readonly signal: AbortSignal;
 }
 
-async function makeImage(input: MakeImageInput): Promise<void> {
-  const { definition, digest, guestDir, codename, workDir, debsDir, made, onProgress, signal } = input;
+/** Returns the digest of what was made. */
+async function makeImage(input: MakeImageInput): Promise<string> {
+  const { definition, recipe, guestDir, codename, workDir, debsDir, made, onProgress, signal } = input;
   onProgress(`Compiling the guest's init`);
   const initramfsInit = await compile(
     join(guestDir, 'init/initramfs.c'),
@@ -124,24 +129,32 @@ async function makeImage(input: MakeImageInput): Promise<void> {
   });
 
   onProgress('Writing the root file system');
-  const rootfsPath = join(made, 'rootfs.ext4');
-  await makeExt4({ rootDir, path: rootfsPath, rootfsMiB, digest, signal });
+  const rootfsPath = join(made, IMAGE_FILES.rootfs);
+  await makeExt4({ rootDir, path: rootfsPath, rootfsMiB, recipe, signal });
   const record: ImageRecord = {
-    format: 1,
+    format: 2,
     name: definition.name,
-    digest,
-    description: definition.description,
+    recipe,
+    digest: await contentDigest(made, signal),
     rootfsBytes: (await stat(rootfsPath)).size,
-    memoryMiB: definition.memoryMiB,
-    vcpus: definition.vcpus,
     agentPort: AGENT_PORT,
-    kernelCmdline: KERNEL_CMDLINE,
     kernelRelease,
     debianCodename: codename,
     builtAtUnix: unixSeconds(),
   };
   await writeFileAtomic(join(made, 'image.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
   await runTool('sync', ['--file-system', made], { what: 'flush the image to disk', signal });
+  return record.digest;
+}
+
+/** A folder of that name holds the same bytes, made by another recipe perhaps: what is new about it is image.json. */
+async function putInPlace(made: string, dir: string): Promise<void> {
+  try {
+    await rename(made, dir);
+  } catch (error) {
+    if (errorCode(error) !== 'ENOTEMPTY' && errorCode(error) !== 'EEXIST') throw error;
+    await rename(join(made, 'image.json'), join(dir, 'image.json'));
+  }
 }
 
 /** Static, so that it runs before there is a root file system and in any. */

@@ -1,31 +1,46 @@
 /**
  * Built images in the cache folder: `<cacheDir>/images/<name>-<first 12 digits of the digest>/`.
  *
- * The digest covers the definition, every file below guest/ and the builder's own version. So a folder with the right name is the
- * right image, an unchanged image is found without building, and a changed agent can never meet an old image unnoticed. A folder
- * appears by rename when it is complete; image.json is its proof.
+ * Two digests tell two things apart. The *digest* is of the content: two images of one digest are the same bytes on whatever host,
+ * and one that was built again from other packages has another. The *recipe* is of what an image is made from: an image whose recipe
+ * is no longer that of its definition is out of date. Memory, vCPUs and command line are no part of either; they are the definition's
+ * at the time an image is booted. A folder appears by rename when it is complete; image.json is its proof.
  */
 import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
-import { errorCode, TEMPORARY_PREFIX } from '../base/index.js';
+import { join } from 'node:path';
+import { errorCode } from '../base/index.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, type ImageDefinition } from './definition.js';
 import { ImageUnusable } from './errors.js';
-import { AGENT_PORT, imageRecordSchema, KERNEL_CMDLINE, type Image } from './image.js';
-
-/** Raise it when the builder makes something else of the same input. */
-const BUILDER_VERSION = 1;
+import { imageRecordSchema, type Image, type ImageRecord } from './image.js';
+import { recipeDigest } from './ingredients.js';
 
 const DIGEST_DIGITS_IN_NAME = 12;
 
-/** The image of that name as its definition and the guest files are now; undefined when it has not been built. Throws ImageUnknown. */
+/** The files of an image besides image.json, in the order of its digest. */
+export const IMAGE_FILES = { kernel: 'vmlinuz', initrd: 'initrd', rootfs: 'rootfs.ext4' } as const;
+
+/**
+ * The image of that name that was made from what its definition and the guest files are now, the newest if it was built more than
+ * once; undefined when there is none. Throws ImageUnknown.
+ */
 export async function findImage(
   cacheDir: string,
   name: string,
   guestDir = DEFAULT_GUEST_DIR,
 ): Promise<Image | undefined> {
-  const digest = await imageDigest(await readDefinition(name, guestDir), guestDir);
-  return readImage(imageDir(cacheDir, name, digest));
+  const definition = await readDefinition(name, guestDir);
+  const recipe = await recipeDigest(definition, guestDir);
+  const images = join(cacheDir, 'images');
+  const dirs = (await folderNames(images)).filter((folder) => folder.startsWith(`${name}-`));
+  const built: { readonly dir: string; readonly record: ImageRecord }[] = [];
+  for (const dir of dirs.map((folder) => join(images, folder))) {
+    const record = await readRecord(dir);
+    if (record?.name === name && record.recipe === recipe) built.push({ dir, record });
+  }
+  const [newest] = built.sort((a, b) => b.record.builtAtUnix - a.record.builtAtUnix);
+  return newest && imageOf(newest.dir, newest.record, definition);
 }
 
 /** All images that are built and up to date, by name. */
@@ -40,8 +55,32 @@ export function imageDir(cacheDir: string, name: string, digest: string): string
   return join(cacheDir, 'images', `${name}-${digest.slice(0, DIGEST_DIGITS_IN_NAME)}`);
 }
 
-/** Reads a built image; undefined when there is none, ImageUnusable when image.json is damaged. */
-export async function readImage(dir: string): Promise<Image | undefined> {
+/** SHA-256 in hex over the SHA-256 of each file, as they lie in `dir`. */
+export async function contentDigest(dir: string, signal?: AbortSignal): Promise<string> {
+  const digests = Object.values(IMAGE_FILES).map((file) => fileSha256(join(dir, file), signal));
+  return createHash('sha256')
+    .update(JSON.stringify(await Promise.all(digests)))
+    .digest('hex');
+}
+
+async function fileSha256(path: string, signal?: AbortSignal): Promise<string> {
+  const hash = createHash('sha256');
+  const bytes = createReadStream(path, { highWaterMark: 1 << 20, ...(signal && { signal }) });
+  for await (const chunk of bytes) hash.update(chunk as Buffer);
+  return hash.digest('hex');
+}
+
+async function folderNames(dir: string): Promise<string[]> {
+  try {
+    return await readdir(dir);
+  } catch (error) {
+    if (errorCode(error) === 'ENOENT') return [];
+    throw error;
+  }
+}
+
+/** What image.json says; undefined when there is none, or one of an earlier format. Throws ImageUnusable when it is damaged. */
+async function readRecord(dir: string): Promise<ImageRecord | undefined> {
   let text: string;
   try {
     text = await readFile(join(dir, 'image.json'), 'utf8');
@@ -50,40 +89,21 @@ export async function readImage(dir: string): Promise<Image | undefined> {
     throw error;
   }
   try {
-    const { name, digest, rootfsBytes, memoryMiB, vcpus, agentPort, kernelCmdline } = imageRecordSchema.parse(
-      JSON.parse(text),
-    );
-    return {
-      ...{ name, digest, dir, rootfsBytes, memoryMiB, vcpus, agentPort, kernelCmdline },
-      kernelPath: join(dir, 'vmlinuz'),
-      initrdPath: join(dir, 'initrd'),
-      rootfsPath: join(dir, 'rootfs.ext4'),
-    };
+    const json = JSON.parse(text) as { format?: unknown };
+    return json.format === 1 ? undefined : imageRecordSchema.parse(json);
   } catch (cause) {
-    throw new ImageUnusable(`Cannot use the image in ${dir}: image.json is damaged; remove the folder`, {
-      cause,
-    });
+    const problem = 'image.json is damaged; remove the folder';
+    throw new ImageUnusable(`Cannot use the image in ${dir}: ${problem}`, { cause });
   }
 }
 
-/** SHA-256 in hex over everything an image is made from, except Debian's archive, which moves on by itself. */
-export async function imageDigest(definition: ImageDefinition, guestDir: string): Promise<string> {
-  const hash = createHash('sha256');
-  hash.update(JSON.stringify([BUILDER_VERSION, AGENT_PORT, KERNEL_CMDLINE, definition]));
-  for (const path of await guestFiles(guestDir)) {
-    const content = await readFile(path);
-    hash.update(JSON.stringify([relative(guestDir, path), content.length]));
-    hash.update(content);
-  }
-  return hash.digest('hex');
-}
-
-/** Every file that can get into an image or decides how it is made; other images' definitions cannot. */
-async function guestFiles(guestDir: string): Promise<string[]> {
-  const entries = await readdir(guestDir, { withFileTypes: true, recursive: true });
-  return entries
-    .filter((entry) => entry.isFile() && !entry.name.startsWith(TEMPORARY_PREFIX))
-    .map((entry) => join(entry.parentPath, entry.name))
-    .filter((path) => !path.startsWith(join(guestDir, 'images/')) && !path.includes('/__pycache__/'))
-    .sort();
+function imageOf(dir: string, record: ImageRecord, definition: ImageDefinition): Image {
+  const { name, digest, rootfsBytes, agentPort } = record;
+  const { memoryMiB, vcpus, randomAddresses } = definition;
+  return {
+    ...{ name, digest, dir, rootfsBytes, memoryMiB, vcpus, agentPort, randomAddresses },
+    kernelPath: join(dir, IMAGE_FILES.kernel),
+    initrdPath: join(dir, IMAGE_FILES.initrd),
+    rootfsPath: join(dir, IMAGE_FILES.rootfs),
+  };
 }

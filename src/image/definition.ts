@@ -1,7 +1,4 @@
-/**
- * What an image is made of: the JSON files in guest/images/. Everything in a definition is part of the image's digest, and so are
- * the guest files themselves.
- */
+/** What is said of an image: the JSON files in guest/images/. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -30,6 +27,8 @@ export const imageDefinitionSchema = z.strictObject({
   files: z.record(z.string().startsWith('/'), z.string()).default({}),
   /** Path in the guest folder of a program run in each restored sandbox before it is let out. */
   afterRestore: z.string().optional(),
+  /** Random addresses for programs under software emulation too: safer, and every start of a program is slower. */
+  randomAddresses: z.boolean().default(false),
 });
 
 /** An image definition, checked. */

@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict';
-import { cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { findImage, imageDigest, imageDir, listImages } from './catalog.js';
+import { contentDigest, findImage, IMAGE_FILES, imageDir, listImages } from './catalog.js';
 import { CPIO_FILE, cpioArchive } from './cpio.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition } from './definition.js';
 import { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';
+import { recipeDigest } from './ingredients.js';
 import { debianCodename } from './host-tools.js';
 import { moduleInfo, modulesInOrder } from './kernel-modules.js';
 
@@ -45,41 +47,98 @@ describe('readDefinition()', () => {
   });
 });
 
+/** A built image of that recipe, as a build leaves it; its folder. */
+async function plantImage(
+  cacheDir: string,
+  { name = 'nodejs', recipe, builtAtUnix = 1 }: { name?: string; recipe: string; builtAtUnix?: number },
+): Promise<string> {
+  const digest = createHash('sha256').update(`${name} ${recipe} ${builtAtUnix}`).digest('hex');
+  const dir = imageDir(cacheDir, name, digest);
+  await mkdir(dir, { recursive: true });
+  const facts = { rootfsBytes: 1, agentPort: 1, kernelRelease: 'k', debianCodename: 'x' };
+  await writeFile(
+    join(dir, 'image.json'),
+    JSON.stringify({ format: 2, name, recipe, digest, ...facts, builtAtUnix }),
+  );
+  return dir;
+}
+
+async function guestCopy(t: TestContext): Promise<{ guestDir: string; cacheDir: string }> {
+  const guestDir = join(await scratchDir(t), 'guest');
+  await cp(DEFAULT_GUEST_DIR, guestDir, { recursive: true });
+  return { guestDir, cacheDir: await scratchDir(t) };
+}
+
 describe('findImage()', () => {
-  it('finds what was built from the files as they are, and nothing else', async (t) => {
-    const guestDir = join(await scratchDir(t), 'guest');
-    const cacheDir = await scratchDir(t);
-    await cp(DEFAULT_GUEST_DIR, guestDir, { recursive: true });
-    assert.equal(await findImage(cacheDir, 'nodejs', guestDir), undefined);
+  const recipeOf = async (guestDir: string, name = 'nodejs') =>
+    recipeDigest(await readDefinition(name, guestDir), guestDir);
 
-    const digest = await imageDigest(await readDefinition('nodejs', guestDir), guestDir);
-    const dir = imageDir(cacheDir, 'nodejs', digest);
-    await mkdir(dir, { recursive: true });
-    const facts = {
-      format: 1,
-      name: 'nodejs',
-      digest,
-      description: 'd',
-      rootfsBytes: 1,
-      memoryMiB: 512,
-      vcpus: 1,
-    };
-    const more = {
-      agentPort: 1,
-      kernelCmdline: 'c',
-      kernelRelease: 'k',
-      debianCodename: 'x',
-      builtAtUnix: 1,
-    };
-    await writeFile(join(dir, 'image.json'), JSON.stringify({ ...facts, ...more }));
+  it('finds the newest of those that were built from the files as they are, and nothing else', async (t) => {
+    const { guestDir, cacheDir } = await guestCopy(t);
+    assert.equal(await findImage(cacheDir, 'nodejs', guestDir), undefined);
+    const recipe = await recipeOf(guestDir);
+    const newest = await plantImage(cacheDir, { recipe, builtAtUnix: 9 });
+    await plantImage(cacheDir, { recipe, builtAtUnix: 8 });
+    await plantImage(cacheDir, { recipe, name: 'nodejs-mine', builtAtUnix: 10 });
+    await plantImage(cacheDir, { recipe: '0'.repeat(64), builtAtUnix: 11 });
     const image = await findImage(cacheDir, 'nodejs', guestDir);
-    assert.equal(image?.rootfsPath, join(dir, 'rootfs.ext4'));
+    assert.equal(image?.rootfsPath, join(newest, 'rootfs.ext4'));
     assert.deepEqual(await listImages(cacheDir, guestDir), [image]);
+  });
 
+  it('takes an image for out of date when something it is made of has changed', async (t) => {
+    const { guestDir } = await guestCopy(t);
+    for (const path of ['agent/frames.py', 'interpreters/node.mjs', 'init/init.c', 'build/rootfs-hook.sh']) {
+      const before = await recipeOf(guestDir);
+      await appendFile(join(guestDir, path), '\n');
+      assert.notEqual(await recipeOf(guestDir), before, path);
+    }
+  });
+
+  it('does not when it was a file of another image, a note, or how much memory it is given', async (t) => {
+    const { guestDir, cacheDir } = await guestCopy(t);
+    const recipe = await recipeOf(guestDir);
+    await plantImage(cacheDir, { recipe });
     await writeFile(join(guestDir, 'images/python-numpy.json'), '{}');
-    assert.deepEqual(await findImage(cacheDir, 'nodejs', guestDir), image);
-    await writeFile(join(guestDir, 'agent/frames.py'), '# changed');
+    await appendFile(join(guestDir, 'interpreters/python.py'), '\n');
+    await writeFile(join(guestDir, 'notes.md'), 'read me');
+    await mkdir(join(guestDir, 'agent/__pycache__'), { recursive: true });
+    await writeFile(join(guestDir, 'agent/__pycache__/frames.pyc'), 'x');
+    const definition = await readDefinition('nodejs', guestDir);
+    const changed = { ...definition, description: 'other', memoryMiB: 768, randomAddresses: true };
+    await writeFile(join(guestDir, 'images/nodejs.json'), JSON.stringify(changed));
+    const image = await findImage(cacheDir, 'nodejs', guestDir);
+    assert.equal(image?.memoryMiB, 768);
+    assert.equal(image.randomAddresses, true);
+  });
+
+  it('passes over an image of an earlier bough, and names one that is damaged', async (t) => {
+    const { guestDir, cacheDir } = await guestCopy(t);
+    const dir = await plantImage(cacheDir, { recipe: await recipeOf(guestDir) });
+    await writeFile(
+      join(dir, 'image.json'),
+      JSON.stringify({ format: 1, name: 'nodejs', digest: 'c'.repeat(64) }),
+    );
     assert.equal(await findImage(cacheDir, 'nodejs', guestDir), undefined);
+    await writeFile(join(dir, 'image.json'), '{}');
+    await assert.rejects(
+      findImage(cacheDir, 'nodejs', guestDir),
+      (error) => error instanceof ImageUnusable && error.message.includes(dir),
+    );
+  });
+});
+
+describe('contentDigest()', () => {
+  it('tells two builds of one recipe apart by their bytes, and by nothing else', async (t) => {
+    const made = async (rootfs: string): Promise<string> => {
+      const dir = await scratchDir(t);
+      for (const file of Object.values(IMAGE_FILES)) await writeFile(join(dir, file), file);
+      await writeFile(join(dir, IMAGE_FILES.rootfs), rootfs);
+      return contentDigest(dir);
+    };
+    const first = await made('packages of Monday');
+    assert.equal(await made('packages of Monday'), first);
+    assert.notEqual(await made('packages of Friday'), first);
   });
 });
 

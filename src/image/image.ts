@@ -4,30 +4,18 @@ import { z } from 'zod';
 /** TCP port of the agent inside the guest. */
 export const AGENT_PORT = 10_000;
 
-/**
- * Kernel command line of every guest, under both accelerators. Besides console and root it is about two things.
- * A software-emulated guest must boot at all, and fast: no_timer_check, tsc=unstable, mitigations=off.
- * An idle guest must write to no memory, because a branch copies what it wrote: nowatchdog, and no zeroing of freed pages.
- */
-export const KERNEL_CMDLINE = [
-  'console=ttyS0 panic=-1 quiet',
-  'root=/dev/vda rw',
-  'no_timer_check tsc=unstable mitigations=off',
-  'nowatchdog init_on_alloc=0 transparent_hugepage=madvise',
-  'random.trust_cpu=on audit=0 8250.nr_uarts=1',
-].join(' ');
+const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
 
-/** What image.json holds: the image without its place. */
+/** What image.json holds: what was built, and of what. Format 1 had no recipe, and a digest of the definition only. */
 export const imageRecordSchema = z.object({
-  format: z.literal(1),
+  format: z.literal(2),
   name: z.string(),
-  digest: z.string().regex(/^[0-9a-f]{64}$/),
-  description: z.string(),
+  /** See ingredients.ts. */
+  recipe: sha256,
+  /** See catalog.ts. */
+  digest: sha256,
   rootfsBytes: z.int().positive(),
-  memoryMiB: z.int().positive(),
-  vcpus: z.int().positive(),
   agentPort: z.int().positive(),
-  kernelCmdline: z.string(),
   kernelRelease: z.string(),
   debianCodename: z.string(),
   builtAtUnix: z.int(),
@@ -35,7 +23,7 @@ export const imageRecordSchema = z.object({
 
 export type ImageRecord = z.infer<typeof imageRecordSchema>;
 
-/** A kernel, an initramfs and a root file system to boot. Paths are absolute; `digest` is hex over everything it was made from. */
+/** A kernel, an initramfs and a root file system to boot. Paths are absolute; `digest` is hex over the bytes of all three. */
 export interface Image {
   readonly name: string;
   readonly digest: string;
@@ -49,5 +37,6 @@ export interface Image {
   readonly memoryMiB: number;
   readonly vcpus: number;
   readonly agentPort: number;
-  readonly kernelCmdline: string;
+  /** See kernel-cmdline.ts. */
+  readonly randomAddresses: boolean;
 }

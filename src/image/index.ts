@@ -5,5 +5,6 @@ export { findImage, listImages } from './catalog.js';
 export { DEFAULT_GUEST_DIR, definitionNames, readDefinition } from './definition.js';
 export type { ImageDefinition } from './definition.js';
 export { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';
-export { AGENT_PORT, KERNEL_CMDLINE } from './image.js';
+export { AGENT_PORT } from './image.js';
 export type { Image } from './image.js';
+export { kernelCmdline } from './kernel-cmdline.js';

@@ -1,5 +1,6 @@
 /** Snapshots: their format, their two tiers, their lifecycle. Start reading in store.ts. */
 export { openStore } from './snapshot-store.js';
+export { copyDisk, diskDigest } from './format/disk-digest.js';
 export * from './errors.js';
 export {
   imageIdentitySchema,

@@ -17,5 +17,7 @@ export type { RunningVmm } from './process/running-vmms.js';
 export { cancelJobs, runJob } from './process/block-jobs.js';
 export { deleteNodes, readDiskState } from './process/disk-state.js';
 export type { DiskState } from './process/disk-state.js';
-export { DEFAULT_QEMU_PATH, Vmm, VmmGone, VmmSilent, VmmStartFailed } from './process/vmm.js';
+export { readConsoleTail } from './process/last-words.js';
+export type { LastWords } from './process/last-words.js';
+export { DEFAULT_QEMU_PATH, GuestEnded, Vmm, VmmGone, VmmSilent, VmmStartFailed } from './process/vmm.js';
 export type { VmmExit } from './process/vmm-process.js';

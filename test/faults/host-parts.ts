@@ -71,7 +71,7 @@ async function writeCapture({ layerPath, statePath, disk }: PagerBranchRequest):
 }
 
 /** A VM that has booted before it started. */
-const bootSteps: BootSteps = {
+export const bootSteps: BootSteps = {
   chooseAccelerator: () => Promise.resolve({ accelerator: 'tcg', reason: 'no VM', cached: false }),
   claimGuest: () => Promise.resolve('secret'),
   startVm: () =>

@@ -8,7 +8,7 @@ import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { loadConfig } from '../../src/daemon/config.js';
-import { buildImage, findImage, type Image } from '../../src/image/index.js';
+import { buildImage, findImage, kernelCmdline, type Image } from '../../src/image/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
@@ -36,7 +36,9 @@ export async function sharedFolders(): Promise<TestFolders> {
   const { cacheDir } = loadConfig({}, process.env);
   const image = await testImage();
   const { version } = await probeQemu();
-  const key = digestOf(JSON.stringify([image.digest, version, DEVICE_LAYOUT, MANIFEST_VERSION]));
+  const { digest, memoryMiB } = image;
+  const booted = [digest, kernelCmdline('tcg', image), memoryMiB, version, DEVICE_LAYOUT, MANIFEST_VERSION];
+  const key = digestOf(JSON.stringify(booted));
   const stateDir = join(cacheDir, 'test', key);
   return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}` };
 }

@@ -164,9 +164,9 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     } as const;
     await new OverlayTemplates(overlaysDir(lab.folders)).create(overlay.path, 1 << 20);
     const qemu = await probeQemu();
-    const machine = { ...qemu, qemuVersion: '9.9.9', accel: 'tcg', cpuModel: 'max', vcpus: 1 } as const;
+    const machine = { ...qemu, qemuVersion: qemu.version, accel: 'tcg', cpuModel: 'max', vcpus: 1 } as const;
     const start = startVm(
-      { qemu, pagerLibrary: PAGER_LIBRARY },
+      { qemu: { ...qemu, version: '9.9.9' }, pagerLibrary: PAGER_LIBRARY },
       {
         ...{ paths, overlay, layers: [], disks: [], agentPort: 1024 },
         machine: { ...machine, memoryMiB: 64, deviceLayout: DEVICE_LAYOUT },

@@ -10,7 +10,7 @@ import { FrameKind } from '../../src/agent/frames.js';
 import { AgentClient, AgentRefused } from '../../src/agent/index.js';
 import { compact, monotonicMs, withDeadline } from '../../src/base/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
-import { buildImage, type Image } from '../../src/image/index.js';
+import { buildImage, kernelCmdline, type Image } from '../../src/image/index.js';
 import { DEFAULT_QEMU_PATH, hostForwardPort, probeQemu, Vmm } from '../../src/vmm/index.js';
 
 const skip = !existsSync(DEFAULT_QEMU_PATH)
@@ -116,7 +116,7 @@ async function boot(image: Image, dir: string): Promise<Vmm> {
       ...{ accelerator: 'tcg', cpuModel: 'max', vcpus: image.vcpus, memoryMiB: image.memoryMiB },
       boot: {
         kernelPath: image.kernelPath,
-        cmdline: image.kernelCmdline,
+        cmdline: kernelCmdline('tcg', image),
         ...compact({ initrdPath: image.initrdPath }),
       },
       disk: [

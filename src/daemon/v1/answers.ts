@@ -69,6 +69,7 @@ export function wireSandbox(view: Answer<'getSandbox'>): Sandbox {
     last_used_at_unix: view.lastUsedAtUnix,
     ...compact({
       state_reason: view.stateReason,
+      console_tail: view.consoleTail,
       name: view.name,
       metadata: view.metadata && { ...view.metadata },
       parent: view.parent,

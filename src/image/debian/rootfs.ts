@@ -3,11 +3,12 @@
  * Nothing is mounted and no loop device is used.
  */
 import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { debianSources } from './apt-sources.js';
 import type { ImageDefinition } from '../definition.js';
 import { runTool } from '../host-tools.js';
 import { AGENT_PORT } from '../image.js';
+import { ingredients, isSource } from '../ingredients.js';
 import { KERNEL_PACKAGE } from '../kernel.js';
 
 /** In every image: what a person or a program expects of the smallest usable system. */
@@ -45,18 +46,13 @@ export interface StageInput {
 export async function stageFiles({ definition, guestDir, initPath, stageDir }: StageInput): Promise<void> {
   const put = async (from: string, to: string, mode?: number): Promise<void> => {
     await mkdir(join(stageDir, dirname(to)), { recursive: true });
-    await cp(from, join(stageDir, to), { recursive: true, filter: (path) => !path.endsWith('__pycache__') });
+    await cp(from, join(stageDir, to), { recursive: true, filter: (path) => isSource(relative(from, path)) });
     if (mode !== undefined) await chmod(join(stageDir, to), mode);
   };
   await put(initPath, 'usr/lib/bough/init', 0o755);
-  await put(join(guestDir, 'agent'), 'usr/lib/bough/agent');
-  await put(join(guestDir, 'interpreters'), 'usr/lib/bough/interpreters');
   await mkdir(join(stageDir, 'usr/sbin'), { recursive: true });
   await symlink('../lib/bough/init', join(stageDir, 'usr/sbin/init'));
-  for (const [to, from] of Object.entries(definition.files)) await put(join(guestDir, from), to);
-  if (definition.afterRestore !== undefined) {
-    await put(join(guestDir, definition.afterRestore), 'etc/bough/hooks/after-restore', 0o755);
-  }
+  for (const { from, to, mode } of ingredients(definition)) await put(join(guestDir, from), to, mode);
   const agent = { port: AGENT_PORT, interpreter: definition.interpreter };
   const texts = { ...FILES, 'etc/bough/agent.json': `${JSON.stringify(agent, null, 2)}\n` };
   for (const [to, text] of Object.entries(texts)) {
@@ -133,20 +129,13 @@ export interface Ext4Input {
   readonly path: string;
   readonly rootfsMiB: number;
   /** Hex digest to derive the file system's UUID and directory hash seed from, so that they do not differ between builds. */
-  readonly digest: string;
+  readonly recipe: string;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Writes the tree into a sparse ext4 file. Nothing is left to initialize later: an idle guest must not write. */
-export async function makeExt4({ rootDir, path, rootfsMiB, digest, signal }: Ext4Input): Promise<void> {
-  const uuid = [
-    digest.slice(0, 8),
-    digest.slice(8, 12),
-    digest.slice(12, 16),
-    digest.slice(16, 20),
-    digest.slice(20, 32),
-  ];
-  const id = uuid.join('-');
+export async function makeExt4({ rootDir, path, rootfsMiB, recipe, signal }: Ext4Input): Promise<void> {
+  const id = recipe.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12}).*$/, '$1-$2-$3-$4-$5');
   const args = ['-q', '-t', 'ext4', '-b', '4096', '-m', '0', '-L', 'bough', '-U', id, '-J', 'size=16'];
   args.push('-E', `lazy_itable_init=0,lazy_journal_init=0,root_owner=0:0,hash_seed=${id}`);
   args.push('-d', rootDir, path, `${rootfsMiB}M`);

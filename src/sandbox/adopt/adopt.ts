@@ -15,13 +15,14 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { z } from 'zod';
 import { errorCode, failpoint, messageOf, namesIn } from '../../base/index.js';
-import { Vmm, VmmGone, VmmStartFailed, type RunningVmm } from '../../vmm/index.js';
+import { GuestEnded, Vmm, VmmGone, VmmStartFailed, type RunningVmm } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { foldIfLong } from '../disk/fold.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } from '../entity/paths.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { Sandbox } from '../entity/sandbox.js';
+import { consoleOf, whyEnded } from '../entity/why-ended.js';
 import { findVmms } from './state-folder.js';
 import { removeUnfinishedFiles } from './unfinished.js';
 import { connectPager, type Vm } from '../entity/vm.js';
@@ -147,6 +148,10 @@ async function adoptOrBury(
     context.log('info', 'sandbox.adopted', { id: record.id, pid });
     return sandbox;
   } catch (error) {
+    if (error instanceof GuestEnded) {
+      const known = { ...record, ...consoleOf(error.lastWords) };
+      return asFailed(context, paths, known, whyEnded('gone', error.lastWords, ''));
+    }
     if (error instanceof VmmGone || error instanceof VmmStartFailed)
       return asFailed(context, paths, record, 'its VMM ended while no daemon ran');
     // It may be stopped or busy, the disk may be full, it may have been started by another version: no reason to end it.
@@ -178,6 +183,8 @@ async function adopt(
     const sandbox = Sandbox.running(paths, current, vm, vmHost.qemu.seccomp);
     const { status } = await vm.vmm.qmp.execute('query-status');
     if (status === 'io-error') sandbox.noteStall();
+    // It may have been paused since the last daemon listened.
+    sandbox.clock.set();
     return sandbox;
   } catch (error) {
     await vm.pager.close();

@@ -12,6 +12,7 @@
  */
 import { join } from 'node:path';
 import { compact, Deferred, failpoint, messageOf, MiB } from '../../base/index.js';
+import { BoughError } from '../../contract/index.js';
 import {
   PagerDisconnected,
   PagerError,
@@ -152,7 +153,10 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     const frozen = await noteSwitches(sandbox, pause.switches);
     await failpoint('branch.switch-noted');
     for (const disk of frozen) await draft.addDisk(disk);
-    return await publish(work, pause, captured);
+    await requireLivingCapture(sandbox, pause);
+    const snapshot = await publish(work, pause, captured);
+    await keepClock(sandbox, context);
+    return snapshot;
   } catch (error) {
     // What failed here has not stopped the pager, which works on its files and the disk until it answers.
     await done?.catch(() => undefined);
@@ -163,6 +167,23 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     await draft.abandon(messageOf(error));
     throw error;
   }
+}
+
+/** A guest that ended just before it was captured stood still already, so QEMU told of no stop: what was captured never runs again. */
+async function requireLivingCapture(sandbox: Sandbox, { eventsUs }: PagerPause): Promise<void> {
+  if (eventsUs > 0) return;
+  const ended = { status: 'shutdown' } as const;
+  const { status } = await sandbox.vm.vmm.qmp.execute('query-status').catch(() => ended);
+  if (status !== 'shutdown') return;
+  await sandbox.endNoted();
+  throw new BoughError('source_died', { id: sandbox.id, reason: 'its guest ended before it was captured' });
+}
+
+/** Whoever has been told of the branch finds the source's clock set. */
+async function keepClock(sandbox: Sandbox, { log }: HostContext): Promise<void> {
+  await sandbox.clock
+    .settled()
+    .catch((err: unknown) => log('warn', 'sandbox.clock-not-set', { id: sandbox.id, err }));
 }
 
 /** Everything before the pager's work; the guest runs. */

@@ -2,7 +2,7 @@
  * Where a sandbox's files are: two folders, one in each tier, named by its id.
  *
  *   <hotDir>/sandboxes/<id>/     sockets, the RAM marker, links to the memory layers     (gone after a reboot)
- *   <stateDir>/sandboxes/<id>/   record.json, disk/, qemu.log, console.log
+ *   <stateDir>/sandboxes/<id>/   record.json, disk/, qemu.log
  */
 import { randomInt } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
@@ -16,7 +16,6 @@ export interface SandboxPaths {
   readonly stateDir: string;
   readonly record: string;
   readonly qemuLog: string;
-  readonly consoleLog: string;
   /** Sparse file QEMU maps as RAM, so that the pager finds the mapping by this name. */
   readonly ramMarker: string;
   readonly qmpSocket: string;
@@ -46,7 +45,6 @@ export function sandboxPaths(tiers: Tiers, id: string): SandboxPaths {
     stateDir,
     record: join(stateDir, 'record.json'),
     qemuLog: join(stateDir, 'qemu.log'),
-    consoleLog: join(stateDir, 'console.log'),
     ramMarker: join(hotDir, 'ram'),
     qmpSocket: join(hotDir, 'qmp'),
     pagerSocket: join(hotDir, 'pager'),

@@ -61,6 +61,8 @@ const recordSchema = z.object({
   process: z.object({ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() }).optional(),
   /** Why it can no longer run, once that is known. */
   failure: z.string().optional(),
+  /** The end of its console, when its guest ended by itself. */
+  consoleTail: z.string().optional(),
 });
 
 export type SandboxRecord = z.infer<typeof recordSchema>;

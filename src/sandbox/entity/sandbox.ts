@@ -26,16 +26,18 @@ import {
   type SandboxEvent,
   type SandboxRequest,
 } from './lifecycle.js';
+import { ClockKeeper } from './clock-keeper.js';
 import { Lifetime } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
 import type { SandboxState, SandboxView } from './view.js';
 import type { Vm } from './vm.js';
-import { whyEnded } from './why-ended.js';
+import { consoleOf, whyEnded } from './why-ended.js';
 
 const STALLED =
   'It stands still: the disk it writes to has no room on the host. It goes on when there is some';
 const END_NOTED_DEADLINE_MS = 1_000;
+const CLOCK_DEADLINE_MS = 5_000;
 
 /** An empty overlay the disk can be switched to; see disk/spares.ts. */
 export interface SpareOverlay {
@@ -56,6 +58,7 @@ export class Sandbox {
   readonly lifetime: Lifetime;
   /** In the block graph already, to be used in this order. */
   readonly spareOverlays: SpareOverlay[] = [];
+  readonly #clock = new ClockKeeper(() => this.agent.setClock({ timeoutMs: CLOCK_DEADLINE_MS }));
   readonly #seccomp: boolean;
   #record: SandboxRecord;
   #lifecycle: Lifecycle;
@@ -115,16 +118,15 @@ export class Sandbox {
   }
 
   #watch({ vmm }: Vm): void {
-    let shutdownReason: unknown;
-    vmm.qmp.on('event', ({ event, data }) => {
-      if (event === 'BLOCK_IO_ERROR' && data['action'] === 'stop') this.noteStall();
-      if (event === 'SHUTDOWN') shutdownReason = data['reason'];
+    vmm.qmp.on('event', (event) => {
+      if (event.event === 'BLOCK_IO_ERROR' && event.data['action'] === 'stop') this.noteStall();
+      this.#clock.note(event);
     });
     this.#exitNoted = vmm.exited.then(async (exit) => {
       await vmm.qmp.drain();
-      const failure = whyEnded(exit, shutdownReason, await vmm.logTail());
+      const failure = whyEnded(exit, vmm.lastWords, await vmm.logTail());
       if (this.#happened({ what: 'vmm-exited', why: failure }))
-        await this.update({ failure }).catch(() => undefined);
+        await this.update({ failure, ...consoleOf(vmm.lastWords) }).catch(() => undefined);
     });
   }
 
@@ -149,6 +151,11 @@ export class Sandbox {
   /** As it is listed. */
   get state(): SandboxState {
     return lasting(this.#lifecycle).state;
+  }
+
+  /** Keeps the guest's clock with the host's. */
+  get clock(): ClockKeeper {
+    return this.#clock;
   }
 
   get isBeingRemoved(): boolean {
@@ -338,6 +345,7 @@ export class Sandbox {
         lastBranchMemoryPath: record.lastBranchMemoryPath,
         warning: shown.state === 'running' && shown.isStalled ? STALLED : lifetime.warning,
         stateReason: 'why' in shown ? shown.why : undefined,
+        consoleTail: record.consoleTail,
         name: record.name,
         metadata: record.metadata,
         parent: record.parent,

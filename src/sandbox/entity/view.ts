@@ -29,6 +29,8 @@ export interface SandboxView extends LifetimeView {
   readonly state: SandboxState;
   /** Why it failed, or is unresponsive. */
   readonly stateReason?: string;
+  /** The end of its console, when its guest ended by itself. */
+  readonly consoleTail?: string;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;
   /** Id of the sandbox its snapshot was branched from. */

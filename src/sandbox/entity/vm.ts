@@ -10,7 +10,14 @@ import { abortReason, compact, failpoint, MiB, ResourceStack, withDeadline } fro
 import { BoughError } from '../../contract/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../../pager/index.js';
 import type { DiskRef, LayerRef, MachineIdentity } from '../../store/index.js';
-import { hostForwardPort, loadDeviceState, Vmm, type MachineSpec, type QemuFacts } from '../../vmm/index.js';
+import {
+  DeviceStateRejected,
+  hostForwardPort,
+  loadDeviceState,
+  Vmm,
+  type MachineSpec,
+  type QemuFacts,
+} from '../../vmm/index.js';
 import type { SandboxPaths } from './paths.js';
 
 /** What this host offers every VM. */
@@ -54,20 +61,32 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     ...compact({ signal }),
   });
   undo.defer(() => vmm.kill());
-  requireVersion(vmm.qmp.qemuVersion, request.machine.qemuVersion);
+  requireVersion(vmm.qmp.qemuVersion, host.qemu.version);
   await failpoint('spawn.started');
   const pager = undo.use(await connectPager(paths));
   const layerPaths = request.layers.map((layer) => layer.path);
   await vmm.whileAnswering(pager.map(paths.ramMarker, layerPaths), MAP_DEADLINE_MS);
   await failpoint('spawn.mapped');
   if ('deviceState' in request.from) {
-    await loadDeviceState(vmm.qmp, paths.incomingSocket, request.from.deviceState, signal && { signal });
+    await load(vmm, paths.incomingSocket, request.from.deviceState, signal);
   }
   await failpoint('spawn.loaded');
   const agentHostPort = await hostForwardPort(vmm.qmp, request.agentPort);
   if (signal?.aborted === true) throw abortReason(signal);
   undo.move();
   return { vmm, pager, agentHostPort };
+}
+
+/** QEMU says what it could not load on its output, and ends. */
+async function load(vmm: Vmm, socketPath: string, statePath: string, signal?: AbortSignal): Promise<void> {
+  try {
+    await loadDeviceState(vmm.qmp, socketPath, statePath, signal && { signal });
+  } catch (error) {
+    if (!(error instanceof DeviceStateRejected)) throw error;
+    const lastLine = (await vmm.logTail()).trimEnd().split('\n').at(-1) ?? '';
+    if (lastLine === '') throw error;
+    throw new DeviceStateRejected(`${error.message}: ${lastLine}`, { cause: error });
+  }
 }
 
 /** The binary may have been replaced since the daemon looked at it. */
@@ -122,7 +141,7 @@ function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
       { path: request.overlay.path, format: request.overlay.format, readOnly: false },
     ],
     network: { agentPort: request.agentPort },
-    console: boots ? { filePath: paths.consoleLog } : 'ringbuf',
+    console: 'ringbuf',
     qmpSocketPath: paths.qmpSocket,
     pagerQmpSocketPath: paths.pagerQmpSocket,
     incoming: !boots,

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isBoughError } from '../../contract/index.js';
 import type { MachineIdentity, Manifest } from '../../store/index.js';
-import { hostProcessor, type Accelerator } from '../../vmm/index.js';
-import { checkCompatible } from './compatible.js';
+import { DeviceStateRejected, hostProcessor, type Accelerator } from '../../vmm/index.js';
+import { checkCompatible, loadFailure } from './compatible.js';
 import type { HostContext } from '../host/context.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
 
@@ -33,10 +33,35 @@ async function refusedFor(
   }
 }
 
+describe('loadFailure()', () => {
+  const manifest = { tag: 'foreign', machine: { ...TCG, qemuVersion: '7.2.23' } } as Manifest;
+  const rejected = new DeviceStateRejected('QEMU ended while loading vmstate.bin: Unknown savevm section');
+
+  it('names the two versions and what QEMU said, where they differ', () => {
+    const error = loadFailure(manifest, '7.2.22', rejected);
+    assert(isBoughError(error, 'snapshot_incompatible'));
+    assert.match(
+      error.message,
+      /QEMU version is 7\.2\.23, this host has 7\.2\.22, .* Unknown savevm section$/,
+    );
+  });
+
+  it('leaves every other failure as it is', () => {
+    const other = new Error('no room');
+    assert.equal(loadFailure(manifest, '7.2.22', other), other);
+    assert.equal(loadFailure(manifest, '7.2.23', rejected), rejected);
+  });
+});
+
 describe('checkCompatible()', () => {
   it('takes what was made as this host would make it', async () => {
     assert.equal(await refusedFor(TCG), undefined);
     assert.equal(await refusedFor(KVM), undefined);
+  });
+
+  it('takes what another correction of the same QEMU made', async () => {
+    for (const qemuVersion of ['7.2.0', '7.2.21', '7.2.23', '7.2'])
+      assert.equal(await refusedFor({ ...TCG, qemuVersion }), undefined, qemuVersion);
   });
 
   it('refuses a KVM snapshot where KVM runs no guest, and takes a TCG one where it does', async () => {
@@ -45,7 +70,8 @@ describe('checkCompatible()', () => {
   });
 
   it('names what differs', async () => {
-    assert.equal(await refusedFor({ ...TCG, qemuVersion: '9.9.9' }), 'QEMU version: 9.9.9, not 7.2.22');
+    assert.equal(await refusedFor({ ...TCG, qemuVersion: '9.9.9' }), 'QEMU version: 9.9, not 7.2');
+    assert.equal(await refusedFor({ ...TCG, qemuVersion: '7.20.22' }), 'QEMU version: 7.20, not 7.2');
     assert.equal(
       await refusedFor({ ...TCG, machineType: 'pc-2.1' }),
       'machine type: pc-2.1, not pc-i440fx-7.2',

@@ -5,6 +5,7 @@ import type { Manifest } from '../../store/index.js';
 import {
   chooseAccelerator,
   cpuModelFor,
+  DeviceStateRejected,
   hostProcessor,
   knownAccelerator,
   type Accelerator,
@@ -26,7 +27,7 @@ export async function checkCompatible(
   // QEMU always has TCG, so what was made with it runs where KVM works too.
   const accelerator = machine.accel === 'tcg' ? 'tcg' : await insteadOfKvm(context, manifest);
   const pairs: [field: string, wanted: string, found: string][] = [
-    ['QEMU version', machine.qemuVersion, qemu.version],
+    ['QEMU version', releaseSeries(machine.qemuVersion), releaseSeries(qemu.version)],
     ['machine type', machine.machineType, qemu.machineType],
     ['accelerator', machine.accel, accelerator],
     ['CPU model', machine.cpuModel, cpuModelFor(accelerator)],
@@ -38,6 +39,22 @@ export async function checkCompatible(
   for (const [field, wanted, found] of pairs) {
     if (wanted !== found) throw new BoughError('snapshot_incompatible', { tag, field, wanted, found });
   }
+}
+
+/**
+ * `7.2` of `7.2.22`. The third number counts corrections, which a distribution ships as security updates; QEMU keeps what a machine type
+ * saves the same through them. Should one load nothing all the same, its load says so.
+ */
+export function releaseSeries(version: string): string {
+  return version.split('.').slice(0, 2).join('.');
+}
+
+/** What a start that failed is told as: a state that was not loaded may be another correction's. */
+export function loadFailure({ tag, machine }: Manifest, found: string, error: unknown): unknown {
+  const wanted = machine.qemuVersion;
+  if (!(error instanceof DeviceStateRejected) || wanted === found) return error;
+  const facts = { tag, field: 'QEMU version', wanted, found, problem: error.message };
+  return new BoughError('snapshot_incompatible', facts, { cause: error });
 }
 
 /** A KVM that opens and was never tried is tried with the snapshot's image, or believed where that is not here. */

@@ -3,7 +3,6 @@
  *
  * The VM that boots is nobody's sandbox: it is never listed, and its folders go with it, whatever the outcome.
  */
-import { constants, copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   anyOf,
@@ -16,9 +15,17 @@ import {
   sleep,
 } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import { findImage, type Image } from '../../image/index.js';
-import type { DiskRef, Draft, MachineIdentity, RequestKey, SnapshotView } from '../../store/index.js';
-import { chooseAccelerator, cpuModelFor, hostProcessor, VmmStartFailed } from '../../vmm/index.js';
+import { findImage, kernelCmdline, type Image } from '../../image/index.js';
+import {
+  copyDisk,
+  diskDigest,
+  type DiskRef,
+  type Draft,
+  type MachineIdentity,
+  type RequestKey,
+  type SnapshotView,
+} from '../../store/index.js';
+import { chooseAccelerator, cpuModelFor, hostProcessor, readConsoleTail } from '../../vmm/index.js';
 import type { PagerCapture } from '../../pager/index.js';
 import { bootBytes } from './admission.js';
 import { bringUp, makeGround, makeOverlay } from './bring-up.js';
@@ -28,6 +35,7 @@ import { imageOfFiles, type GuestFiles } from './image-of-files.js';
 import type { SandboxPaths } from '../entity/paths.js';
 import { retentionOf, type RetentionSpec } from '../upkeep/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
+import { whyEnded } from '../entity/why-ended.js';
 
 /** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
 export const DEVICE_LAYOUT = 1;
@@ -83,7 +91,7 @@ export async function createSnapshot(
   const machine = await bootMachine(context, request, image, steps);
   const [ticket] = await context.admission.admit(bootBytes(machine.memoryMiB), 1);
   undo.defer(() => ticket?.release());
-  const cmdline = [image.kernelCmdline, request.kernelCmdline ?? ''].join(' ').trim();
+  const cmdline = [kernelCmdline(machine.accel, image), request.kernelCmdline ?? ''].join(' ').trim();
   const boot = compact({ kernelPath: image.kernelPath, initrdPath: image.initrdPath, cmdline });
   const { agentPort } = image;
   const disk = { layers: [], disks: [base], overlay };
@@ -159,15 +167,18 @@ async function bootMachine(
   };
 }
 
+const BASE_ID_DIGITS = 32;
+
 /**
- * The base of the disk chain. A built image is immutable, so a link does, and the image may be rebuilt or removed; a
- * file of the caller's is copied, since its owner may write to it.
+ * The base of the disk chain; its id is of what it holds, so that the same id is the same content on every host. A built image is
+ * immutable, so a link does, and the image may be rebuilt or removed; a file of the caller's is copied, since its owner may write to it.
  */
 async function layBase(image: Image, built: boolean, paths: SandboxPaths): Promise<DiskRef> {
   const path = join(paths.stateDir, 'disk', 'base.raw');
   if (built) await linkOrCopy(image.rootfsPath, path);
-  else await copyFile(image.rootfsPath, path, constants.COPYFILE_FICLONE);
-  return { id: `base-${image.digest.slice(0, 16)}`, path, format: 'raw' };
+  const sha256 = await (built ? diskDigest(path, 'sparse') : copyDisk(image.rootfsPath, { path }, 'sparse'));
+  const id = `base-${sha256.slice(-64, BASE_ID_DIGITS - 64)}`;
+  return { id, path, format: 'raw', sha256 };
 }
 
 /** Claims the guest once its agent answers, and lets it come to rest. Returns the agent's secret. */
@@ -175,7 +186,7 @@ async function warmUp(vm: Vm, restMs: number, steps: BootSteps, signal?: AbortSi
   const boot = new AbortController();
   const stop = anyOf(boot.signal, signal);
   const died = vm.vmm.exited.then(async (exit) => {
-    throw new VmmStartFailed(exit, await vm.vmm.logTail());
+    throw new Error(whyEnded(exit, vm.vmm.lastWords, await vm.vmm.logTail()));
   });
   died.catch(() => undefined);
   try {
@@ -188,7 +199,10 @@ async function warmUp(vm: Vm, restMs: number, steps: BootSteps, signal?: AbortSi
     ]);
   } catch (cause) {
     if (signal?.aborted === true) throw cause;
-    const problem = messageOf(cause);
+    const console = vm.vmm.lastWords?.consoleTail ?? (await readConsoleTail(vm.vmm.qmp));
+    const lastLine = console.split('\n').at(-1) ?? '';
+    const why = messageOf(cause);
+    const problem = lastLine === '' ? why : `${why}; its console ends with: ${lastLine}`;
     throw new BoughError('boot_failed', { problem }, { cause });
   } finally {
     boot.abort();

@@ -13,6 +13,7 @@ import { diskNodeName } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { bringUp, makeGround, makeOverlay } from './bring-up.js';
 import { identifyChild } from './identity.js';
+import { loadFailure } from './compatible.js';
 import type { LifetimeTerms } from '../entity/lifetime.js';
 import { newRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { Sandbox } from '../entity/sandbox.js';
@@ -42,7 +43,13 @@ export async function spawnChild(
   await failpoint('spawn.linked');
   const overlay = await makeOverlay(context, paths, await diskBytes(linked.disks));
   await failpoint('spawn.overlay-made');
-  const record = childRecord(paths.id, manifest, linked, overlay, options);
+  const record = childRecord(
+    paths.id,
+    { ...manifest, machine: { ...manifest.machine, qemuVersion: context.vmHost.qemu.version } },
+    linked,
+    overlay,
+    options,
+  );
   await writeRecord(paths.record, record);
   await failpoint('spawn.recorded');
 
@@ -50,7 +57,10 @@ export async function spawnChild(
   const { layers, disks, vmstatePath } = linked;
   const request = compact({ paths, machine, layers, disks, overlay, signal });
   const from = { agentPort: manifest.agent.guestPort, from: { deviceState: vmstatePath } };
-  const vm = await bringUp(context, { ...request, ...from }, undo);
+  const { version } = context.vmHost.qemu;
+  const vm = await bringUp(context, { ...request, ...from }, undo).catch((error: unknown) => {
+    throw loadFailure(manifest, version, error);
+  });
   await failpoint('spawn.running');
   const secret = await identifyChild(vm.agentHostPort, manifest.agent.secret, paths.id, signal);
   const lifetime = options.lifetime?.();

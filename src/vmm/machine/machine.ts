@@ -54,7 +54,8 @@ const WITHOUT_IOEVENTFD = ['virtio-blk-pci', 'virtio-net-pci'].flatMap((device) 
   '-global',
   `${device}.ioeventfd=off`,
 ]);
-const CONSOLE_RING_BYTES = 64 * 1024;
+/** What QEMU keeps of a guest's console. */
+export const CONSOLE_RING_BYTES = 64 * 1024;
 /** Linux's limit on the path of a Unix socket, without the closing NUL. */
 const MAX_SOCKET_PATH_BYTES = 107;
 
@@ -62,7 +63,8 @@ const MAX_SOCKET_PATH_BYTES = 107;
 export function qemuArgv(spec: MachineSpec): string[] {
   checkSpec(spec);
   return [
-    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-S'],
+    // A guest that ends by itself leaves its VMM standing, so that its console can be read.
+    ...['-nodefaults', '-no-user-config', '-display', 'none', '-no-reboot', '-no-shutdown', '-S'],
     ...['-name', `guest=${spec.name},debug-threads=on`],
     ...(spec.seccomp ? ['-sandbox', SANDBOX_FILTER] : []),
     ...coreArguments(spec),

@@ -7,18 +7,23 @@
  * A Vmm that exists answers QMP. Every wait races `exited`, so a process that dies is told from one that is slow, with the end of
  * its log. The process outlives the daemon; `release()` lets go of it without touching it.
  *
- * Not handled: why a guest ended (QMP's SHUTDOWN event says), and anything inside the guest.
+ * QEMU stands still when its guest has powered off or rebooted, until somebody has read what the guest left and ends it. Whoever holds
+ * the Vmm sees it exit.
+ *
+ * Not handled: anything inside the guest.
  */
 import { open } from 'node:fs/promises';
 import { abortReason, anyOf, monotonicMs, ResourceStack, sleep, withDeadline } from '../../base/index.js';
 import { QmpClient, QmpDisconnected } from '../../qmp/index.js';
 import { qemuArgv, type MachineSpec } from '../machine/machine.js';
+import { guestsOwnEnd, readConsoleTail, type LastWords } from './last-words.js';
 import { isSameProcess, isStopped, runsVmNamed } from './process-identity.js';
 import { spawnVmmProcess, watchVmmProcess, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export const DEFAULT_QEMU_PATH = '/usr/bin/qemu-system-x86_64';
 
 const CONNECT_RETRY_MS = 2;
+const QUIT_GRACE_MS = 1_000;
 const KILL_GRACE_MS = 10_000;
 const STOPPED_POLL_MS = 250;
 const STOPPED_GRACE_MS = 2_000;
@@ -70,6 +75,17 @@ export class VmmGone extends Error {
   override readonly name = 'VmmGone';
 }
 
+/** The guest ended by itself while no daemon listened; its VMM has been ended now. */
+export class GuestEnded extends Error {
+  override readonly name = 'GuestEnded';
+  readonly lastWords: LastWords;
+
+  constructor(name: string, lastWords: LastWords = { reason: undefined, consoleTail: '' }) {
+    super(`The guest of ${name} has ended`);
+    this.lastWords = lastWords;
+  }
+}
+
 /** The process is there and does not do what it was asked to. */
 export class VmmSilent extends Error {
   override readonly name = 'VmmSilent';
@@ -82,6 +98,7 @@ export class Vmm {
   readonly #process: VmmProcess;
   readonly #logPath: string;
   #killing: Promise<void> | undefined;
+  #lastWords: LastWords | undefined;
 
   private constructor(process: VmmProcess, qmp: QmpClient, logPath: string) {
     this.#process = process;
@@ -90,6 +107,15 @@ export class Vmm {
     this.exited = process.exited;
     qmp.once('close', () => process.expectExit());
     void process.exited.then(() => qmp.drain());
+    qmp.on('event', (event) => {
+      const reason = guestsOwnEnd(event);
+      if (reason !== undefined) void this.#buryGuest(reason).catch(() => undefined);
+    });
+  }
+
+  /** Of a guest that ended by itself; known when the process has exited. */
+  get lastWords(): LastWords | undefined {
+    return this.#lastWords;
   }
 
   get pid(): number {
@@ -130,11 +156,13 @@ export class Vmm {
     const process = await findVmm(options);
     const { qmpSocketPath, logPath, signal, deadlineMs = 2_000 } = options;
     try {
-      return new Vmm(
-        process,
-        await connectTo(process, qmpSocketPath, logPath, { deadlineMs, signal }),
-        logPath,
-      );
+      const qmp = await connectTo(process, qmpSocketPath, logPath, { deadlineMs, signal });
+      const vmm = new Vmm(process, qmp, logPath);
+      if ((await qmp.execute('query-status', undefined, { timeoutMs: deadlineMs })).status === 'shutdown') {
+        await vmm.#buryGuest(undefined);
+        throw new GuestEnded(options.name, vmm.lastWords);
+      }
+      return vmm;
     } catch (error) {
       process.release();
       throw error;
@@ -193,6 +221,13 @@ export class Vmm {
   async release(): Promise<void> {
     this.#process.release();
     await this.qmp.close();
+  }
+
+  async #buryGuest(reason: string | undefined): Promise<void> {
+    this.#lastWords = { reason, consoleTail: '' };
+    this.#lastWords = { reason, consoleTail: await readConsoleTail(this.qmp) };
+    await this.qmp.execute('quit', undefined, { timeoutMs: QUIT_GRACE_MS }).catch(() => undefined);
+    await withDeadline(this.exited, QUIT_GRACE_MS, 'The end of QEMU').catch(() => this.kill());
   }
 }
 

@@ -1,0 +1,49 @@
+/**
+ * A guest's wall clock stands still with its vCPUs, and stays behind for good. QEMU tells of every stop, whatever it was for: a branch, a
+ * disk without room. When they add up to more than anyone should notice, the clock is set.
+ *
+ * Not handled: stops while no daemon listens; whoever adopts a guest has its clock set.
+ */
+import type { QmpEvent } from '../../qmp/index.js';
+
+const TOLERATED_MS = 20;
+
+export class ClockKeeper {
+  readonly #setClock: () => Promise<void>;
+  #stoppedAtMs: number | undefined;
+  #behindMs = 0;
+  #setting: Promise<void> = Promise.resolve();
+
+  /** `setClock` sets the guest's clock to the host's, or rejects. */
+  constructor(setClock: () => Promise<void>) {
+    this.#setClock = setClock;
+  }
+
+  /** Takes every event of the VM. */
+  note({ event, unixMs }: Pick<QmpEvent, 'event' | 'unixMs'>): void {
+    if (event === 'STOP') this.#stoppedAtMs = unixMs;
+    if (event !== 'RESUME' || this.#stoppedAtMs === undefined) return;
+    this.#behindMs += unixMs - this.#stoppedAtMs;
+    this.#stoppedAtMs = undefined;
+    if (this.#behindMs > TOLERATED_MS) this.set();
+  }
+
+  /** Has the clock set, however far behind it is. */
+  set(): void {
+    const toldMs = this.#behindMs;
+    this.#behindMs = 0;
+    this.#setting = this.#setting
+      .catch(() => undefined)
+      .then(this.#setClock)
+      .catch((error: unknown) => {
+        this.#behindMs += toldMs;
+        throw error;
+      });
+    this.#setting.catch(() => undefined);
+  }
+
+  /** Resolves when what was begun is done; rejects with why the clock could not be set, which the next pause tries again. */
+  settled(): Promise<void> {
+    return this.#setting;
+  }
+}
