@@ -8,7 +8,7 @@ import { listeningAddress, startOwnDaemon, startThrowawayDaemon } from './own-da
 
 describe('listeningAddress()', () => {
   it('is in one line of the daemon’s log', () => {
-    const line = '{"level":30,"address":"http://127.0.0.1:4711","msg":"listening"}';
+    const line = '{"level":30,"address":"http://127.0.0.1:4711","msg":"daemon.listening"}';
     assert.equal(listeningAddress(line), 'http://127.0.0.1:4711');
     assert.equal(listeningAddress('{"level":30,"msg":"opening"}'), undefined);
   });

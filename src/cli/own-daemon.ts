@@ -94,7 +94,7 @@ export async function startThrowawayDaemon(
 
 /** The address in the line of the daemon's log that says it listens; undefined for any other line. */
 export function listeningAddress(line: string): string | undefined {
-  return line.includes('"msg":"listening"') ? /"address":"(http:[^"]+)"/.exec(line)?.[1] : undefined;
+  return line.includes('"msg":"daemon.listening"') ? /"address":"(http:[^"]+)"/.exec(line)?.[1] : undefined;
 }
 
 function addressFrom(log: Interface, signal: AbortSignal | undefined): Promise<string> {

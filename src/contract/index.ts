@@ -4,6 +4,7 @@ export * from './branch.js';
 export * from './daemon.js';
 export * from './endpoints.js';
 export * from './errors.js';
+export * from './events.js';
 export * from './fields.js';
 export * from './gc.js';
 export * from './lifetime.js';

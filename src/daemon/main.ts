@@ -7,7 +7,9 @@
 
 import { pino } from 'pino';
 import { armFailpoints } from '../base/index.js';
+import { Events } from '../contract/index.js';
 import { loadConfig, type SettingName } from './config.js';
+import { intoLog } from './events-log.js';
 import type { OpenHost } from './open-host.js';
 import { requiredTokenCheck, serve } from './serve.js';
 import { stopSignal } from './stop-signal.js';
@@ -40,9 +42,12 @@ export async function runDaemon(
     process.exit(1);
   });
 
-  const host = await openHost(config, log);
+  const events = new Events();
+  events.subscribe(intoLog(log));
+
+  const host = await openHost(config, events.emit);
   try {
-    const daemon = await serve(config, host, { log });
+    const daemon = await serve(config, host, { log, events });
     onListening?.({ address: daemon.address, stateDir: config.stateDir });
     const why = await stopSignal(env);
     log.info({ why }, 'stopping');
@@ -54,7 +59,7 @@ export async function runDaemon(
 }
 
 /** A daemon that may not start says so without loading the domain. */
-const openLazily: OpenHost = async (config, log) => {
+const openLazily: OpenHost = async (config, emit) => {
   const { openConfiguredHost } = await import('./open-host.js');
-  return openConfiguredHost(config, log);
+  return openConfiguredHost(config, emit);
 };

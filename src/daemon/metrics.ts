@@ -1,7 +1,7 @@
 /** What the daemon counts, as Prometheus text. One registry a server, so that tests do not share counts. */
 
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
-import type { SnapshotMode } from '../store/index.js';
+import type { BoughEvent } from '../contract/index.js';
 import type { HostGauges } from '../sandbox/host/host.js';
 
 const pauseBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
@@ -40,7 +40,7 @@ export class Metrics {
     });
     this.#roundTrip = new Histogram({
       name: 'bough_branch_duration_seconds',
-      help: 'Time from a branch request to its answer',
+      help: 'Time until a branch is as far as it was asked for, at the end of a sandbox too',
       labelNames: ['mode'],
       buckets: requestBuckets,
       registers,
@@ -48,18 +48,23 @@ export class Metrics {
     registerHostGauges(this.#registry, readGauges);
   }
 
-  observeRequest(method: string, route: string, status: number, durationMs: number): void {
-    this.#requests.observe({ method, route, status: String(status) }, durationMs / 1000);
-  }
-
-  countFailure(code: string): void {
-    this.#failures.inc({ code });
-  }
-
-  /** `pauseMs` is what the pager measured, absent when unknown; `roundTripMs` what the caller waited. */
-  observeBranch(mode: SnapshotMode, pauseMs: number | undefined, roundTripMs: number): void {
-    if (pauseMs !== undefined) this.#pause.observe({ mode }, pauseMs / 1000);
-    this.#roundTrip.observe({ mode }, roundTripMs / 1000);
+  /** Counts what an event tells of; most tell of nothing that is counted. */
+  observe(event: BoughEvent): void {
+    switch (event.name) {
+      case 'call.answered': {
+        const { method, route, status, durationMs } = event.facts;
+        this.#requests.observe({ method, route, status: String(status) }, durationMs / 1000);
+        return;
+      }
+      case 'call.failed':
+        this.#failures.inc({ code: event.facts.code });
+        return;
+      case 'sandbox.branched': {
+        const { mode, pauseMs, durationMs } = event.facts;
+        if (pauseMs !== undefined) this.#pause.observe({ mode }, pauseMs / 1000);
+        this.#roundTrip.observe({ mode }, durationMs / 1000);
+      }
+    }
   }
 
   get contentType(): string {

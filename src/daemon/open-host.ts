@@ -1,19 +1,19 @@
 /** The seam between the HTTP side and the domain: the one place of the daemon that knows which Host it runs on. */
 
-import type { FastifyBaseLogger } from 'fastify';
+import type { Emit } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
 import { openHost } from '../sandbox/host/open-host.js';
 import { checkDurableDir, checkHotDir } from '../vmm/index.js';
 import { ConfigError, type Config } from './config.js';
 
 /** Makes the host a daemon serves. */
-export type OpenHost = (config: Config, log: FastifyBaseLogger) => Promise<Host>;
+export type OpenHost = (config: Config, emit: Emit) => Promise<Host>;
 
 /**
  * Opens the host a configuration describes: locks its state directory, adopts and reaps what is left from before. Throws `ConfigError`
  * for a folder that cannot hold what belongs there.
  */
-export const openConfiguredHost: OpenHost = async (config, log) => {
+export const openConfiguredHost: OpenHost = async (config, emit) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
   const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes } = config;
   for (const check of [await checkHotDir(hotDir), await checkDurableDir('state folder', stateDir)]) {
@@ -23,6 +23,6 @@ export const openConfiguredHost: OpenHost = async (config, log) => {
   return openHost({
     ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
     ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes },
-    log: (level, event, facts) => log[level](facts, event),
+    emit,
   });
 };

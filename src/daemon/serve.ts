@@ -7,6 +7,7 @@
 
 import type { FastifyBaseLogger } from 'fastify';
 import { pino } from 'pino';
+import { Events } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
 import { ConfigError, type Config } from './config.js';
 import { buildServer, type Server } from './server.js';
@@ -24,7 +25,10 @@ export interface Daemon {
 }
 
 export interface ServeOptions {
+  /** For what is no event: requests that failed, and why. */
   readonly log?: FastifyBaseLogger;
+  /** Those of the host that is served; by default nobody hears of any. */
+  readonly events?: Events;
   /** How long running requests may take to finish once the daemon stops. */
   readonly drainMs?: number;
 }
@@ -36,9 +40,10 @@ export interface ServeOptions {
 export async function serve(config: Config, host: Host, options: ServeOptions = {}): Promise<Daemon> {
   const log = options.log ?? pino({ level: config.logLevel }, pino.destination(2));
   const isToken = await requiredTokenCheck(config);
-  const server = buildServer({ host, listen: config.listen, isToken, log });
+  const events = options.events ?? new Events();
+  const server = buildServer({ host, listen: config.listen, isToken, log, events });
   const address = await listen(server, config);
-  log.info({ address, token: isToken !== undefined }, 'listening');
+  events.emit('daemon.listening', { address, token: isToken !== undefined });
 
   let closed: Promise<void> | undefined;
   return {

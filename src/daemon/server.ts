@@ -7,7 +7,14 @@
 
 import fastify, { LogController, type FastifyBaseLogger, type FastifyInstance } from 'fastify';
 import { serializerCompiler } from 'fastify-type-provider-zod';
-import { BoughError, isBoughError, routes, type RouteDefinition, type RouteName } from '../contract/index.js';
+import {
+  BoughError,
+  isBoughError,
+  routes,
+  type Events,
+  type RouteDefinition,
+  type RouteName,
+} from '../contract/index.js';
 import type { CallContext, Principal } from '../sandbox/host/call.js';
 import type { Host } from '../sandbox/host/host.js';
 import { JsonBytes, RunningCalls, type Handlers } from './calls.js';
@@ -33,6 +40,8 @@ export interface ServerOptions {
   /** Absent when no token is configured: then every request may pass. */
   readonly isToken?: TokenCheck | undefined;
   readonly log: FastifyBaseLogger;
+  /** Those of the host, to which the server's own are added. */
+  readonly events: Events;
 }
 
 export interface Server {
@@ -45,9 +54,10 @@ export interface Server {
 }
 
 /** Builds the server with every route of the table. */
-export function buildServer({ host, listen, isToken, log }: ServerOptions): Server {
+export function buildServer({ host, listen, isToken, log, events }: ServerOptions): Server {
   const app = createApp(log);
   const metrics = new Metrics(() => host.gauges());
+  events.subscribe((event) => metrics.observe(event));
   const calls = new RunningCalls();
   let isClosing = false;
 
@@ -62,15 +72,18 @@ export function buildServer({ host, listen, isToken, log }: ServerOptions): Serv
     }
   });
   app.addHook('onError', async (_request, _reply, error) => {
-    metrics.countFailure(isBoughError(error) ? error.code : error.code || 'internal');
+    events.emit('call.failed', { code: isBoughError(error) ? error.code : error.code || 'internal' });
   });
   app.addHook('onResponse', async (request, reply) => {
     const route = request.routeOptions.url ?? 'unknown';
-    metrics.observeRequest(request.method, route, reply.statusCode, reply.elapsedTime);
-    request.log.info(
-      { method: request.method, route, status: reply.statusCode, durationMs: Math.round(reply.elapsedTime) },
-      'request',
-    );
+    events.emit('call.answered', {
+      requestId: request.id,
+      principal: request.principal,
+      method: request.method,
+      route,
+      status: reply.statusCode,
+      durationMs: reply.elapsedTime,
+    });
   });
 
   handleUnknownRoutes(app);
@@ -78,7 +91,7 @@ export function buildServer({ host, listen, isToken, log }: ServerOptions): Serv
     ...daemonHandlers(host, metrics),
     ...snapshotHandlers(host),
     ...sandboxHandlers(host),
-    ...branchHandlers(host, metrics),
+    ...branchHandlers(host),
   });
   return { app, metrics, calls, refuseNewRequests: () => (isClosing = true) };
 }
@@ -90,6 +103,7 @@ function createApp(log: FastifyBaseLogger): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     genReqId: newRequestId,
     requestIdHeader: false,
+    requestIdLogLabel: 'requestId',
     bodyLimit: limits.bodyLimitBytes,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,

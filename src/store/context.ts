@@ -7,7 +7,7 @@ import type { Catalog, Entry, StoredEntry } from './catalog.js';
 import type { TierFolder } from './tier/folders.js';
 import type { Space } from './tier/space.js';
 import type { VerifiedFiles } from './tier/verified.js';
-import type { StoreLog } from './types.js';
+import type { Emit } from '../contract/index.js';
 
 /** One open store's parts. */
 export interface StoreContext {
@@ -21,7 +21,7 @@ export interface StoreContext {
   readonly verified: VerifiedFiles;
   /** By disk id, the digest of each disk that an fsync of this process failed on: its bytes may be lost. */
   readonly unsyncedDisks: Map<string, string>;
-  readonly log: StoreLog;
+  readonly emit: Emit;
   readonly hotBudgetBytes: number;
   /** Paths of temporary files and folders that this process is using. */
   readonly underWay: Set<string>;

@@ -53,7 +53,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     verified: new VerifiedFiles(),
     unsyncedDisks: new Map(),
     underWay: new Set(),
-    log: options.log ?? (() => undefined),
+    emit: options.emit ?? (() => undefined),
     hotBudgetBytes: options.hotBudgetBytes ?? Math.floor(freeBytes / 2),
     closing: closing.signal,
     persistQueue: pLimit(1),
@@ -205,7 +205,7 @@ class SnapshotStore implements Store {
     try {
       await quarantineStored(this.#context, entry, damage);
     } catch (error) {
-      this.#context.log('warn', 'quarantine-failed', { tag: entry.tag, object: damage.object, error });
+      this.#context.emit('quarantine-failed', { tag: entry.tag, object: damage.object, err: error });
     }
   }
 

@@ -11,6 +11,7 @@
  * tier, and loaded again when it is used. Implemented by `SnapshotStore`; read catalog.ts for the states, docs/internals/snapshot-format.md for
  * the files.
  */
+import type { Emit } from '../contract/index.js';
 import type { Leftover } from './life/leftovers.js';
 import type { Manifest, RequestKey } from './format/manifest.js';
 import type {
@@ -22,7 +23,6 @@ import type {
   PublishFields,
   SnapshotInfo,
   SnapshotView,
-  StoreLog,
   TierSpace,
 } from './types.js';
 import type { CountedFile } from './tier/counted-file.js';
@@ -37,7 +37,7 @@ export interface StoreOptions {
   readonly diskQuotaBytes?: number | undefined;
   /** Called before a draft is refused for want of durable room; it is refused if there is none afterwards. */
   readonly makeDurableRoom?: (() => Promise<unknown>) | undefined;
-  readonly log?: StoreLog;
+  readonly emit?: Emit;
 }
 
 /** How to delete: exactly one of the flags, or none. */

@@ -130,10 +130,3 @@ export interface TierSpace {
   readonly freeBytes: number;
   readonly reservedBytes: number;
 }
-
-/** Something worth a log line: `event` is a stable name, the rest are facts. */
-export type StoreLog = (
-  level: 'info' | 'warn',
-  event: string,
-  facts: Readonly<Record<string, unknown>>,
-) => void;

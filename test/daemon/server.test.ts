@@ -172,9 +172,17 @@ describe('routes', () => {
     const again = await ask(server, 'POST', '/v1/sandboxes/sandbox1/branch', { tag: 'b2' });
     assert.deepEqual([again.status, again.json.code], [409, 'tag_exists']);
     const metrics = await server.app.inject({ url: '/metrics', headers: { host: 'localhost' } });
-    assert.match(metrics.body, /bough_branch_pause_seconds_count\{mode="live"\} 2/);
     assert.match(metrics.body, /bough_sandboxes\{state="running"\} 1/);
     assert.match(String(metrics.headers['content-type']), /^text\/plain/);
+  });
+
+  it('count a branch that nobody asked for over the port, as its event tells', async () => {
+    const server = testServer();
+    const facts = { id: 'sb1', tag: 'end', requestId: 'daemon', principal: 'daemon' };
+    server.events.emit('sandbox.branched', { ...facts, mode: 'live', pauseMs: 1.25, durationMs: 40 });
+    const { body } = await server.app.inject({ url: '/metrics', headers: { host: 'localhost' } });
+    assert.match(body, /bough_branch_pause_seconds_sum\{mode="live"\} 0\.00125/);
+    assert.match(body, /bough_branch_duration_seconds_count\{mode="live"\} 1/);
   });
 
   it('fork', async () => {

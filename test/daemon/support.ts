@@ -2,6 +2,7 @@
 
 import { connect } from 'node:net';
 import { pino } from 'pino';
+import { Events } from '../../src/contract/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import { buildServer, type Server } from '../../src/daemon/server.js';
 import { tokenCheck } from '../../src/daemon/token.js';
@@ -12,6 +13,7 @@ export const token = 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y';
 
 export interface TestServer extends Server {
   readonly host: FakeHost;
+  readonly events: Events;
 }
 
 export function testServer(
@@ -19,14 +21,16 @@ export function testServer(
   options: { token?: string; listenHost?: string } = {},
 ): TestServer {
   const host = fakeHost(script);
+  const events = new Events();
   const listenHost = options.listenHost ?? '127.0.0.1';
   const server = buildServer({
     host,
     listen: { host: listenHost, port: 0, isLoopback: listenHost === '127.0.0.1' },
     isToken: options.token === undefined ? undefined : tokenCheck(options.token),
     log: silent,
+    events,
   });
-  return Object.assign(server, { host });
+  return Object.assign(server, { host, events });
 }
 
 /** Sends bytes as they are and resolves with everything that came back until the peer closed. */

@@ -48,7 +48,7 @@ export function contextOver(dirs: StoreDirs, store: Store): HostContext {
     overlays: new OverlayTemplates(overlaysDir(dirs)),
     sandboxes: new SandboxRegistry(),
     admission: new Admission({ reserveBytes: 0 }),
-    log: () => undefined,
+    emit: () => undefined,
   };
 }
 

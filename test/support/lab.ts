@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import type { BranchSpec } from '../../src/sandbox/branch/capture.js';
-import type { HostLog } from '../../src/sandbox/host/context.js';
+import type { Emit } from '../../src/contract/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost, type HostOptions } from '../../src/sandbox/host/open-host.js';
 import { sleep } from '../../src/base/index.js';
@@ -17,7 +17,7 @@ import { TEMPLATE_TAG } from './test-host.js';
 const POLL_MS = 20;
 const DURABLE_DEADLINE_MS = 60_000;
 
-/** What the host logged: `event` and its facts. */
+/** What the host told: `event` and its facts. */
 export type LoggedEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
 
 export class Lab {
@@ -48,8 +48,8 @@ export class Lab {
   ): Promise<Lab> {
     const { maxConcurrentBranches = 4, folders = await foldersWithTemplate(name) } = options;
     const events: LoggedEvent[] = [];
-    const log: HostLog = (_level, event, facts) => void events.push({ ...facts, event });
-    const host = await openHost({ ...folders, maxConcurrentBranches, log }).catch(async (error: unknown) => {
+    const emit: Emit = (event, facts) => void events.push({ ...facts, event });
+    const host = await openHost({ ...folders, maxConcurrentBranches, emit }).catch(async (error: unknown) => {
       await folders.remove();
       throw error;
     });

@@ -47,7 +47,7 @@ export async function makeFixture(t: TestContext): Promise<Fixture> {
     events,
     async reopen(options = {}) {
       await current?.close();
-      current = await openStore({ stateDir, hotDir, log: (_level, event) => events.push(event), ...options });
+      current = await openStore({ stateDir, hotDir, emit: (event) => events.push(event), ...options });
       return current;
     },
   };

@@ -54,7 +54,7 @@ const digestOf = (text: string): string => createHash('sha256').update(text).dig
 /** Opens the shared host and makes the template unless it is there. Nothing of an earlier, crashed test is left in it. */
 export async function openTestHost(): Promise<LocalHost> {
   const folders = await sharedFolders();
-  const host = await openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
+  const host = await openHost({ ...folders, maxConcurrentBranches: 4, emit: () => undefined });
   for (const { id } of await host.listSandboxes()) await host.removeSandbox(id);
   for (const { tag } of await host.listSnapshots()) {
     if (tag !== TEMPLATE_TAG) await host.deleteSnapshot(tag, { cascade: false, force: true });

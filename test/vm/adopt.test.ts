@@ -20,7 +20,7 @@ import { TEMPLATE_TAG } from '../support/test-host.js';
 /** A daemon that dies while it branches: prints its sandbox's id, dirties the guest, and is killed by whoever started it. */
 const DOOMED_DAEMON = `
   const { openHost } = await import(process.argv[1]);
-  const host = await openHost({ ...JSON.parse(process.argv[2]), log: () => undefined });
+  const host = await openHost({ ...JSON.parse(process.argv[2]), emit: () => undefined });
   const [{ id }] = await host.spawn({ snapshotTag: process.argv[3], count: 1 });
   await host.evaluate(id, { code: 'memory = bytearray(b"x") * (150 << 20)', timeoutMs: 60_000 });
   await host.exec(id, { args: ['sh', '-c', 'head -c 3000000 /dev/urandom > /root/big; sync'], timeoutMs: 60_000 });
@@ -49,7 +49,7 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
   });
 
   const open = (): Promise<LocalHost> =>
-    openHost({ ...folders, maxConcurrentBranches: 4, log: () => undefined });
+    openHost({ ...folders, maxConcurrentBranches: 4, emit: () => undefined });
   const spawnGuest = async (tag = TEMPLATE_TAG): Promise<Guest> => {
     const [sandbox] = await lab.host.spawn({ snapshotTag: tag, count: 1 });
     assert(sandbox);

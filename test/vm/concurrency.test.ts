@@ -132,7 +132,7 @@ describe('calls that meet', { timeout: 240_000 }, () => {
 describe('close() of a host with spawns under way', { timeout: 120_000 }, () => {
   it('undoes them, and leaves the sandboxes that were there', async () => {
     const folders = await foldersWithTemplate('closing');
-    const options = { ...folders, maxConcurrentBranches: 4, log: () => undefined };
+    const options = { ...folders, maxConcurrentBranches: 4, emit: () => undefined };
     let host = await openHost(options);
     try {
       const [kept] = await host.spawn({ snapshotTag: TEMPLATE_TAG, count: 1 });

@@ -71,10 +71,8 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     return noted?.pid === pid && noted.startTimeTicks === startTimeTicks;
   };
   for (const vmm of running.filter((each) => !isNoted(each))) {
-    context.log('warn', 'vmm.orphan-killed', { ...vmm });
-    await Vmm.killOrphan(vmm).catch((err: unknown) =>
-      context.log('warn', 'vmm.orphan-left', { ...vmm, err }),
-    );
+    context.emit('vmm.orphan-killed', { ...vmm });
+    await Vmm.killOrphan(vmm).catch((err: unknown) => context.emit('vmm.orphan-left', { ...vmm, err }));
   }
   await failpoint('adopt.orphans-killed');
   const limit = pLimit(CONCURRENT_ADOPTIONS);
@@ -99,7 +97,7 @@ export async function adoptUnresponsive(context: HostContext): Promise<void> {
     }
     context.sandboxes.add(found);
     foldIfLong(context, found);
-    context.log('info', 'sandbox.answered', { id, state: found.state });
+    context.emit('sandbox.answered', { id, state: found.state });
   }
 }
 
@@ -113,13 +111,13 @@ async function sandboxIds({ tiers }: HostContext): Promise<string[]> {
 }
 
 /** Keeps a folder whose record cannot be read for a person to look at. */
-async function quarantine({ tiers, log }: HostContext, id: string, error: unknown): Promise<void> {
+async function quarantine({ tiers, emit }: HostContext, id: string, error: unknown): Promise<void> {
   const folder = join(tiers.stateDir, 'quarantine');
   await mkdir(folder, { recursive: true, mode: 0o700 });
   const kept = join(folder, `sandbox-${id}`);
   await rm(kept, { recursive: true, force: true });
   await rename(sandboxPaths(tiers, id).stateDir, kept);
-  log('warn', 'sandbox.record-unreadable', { id, kept, err: error });
+  emit('sandbox.record-unreadable', { id, kept, err: error });
 }
 
 async function takeOver(
@@ -145,7 +143,7 @@ async function adoptOrBury(
   const { pid } = record.process;
   try {
     const sandbox = await adopt(context, paths, record, patience);
-    context.log('info', 'sandbox.adopted', { id: record.id, pid });
+    context.emit('sandbox.adopted', { id: record.id, pid });
     return sandbox;
   } catch (error) {
     if (error instanceof GuestEnded) {
@@ -155,8 +153,7 @@ async function adoptOrBury(
     if (error instanceof VmmGone || error instanceof VmmStartFailed)
       return asFailed(context, paths, record, 'its VMM ended while no daemon ran');
     // It may be stopped or busy, the disk may be full, it may have been started by another version: no reason to end it.
-    if (patience === AT_START)
-      context.log('warn', 'sandbox.unresponsive', { id: record.id, pid, err: error });
+    if (patience === AT_START) context.emit('sandbox.unresponsive', { id: record.id, pid, err: error });
     return Sandbox.unresponsive(paths, record, {
       why: messageOf(error),
       seccomp: context.vmHost.qemu.seccomp,
@@ -224,8 +221,8 @@ async function asFailed(
   const failed = { ...record, failure };
   // Known again at the next start, should the disk be full.
   await writeRecord(paths.record, failed).catch((err: unknown) =>
-    context.log('warn', 'sandbox.not-noted', { id: record.id, err }),
+    context.emit('sandbox.not-noted', { id: record.id, err }),
   );
-  context.log('warn', 'sandbox.failed', { id: record.id, pid, reason: failure });
+  context.emit('sandbox.failed', { id: record.id, pid, reason: failure });
   return Sandbox.failed(paths, failed);
 }

@@ -22,9 +22,9 @@ describe('removeUnfinishedFiles()', () => {
       await writeFile(path, '');
     }
     const logged: string[] = [];
-    const log = (_level: string, event: string): void => void logged.push(event);
+    const emit = (event: string): void => void logged.push(event);
     for (const round of [1, 2]) {
-      await removeUnfinishedFiles({ tiers: { stateDir, hotDir: stateDir }, log });
+      await removeUnfinishedFiles({ tiers: { stateDir, hotDir: stateDir }, emit });
       assert.equal(logged.length, 2, `in round ${round}`);
     }
     assert.deepEqual((await readdir(sandbox)).sort(), ['disk', 'record.json']);
@@ -33,6 +33,6 @@ describe('removeUnfinishedFiles()', () => {
 
   it('has nothing to do in a state dir that is new', async () => {
     const nowhere = join(tmpdir(), 'bough-no-such-folder');
-    await removeUnfinishedFiles({ tiers: { stateDir: nowhere, hotDir: nowhere }, log: () => assert.fail() });
+    await removeUnfinishedFiles({ tiers: { stateDir: nowhere, hotDir: nowhere }, emit: () => assert.fail() });
   });
 });

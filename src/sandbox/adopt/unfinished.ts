@@ -8,13 +8,13 @@ import { overlaysDir, sandboxesDir } from '../entity/paths.js';
 /** Removes it. Only a daemon that starts may: later, such a file is being written. */
 export async function removeUnfinishedFiles({
   tiers,
-  log,
-}: Pick<HostContext, 'tiers' | 'log'>): Promise<void> {
+  emit,
+}: Pick<HostContext, 'tiers' | 'emit'>): Promise<void> {
   const folders = [overlaysDir(tiers), sandboxesDir(tiers.stateDir)];
   folders.push(...(await foldersIn(sandboxesDir(tiers.stateDir))));
   for (const folder of folders) {
     const names = await removeUnfinished(folder);
-    if (names.length > 0) log('info', 'unfinished.removed', { folder, names });
+    if (names.length > 0) emit('unfinished.removed', { folder, names });
   }
 }
 

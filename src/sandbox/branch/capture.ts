@@ -142,9 +142,9 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     const pause = await Promise.race([branch.running, done.then(() => branch.running)]);
     await failpoint('branch.running');
     draft.note({ pauseMs: pause.pauseUs / 1000 });
-    // A residue that could not be armed was copied: the capture is exact, the pause was longer than it need be.
-    const level = pause.armError === undefined ? 'info' : 'warn';
-    context.log(level, 'sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
+    context.emit('sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
+    if (pause.armError !== undefined)
+      context.emit('sandbox.not-armed', { id: sandbox.id, tag: draft.tag, armError: pause.armError });
     if (spec.wait === 'running') await draft.announce();
     running.resolve(pause);
 
@@ -213,7 +213,7 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
 }
 
 /** After a failure: the disk may have been switched or not, QEMU knows; spares go, used or not. */
-async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void> {
+async function correctDisk(sandbox: Sandbox, { emit }: HostContext): Promise<void> {
   // One that ended needs none, and one that does not answer is corrected when it is adopted.
   if (!sandbox.takes('reconcile')) return;
   const { record, paths, vm } = sandbox;
@@ -222,7 +222,7 @@ async function correctDisk(sandbox: Sandbox, { log }: HostContext): Promise<void
     await sandbox.update(await reconcileDisk(paths, record, vm.vmm.qmp));
     await removeOtherDisks(paths, sandbox.record);
   } catch (error) {
-    log('warn', 'sandbox.disk-not-corrected', { id: sandbox.id, err: error });
+    emit('sandbox.disk-not-corrected', { id: sandbox.id, err: error });
   }
 }
 
@@ -255,7 +255,7 @@ async function publish(
     });
   } catch (err) {
     // The snapshot is there; the next note has what this one was to say.
-    context.log('warn', 'sandbox.not-noted', { id: sandbox.id, err });
+    context.emit('sandbox.not-noted', { id: sandbox.id, err });
   }
   return snapshot;
 }

@@ -1,6 +1,6 @@
 /** How many branches may be under way at once, and who waits for what of them. */
 import { randomInt } from 'node:crypto';
-import { WorkSet } from '../../base/index.js';
+import { monotonicMs, WorkSet } from '../../base/index.js';
 import { BoughError, isBoughError } from '../../contract/index.js';
 import { NotDurable, type SnapshotView } from '../../store/index.js';
 import { startBranch, type BranchSpec, type BranchUnderWay, type BranchWait } from './capture.js';
@@ -28,6 +28,7 @@ export class Branches {
   /** Branches and waits as asked; the view is `writing` when only the source was waited for. Throws BoughError. */
   async run(sandbox: Sandbox, spec: BranchSpec, call: CallContext): Promise<SnapshotView> {
     if (this.#underWay.size >= this.#limit) throw new BoughError('too_many_branches', { limit: this.#limit });
+    const startMs = monotonicMs();
     const attempt = { operation: 'branch the sandbox', sandboxId: sandbox.id };
     const branching = catalogued(attempt, async () => {
       const starting = startBranch(
@@ -37,7 +38,17 @@ export class Branches {
         call,
       );
       this.#underWay.add(starting.then((branch) => branch.ready));
-      return this.#waited(await starting, spec.wait);
+      const view = await this.#waited(await starting, spec.wait);
+      this.#context.emit('sandbox.branched', {
+        id: sandbox.id,
+        tag: view.tag,
+        mode: spec.mode,
+        pauseMs: view.pauseMs,
+        durationMs: monotonicMs() - startMs,
+        requestId: call.requestId,
+        principal: call.principal,
+      });
+      return view;
     });
     return branching.catch((error: unknown) => {
       throw explained(sandbox, error);

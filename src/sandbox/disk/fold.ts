@@ -51,7 +51,7 @@ function startFold(context: HostContext, sandbox: Sandbox, timeoutMs: number): D
   const { qmp } = sandbox.vm.vmm;
   const over = fold(context, sandbox, timeoutMs).catch((error: unknown) => {
     if (!sandbox.takes('reconcile') || qmp.closed) return;
-    context.log('warn', 'sandbox.disk-not-folded', { id: sandbox.id, err: error });
+    context.emit('sandbox.disk-not-folded', { id: sandbox.id, err: error });
   });
   return {
     over,

@@ -1,17 +1,11 @@
 /** What every use case needs of the host it runs on; made once by `openHost`. */
+import type { Emit } from '../../contract/index.js';
 import type { Store } from '../../store/index.js';
 import type { Admission } from '../start/admission.js';
 import type { OverlayTemplates } from '../disk/overlays.js';
 import type { Tiers } from '../entity/paths.js';
 import type { SandboxRegistry } from '../entity/registry.js';
 import type { VmHost } from '../entity/vm.js';
-
-/** Something worth a log line: `event` is a stable name, the rest are facts. */
-export type HostLog = (
-  level: 'info' | 'warn' | 'error',
-  event: string,
-  facts: Readonly<Record<string, unknown>>,
-) => void;
 
 export interface HostContext {
   readonly tiers: Tiers;
@@ -23,5 +17,5 @@ export interface HostContext {
   readonly sandboxes: SandboxRegistry;
   /** Room in memory for VMs. */
   readonly admission: Admission;
-  readonly log: HostLog;
+  readonly emit: Emit;
 }

@@ -191,7 +191,7 @@ export class LocalHost implements Host {
   async close(): Promise<void> {
     await Promise.all([this.#starts.stop(), this.#housekeeping.stop(), this.#hotTier.stop()]);
     await withDeadline(this.#branches.settled(), BRANCHES_GRACE_MS, 'Branches under way').catch(
-      (err: unknown) => this.#context.log('warn', 'branches.left', { err }),
+      (err: unknown) => this.#context.emit('branches.left', { err }),
     );
     await Promise.all(this.#context.sandboxes.list().map((sandbox) => sandbox.release()));
     // Those that were left fail with their VM let go, and clean up after themselves.

@@ -3,11 +3,12 @@
  */
 import { fileURLToPath } from 'node:url';
 import { compact, ResourceStack } from '../../base/index.js';
+import type { Emit } from '../../contract/index.js';
 import { openStore } from '../../store/index.js';
 import { probeQemu } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
-import type { HostContext, HostLog } from './context.js';
+import type { HostContext } from './context.js';
 import { LocalHost } from './local-host.js';
 import { OverlayTemplates } from '../disk/overlays.js';
 import { overlaysDir, prepareSharedFolders } from '../entity/paths.js';
@@ -25,7 +26,7 @@ export interface HostOptions {
   readonly hotBudgetBytes?: number | undefined;
   /** Memory no sandbox is started into. */
   readonly memoryReserveBytes?: number | undefined;
-  readonly log: HostLog;
+  readonly emit: Emit;
 }
 
 /** Built beside the TypeScript: native/pager/build of the package this file is part of. */
@@ -35,7 +36,7 @@ export const PAGER_LIBRARY = fileURLToPath(
 
 /** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
 export async function openHost(options: HostOptions): Promise<LocalHost> {
-  const { stateDir, hotDir, cacheDir, log, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
+  const { stateDir, hotDir, cacheDir, emit, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
   await using undo = new ResourceStack();
   await checkStateFolder({ stateDir, hotDir });
   const qemu = await probeQemu();
@@ -44,7 +45,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     await openStore({
       stateDir,
       hotDir,
-      log,
+      emit,
       diskQuotaBytes,
       ...compact({ hotBudgetBytes }),
       makeDurableRoom: () => makeDurableRoom(),
@@ -59,7 +60,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     overlays: new OverlayTemplates(overlaysDir({ stateDir, hotDir })),
     sandboxes: new SandboxRegistry(),
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
-    log,
+    emit,
   };
   await adoptSandboxes(context);
   undo.move();

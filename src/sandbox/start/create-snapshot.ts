@@ -154,7 +154,7 @@ async function bootMachine(
     ...compact({ initrdPath: image.initrdPath }),
     cacheDir: context.cacheDir,
   });
-  context.log('info', 'accelerator.chosen', { accelerator, reason });
+  context.emit('accelerator.chosen', { accelerator, reason });
   return {
     qemuVersion: qemu.version,
     machineType: qemu.machineType,

@@ -45,7 +45,7 @@ function fixture(
       availableBytes: () => Promise.resolve(room * childBytes(MEMORY_MIB)),
     }),
     sandboxes,
-    log: () => undefined,
+    emit: () => undefined,
   } as unknown as HostContext;
   const spawnFake: SpawnChild = async (_context, _lease, _options, signal) => {
     const index = ++made;

@@ -142,7 +142,7 @@ export class Starts {
       };
     } catch (cause) {
       if (!signal.aborted) {
-        this.#context.log('warn', 'sandbox.not-started', { tag: lease.manifest.tag, err: cause });
+        this.#context.emit('sandbox.not-started', { tag: lease.manifest.tag, err: cause });
       }
       return { error: toCatalogue(signal.aborted ? signal.reason : cause, ATTEMPT) };
     } finally {

@@ -40,7 +40,7 @@ async function bench(t: TestContext): Promise<Bench> {
   const context = {
     tiers: { stateDir: fixture.stateDir, hotDir: fixture.hotDir },
     ...{ store, sandboxes },
-    log: () => undefined,
+    emit: () => undefined,
   } as unknown as HostContext;
   return {
     ...{ fixture, clock, store, sandboxes },
@@ -111,7 +111,7 @@ describe('the collector', () => {
     await add({ tag: 'a', retention: { expiresAtUnix: Math.floor(clock.unixSecs) - 10 } });
     const context = {
       tiers: { stateDir: fixture.stateDir, hotDir: fixture.hotDir },
-      ...{ store, sandboxes, log: () => undefined },
+      ...{ store, sandboxes, emit: () => undefined },
     } as unknown as HostContext;
     const next = new Collector(context, clock);
     assert.match((await next.run({ dryRun: false })).kept[0]?.why ?? '', /wall clock that may be wrong/);
@@ -204,7 +204,7 @@ describe('the collector', () => {
     const store = await fixture.reopen({ diskQuotaBytes: 200_000, makeDurableRoom });
     const context = {
       tiers: { stateDir: fixture.stateDir, hotDir: fixture.hotDir },
-      ...{ store, sandboxes: new SandboxRegistry(), log: () => undefined },
+      ...{ store, sandboxes: new SandboxRegistry(), emit: () => undefined },
     } as unknown as HostContext;
     const collector = new Collector(context, clock);
     makeRoom = () => collector.run({ dryRun: false });

@@ -75,7 +75,7 @@ export class Collector {
 
   /** Why it could not be removed, as a clause. */
   async #remove({ what, name, why, bytes }: CollectionItem): Promise<string | undefined> {
-    const { store, tiers, log } = this.#context;
+    const { store, tiers, emit } = this.#context;
     try {
       await failpoint('gc.removing');
       if (what === 'snapshot') await store.delete(name, { sandboxesOf: this.#context.sandboxes.namesOf });
@@ -84,10 +84,10 @@ export class Collector {
     } catch (error) {
       if (error instanceof SnapshotNotFound) return undefined;
       if (error instanceof SnapshotInUse) return `it is in use by ${error.holders.join(', ')}`;
-      log('warn', 'gc.not-removed', { what, name, err: error });
+      emit('gc.not-removed', { what, name, err: error });
       return messageOf(error);
     }
-    log('info', 'gc.removed', { what, name, why, bytes });
+    emit('gc.removed', { what, name, why, bytes });
     return undefined;
   }
 

@@ -13,8 +13,7 @@
  */
 import pLimit from 'p-limit';
 import { type Clock, failpoint, hostClock, messageOf } from '../../base/index.js';
-import { isBoughError } from '../../contract/index.js';
-import type { HostLog } from '../host/context.js';
+import { isBoughError, type Emit } from '../../contract/index.js';
 import type { Lifetime, LifetimeTerms } from '../entity/lifetime.js';
 
 const FIRST_RETRY_MS = 30_000;
@@ -58,7 +57,7 @@ interface Retry {
 
 export class Expiry<S extends Mortal> {
   readonly #actions: EndActions<S>;
-  readonly #log: HostLog;
+  readonly #emit: Emit;
   readonly #clock: Clock;
   readonly #stopping = new AbortController();
   readonly #snapshots = pLimit(CONCURRENT_SNAPSHOTS);
@@ -67,9 +66,9 @@ export class Expiry<S extends Mortal> {
   /** Sandboxes whose removal was begun here and failed. */
   readonly #halfRemoved = new Set<string>();
 
-  constructor(actions: EndActions<S>, log: HostLog, clock: Clock = hostClock) {
+  constructor(actions: EndActions<S>, emit: Emit, clock: Clock = hostClock) {
     this.#actions = actions;
-    this.#log = log;
+    this.#emit = emit;
     this.#clock = clock;
   }
 
@@ -127,7 +126,7 @@ export class Expiry<S extends Mortal> {
     if (this.#stopping.signal.aborted) return;
     try {
       await this.#actions.remove(sandbox);
-      this.#log('info', 'sandbox.expired', { id, why, snapshot: sandbox.record.endTag });
+      this.#emit('sandbox.expired', { id, why, snapshot: sandbox.record.endTag });
     } catch (error) {
       this.#halfRemoved.add(id);
       this.#retryLater(sandbox, why, error);
@@ -153,7 +152,7 @@ export class Expiry<S extends Mortal> {
     if (endTag !== undefined) {
       if (this.#actions.isCaptured(sandbox, endTag)) {
         await this.#actions.discard(endTag).catch((err: unknown) => {
-          this.#log('warn', 'sandbox.end-snapshot-left', { id, tag: endTag, err });
+          this.#emit('sandbox.end-snapshot-left', { id, tag: endTag, err });
         });
       }
       await sandbox.noteEnd(undefined).catch(() => undefined);
@@ -168,6 +167,6 @@ export class Expiry<S extends Mortal> {
     this.#retries.set(id, { delayMs, atMs: this.#clock.bootMs() + delayMs });
     const problem = messageOf(error);
     lifetime.warning = `Its end has come (${why}), but it is kept: ${problem}`;
-    this.#log('warn', 'sandbox.not-ended', { id, why, retryMs: delayMs, err: error });
+    this.#emit('sandbox.not-ended', { id, why, retryMs: delayMs, err: error });
   }
 }

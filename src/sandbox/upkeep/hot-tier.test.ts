@@ -17,7 +17,7 @@ describe('HotTier', () => {
       hotLayerBytes: () => Promise.resolve(42),
       durableBytes: () => Promise.resolve(43),
     };
-    const context = { store, sandboxes: { list: () => [] }, log: () => undefined };
+    const context = { store, sandboxes: { list: () => [] }, emit: () => undefined };
     const tier = new HotTier(context as unknown as HostContext);
     await tier.round();
     await tier.round();

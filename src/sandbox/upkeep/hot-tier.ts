@@ -16,13 +16,13 @@ export interface TierBytes {
 }
 
 export class HotTier {
-  readonly #context: Pick<HostContext, 'store' | 'sandboxes' | 'log'>;
+  readonly #context: Pick<HostContext, 'store' | 'sandboxes' | 'emit'>;
   #seen: string | undefined;
   #bytes: TierBytes = { hotBytes: 0, durableBytes: 0 };
   #rounds: Rounds | undefined;
   #first: Promise<void> | undefined;
 
-  constructor(context: Pick<HostContext, 'store' | 'sandboxes' | 'log'>) {
+  constructor(context: Pick<HostContext, 'store' | 'sandboxes' | 'emit'>) {
     this.#context = context;
   }
 
@@ -43,7 +43,7 @@ export class HotTier {
 
   /** One round; never rejects. */
   async round(): Promise<void> {
-    const { store, log } = this.#context;
+    const { store, emit } = this.#context;
     const found = this.#fingerprint();
     if (found === this.#seen) return;
     try {
@@ -51,7 +51,7 @@ export class HotTier {
       this.#bytes = { hotBytes: await store.hotLayerBytes(), durableBytes: await store.durableBytes() };
       this.#seen = found;
     } catch (err) {
-      log('warn', 'hot-tier.round-failed', { err });
+      emit('hot-tier.round-failed', { err });
     }
   }
 

@@ -31,7 +31,7 @@ export class Housekeeping {
     this.#context = context;
     this.#branches = branches;
     this.#collector = new Collector(context);
-    const { store, sandboxes, log } = context;
+    const { store, sandboxes, emit } = context;
     const actions = {
       remove: (sandbox: Sandbox) => sandboxes.remove(sandbox),
       sandboxes: () => sandboxes.list(),
@@ -42,7 +42,7 @@ export class Housekeeping {
       durable: (tag: string, signal: AbortSignal) => store.durable(tag, signal),
       discard: (tag: string) => store.delete(tag),
     };
-    this.#expiry = new Expiry(actions, log);
+    this.#expiry = new Expiry(actions, emit);
   }
 
   /** Begins the rounds. */
@@ -76,29 +76,29 @@ export class Housekeeping {
       .durable(tag, this.#stopping.signal)
       .then(() => this.#collector.run({ dryRun: false }))
       .catch((err: unknown) => {
-        if (!this.#stopping.signal.aborted) this.#context.log('warn', 'gc.failed', { err });
+        if (!this.#stopping.signal.aborted) this.#context.emit('gc.failed', { err });
       });
     this.#background.add(work);
   }
 
   async #look(): Promise<void> {
-    const { sandboxes, store, log } = this.#context;
+    const { sandboxes, store, emit } = this.#context;
     try {
       for (const sandbox of sandboxes.list()) await sandbox.noteUse();
       await this.#collector.run({ dryRun: false });
       store.persistAgain();
     } catch (err) {
-      log('warn', 'gc.failed', { err });
+      emit('gc.failed', { err });
     }
   }
 
   async #askAgain(): Promise<void> {
-    const { sandboxes, log } = this.#context;
+    const { sandboxes, emit } = this.#context;
     try {
       await adoptUnresponsive(this.#context);
       for (const sandbox of sandboxes.list()) await sandbox.endStall();
     } catch (err) {
-      log('warn', 'sandbox.not-asked-again', { err });
+      emit('sandbox.not-asked-again', { err });
     }
   }
 

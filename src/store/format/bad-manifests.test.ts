@@ -88,7 +88,7 @@ describe('a manifest with', () => {
       const fixture = await twoSnapshots(t);
       await rewrite(fixture, 'bad', change);
       const refused: unknown[] = [];
-      const store = await fixture.reopen({ log: (_level, event, facts) => refused.push([event, facts]) });
+      const store = await fixture.reopen({ emit: (event, facts) => refused.push([event, facts]) });
       assert.deepEqual(
         store.list().map(({ tag }) => tag),
         ['good'],

@@ -85,11 +85,11 @@ async function removeStored(context: StoreContext, entry: StoredEntry): Promise<
     await failpoint('delete.synced');
   } finally {
     for (const path of garbage) {
-      await removeAll(path).catch((error: unknown) => context.log('warn', 'unlink-failed', { path, error }));
+      await removeAll(path).catch((error: unknown) => context.emit('unlink-failed', { path, err: error }));
     }
   }
   await failpoint('delete.unlinked');
-  context.log('info', 'snapshot-deleted', { tag: entry.tag });
+  context.emit('snapshot-deleted', { tag: entry.tag });
 }
 
 /** Moves a damaged snapshot out of the way, keeping its durable files for inspection, and notes where they are in `damage`. */
@@ -118,9 +118,10 @@ export async function quarantineStored(
   await failpoint('quarantine.hot-renamed');
   await removeAll(doomedHot);
   context.catalog.remove(entry.tag);
-  context.log('warn', 'snapshot-quarantined', {
+  context.emit('snapshot-quarantined', {
     tag: entry.tag,
     object: damage.object,
+    reason: damage.problem,
     to: damage.quarantinedTo,
   });
 }

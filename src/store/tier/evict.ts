@@ -24,7 +24,7 @@ export async function evict(context: StoreContext, targetBytes: number): Promise
       heldBytes -= freedBytes;
       progress = true;
       evicted.push(entry.tag);
-      context.log('info', 'snapshot-evicted', { tag: entry.tag, freedBytes });
+      context.emit('snapshot-evicted', { tag: entry.tag, freedBytes });
     }
   }
   return evicted;

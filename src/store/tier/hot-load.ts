@@ -56,7 +56,7 @@ export class HotLoader {
       return true;
     } catch (error) {
       if (!(error instanceof IntegrityError) || !entry.durable) throw error;
-      this.#context.log('warn', 'hot-copy-damaged', { tag: entry.tag, object: error.object });
+      this.#context.emit('hot-copy-damaged', { tag: entry.tag, object: error.object });
       return false;
     }
   }
@@ -131,7 +131,7 @@ export class HotLoader {
       underWay.delete(staging);
       reservation.release();
     }
-    this.#context.log('info', 'snapshot-loaded', { tag: entry.tag, bytes: neededBytes });
+    this.#context.emit('snapshot-loaded', { tag: entry.tag, bytes: neededBytes });
   }
 
   #bytesToLoad(entry: StoredEntry): number {

@@ -1,0 +1,147 @@
+/**
+ * The event table: everything that happens by itself or that others may want to know of, in one place.
+ *
+ * A row is `name -> level, summary, facts`. Who has something to tell emits it by name, so an unknown name or a missing fact does not
+ * compile; log and metrics subscribe. The log shows an event as a line whose `msg` is the name, beside its facts.
+ *
+ * Not handled: delivery. An event that nobody subscribes to is gone; what has to be known later is in a record or a manifest.
+ */
+
+export type EventLevel = 'info' | 'warn';
+
+interface EventRow<F extends object> {
+  readonly level: EventLevel;
+  readonly summary: string;
+  /** Only its type counts. */
+  readonly facts?: F;
+}
+
+const info = <F extends object>(summary: string): EventRow<F> => ({ level: 'info', summary });
+const warn = <F extends object>(summary: string): EventRow<F> => ({ level: 'warn', summary });
+
+interface OfSandbox {
+  readonly id: string;
+}
+interface OfSnapshot {
+  readonly tag: string;
+}
+interface Failed {
+  readonly err: unknown;
+}
+interface OfProcess {
+  readonly pid: number;
+}
+
+export const eventTable = {
+  'daemon.listening': info<{ address: string; token: boolean }>('The port is open'),
+  'call.answered': info<{
+    requestId: string;
+    principal: string;
+    method: string;
+    route: string;
+    status: number;
+    durationMs: number;
+  }>('A request was answered'),
+  'call.failed': info<{ code: string }>('A request was answered with an error of the catalogue'),
+
+  'accelerator.chosen': info<{ accelerator: string; reason: string }>('What runs the guest that boots'),
+  'sandbox.not-started': warn<OfSnapshot & Failed>('A child of a snapshot did not start'),
+  'sandbox.adopted': info<OfSandbox & OfProcess>('The VM of an earlier daemon is ours'),
+  'sandbox.answered': info<OfSandbox & { state: string }>('A VMM that was silent was asked again'),
+  'sandbox.unresponsive': warn<OfSandbox & OfProcess & Failed>('A VMM lives and does not answer'),
+  'sandbox.failed': warn<OfSandbox & { pid: number | undefined; reason: string }>(
+    'A VM had ended while no daemon ran',
+  ),
+  'sandbox.record-unreadable': warn<OfSandbox & Failed & { kept: string }>('A record was put aside'),
+  'sandbox.not-noted': warn<OfSandbox & Failed>('A record could not be written; the next write has it'),
+  'sandbox.not-asked-again': warn<Failed>('Silent VMMs could not be asked'),
+  'sandbox.expired': info<OfSandbox & { why: string; snapshot: string | undefined }>(
+    'A sandbox was removed at its end',
+  ),
+  'sandbox.not-ended': warn<OfSandbox & Failed & { why: string; retryMs: number }>(
+    'A sandbox runs on although its end has come',
+  ),
+  'sandbox.end-snapshot-left': warn<OfSandbox & OfSnapshot & Failed>(
+    'A last snapshot that is of no use could not be removed',
+  ),
+
+  'sandbox.pause-window': info<
+    OfSandbox & OfSnapshot & { pauseUs: number; readonly [part: string]: unknown }
+  >('A source runs again after the pause of its branch, and where the pause went'),
+  'sandbox.not-armed': warn<OfSandbox & OfSnapshot & { armError: unknown }>(
+    'A residue that could not be armed was copied: exact, but the pause was longer than it need be',
+  ),
+  'sandbox.branched': info<
+    OfSandbox &
+      OfSnapshot & {
+        mode: 'full' | 'diff' | 'live';
+        /** Unknown of a branch whose source was captured by an earlier daemon. */
+        pauseMs: number | undefined;
+        /** Until the branch was as far as whoever asked wanted it. */
+        durationMs: number;
+        requestId: string;
+        principal: string;
+      }
+  >('A branch is as far as it was asked for, by whoever asked'),
+  'branches.left': warn<Failed>('Branches did not end in time when the daemon stopped'),
+  'sandbox.disk-not-folded': warn<OfSandbox & Failed>('A long chain of overlays stays long'),
+  'sandbox.disk-not-corrected': warn<OfSandbox & Failed>('The overlays of a failed branch stay'),
+
+  'vmm.orphan-killed': warn<{ name: string } & OfProcess>('A VMM that belongs to no sandbox was ended'),
+  'vmm.orphan-left': warn<{ name: string } & OfProcess & Failed>('Such a VMM could not be ended'),
+  'unfinished.removed': info<{ folder: string; names: readonly string[] }>('What a crash left half written'),
+
+  'gc.removed': info<{ what: string; name: string; why: string; bytes: number }>('The collector removed it'),
+  'gc.not-removed': warn<{ what: string; name: string } & Failed>('The collector could not remove it'),
+  'gc.failed': warn<Failed>('A round of the collector failed'),
+  'hot-tier.round-failed': warn<Failed>('A round of the hot tier failed'),
+
+  'snapshot-durable': info<OfSnapshot>('A snapshot would survive power loss'),
+  'snapshot-loaded': info<OfSnapshot & { bytes: number }>('Layers are in memory again'),
+  'snapshot-evicted': info<OfSnapshot & { freedBytes: number }>('Layers were taken out of memory'),
+  'snapshot-deleted': info<OfSnapshot>('A snapshot was removed'),
+  'snapshot-quarantined': warn<OfSnapshot & { object?: string; reason: string; to: string | undefined }>(
+    'A damaged snapshot was put aside',
+  ),
+  'quarantine-failed': warn<OfSnapshot & Failed & { object: string }>('A damaged snapshot stays in place'),
+  'hot-copy-damaged': warn<OfSnapshot & { object: string }>('A copy in memory is damaged; the disk has it'),
+  'persist-failed': warn<OfSnapshot & Failed>('A snapshot is not durable yet; it is tried again'),
+  'hot-tail-left': warn<OfSnapshot & Failed>('A file of a durable snapshot stays in memory'),
+  'unlink-failed': warn<Failed & { path: string }>('A file of a removed snapshot stays'),
+} as const satisfies Record<string, EventRow<object>>;
+
+export type EventName = keyof typeof eventTable;
+
+/** What is told of an event. */
+export type EventFacts<N extends EventName> = NonNullable<(typeof eventTable)[N]['facts']>;
+
+/** Tells that something happened. Never throws. */
+export type Emit = <N extends EventName>(name: N, facts: EventFacts<N>) => void;
+
+/** An event with its facts, as subscribers get it: a union that its name tells apart. */
+export type BoughEvent = {
+  readonly [N in EventName]: { readonly name: N; readonly facts: EventFacts<N> };
+}[EventName];
+
+export class Events {
+  readonly #subscribers = new Set<(event: BoughEvent) => void>();
+
+  /** `subscriber` is told of every event from now on, as it happens. */
+  subscribe(subscriber: (event: BoughEvent) => void): void {
+    this.#subscribers.add(subscriber);
+  }
+
+  readonly emit: Emit = (name, facts) => {
+    const event = { name, facts } as BoughEvent;
+    for (const subscriber of this.#subscribers) {
+      try {
+        subscriber(event);
+      } catch (error) {
+        // A defect of whoever listens; never a failure of what has happened.
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  };
+}
