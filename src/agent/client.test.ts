@@ -64,7 +64,8 @@ describe('AgentClient', () => {
       connection.end({ exit_code: 0 });
     });
     const given: string[] = [];
-    const onOutput = (stream: string, bytes: Buffer): void => void given.push(`${stream} ${bytes.toString()}`);
+    const onOutput = (stream: string, bytes: Buffer): void =>
+      void given.push(`${stream} ${bytes.toString()}`);
     const ended = await client.exec({ args: ['x'], onOutput });
     assert.deepEqual(given, ['stdout one', 'stderr two']);
     assert.deepEqual(ended, { stdout: '', stderr: '', exitCode: 0, truncated: false });

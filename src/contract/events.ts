@@ -83,6 +83,9 @@ export const eventTable = {
         principal: string;
       }
   >('A branch is as far as it was asked for, by whoever asked'),
+  'sandbox.clock-not-set': warn<OfSandbox & Failed>(
+    'The clock of a source is behind by the pause of its branch',
+  ),
   'branches.left': warn<Failed>('Branches did not end in time when the daemon stopped'),
   'sandbox.disk-not-folded': warn<OfSandbox & Failed>('A long chain of overlays stays long'),
   'sandbox.disk-not-corrected': warn<OfSandbox & Failed>('The overlays of a failed branch stay'),

@@ -2,6 +2,7 @@
  * The API as an OpenAPI 3.1 document, made from the route table, the schemas and the error catalogue: what `/openapi.json` answers
  * and docs/reference/openapi.json holds. OpenAPI 3.1 takes JSON Schema as it is, so nothing is said a second time here.
  */
+import assert from 'node:assert/strict';
 import { z } from 'zod';
 import {
   commonErrors,
@@ -17,6 +18,9 @@ import {
   type RouteDefinition,
 } from '../contract/index.js';
 import { version } from './version.js';
+
+/** The JSON Schema of OpenAPI 3.1. */
+const DIALECT = 'https://json-schema.org/draft/2020-12/schema';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -145,6 +149,7 @@ interface ObjectSchema extends Json {
 
 function jsonSchema(schema: z.ZodType, io: 'input' | 'output'): ObjectSchema {
   // The document as a whole says which JSON Schema it speaks.
-  const { $schema: _, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  const { $schema, ...rest } = z.toJSONSchema(schema, { io, unrepresentable: 'any' });
+  assert.equal($schema, DIALECT);
   return rest as ObjectSchema;
 }

@@ -41,9 +41,9 @@ export interface CallOptions {
 }
 
 type ParamsPart<P> = P extends undefined ? { readonly params?: undefined } : { readonly params: Readonly<P> };
-type QueryPart<Q> = {
+interface QueryPart<Q> {
   readonly query?: Q extends undefined ? undefined : { readonly [K in keyof Q]?: Q[K] | undefined };
-};
+}
 // A body of which nothing is required may be left out.
 type BodyPart<B> = B extends undefined
   ? { readonly body?: undefined }

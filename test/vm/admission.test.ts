@@ -22,7 +22,7 @@ describe('admission of children', { timeout: 180_000 }, () => {
       .spawn({ snapshotTag: TEMPLATE_TAG, count: TOO_MANY })
       .catch((e: unknown) => e);
     assert(isBoughError(refused, 'no_memory'), String(refused));
-    return Number((refused.details as { needed_bytes: number }).needed_bytes) / TOO_MANY;
+    return (refused.details as { needed_bytes: number }).needed_bytes / TOO_MANY;
   }
 
   it('goes by what children of the same snapshot were seen to own', async () => {

@@ -118,7 +118,7 @@ describe('a guest that ends by itself', { timeout: 180_000 }, () => {
 describe('a guest that ends while no daemon runs', { timeout: 120_000 }, () => {
   it('is told of by the next one, with its console', async () => {
     const folders = await foldersWithTemplate('orphan');
-    const open = () => openHost({ ...folders, maxConcurrentBranches: 1, log: () => undefined });
+    const open = () => openHost({ ...folders, maxConcurrentBranches: 1, emit: () => undefined });
     let host = await open();
     try {
       const [sandbox] = await host.spawn({ snapshotTag: TEMPLATE_TAG, count: 1 });

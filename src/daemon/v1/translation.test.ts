@@ -14,7 +14,8 @@ import { branchSpec, lifetimeChange } from './requests.js';
 
 describe('the first API', () => {
   it('shows a sandbox with every field that is always there, null where nothing is known', () => {
-    const { pid: _, ...failed } = aSandbox('sb1', 'base');
+    const { pid: running, ...failed } = aSandbox('sb1', 'base');
+    assert.notEqual(running, undefined);
     const shown = wireSandbox(failed);
     assert.deepEqual(sandboxSchema.parse(shown), shown);
     const { pid, netns, memory_limit_mib, last_branch_memory_path, has_branched } = shown;

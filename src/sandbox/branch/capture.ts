@@ -180,10 +180,10 @@ async function requireLivingCapture(sandbox: Sandbox, { eventsUs }: PagerPause):
 }
 
 /** Whoever has been told of the branch finds the source's clock set. */
-async function keepClock(sandbox: Sandbox, { log }: HostContext): Promise<void> {
+async function keepClock(sandbox: Sandbox, { emit }: HostContext): Promise<void> {
   await sandbox.clock
     .settled()
-    .catch((err: unknown) => log('warn', 'sandbox.clock-not-set', { id: sandbox.id, err }));
+    .catch((err: unknown) => emit('sandbox.clock-not-set', { id: sandbox.id, err }));
 }
 
 /** Everything before the pager's work; the guest runs. */
