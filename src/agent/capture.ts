@@ -6,7 +6,7 @@ export const MAX_CAPTURED_BYTES = 16 << 20;
 /** Counts bytes up to a limit, and what comes after it. */
 export class OutputLimit {
   #leftBytes: number;
-  #droppedBytes = 0;
+  #leftOutBytes = 0;
 
   constructor(limitBytes = MAX_CAPTURED_BYTES) {
     this.#leftBytes = limitBytes;
@@ -16,17 +16,17 @@ export class OutputLimit {
   take(bytes: Buffer): Buffer {
     const kept = bytes.subarray(0, this.#leftBytes);
     this.#leftBytes -= kept.length;
-    this.#droppedBytes += bytes.length - kept.length;
+    this.#leftOutBytes += bytes.length - kept.length;
     return kept;
   }
 
   get truncated(): boolean {
-    return this.#droppedBytes > 0;
+    return this.#leftOutBytes > 0;
   }
 
   /** A line for the end of the text that says how much is missing; empty if nothing is. */
   get note(): string {
-    return this.truncated ? `\n[bough: ${this.#droppedBytes} more bytes left out]\n` : '';
+    return this.truncated ? `\n[bough: ${this.#leftOutBytes} more bytes left out]\n` : '';
   }
 }
 

@@ -55,7 +55,7 @@ export const eventTable = {
   'sandbox.record-unreadable': warn<OfSandbox & Failed & { kept: string }>('A record was put aside'),
   'sandbox.not-noted': warn<OfSandbox & Failed>('A record could not be written; the next write has it'),
   'sandbox.not-asked-again': warn<Failed>('Silent VMMs could not be asked'),
-  'sandbox.expired': info<OfSandbox & { why: string; snapshot: string | undefined }>(
+  'sandbox.ended': info<OfSandbox & { why: string; snapshot: string | undefined }>(
     'A sandbox was removed at its end',
   ),
   'sandbox.not-ended': warn<OfSandbox & Failed & { why: string; retryMs: number }>(
@@ -99,18 +99,20 @@ export const eventTable = {
   'gc.failed': warn<Failed>('A round of the collector failed'),
   'hot-tier.round-failed': warn<Failed>('A round of the hot tier failed'),
 
-  'snapshot-durable': info<OfSnapshot>('A snapshot would survive power loss'),
-  'snapshot-loaded': info<OfSnapshot & { bytes: number }>('Layers are in memory again'),
-  'snapshot-evicted': info<OfSnapshot & { freedBytes: number }>('Layers were taken out of memory'),
-  'snapshot-deleted': info<OfSnapshot>('A snapshot was removed'),
-  'snapshot-quarantined': warn<OfSnapshot & { object?: string; reason: string; to: string | undefined }>(
+  'snapshot.durable': info<OfSnapshot>('A snapshot would survive power loss'),
+  'snapshot.loaded': info<OfSnapshot & { bytes: number }>('Layers are in memory again'),
+  'snapshot.evicted': info<OfSnapshot & { freedBytes: number }>('Layers were taken out of memory'),
+  'snapshot.removed': info<OfSnapshot>('A snapshot was removed'),
+  'snapshot.quarantined': warn<OfSnapshot & { object?: string; reason: string; to: string | undefined }>(
     'A damaged snapshot was put aside',
   ),
-  'quarantine-failed': warn<OfSnapshot & Failed & { object: string }>('A damaged snapshot stays in place'),
-  'hot-copy-damaged': warn<OfSnapshot & { object: string }>('A copy in memory is damaged; the disk has it'),
-  'persist-failed': warn<OfSnapshot & Failed>('A snapshot is not durable yet; it is tried again'),
-  'hot-tail-left': warn<OfSnapshot & Failed>('A file of a durable snapshot stays in memory'),
-  'unlink-failed': warn<Failed & { path: string }>('A file of a removed snapshot stays'),
+  'snapshot.not-quarantined': warn<OfSnapshot & Failed & { object: string }>(
+    'A damaged snapshot stays in place',
+  ),
+  'hot-copy.damaged': warn<OfSnapshot & { object: string }>('A copy in memory is damaged; the disk has it'),
+  'snapshot.not-durable': warn<OfSnapshot & Failed>('A snapshot is not durable yet; it is tried again'),
+  'hot-copy.left': warn<OfSnapshot & Failed>('A file of a durable snapshot stays in memory'),
+  'snapshot.not-unlinked': warn<Failed & { path: string }>('A file of a removed snapshot stays'),
 } as const satisfies Record<string, EventRow<object>>;
 
 export type EventName = keyof typeof eventTable;

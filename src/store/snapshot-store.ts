@@ -19,9 +19,9 @@ import { persistAgain, schedulePersist } from './life/persist.js';
 import { recover } from './life/recover.js';
 import { findLeftovers, type Leftover } from './life/leftovers.js';
 import type { Manifest } from './format/manifest.js';
-import { deleteSnapshot, holdersOf, quarantineStored } from './life/remove.js';
+import { removeSnapshot, holdersOf, quarantineStored } from './life/remove.js';
 import { Space } from './tier/space.js';
-import type { CompactPlan, DeleteOptions, Draft, Lease, Store, StoreOptions } from './store.js';
+import type { CompactPlan, RemoveOptions, Draft, Lease, Store, StoreOptions } from './store.js';
 import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
 import { durableBytes, hotLayerBytes, snapshotFiles } from './tier/usage.js';
 import { VerifiedFiles } from './tier/verified.js';
@@ -152,11 +152,11 @@ class SnapshotStore implements Store {
     return lease;
   }
 
-  delete(tag: string, options: DeleteOptions = {}): Promise<void> {
-    return deleteSnapshot(this.#context, tag, options);
+  remove(tag: string, options: RemoveOptions = {}): Promise<void> {
+    return removeSnapshot(this.#context, tag, options);
   }
 
-  holders(tag: string, options: DeleteOptions = {}): string[] {
+  holders(tag: string, options: RemoveOptions = {}): string[] {
     return holdersOf(this.#context, tag, options);
   }
 
@@ -205,7 +205,7 @@ class SnapshotStore implements Store {
     try {
       await quarantineStored(this.#context, entry, damage);
     } catch (error) {
-      this.#context.emit('quarantine-failed', { tag: entry.tag, object: damage.object, err: error });
+      this.#context.emit('snapshot.not-quarantined', { tag: entry.tag, object: damage.object, err: error });
     }
   }
 

@@ -40,8 +40,8 @@ export interface StoreOptions {
   readonly emit?: Emit;
 }
 
-/** How to delete: exactly one of the flags, or none. */
-export interface DeleteOptions {
+/** How to remove: exactly one of the flags, or none. */
+export interface RemoveOptions {
   /** Also delete everything that has the snapshot as an ancestor. Running sandboxes still refuse it. */
   readonly cascade?: boolean;
   /** Delete just this one whatever needs it; children keep working, their files are links of their own. */
@@ -136,9 +136,9 @@ export interface Store {
     accept?: (manifest: Manifest) => Promise<void>,
   ): Promise<Lease>;
   /** Throws SnapshotNotFound, SnapshotInUse (also while it is written or leased), TypeError for both flags. */
-  delete(tag: string, options?: DeleteOptions): Promise<void>;
+  remove(tag: string, options?: RemoveOptions): Promise<void>;
   /** What `delete` with the same options would refuse for, such as `sandbox sb1`; none if nothing. Throws SnapshotNotFound. */
-  holders(tag: string, options?: DeleteOptions): string[];
+  holders(tag: string, options?: RemoveOptions): string[];
   /** The files that a snapshot consists of, in both tiers; none of one that is not complete. Throws SnapshotNotFound. */
   files(tag: string): Promise<CountedFile[]>;
   /** What is in the store's folders that no snapshot owns. */

@@ -80,4 +80,14 @@ describe('documentation', () => {
     const unlisted = pages.filter((path) => !index.includes(`(${path.slice('docs/'.length)})`));
     assert.deepEqual(unlisted, []);
   });
+
+  it('numbers its decisions, each number once and in the title', async () => {
+    const decisions = files.filter((path) => path.startsWith('docs/decisions/') && path.endsWith('.md'));
+    const numbers = decisions.map((path) => Number(/(\d{4})-/.exec(path)?.[1]));
+    const titled = await Promise.all(
+      decisions.map(async (path) => parseInt((await textOf(path)).slice(2), 10)),
+    );
+    assert.deepEqual(titled, numbers);
+    assert.equal(new Set(numbers).size, decisions.length);
+  });
 });

@@ -117,9 +117,9 @@ const part: Readonly<Record<string, string>> = {
   'create.warm': 'create',
   'create.captured': 'create',
   'create.published': 'create',
-  'expiry.noted': 'expire',
-  'expiry.captured': 'expire',
-  'expiry.durable': 'expire',
+  'end.noted': 'expire',
+  'end.captured': 'expire',
+  'end.durable': 'expire',
   'gc.planned': 'collect collect:2',
   'gc.removing': 'collect collect:2 collect:3 collect:4',
 };

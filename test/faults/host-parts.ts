@@ -13,7 +13,7 @@ import { adoptSandboxes } from '../../src/sandbox/adopt/adopt.js';
 import { Collector } from '../../src/sandbox/upkeep/collector.js';
 import type { HostContext } from '../../src/sandbox/host/context.js';
 import { createSnapshot, type BootSteps } from '../../src/sandbox/start/create-snapshot.js';
-import { Expiry, type Mortal } from '../../src/sandbox/upkeep/expiry.js';
+import { SandboxEnds, type SandboxWithEnd } from '../../src/sandbox/upkeep/ends.js';
 import { OverlayTemplates } from '../../src/sandbox/disk/overlays.js';
 import { overlaysDir } from '../../src/sandbox/entity/paths.js';
 import { SandboxRegistry } from '../../src/sandbox/entity/registry.js';
@@ -95,7 +95,7 @@ export const bootSteps: BootSteps = {
 const sandboxFile = ({ stateDir }: StoreDirs): string => join(stateDir, 'ending-sandbox.json');
 
 /** The sandbox whose end has come, as its file tells; none if that is gone. */
-async function mortal(dirs: StoreDirs): Promise<Mortal | undefined> {
+async function mortal(dirs: StoreDirs): Promise<SandboxWithEnd | undefined> {
   const text = await readFile(sandboxFile(dirs), 'utf8').catch(() => undefined);
   if (text === undefined) return undefined;
   const record = JSON.parse(text) as { endTag?: string | undefined };
@@ -104,7 +104,7 @@ async function mortal(dirs: StoreDirs): Promise<Mortal | undefined> {
     state: 'running',
     isBranching: false,
     isBeingRemoved: false,
-    lifetime: { warning: undefined, due: () => 'its time is over' } as unknown as Mortal['lifetime'],
+    lifetime: { warning: undefined, due: () => 'its time is over' } as unknown as SandboxWithEnd['lifetime'],
     record: Object.assign(record, { lifetime: { onEnd: 'snapshot' as const } }),
     noteEnd: async (tag) => {
       record.endTag = tag;
@@ -116,7 +116,7 @@ async function mortal(dirs: StoreDirs): Promise<Mortal | undefined> {
 /** One daemon's sweep. */
 async function endWhatIsDue(dirs: StoreDirs, { store }: HostContext): Promise<void> {
   const sandbox = await mortal(dirs);
-  const expiry = new Expiry<Mortal>(
+  const ends = new SandboxEnds<SandboxWithEnd>(
     {
       sandboxes: () => (sandbox === undefined ? [] : [sandbox]),
       remove: () => rm(sandboxFile(dirs)),
@@ -124,13 +124,13 @@ async function endWhatIsDue(dirs: StoreDirs, { store }: HostContext): Promise<vo
       isCaptured: (_sandbox, tag) => tags(store).includes(tag),
       capture: (_sandbox, tag) => captureChild(dirs, store, tag),
       durable: (tag) => store.durable(tag),
-      discard: (tag) => store.delete(tag),
+      removeSnapshot: (tag) => store.remove(tag),
     },
     () => undefined,
     new FakeClock(),
   );
-  expiry.sweep();
-  await expiry.settled();
+  ends.sweep();
+  await ends.settled();
 }
 
 /** The daemon has been there for a day. */
@@ -238,7 +238,7 @@ export async function checkPart(dirs: StoreDirs, name: string, isDone: boolean):
     const context = contextOver(dirs, store);
     await adoptSandboxes(context);
     if (!isDone) await checkOpenPart(dirs, context, name);
-    for (const { tag } of store.list()) await store.delete(tag, { force: true });
+    for (const { tag } of store.list()) await store.remove(tag, { force: true });
     const ofParts = /\/overlays\/\d+-16384\.qcow2$/;
     assert.deepEqual(
       (await filesOfStore(dirs)).filter((path) => !ofParts.test(path)),

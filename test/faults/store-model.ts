@@ -167,7 +167,7 @@ export class StoreModel {
       (how !== 'force' && victims.some((victim) => sandboxesOf(victim).length > 0)) ||
       (how === 'plain' && dependents.length > 0);
     const options = { cascade: how === 'cascade', force: how === 'force', sandboxesOf };
-    const deleting = this.#store.delete(tag, options);
+    const deleting = this.#store.remove(tag, options);
     if (isUsed) {
       await assert.rejects(deleting, SnapshotInUse);
       return `a refused removal of ${tag} (${how})`;

@@ -144,7 +144,7 @@ export const OPERATIONS: Readonly<Record<string, Operation>> = {
   },
   delete: {
     prepare: ready,
-    run: (_dirs, store) => store.delete('victim'),
+    run: (_dirs, store) => store.remove('victim'),
     tags: ['victim'],
     removes: ['victim'],
   },
@@ -208,7 +208,7 @@ export async function checkStore(dirs: StoreDirs, name: string): Promise<string[
     const present = await checkListed(dirs, store, operation);
     await checkFolders(dirs, store);
     await doAgain(dirs, store, operation);
-    for (const { tag } of store.list()) await store.delete(tag, { force: true });
+    for (const { tag } of store.list()) await store.remove(tag, { force: true });
     assert.deepEqual(await filesOfStore(dirs), [], 'files remain after everything was deleted');
     return present;
   } finally {

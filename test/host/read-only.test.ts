@@ -31,7 +31,7 @@ describe('a state folder that can only be read', { skip: noTmpfs }, () => {
     await assert.rejects(store.durable('a'), NotDurable);
     const makeWritable = await makeReadOnly(fixture.stateDir);
     try {
-      await store.delete('a');
+      await store.remove('a');
       assert.deepEqual(store.list(), []);
       assert.deepEqual(await readdir(join(fixture.hotDir, 'snapshots')), []);
     } finally {
@@ -51,12 +51,12 @@ describe('a state folder that can only be read', { skip: noTmpfs }, () => {
     await store.durable('a');
     const makeWritable = await makeReadOnly(fixture.stateDir);
     try {
-      await assert.rejects(store.delete('a'), { code: 'EROFS' });
+      await assert.rejects(store.remove('a'), { code: 'EROFS' });
       (await store.acquire('a', 'sandbox')).release();
     } finally {
       await makeWritable();
     }
-    await store.delete('a');
+    await store.remove('a');
     assert.deepEqual(store.list(), []);
   });
 });

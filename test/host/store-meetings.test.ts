@@ -50,8 +50,8 @@ const HELD: Readonly<Record<string, { readonly tag: string; readonly places: rea
 type Meeting = (dirs: StoreDirs, store: Store, tag: string) => Promise<unknown>;
 
 const MEETINGS: Readonly<Record<string, Meeting>> = {
-  'it is deleted': (_dirs, store, tag) => store.delete(tag, { force: true }),
-  'its parent is deleted': (_dirs, store) => store.delete('base', { force: true }),
+  'it is deleted': (_dirs, store, tag) => store.remove(tag, { force: true }),
+  'its parent is deleted': (_dirs, store) => store.remove('base', { force: true }),
   'a child starts from it': checkContent,
   'its tag is asked for': async (_dirs, store, tag) => (await store.draft({ tag, mode: 'live' })).abandon(),
   'everything is evicted': (_dirs, store) => store.evict(0),
@@ -118,7 +118,7 @@ describe('a step of the store that takes long', () => {
             await store.close();
             store = await openIn(dirs);
             await check(dirs, store);
-            for (const each of store.list()) await store.delete(each.tag, { force: true });
+            for (const each of store.list()) await store.remove(each.tag, { force: true });
             assert.deepEqual(await filesOfStore(dirs), []);
           } finally {
             await store.close();

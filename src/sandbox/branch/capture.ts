@@ -24,7 +24,7 @@ import { QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
 import type { Draft, SnapshotMode, SnapshotView } from '../../store/index.js';
 import type { CallContext } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
-import { retentionOf, type RetentionSpec } from '../upkeep/retention.js';
+import { retentionOf, type RetentionSpec } from '../entity/retention.js';
 import { foldIfLong, makeRoomInChain } from '../disk/fold.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';

@@ -34,7 +34,7 @@ export class Branches {
       const starting = startBranch(
         this.#context,
         sandbox,
-        { ...spec, tag: spec.tag ?? madeUpTag(sandbox) },
+        { ...spec, tag: spec.tag ?? generatedTag(sandbox) },
         call,
       );
       this.#underWay.add(starting.then((branch) => branch.ready));
@@ -82,7 +82,7 @@ export class Branches {
     } catch (error) {
       // Who wanted it durable or not at all is not left with something between; one that others use by now stays, with a warning.
       if (error instanceof NotDurable)
-        await store.delete(tag, { sandboxesOf: sandboxes.namesOf }).catch(() => undefined);
+        await store.remove(tag, { sandboxesOf: sandboxes.namesOf }).catch(() => undefined);
       throw error;
     }
   }
@@ -100,7 +100,7 @@ function explained(sandbox: Sandbox, cause: unknown): unknown {
 }
 
 /** A tag nobody has: what it is of, which sandbox, and chance. */
-export function madeUpTag(sandbox: { readonly id: string }, of = 'branch'): string {
+export function generatedTag(sandbox: { readonly id: string }, of = 'branch'): string {
   return `${of}-${sandbox.id.slice(0, 8)}-${randomInt(36 ** 6)
     .toString(36)
     .padStart(6, '0')}`;

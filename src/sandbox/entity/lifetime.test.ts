@@ -3,28 +3,28 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '../../../test/support/fake-clock.js';
 import { isBoughError } from '../../contract/index.js';
 import {
-  changedTerms,
+  changedLifetime,
   CLOCK_GRACE_MS,
-  Lifetime,
-  termsOf,
+  LifetimeClock,
+  lifetimeOf,
   type LifetimeChange,
-  type LifetimeTerms,
+  type Lifetime,
 } from './lifetime.js';
 
 const DAY_SECS = 86_400;
 
-function begun(clock: FakeClock, terms: LifetimeTerms | undefined): Lifetime {
-  return new Lifetime(() => terms, clock.unixSecs, clock);
+function begun(clock: FakeClock, terms: Lifetime | undefined): LifetimeClock {
+  return new LifetimeClock(() => terms, clock.unixSecs, clock);
 }
 
-function changed(clock: FakeClock, terms: LifetimeTerms | undefined, change: LifetimeChange): LifetimeTerms {
-  return changedTerms(terms, change, clock);
+function changed(clock: FakeClock, terms: Lifetime | undefined, change: LifetimeChange): Lifetime {
+  return changedLifetime(terms, change, clock);
 }
 
 describe('the end of a sandbox', () => {
   it('is never without terms', () => {
     const clock = new FakeClock();
-    const lifetime = begun(clock, termsOf({}, clock));
+    const lifetime = begun(clock, lifetimeOf({}, clock));
     clock.pass(1000 * DAY_SECS);
     assert.equal(lifetime.due(), undefined);
     assert.equal(lifetime.view().endAtUnix, undefined);
@@ -35,7 +35,7 @@ describe('the end of a sandbox', () => {
     const clock = new FakeClock();
     for (const request of [{ endInMs: 60_000 }, { endAtUnix: clock.unixSecs + 60 }]) {
       const now = new FakeClock();
-      const lifetime = begun(now, termsOf(request, now));
+      const lifetime = begun(now, lifetimeOf(request, now));
       assert.equal(lifetime.view().endAtUnix, now.unixSecs + 60);
       now.pass(59);
       assert.equal(lifetime.due(), undefined);
@@ -46,7 +46,7 @@ describe('the end of a sandbox', () => {
 
   it('is not moved by being used', async () => {
     const clock = new FakeClock();
-    const lifetime = begun(clock, termsOf({ endInMs: 60_000 }, clock));
+    const lifetime = begun(clock, lifetimeOf({ endInMs: 60_000 }, clock));
     await lifetime.during(() => {
       clock.pass(61);
       return Promise.resolve();
@@ -56,7 +56,7 @@ describe('the end of a sandbox', () => {
 
   it('comes after disuse, counted from the end of the last use', async () => {
     const clock = new FakeClock();
-    const lifetime = begun(clock, termsOf({ idleTimeoutMs: 10_000 }, clock));
+    const lifetime = begun(clock, lifetimeOf({ idleTimeoutMs: 10_000 }, clock));
     clock.pass(9);
     await lifetime.during(async () => {
       clock.pass(600);
@@ -71,7 +71,7 @@ describe('the end of a sandbox', () => {
 
   it('is put off by a use that fails, too', async () => {
     const clock = new FakeClock();
-    const lifetime = begun(clock, termsOf({ idleTimeoutMs: 10_000 }, clock));
+    const lifetime = begun(clock, lifetimeOf({ idleTimeoutMs: 10_000 }, clock));
     clock.pass(9);
     await assert.rejects(lifetime.during(() => Promise.reject(new Error('no'))));
     clock.pass(9);
@@ -82,7 +82,7 @@ describe('the end of a sandbox', () => {
   it('cannot be asked for in the past', () => {
     const clock = new FakeClock();
     assert.throws(
-      () => termsOf({ endAtUnix: clock.unixSecs }, clock),
+      () => lifetimeOf({ endAtUnix: clock.unixSecs }, clock),
       (error) => isBoughError(error, 'invalid_request') && error.message.includes('endAtUnix'),
     );
   });
@@ -90,7 +90,7 @@ describe('the end of a sandbox', () => {
   it('does not obey a step of the wall clock, forwards or back', () => {
     for (const step of [DAY_SECS, -DAY_SECS, 3650 * DAY_SECS, -3650 * DAY_SECS]) {
       const clock = new FakeClock();
-      const lifetime = begun(clock, termsOf({ endAtUnix: clock.unixSecs + 60 }, clock));
+      const lifetime = begun(clock, lifetimeOf({ endAtUnix: clock.unixSecs + 60 }, clock));
       clock.step(step);
       assert.equal(lifetime.due(), undefined);
       assert.equal(lifetime.view().endAtUnix, clock.unixSecs + 60, 'shown as it will be');
@@ -101,7 +101,7 @@ describe('the end of a sandbox', () => {
 
   it('is held across a restart of the daemon, although the wall clock was stepped meanwhile', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ endInMs: 3_600_000 }, clock);
+    const terms = lifetimeOf({ endInMs: 3_600_000 }, clock);
     clock.pass(1800);
     clock.step(DAY_SECS);
     const next = begun(clock, terms);
@@ -112,14 +112,14 @@ describe('the end of a sandbox', () => {
 
   it('that passed while no daemon ran is acted on by the next', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ endInMs: 3_600_000 }, clock);
+    const terms = lifetimeOf({ endInMs: 3_600_000 }, clock);
     clock.pass(7200);
     assert.notEqual(begun(clock, terms).due(), undefined);
   });
 
   it('by disuse starts anew with the daemon', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ idleTimeoutMs: 10_000 }, clock);
+    const terms = lifetimeOf({ idleTimeoutMs: 10_000 }, clock);
     clock.pass(100);
     const next = begun(clock, terms);
     assert.equal(next.due(), undefined);
@@ -129,7 +129,7 @@ describe('the end of a sandbox', () => {
 
   it('of a sandbox that died with the host is taken from the wall clock, after a grace', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ endInMs: 60_000 }, clock);
+    const terms = lifetimeOf({ endInMs: 60_000 }, clock);
     clock.reboot(600);
     const next = begun(clock, terms);
     assert.equal(next.due(), undefined);
@@ -141,7 +141,7 @@ describe('the end of a sandbox', () => {
 describe('changing the end', () => {
   it('sets it, sooner or later, and leaves the rest', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ endInMs: 60_000, idleTimeoutMs: 5_000, onEnd: 'snapshot' }, clock);
+    const terms = lifetimeOf({ endInMs: 60_000, idleTimeoutMs: 5_000, onEnd: 'snapshot' }, clock);
     for (const secs of [10, 600]) {
       const next = changed(clock, terms, { endInMs: secs * 1000 });
       assert.equal(next.end?.atUnix, clock.unixSecs + secs);
@@ -151,8 +151,8 @@ describe('changing the end', () => {
 
   it('only extends when asked to', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ endInMs: 60_000, idleTimeoutMs: 60_000 }, clock);
-    const extend = (secs: number, from = terms): LifetimeTerms =>
+    const terms = lifetimeOf({ endInMs: 60_000, idleTimeoutMs: 60_000 }, clock);
+    const extend = (secs: number, from = terms): Lifetime =>
       changed(clock, from, { endInMs: secs * 1000, idleTimeoutMs: secs * 1000, extendOnly: true });
     assert.deepEqual(extend(10), terms);
     assert.equal(extend(600).end?.atUnix, clock.unixSecs + 600);
@@ -162,14 +162,14 @@ describe('changing the end', () => {
 
   it('compares ends by what is left of them, whatever the wall clock says', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ endInMs: 600_000 }, clock);
+    const terms = lifetimeOf({ endInMs: 600_000 }, clock);
     clock.step(-DAY_SECS);
     assert.deepEqual(changed(clock, terms, { endInMs: 60_000, extendOnly: true }), terms);
   });
 
   it('takes it away', () => {
     const clock = new FakeClock();
-    const terms = termsOf({ endInMs: 60_000, idleTimeoutMs: 60_000 }, clock);
+    const terms = lifetimeOf({ endInMs: 60_000, idleTimeoutMs: 60_000 }, clock);
     assert.deepEqual(changed(clock, terms, { never: true, idleTimeoutMs: 0 }), { onEnd: 'kill' });
   });
 });

@@ -16,14 +16,14 @@ export const CLOCK_GRACE_MS = 300_000;
 /** How far a shown end may be from the one asked for before it is shown to have moved. */
 const SHOWN_DRIFT_SECS = 2;
 
-export const lifetimeTermsSchema = z.object({
+export const lifetimeSchema = z.object({
   end: z.object({ atUnix: z.number(), atBootMs: z.number(), bootId: z.string() }).optional(),
   idleTimeoutSecs: z.number().optional(),
   onEnd: z.enum(['kill', 'snapshot']),
   onEndTag: z.string().optional(),
 });
 /** When and how a sandbox ends, as its record has it. */
-export type LifetimeTerms = z.infer<typeof lifetimeTermsSchema>;
+export type Lifetime = z.infer<typeof lifetimeSchema>;
 
 /** When and how a sandbox is to end, as it is asked for; at most one of the two ends. */
 export interface LifetimeSpec {
@@ -33,7 +33,7 @@ export interface LifetimeSpec {
   /** Ends it after so long without use. */
   readonly idleTimeoutMs?: number | undefined;
   /** Default: removed without a last snapshot. */
-  readonly onEnd?: LifetimeTerms['onEnd'] | undefined;
+  readonly onEnd?: Lifetime['onEnd'] | undefined;
   /** Name of its last snapshot; made up when absent. */
   readonly onEndTag?: string | undefined;
 }
@@ -47,7 +47,7 @@ export interface LifetimeChange extends LifetimeSpec {
 }
 
 /** The terms that are asked for; undefined if none. Throws `invalid_request` for an end that has passed. */
-export function termsOf(spec: LifetimeSpec, clock: Clock = hostClock): LifetimeTerms | undefined {
+export function lifetimeOf(spec: LifetimeSpec, clock: Clock = hostClock): Lifetime | undefined {
   const { idleTimeoutMs, onEnd, onEndTag } = spec;
   const end = endOf(spec, clock);
   if (end === undefined && idleTimeoutMs === undefined && onEnd === undefined && onEndTag === undefined)
@@ -58,11 +58,11 @@ export function termsOf(spec: LifetimeSpec, clock: Clock = hostClock): LifetimeT
 const toSecs = (ms: number | undefined): number | undefined => (ms === undefined ? undefined : ms / 1000);
 
 /** `terms` with the changes. Throws `invalid_request` for an end that has passed. */
-export function changedTerms(
-  terms: LifetimeTerms | undefined,
+export function changedLifetime(
+  terms: Lifetime | undefined,
   change: LifetimeChange,
   clock: Clock = hostClock,
-): LifetimeTerms {
+): Lifetime {
   const asked = endOf(change, clock);
   const idle = toSecs(change.idleTimeoutMs);
   const extends_ = change.extendOnly === true;
@@ -87,7 +87,7 @@ export interface LifetimeView {
   readonly endAtUnix?: number;
   readonly idleTimeoutMs?: number;
   /** There whenever it has an end. */
-  readonly onEnd?: LifetimeTerms['onEnd'];
+  readonly onEnd?: Lifetime['onEnd'];
   readonly onEndTag?: string;
   readonly lastUsedAtUnix: number;
   /** Why it still runs although its end has come, or why it stands still. */
@@ -95,10 +95,10 @@ export interface LifetimeView {
 }
 
 /** The clock that runs for one sandbox, from when this daemon has it. */
-export class Lifetime {
+export class LifetimeClock {
   /** Why it is still there although its end has come. */
   warning: string | undefined;
-  readonly #terms: () => LifetimeTerms | undefined;
+  readonly #terms: () => Lifetime | undefined;
   readonly #clock: Clock;
   /** The moment of an end that was noted in an earlier boot, by the wall clock as it was found. */
   readonly #earlierEndMs: number;
@@ -108,7 +108,7 @@ export class Lifetime {
   #notedUsedUnix: number;
 
   /** `terms` are read whenever they are needed: the record is their only place. */
-  constructor(terms: () => LifetimeTerms | undefined, lastUsedAtUnix: number, clock: Clock = hostClock) {
+  constructor(terms: () => Lifetime | undefined, lastUsedAtUnix: number, clock: Clock = hostClock) {
     this.#terms = terms;
     this.#clock = clock;
     this.#idleSinceMs = clock.bootMs();
@@ -145,7 +145,7 @@ export class Lifetime {
       : undefined;
   }
 
-  #endMs(end: NonNullable<LifetimeTerms['end']>): number {
+  #endMs(end: NonNullable<Lifetime['end']>): number {
     return end.bootId === this.#clock.bootId ? end.atBootMs : this.#earlierEndMs;
   }
 
@@ -169,14 +169,14 @@ export class Lifetime {
   }
 
   /** The end in the wall clock's present time: after a step of that clock it is another than was asked for. */
-  #shownEnd(end: NonNullable<LifetimeTerms['end']>): number {
+  #shownEnd(end: NonNullable<Lifetime['end']>): number {
     const leftMs = this.#endMs(end) - this.#clock.bootMs();
     const atUnix = Math.round((this.#clock.unixMs() + leftMs) / 1000);
     return Math.abs(atUnix - end.atUnix) <= SHOWN_DRIFT_SECS ? end.atUnix : atUnix;
   }
 }
 
-function endOf({ endInMs, endAtUnix: atUnix }: LifetimeSpec, clock: Clock): LifetimeTerms['end'] {
+function endOf({ endInMs, endAtUnix: atUnix }: LifetimeSpec, clock: Clock): Lifetime['end'] {
   const { bootId } = clock;
   const [unixMs, bootMs] = [clock.unixMs(), clock.bootMs()];
   if (endInMs !== undefined) {
@@ -189,7 +189,7 @@ function endOf({ endInMs, endAtUnix: atUnix }: LifetimeSpec, clock: Clock): Life
 }
 
 /** An end on this boot's clock, for comparing two of them. */
-function endMs(end: NonNullable<LifetimeTerms['end']>, clock: Clock): number {
+function endMs(end: NonNullable<Lifetime['end']>, clock: Clock): number {
   if (end.bootId === clock.bootId) return end.atBootMs;
   return clock.bootMs() + end.atUnix * 1000 - clock.unixMs();
 }

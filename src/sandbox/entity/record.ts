@@ -8,7 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { failpoint, writeFileAtomic } from '../../base/index.js';
 import { imageIdentitySchema, machineIdentitySchema, requestKeySchema } from '../../store/index.js';
-import { lifetimeTermsSchema } from './lifetime.js';
+import { lifetimeSchema } from './lifetime.js';
 
 const RECORD_VERSION = 1;
 
@@ -39,7 +39,7 @@ const recordSchema = z.object({
   name: z.string().optional(),
   metadata: z.record(z.string(), z.string()).optional(),
   memoryLimitMiB: z.number().optional(),
-  lifetime: lifetimeTermsSchema.optional(),
+  lifetime: lifetimeSchema.optional(),
   /** Noted now and then, not at every use. */
   lastUsedAtUnix: z.number().optional(),
   /** Its end has begun: it takes no calls and is removed once a snapshot of this tag is durable. */

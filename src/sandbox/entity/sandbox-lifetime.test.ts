@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { hostClock, unixSeconds } from '../../base/index.js';
 import { isBoughError } from '../../contract/index.js';
-import { termsOf } from './lifetime.js';
+import { lifetimeOf } from './lifetime.js';
 import { makeSandboxFolders, sandboxPaths, type SandboxPaths } from './paths.js';
 import { newRecord, readRecord, writeRecord, type SandboxFields } from './record.js';
 import { Sandbox } from './sandbox.js';
@@ -51,7 +51,7 @@ describe('the lifetime of a sandbox in its record', () => {
   it('is found by the next daemon, terms and last use', async (t) => {
     const paths = await recorded(t);
     const first = await owned(paths);
-    const lifetime = termsOf({ endInMs: 3_600_000, onEnd: 'snapshot', onEndTag: 'last' });
+    const lifetime = lifetimeOf({ endInMs: 3_600_000, onEnd: 'snapshot', onEndTag: 'last' });
     await first.update({ lifetime });
     await first.lifetime.during(() => Promise.resolve());
     await first.release();

@@ -27,7 +27,7 @@ import {
   type SandboxRequest,
 } from './lifecycle.js';
 import { ClockKeeper } from './clock-keeper.js';
-import { Lifetime } from './lifetime.js';
+import { LifetimeClock } from './lifetime.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
 import type { SandboxState, SandboxView } from './view.js';
@@ -55,7 +55,7 @@ export interface DiskFold {
 
 export class Sandbox {
   readonly paths: SandboxPaths;
-  readonly lifetime: Lifetime;
+  readonly lifetime: LifetimeClock;
   /** In the block graph already, to be used in this order. */
   readonly spareOverlays: SpareOverlay[] = [];
   readonly #clock = new ClockKeeper(() => this.agent.setClock({ timeoutMs: CLOCK_DEADLINE_MS }));
@@ -85,7 +85,7 @@ export class Sandbox {
     this.#vm = vm;
     this.#seccomp = made.seccomp;
     const lastUsedAtUnix = record.lastUsedAtUnix ?? record.createdAtUnix;
-    this.lifetime = new Lifetime(() => this.#record.lifetime, lastUsedAtUnix);
+    this.lifetime = new LifetimeClock(() => this.#record.lifetime, lastUsedAtUnix);
     if (vm !== undefined) {
       const { secret } = record.agent;
       this.#agent = new AgentClient({ host: '127.0.0.1', port: vm.agentHostPort, secret });

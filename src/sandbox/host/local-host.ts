@@ -17,7 +17,7 @@ import { catalogued } from './failures.js';
 import { HotTier } from '../upkeep/hot-tier.js';
 import type { Dependents, EvalSpec, Forked, ForkSpec, Host, HostGauges, SpawnSpec } from './host.js';
 import { Housekeeping } from '../upkeep/housekeeping.js';
-import { changedTerms, termsOf, type LifetimeChange } from '../entity/lifetime.js';
+import { changedLifetime, lifetimeOf, type LifetimeChange } from '../entity/lifetime.js';
 import { Requests } from './requests.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import type { ChildOptions } from '../start/spawn.js';
@@ -80,7 +80,7 @@ export class LocalHost implements Host {
 
   deleteSnapshot(tag: string, { cascade, force }: Dependents): Promise<void> {
     return catalogued({ operation: 'delete the snapshot' }, () =>
-      this.#context.store.delete(tag, { cascade, force, sandboxesOf: this.#context.sandboxes.namesOf }),
+      this.#context.store.remove(tag, { cascade, force, sandboxesOf: this.#context.sandboxes.namesOf }),
     );
   }
 
@@ -112,7 +112,7 @@ export class LocalHost implements Host {
     const { key: requestKey } = call;
     const { snapshotTag, count, lifetime = {}, memoryLimitMiB, name, metadata } = spec;
     const options: ChildOptions = {
-      lifetime: () => termsOf(lifetime),
+      lifetime: () => lifetimeOf(lifetime),
       ...compact({ memoryLimitMiB, name, metadata }),
       requestKey,
     };
@@ -120,7 +120,7 @@ export class LocalHost implements Host {
       const made = this.#requests.sandboxesOf(requestKey);
       const missing = count - made.length;
       if (missing === 0) return made;
-      termsOf(lifetime);
+      lifetimeOf(lifetime);
       return [...made, ...(await this.#starts.all(snapshotTag, missing, options, givenUp(call)))];
     });
     return sandboxes.map((sandbox) => sandbox.view());
@@ -149,7 +149,7 @@ export class LocalHost implements Host {
   async setTimeout(id: string, change: LifetimeChange): Promise<SandboxView> {
     const sandbox = this.#context.sandboxes.get(id);
     sandbox.require('change-lifetime');
-    await sandbox.update({ lifetime: changedTerms(sandbox.record.lifetime, change) });
+    await sandbox.update({ lifetime: changedLifetime(sandbox.record.lifetime, change) });
     return sandbox.view();
   }
 
@@ -164,11 +164,11 @@ export class LocalHost implements Host {
   async #fork(id: string, spec: ForkSpec, call: CallContext): Promise<Forked> {
     const { branch, count, lifetime = {} } = spec;
     const { key: requestKey } = call;
-    if (this.#requests.snapshotOf(requestKey) === undefined) termsOf(lifetime);
+    if (this.#requests.snapshotOf(requestKey) === undefined) lifetimeOf(lifetime);
     const snapshot = await this.#branch(id, { ...branch, wait: 'ready' }, call);
     const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
     const missing = count - made.length;
-    const options: ChildOptions = { lifetime: () => termsOf(lifetime), requestKey };
+    const options: ChildOptions = { lifetime: () => lifetimeOf(lifetime), requestKey };
     const started = missing === 0 ? [] : await this.#starts.each(snapshot.tag, missing, options);
     const children = [...made, ...started].map(({ sandbox, error }) =>
       sandbox === undefined ? { error } : { sandbox: sandbox.view() },

@@ -33,7 +33,7 @@ import type { HostContext } from '../host/context.js';
 import { claimGuest } from './identity.js';
 import { imageOfFiles, type GuestFiles } from './image-of-files.js';
 import type { SandboxPaths } from '../entity/paths.js';
-import { retentionOf, type RetentionSpec } from '../upkeep/retention.js';
+import { retentionOf, type RetentionSpec } from '../entity/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
 import { whyEnded } from '../entity/why-ended.js';
 

@@ -14,7 +14,7 @@ import type { HostContext } from '../host/context.js';
 import { bringUp, makeGround, makeOverlay } from './bring-up.js';
 import { identifyChild } from './identity.js';
 import { loadFailure } from './compatible.js';
-import type { LifetimeTerms } from '../entity/lifetime.js';
+import type { Lifetime } from '../entity/lifetime.js';
 import { newRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { Sandbox } from '../entity/sandbox.js';
 
@@ -25,7 +25,7 @@ export interface ChildOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly requestKey?: RequestKey | undefined;
   /** When and how it ends; asked when it is ready. */
-  readonly lifetime?: () => LifetimeTerms | undefined;
+  readonly lifetime?: () => Lifetime | undefined;
 }
 
 /** Restores one child of the leased snapshot. Throws leaf errors and BoughError; nothing is left then. */

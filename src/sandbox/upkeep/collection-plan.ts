@@ -6,7 +6,7 @@
  * nothing can own it any more; what is kept for a person to look at is listed and stays.
  */
 import type { CountedFile } from '../../store/index.js';
-import type { ExpiryState } from './retention.js';
+import type { ExpiryState } from '../entity/retention.js';
 
 /** What goes or stays, and why. */
 export interface CollectionItem {

@@ -25,7 +25,7 @@ import {
 } from './collection-plan.js';
 import type { HostContext } from '../host/context.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths } from '../entity/paths.js';
-import { SnapshotExpiry } from './retention.js';
+import { SnapshotExpiry } from '../entity/retention.js';
 import { Sightings } from './sightings.js';
 
 /** What a run removed, or would. */
@@ -78,7 +78,7 @@ export class Collector {
     const { store, tiers, emit } = this.#context;
     try {
       await failpoint('gc.removing');
-      if (what === 'snapshot') await store.delete(name, { sandboxesOf: this.#context.sandboxes.namesOf });
+      if (what === 'snapshot') await store.remove(name, { sandboxesOf: this.#context.sandboxes.namesOf });
       else if (what === 'sandbox-folder') await removeSandboxFolders(sandboxPaths(tiers, name));
       else await removeLeftover({ path: name });
     } catch (error) {

@@ -6,12 +6,12 @@
 import { type Rounds, startRounds, WorkSet } from '../../base/index.js';
 import { BoughError, isBoughError } from '../../contract/index.js';
 import { adoptUnresponsive } from '../adopt/adopt.js';
-import { madeUpTag, type Branches } from '../branch/limits.js';
+import { generatedTag, type Branches } from '../branch/limits.js';
 import { Collector, type CollectionReport } from './collector.js';
 import { ownCall } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
 import type { SnapshotView } from '../../store/index.js';
-import { Expiry } from './expiry.js';
+import { SandboxEnds } from './ends.js';
 import type { Sandbox } from '../entity/sandbox.js';
 
 const EXPIRY_ROUND_MS = 1_000;
@@ -22,7 +22,7 @@ export class Housekeeping {
   readonly #context: HostContext;
   readonly #branches: Branches;
   readonly #collector: Collector;
-  readonly #expiry: Expiry<Sandbox>;
+  readonly #ends: SandboxEnds<Sandbox>;
   readonly #stopping = new AbortController();
   readonly #background = new WorkSet();
   #rounds: Rounds[] = [];
@@ -40,16 +40,16 @@ export class Housekeeping {
         store.list().some((view) => view.tag === tag && view.status === 'ready' && view.branchedFrom === id),
       capture: (sandbox: Sandbox, tag: string) => this.#capture(sandbox, tag),
       durable: (tag: string, signal: AbortSignal) => store.durable(tag, signal),
-      discard: (tag: string) => store.delete(tag),
+      removeSnapshot: (tag: string) => store.remove(tag),
     };
-    this.#expiry = new Expiry(actions, emit);
+    this.#ends = new SandboxEnds(actions, emit);
   }
 
   /** Begins the rounds. */
   start(): void {
     this.#rounds = [
       startRounds(EXPIRY_ROUND_MS, () => {
-        this.#expiry.sweep();
+        this.#ends.sweep();
         return Promise.resolve();
       }),
       startRounds(COLLECTION_ROUND_MS, () => this.#look()),
@@ -61,7 +61,7 @@ export class Housekeeping {
   async stop(): Promise<void> {
     this.#stopping.abort(new BoughError('shutting_down'));
     await Promise.all(this.#rounds.map((rounds) => rounds.stop()));
-    await this.#expiry.stop();
+    await this.#ends.stop();
     await this.#background.settled();
   }
 
@@ -104,7 +104,7 @@ export class Housekeeping {
 
   #chooseTag(sandbox: Sandbox): string {
     const tag = sandbox.record.lifetime?.onEndTag;
-    if (tag === undefined) return madeUpTag(sandbox, 'end');
+    if (tag === undefined) return generatedTag(sandbox, 'end');
     const isTaken = this.#context.store.list().some((view) => view.tag === tag && view.status !== 'failed');
     if (isTaken) throw new BoughError('tag_exists', { tag });
     return tag;

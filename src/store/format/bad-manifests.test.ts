@@ -94,7 +94,7 @@ describe('a manifest with', () => {
         ['good'],
       );
       const [[event, facts] = []] = refused as [string, { tag: string; reason: string }][];
-      assert.deepEqual([event, facts?.tag], ['snapshot-quarantined', 'bad']);
+      assert.deepEqual([event, facts?.tag], ['snapshot.quarantined', 'bad']);
       assert.match(facts?.reason ?? '', said);
       const [kept = '', ...others] = await readdir(join(fixture.stateDir, 'quarantine'));
       assert.match(kept, /^bad-/);
@@ -111,8 +111,8 @@ describe('a manifest with', () => {
     assert.deepEqual(store.get('good').parentTag, 'bad');
     assert.deepEqual((await store.info('bad')).ancestors, ['good']);
     (await store.acquire('bad', 'sandbox')).release();
-    for (const tag of ['good', 'bad']) await assert.rejects(store.delete(tag), SnapshotInUse);
-    await store.delete('good', { cascade: true });
+    for (const tag of ['good', 'bad']) await assert.rejects(store.remove(tag), SnapshotInUse);
+    await store.remove('good', { cascade: true });
     assert.deepEqual(store.list(), []);
   });
 });

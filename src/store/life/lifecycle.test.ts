@@ -129,7 +129,7 @@ describe('draft', () => {
     await snapshot(store, { tag: 'a' });
     store = await fixture.reopen();
     assert.equal(store.get('a').status, 'ready');
-    await store.delete('a');
+    await store.remove('a');
     assert.deepEqual((await fixture.reopen()).list(), []);
   });
 
@@ -162,7 +162,7 @@ describe('draft', () => {
         const error = await store.durable('a').catch((reason: unknown) => reason);
         assert.ok(error instanceof NotDurable && error.cause instanceof NoSpace, String(error));
         assert.equal(error.cause.store, 'durable');
-        await store.delete('a');
+        await store.remove('a');
       } else {
         await assert.rejects(draft.publish(fields), { name: 'NoSpace', store: 'hot' });
       }

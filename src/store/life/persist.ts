@@ -52,7 +52,7 @@ export function schedulePersist(context: StoreContext, entry: StoredEntry): void
       entry.durableReservation?.release();
     } catch (error) {
       if (!isAborted()) {
-        context.emit('persist-failed', { tag: entry.tag, err: error });
+        context.emit('snapshot.not-durable', { tag: entry.tag, err: error });
         await removeCopies(context.durable.ready(entry.id)).catch(() => undefined);
         entry.memoryIsDurable = false;
       }
@@ -110,9 +110,9 @@ async function persist(context: StoreContext, entry: StoredEntry, signal: AbortS
     await removeAll(join(hotFolder(context, entry), 'disk'));
     await failpoint('persist.tail-removed');
   } catch (error) {
-    context.emit('hot-tail-left', { tag: entry.tag, err: error });
+    context.emit('hot-copy.left', { tag: entry.tag, err: error });
   }
-  context.emit('snapshot-durable', { tag: entry.tag });
+  context.emit('snapshot.durable', { tag: entry.tag });
 }
 
 async function persistLayer(

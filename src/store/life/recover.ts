@@ -136,7 +136,7 @@ async function quarantineAll(context: StoreContext, tier: TierFolder, { damaged 
   for (const [name, reason] of damaged) {
     const kept = tier.quarantined(name);
     await renameIfPresent(tier.snapshot(name), kept);
-    context.emit('snapshot-quarantined', { tag: name, reason, to: kept });
+    context.emit('snapshot.quarantined', { tag: name, reason, to: kept });
   }
 }
 

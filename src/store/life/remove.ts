@@ -11,13 +11,13 @@ import type { StoredEntry, WritingEntry } from '../catalog.js';
 import { fileExists, removeAll, type StoreContext } from '../context.js';
 import { SnapshotInUse, SnapshotNotFound, type IntegrityError } from '../errors.js';
 import { removeFailed } from './failed.js';
-import type { DeleteOptions } from '../store.js';
+import type { RemoveOptions } from '../store.js';
 
 /** See `Store.delete`. */
-export async function deleteSnapshot(
+export async function removeSnapshot(
   context: StoreContext,
   tag: string,
-  options: DeleteOptions,
+  options: RemoveOptions,
 ): Promise<void> {
   const { cascade = false, force = false } = options;
   if (cascade && force) throw new TypeError('cascade and force exclude each other');
@@ -44,7 +44,7 @@ export async function deleteSnapshot(
 }
 
 /** See `Store.holders`. */
-export function holdersOf(context: StoreContext, tag: string, options: DeleteOptions): string[] {
+export function holdersOf(context: StoreContext, tag: string, options: RemoveOptions): string[] {
   const { cascade = false, force = false, sandboxesOf = () => [] } = options;
   const entry = context.catalog.get(tag);
   if (entry.kind === 'failed') return [];
@@ -85,11 +85,13 @@ async function removeStored(context: StoreContext, entry: StoredEntry): Promise<
     await failpoint('delete.synced');
   } finally {
     for (const path of garbage) {
-      await removeAll(path).catch((error: unknown) => context.emit('unlink-failed', { path, err: error }));
+      await removeAll(path).catch((error: unknown) =>
+        context.emit('snapshot.not-unlinked', { path, err: error }),
+      );
     }
   }
   await failpoint('delete.unlinked');
-  context.emit('snapshot-deleted', { tag: entry.tag });
+  context.emit('snapshot.removed', { tag: entry.tag });
 }
 
 /** Moves a damaged snapshot out of the way, keeping its durable files for inspection, and notes where they are in `damage`. */
@@ -118,7 +120,7 @@ export async function quarantineStored(
   await failpoint('quarantine.hot-renamed');
   await removeAll(doomedHot);
   context.catalog.remove(entry.tag);
-  context.emit('snapshot-quarantined', {
+  context.emit('snapshot.quarantined', {
     tag: entry.tag,
     object: damage.object,
     reason: damage.problem,

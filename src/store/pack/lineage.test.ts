@@ -53,7 +53,7 @@ describe('info()', () => {
 
   it('does not mistake a new snapshot for the ancestor whose tag it took', async (t) => {
     const { fixture, store } = await family(t);
-    await store.delete('left', { force: true });
+    await store.remove('left', { force: true });
     await snapshot(store, { tag: 'left' });
     assert.deepEqual((await store.info('leaf')).ancestors, ['root']);
     assert.equal(store.get('leaf').parentTag, undefined);
@@ -62,30 +62,30 @@ describe('info()', () => {
   });
 });
 
-describe('delete()', () => {
+describe('remove()', () => {
   it('refuses while there are dependents, and names them', async (t) => {
     const { store } = await family(t);
-    await assert.rejects(store.delete('left'), (error) => {
+    await assert.rejects(store.remove('left'), (error) => {
       assert.ok(error instanceof SnapshotInUse);
       assert.deepEqual(error.holders, ['snapshot leaf']);
       return true;
     });
-    await store.delete('leaf');
-    await store.delete('left');
+    await store.remove('leaf');
+    await store.remove('left');
     assert.deepEqual(tags(store), ['root', 'right']);
   });
 
   it('refuses while sandboxes run from it or, with cascade, from a dependent', async (t) => {
     const { store } = await family(t);
     const sandboxesOf = (tag: string): string[] => (tag === 'leaf' ? ['sandbox sb1'] : []);
-    await assert.rejects(store.delete('leaf', { sandboxesOf }), /in use by sandbox sb1/);
-    await assert.rejects(store.delete('root', { cascade: true, sandboxesOf }), /in use by sandbox sb1/);
+    await assert.rejects(store.remove('leaf', { sandboxesOf }), /in use by sandbox sb1/);
+    await assert.rejects(store.remove('root', { cascade: true, sandboxesOf }), /in use by sandbox sb1/);
     assert.equal(tags(store).length, 4);
   });
 
   it('with cascade takes all dependents along', async (t) => {
     const { fixture, store } = await family(t);
-    await store.delete('root', { cascade: true });
+    await store.remove('root', { cascade: true });
     assert.deepEqual(tags(store), []);
     for (const folder of [fixture.hotDir, fixture.stateDir]) {
       assert.deepEqual(await readdir(join(folder, 'snapshots')), []);
@@ -94,8 +94,8 @@ describe('delete()', () => {
 
   it('with force takes one out of the middle and leaves its children whole', async (t) => {
     const { fixture, store } = await family(t);
-    await store.delete('left', { force: true });
-    await store.delete('root', { force: true });
+    await store.remove('left', { force: true });
+    await store.remove('root', { force: true });
     await store.close();
     await rm(join(fixture.hotDir, 'snapshots'), { recursive: true });
     const reopened = await fixture.reopen();
@@ -107,15 +107,15 @@ describe('delete()', () => {
   it('refuses a snapshot that is being written or leased, also with force', async (t) => {
     const { fixture, store } = await family(t);
     const { draft } = await capture(store, { tag: 'new', parentTag: 'leaf' });
-    await assert.rejects(store.delete('new', { force: true }), SnapshotInUse);
-    await assert.rejects(store.delete('leaf'), SnapshotInUse);
-    await assert.rejects(store.delete('leaf', { cascade: true }), SnapshotInUse);
+    await assert.rejects(store.remove('new', { force: true }), SnapshotInUse);
+    await assert.rejects(store.remove('leaf'), SnapshotInUse);
+    await assert.rejects(store.remove('leaf', { cascade: true }), SnapshotInUse);
     await draft.abandon();
     const lease = await store.acquire('leaf', 'sandbox sb9');
-    await assert.rejects(store.delete('leaf', { force: true }), /sandbox sb9/);
+    await assert.rejects(store.remove('leaf', { force: true }), /sandbox sb9/);
     lease.release();
     const linked = await linkAsSandbox(fixture, store, 'leaf', 'sb9');
-    await store.delete('leaf');
+    await store.remove('leaf');
     assert.deepEqual(await readMemory(linked), memoryOf({ 0: 1, 1: 1, 3: 3 }));
   });
 
@@ -124,10 +124,10 @@ describe('delete()', () => {
     const store = await fixture.reopen();
     await Promise.all(['a', 'b', 'c'].map((tag) => snapshot(store, { tag })));
     const durable = store.durable('c');
-    await Promise.all([store.delete('c'), assert.rejects(durable, SnapshotNotFound)]);
+    await Promise.all([store.remove('c'), assert.rejects(durable, SnapshotNotFound)]);
     await Promise.all(['a', 'b'].map((tag) => store.durable(tag)));
-    await assert.rejects(store.delete('c'), SnapshotNotFound);
-    await assert.rejects(store.delete('a', { cascade: true, force: true }), TypeError);
+    await assert.rejects(store.remove('c'), SnapshotNotFound);
+    await assert.rejects(store.remove('a', { cascade: true, force: true }), TypeError);
     await snapshot(store, { tag: 'c' });
     await store.durable('c');
   });
@@ -163,7 +163,7 @@ describe('compact()', () => {
     await assert.rejects(store.compact('leaf', { to: 'flat' }), TagExists);
     await assert.rejects(store.compact('none', { to: 'flat2' }), SnapshotNotFound);
     await store.durable('flat');
-    await store.delete('root', { cascade: true });
+    await store.remove('root', { cascade: true });
     const linked = await linkAsSandbox(fixture, store, 'flat', 'sb');
     assert.equal(linked.layers.length, 1);
     assert.deepEqual(await readMemory(linked), memoryOf({ 0: 1, 1: 1, 3: 3 }));

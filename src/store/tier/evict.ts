@@ -6,7 +6,7 @@
  */
 import type { StoredEntry } from '../catalog.js';
 import type { StoreContext } from '../context.js';
-import { dropHotCopy } from './hot-load.js';
+import { evictHotCopy } from './hot-load.js';
 import { hotLayerBytes, hotLayerFiles } from './usage.js';
 
 /** Drops hot copies until the layers take at most `targetBytes`, or nothing more can go; returns the tags. */
@@ -19,12 +19,12 @@ export async function evict(context: StoreContext, targetBytes: number): Promise
     candidates.sort((a, b) => a.lastUsedMs - b.lastUsedMs || a.createdAtUnix - b.createdAtUnix);
     for (const entry of candidates) {
       if (heldBytes <= targetBytes) break;
-      const freedBytes = await entry.hotTransition(() => dropIfUnused(context, entry));
+      const freedBytes = await entry.hotTransition(() => evictIfUnused(context, entry));
       if (freedBytes === undefined) continue;
       heldBytes -= freedBytes;
       progress = true;
       evicted.push(entry.tag);
-      context.emit('snapshot-evicted', { tag: entry.tag, freedBytes });
+      context.emit('snapshot.evicted', { tag: entry.tag, freedBytes });
     }
   }
   return evicted;
@@ -33,10 +33,10 @@ export async function evict(context: StoreContext, targetBytes: number): Promise
 const isIdle = (entry: StoredEntry): boolean =>
   entry.hot && entry.durable && !entry.deleting && entry.leases.size === 0;
 
-async function dropIfUnused(context: StoreContext, entry: StoredEntry): Promise<number | undefined> {
+async function evictIfUnused(context: StoreContext, entry: StoredEntry): Promise<number | undefined> {
   const files = await hotLayerFiles(context, entry);
   const own = files.at(-1);
   if (own === undefined || own.links > 1 || !isIdle(entry)) return undefined;
-  await dropHotCopy(context, entry);
+  await evictHotCopy(context, entry);
   return files.reduce((sum, { links, bytes }) => (links === 1 ? sum + bytes : sum), 0);
 }

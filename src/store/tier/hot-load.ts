@@ -41,7 +41,7 @@ export class HotLoader {
     if (!(await this.#isHotAndWhole(entry))) {
       await entry.hotTransition(async () => {
         if (await this.#isHotAndWhole(entry)) return;
-        await dropHotCopy(this.#context, entry);
+        await evictHotCopy(this.#context, entry);
         await this.#load(entry);
       });
     }
@@ -56,7 +56,7 @@ export class HotLoader {
       return true;
     } catch (error) {
       if (!(error instanceof IntegrityError) || !entry.durable) throw error;
-      this.#context.emit('hot-copy-damaged', { tag: entry.tag, object: error.object });
+      this.#context.emit('hot-copy.damaged', { tag: entry.tag, object: error.object });
       return false;
     }
   }
@@ -131,7 +131,7 @@ export class HotLoader {
       underWay.delete(staging);
       reservation.release();
     }
-    this.#context.emit('snapshot-loaded', { tag: entry.tag, bytes: neededBytes });
+    this.#context.emit('snapshot.loaded', { tag: entry.tag, bytes: neededBytes });
   }
 
   #bytesToLoad(entry: StoredEntry): number {
@@ -224,7 +224,7 @@ interface Flight {
 }
 
 /** Removes a snapshot's hot folder; call inside its `hotTransition`, on a durable snapshot. */
-export async function dropHotCopy(context: StoreContext, entry: StoredEntry): Promise<void> {
+export async function evictHotCopy(context: StoreContext, entry: StoredEntry): Promise<void> {
   if (!entry.hot) return;
   entry.hot = false;
   const doomed = context.hot.deleted(entry.id);

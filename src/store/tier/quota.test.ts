@@ -32,7 +32,7 @@ describe('the disk quota', () => {
     const { freeBytes } = await store.durableSpace();
     assert.equal(freeBytes, QUOTA_BYTES - (await store.durableBytes()));
     assert.ok(freeBytes <= QUOTA_BYTES - 20 * PAGE);
-    await store.delete('a');
+    await store.remove('a');
     assert.equal((await store.durableSpace()).freeBytes, QUOTA_BYTES);
   });
 

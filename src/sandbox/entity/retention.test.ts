@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '../../../test/support/fake-clock.js';
 import { isBoughError } from '../../contract/index.js';
 import type { SnapshotView } from '../../store/index.js';
-import { CLOCK_GRACE_MS } from '../entity/lifetime.js';
+import { CLOCK_GRACE_MS } from './lifetime.js';
 import { retentionOf, SnapshotExpiry } from './retention.js';
 
 const DAY_SECS = 86_400;

@@ -14,7 +14,7 @@
 import pLimit from 'p-limit';
 import { type Clock, failpoint, hostClock, messageOf } from '../../base/index.js';
 import { isBoughError, type Emit } from '../../contract/index.js';
-import type { Lifetime, LifetimeTerms } from '../entity/lifetime.js';
+import type { LifetimeClock, Lifetime } from '../entity/lifetime.js';
 
 const FIRST_RETRY_MS = 30_000;
 const LAST_RETRY_MS = 600_000;
@@ -22,19 +22,19 @@ const LAST_RETRY_MS = 600_000;
 const CONCURRENT_SNAPSHOTS = 2;
 
 /** What of a sandbox matters here. */
-export interface Mortal {
+export interface SandboxWithEnd {
   readonly id: string;
   readonly state: string;
   readonly isBranching: boolean;
   readonly isBeingRemoved: boolean;
-  readonly lifetime: Lifetime;
-  readonly record: { readonly lifetime?: LifetimeTerms | undefined; readonly endTag?: string | undefined };
+  readonly lifetime: LifetimeClock;
+  readonly record: { readonly lifetime?: Lifetime | undefined; readonly endTag?: string | undefined };
   /** Notes under which tag its last snapshot is taken, or that none is any more. */
   noteEnd(tag: string | undefined): Promise<void>;
 }
 
 /** What ending takes; each throws what went wrong. */
-export interface EndActions<S extends Mortal> {
+export interface EndActions<S extends SandboxWithEnd> {
   readonly sandboxes: () => readonly S[];
   /** Ends the VM and forgets the sandbox. */
   readonly remove: (sandbox: S) => Promise<void>;
@@ -46,8 +46,8 @@ export interface EndActions<S extends Mortal> {
   readonly capture: (sandbox: S, tag: string) => Promise<unknown>;
   /** Resolves when the snapshot would survive power loss. */
   readonly durable: (tag: string, signal: AbortSignal) => Promise<unknown>;
-  /** Deletes a snapshot that cannot be made durable. */
-  readonly discard: (tag: string) => Promise<unknown>;
+  /** Removes a snapshot that cannot be made durable. */
+  readonly removeSnapshot: (tag: string) => Promise<unknown>;
 }
 
 interface Retry {
@@ -55,7 +55,7 @@ interface Retry {
   readonly delayMs: number;
 }
 
-export class Expiry<S extends Mortal> {
+export class SandboxEnds<S extends SandboxWithEnd> {
   readonly #actions: EndActions<S>;
   readonly #emit: Emit;
   readonly #clock: Clock;
@@ -126,7 +126,7 @@ export class Expiry<S extends Mortal> {
     if (this.#stopping.signal.aborted) return;
     try {
       await this.#actions.remove(sandbox);
-      this.#emit('sandbox.expired', { id, why, snapshot: sandbox.record.endTag });
+      this.#emit('sandbox.ended', { id, why, snapshot: sandbox.record.endTag });
     } catch (error) {
       this.#halfRemoved.add(id);
       this.#retryLater(sandbox, why, error);
@@ -138,11 +138,11 @@ export class Expiry<S extends Mortal> {
     if (this.#stopping.signal.aborted) return;
     const tag = sandbox.record.endTag ?? this.#actions.chooseTag(sandbox);
     if (sandbox.record.endTag === undefined) await sandbox.noteEnd(tag);
-    await failpoint('expiry.noted');
+    await failpoint('end.noted');
     if (!this.#actions.isCaptured(sandbox, tag)) await this.#actions.capture(sandbox, tag);
-    await failpoint('expiry.captured');
+    await failpoint('end.captured');
     await this.#actions.durable(tag, this.#stopping.signal);
-    await failpoint('expiry.durable');
+    await failpoint('end.durable');
   }
 
   /** Gives the sandbox back to its users until the next try. */
@@ -151,7 +151,7 @@ export class Expiry<S extends Mortal> {
     const { endTag } = record;
     if (endTag !== undefined) {
       if (this.#actions.isCaptured(sandbox, endTag)) {
-        await this.#actions.discard(endTag).catch((err: unknown) => {
+        await this.#actions.removeSnapshot(endTag).catch((err: unknown) => {
           this.#emit('sandbox.end-snapshot-left', { id, tag: endTag, err });
         });
       }

@@ -8,7 +8,7 @@
 import { type Clock, compact, hostClock } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { Retention, SnapshotView } from '../../store/index.js';
-import { CLOCK_GRACE_MS } from '../entity/lifetime.js';
+import { CLOCK_GRACE_MS } from './lifetime.js';
 
 /** How long a snapshot is to stay, as it is asked for; at most one of the two expiries. */
 export interface RetentionSpec {

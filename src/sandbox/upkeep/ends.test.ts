@@ -3,13 +3,13 @@ import { describe, it } from 'node:test';
 import { FakeClock } from '../../../test/support/fake-clock.js';
 import { Deferred } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import { Expiry, type EndActions, type Mortal } from './expiry.js';
-import { Lifetime, termsOf, type LifetimeTerms } from '../entity/lifetime.js';
+import { SandboxEnds, type EndActions, type SandboxWithEnd } from './ends.js';
+import { LifetimeClock, lifetimeOf, type Lifetime } from '../entity/lifetime.js';
 
-interface FakeSandbox extends Mortal {
+interface FakeSandbox extends SandboxWithEnd {
   isBranching: boolean;
   isBeingRemoved: boolean;
-  record: { lifetime?: LifetimeTerms | undefined; endTag?: string | undefined };
+  record: { lifetime?: Lifetime | undefined; endTag?: string | undefined };
 }
 
 /** A host of such sandboxes: `done` lists what was done to them; single actions can be replaced. */
@@ -23,10 +23,10 @@ class FakeHost {
     capture?: EndActions<FakeSandbox>['capture'];
     durable?: EndActions<FakeSandbox>['durable'];
   } = {};
-  expiry = this.start();
+  ends = this.start();
 
   /** Another daemon over the same sandboxes. */
-  start(): Expiry<FakeSandbox> {
+  start(): SandboxEnds<FakeSandbox> {
     const note =
       (what: string) =>
       (arg: string | FakeSandbox): Promise<void> => {
@@ -46,8 +46,8 @@ class FakeHost {
         this.snapshots.add(tag);
       },
       durable: note('durable'),
-      discard: async (tag) => {
-        await note('discard')(tag);
+      removeSnapshot: async (tag) => {
+        await note('remove snapshot')(tag);
         this.snapshots.delete(tag);
       },
     };
@@ -57,19 +57,19 @@ class FakeHost {
       capture: (sandbox, tag) => (this.script.capture ?? actions.capture)(sandbox, tag),
       durable: (tag, signal) => (this.script.durable ?? actions.durable)(tag, signal),
     };
-    this.expiry = new Expiry(scripted, () => undefined, this.clock);
-    return this.expiry;
+    this.ends = new SandboxEnds(scripted, () => undefined, this.clock);
+    return this.ends;
   }
 
-  add(id: string, request: Parameters<typeof termsOf>[0], state = 'running'): FakeSandbox {
-    const record: FakeSandbox['record'] = { lifetime: termsOf(request, this.clock) };
+  add(id: string, request: Parameters<typeof lifetimeOf>[0], state = 'running'): FakeSandbox {
+    const record: FakeSandbox['record'] = { lifetime: lifetimeOf(request, this.clock) };
     const sandbox: FakeSandbox = {
       id,
       state,
       isBranching: false,
       isBeingRemoved: false,
       record,
-      lifetime: new Lifetime(() => record.lifetime, this.clock.unixSecs, this.clock),
+      lifetime: new LifetimeClock(() => record.lifetime, this.clock.unixSecs, this.clock),
       noteEnd: (tag) => {
         record.endTag = tag;
         return Promise.resolve();
@@ -80,15 +80,15 @@ class FakeHost {
   }
 
   async sweep(): Promise<string[]> {
-    this.expiry.sweep();
-    await this.expiry.settled();
+    this.ends.sweep();
+    await this.ends.settled();
     return this.done.splice(0);
   }
 }
 
 const fail = (error: Error) => () => Promise.reject(error);
 
-describe('the expiry of sandboxes', () => {
+describe('the ends of sandboxes', () => {
   it('removes those whose time is over, and no other', async () => {
     const host = new FakeHost();
     host.add('short', { endInMs: 10_000 });
@@ -141,13 +141,13 @@ describe('the expiry of sandboxes', () => {
     host.clock.pass(10);
     const durable = new Deferred<undefined>();
     host.script.durable = () => durable.promise;
-    host.expiry.sweep();
-    host.expiry.sweep();
+    host.ends.sweep();
+    host.ends.sweep();
     await new Promise((resolve) => setImmediate(resolve));
     assert.deepEqual(host.done, ['capture end-a']);
     assert.equal(sandbox.record.endTag, 'end-a', 'takes no calls meanwhile');
     durable.resolve(undefined);
-    await host.expiry.settled();
+    await host.ends.settled();
     assert.deepEqual(host.done, ['capture end-a', 'remove a']);
   });
 
@@ -174,12 +174,12 @@ describe('the expiry of sandboxes', () => {
     assert.deepEqual(await host.sweep(), ['capture end-a', 'durable end-a', 'remove a']);
   });
 
-  it('discards a snapshot that does not become durable', async () => {
+  it('removes a snapshot that does not become durable', async () => {
     const host = new FakeHost();
     const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.durable = fail(new Error('the disk is full'));
-    assert.deepEqual(await host.sweep(), ['capture end-a', 'discard end-a']);
+    assert.deepEqual(await host.sweep(), ['capture end-a', 'remove snapshot end-a']);
     assert.ok(host.sandboxes.has('a'));
     assert.match(sandbox.lifetime.warning ?? '', /the disk is full/);
   });
@@ -190,7 +190,7 @@ describe('the expiry of sandboxes', () => {
     host.clock.pass(10);
     host.script.capture = fail(new Error('no'));
     await host.sweep();
-    sandbox.record.lifetime = termsOf({ endInMs: 3_600_000, onEnd: 'snapshot' }, host.clock);
+    sandbox.record.lifetime = lifetimeOf({ endInMs: 3_600_000, onEnd: 'snapshot' }, host.clock);
     await host.sweep();
     assert.equal(sandbox.lifetime.warning, undefined);
   });
@@ -228,9 +228,9 @@ describe('the expiry of sandboxes', () => {
       new Promise((_resolve, reject) =>
         signal.addEventListener('abort', () => reject(signal.reason as Error)),
       );
-    host.expiry.sweep();
+    host.ends.sweep();
     await new Promise((resolve) => setImmediate(resolve));
-    await host.expiry.stop();
+    await host.ends.stop();
     assert.equal(sandbox.record.endTag, 'end-a');
     assert.deepEqual(host.done.splice(0), ['capture end-a']);
     delete host.script.durable;
