@@ -115,13 +115,26 @@ struct group {
 	size_t page_count;
 };
 
+static size_t pages_of(const struct page_run *run)
+{
+	return (run->end - run->start) / PAGE_BYTES;
+}
+
+/* Whether protecting the gap as well costs less than copying the run: scattered pages are not to drag what lies together out of arming. */
+static bool pays_to_join(const struct page_run *previous, const struct page_run *run)
+{
+	size_t stretch_pages = (run->end - previous->end) / PAGE_BYTES;
+
+	return run->start - previous->end <= JOIN_GAP_BYTES && pages_of(run) > stretch_pages / STRETCH_PAGES_PER_COPY;
+}
+
 static struct group next_group(const struct page_run *runs, size_t run_count, size_t first)
 {
 	struct group group = {.first = first, .end = first};
 
 	do
-		group.page_count += (runs[group.end].end - runs[group.end].start) / PAGE_BYTES;
-	while (++group.end < run_count && runs[group.end].start - runs[group.end - 1].end <= JOIN_GAP_BYTES);
+		group.page_count += pages_of(&runs[group.end++]);
+	while (group.end < run_count && pays_to_join(&runs[group.end - 1], &runs[group.end]));
 	return group;
 }
 
@@ -135,8 +148,7 @@ static bool is_worth_arming(const struct page_run *runs, const struct group *gro
 static void add_to_sweep(struct armed *armed, const struct page_run *runs, const struct group *group)
 {
 	for (size_t i = group->first; i < group->end; i++)
-		sweep_add(&armed->sweep, (runs[i].start - (uintptr_t)armed->ram->base) / PAGE_BYTES,
-			  (runs[i].end - runs[i].start) / PAGE_BYTES);
+		sweep_add(&armed->sweep, (runs[i].start - (uintptr_t)armed->ram->base) / PAGE_BYTES, pages_of(&runs[i]));
 	armed->page_count += group->page_count;
 }
 

@@ -335,6 +335,7 @@ static struct branch_outcome pause_once(struct branch *branch)
 	if (outcome.error)
 		return outcome;
 	window->deadline_ns = deadline_from_now(branch);
+	branch->in_window = (struct branch_outcome){0, NULL};
 	report->windows++;
 	outcome.error = window_run(window, &branch->qmp);
 	if (outcome.error && branch->in_window.error)

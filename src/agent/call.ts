@@ -9,7 +9,8 @@
  * closes it then, so a channel that ends before the first byte is no more than "not there yet".
  *
  * An agent closes connections beyond its 200, and queues on the way there are finite. So each guest gets a
- * bounded number at a time, and who comes later waits here, where nothing is lost.
+ * bounded number of programs and evaluations at a time, and who comes later waits here, where nothing is lost.
+ * Short questions do not wait behind programs that may run for hours: the agent has room for them besides.
  */
 import type { z } from 'zod';
 import { abortReason, messageOf } from '../base/index.js';
@@ -45,6 +46,8 @@ export interface Operation {
   readonly fields: Readonly<Record<string, unknown>> & { readonly timeoutMs?: number | undefined };
   /** Standard input; absent means that the operation reads none. */
   readonly input?: Input | undefined;
+  /** A question that is answered at once: it waits for no slot. */
+  readonly isShort?: boolean;
 }
 
 /**
@@ -63,7 +66,8 @@ export async function* framesOf(
   let giveBack: (() => void) | undefined;
   let channel: Channel | undefined;
   try {
-    giveBack = await endpoint.slots.take(stop.signal);
+    if (operation.isShort !== true) giveBack = await endpoint.slots.take(stop.signal);
+    stop.begun();
     channel = Channel.open(endpoint);
     void channel.send({ kind: FrameKind.request, payload });
     if (input !== undefined) sendInput(channel, input).catch((error: unknown) => stop.abort(error));
@@ -73,7 +77,7 @@ export async function* framesOf(
     }
     throw new Error('the connection was closed');
   } catch (error) {
-    if (giveBack === undefined && error instanceof AgentDeadline) throw tooManyCalls(op);
+    if (channel === undefined && error instanceof AgentDeadline) throw tooManyCalls(op);
     if (error instanceof AgentProtocolError || (stop.signal.aborted && error === stop.signal.reason))
       throw error;
     throw unreachable(endpoint, op, { sent: channel?.wasConnected ?? false, cause: error });
@@ -108,6 +112,8 @@ function encodeRequest({ secret }: Endpoint, { op, fields }: Operation): Buffer 
 interface Stop {
   readonly signal: AbortSignal;
   readonly abort: (reason: unknown) => void;
+  /** The guest is asked from now on: a deadline that it keeps begins here, whatever the wait for a slot. */
+  readonly begun: () => void;
   readonly release: () => void;
 }
 
@@ -127,7 +133,8 @@ function stopOf({ op, fields }: Operation, { signal, timeoutMs }: CallOptions): 
     clearTimeout(deadline);
     signal?.removeEventListener('abort', onAbort);
   };
-  return { signal: controller.signal, abort, release };
+  const begun = (): void => void (fields.timeoutMs !== undefined && deadline?.refresh());
+  return { signal: controller.signal, abort, begun, release };
 }
 
 function tooManyCalls(op: string): AgentRefused {

@@ -143,17 +143,23 @@ describe('AgentClient', () => {
     await assert.rejects(silent.client.ping({ timeoutMs: 50 }), AgentDeadline);
   });
 
-  it('lets no more calls reach the guest than it can take, and says so to one whose turn never comes', async (t) => {
-    const { agent, client } = await fakeGuest(t, () => undefined);
+  it('lets no more programs reach the guest than it can take, says so to one whose turn never comes, and asks short questions meanwhile', async (t) => {
+    const { agent, client } = await fakeGuest(t, ({ op }, connection) => {
+      if (op === 'ping') connection.end(PONG);
+    });
     const stop = new AbortController();
     const running = Array.from({ length: MAX_CALLS }, () => client.exec({ args: ['x'] }, stop.signal));
     await until(() => agent.received.length === MAX_CALLS);
-    const late = client.ping({ timeoutMs: 50 });
+    const late = client.eval('1', { timeoutMs: 1 });
+    assert((await client.ping()).pong);
     await assert.rejects(late, (error) => error instanceof AgentRefused && error.code === 'busy');
-    assert.equal(agent.received.length, MAX_CALLS);
+    assert.equal(agent.received.length, MAX_CALLS + 1);
     stop.abort(new Error('enough'));
     for (const ended of await Promise.allSettled(running)) assert.equal(ended.status, 'rejected');
-    await assert.rejects(client.ping({ timeoutMs: 50 }), AgentDeadline);
+    await until(() => agent.received.length === MAX_CALLS + 1);
+    const next = client.eval('1', { timeoutMs: 1 });
+    await until(() => agent.received.length === MAX_CALLS + 2);
+    await assert.rejects(next, AgentDeadline);
   });
 
   it('takes an evaluation that fills what an agent keeps for one that may have been cut', async (t) => {

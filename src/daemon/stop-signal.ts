@@ -11,7 +11,7 @@
  * moment is the same one.
  */
 import { readFileSync } from 'node:fs';
-import { monotonicMs } from '../base/index.js';
+import { errorCode, monotonicMs } from '../base/index.js';
 
 const SAME_STOP_MS = 500;
 const PARENT_POLL_MS = 500;
@@ -42,19 +42,23 @@ function isRunByNpm({ npm_command: command }: Environment): boolean {
 function whenParentEnds(onEnd: () => void): NodeJS.Timeout {
   const parents = parentsUpToNpm();
   const poll = setInterval(() => {
-    if (parentsUpToNpm() !== parents) onEnd();
+    const now = parentsUpToNpm();
+    if (now !== undefined && now !== parents) onEnd();
   }, PARENT_POLL_MS);
   return poll.unref();
 }
 
-/** The pids between: a shell's parent is npm, anything else is npm itself, or a shell that has become it. */
-function parentsUpToNpm(): string {
+/**
+ * The pids between: a shell's parent is npm, anything else is npm itself, or a shell that has become it. Undefined when it cannot
+ * be told just now, as where no file descriptor is left.
+ */
+function parentsUpToNpm(): string | undefined {
   try {
     const [, name, parentPid] =
       /\((.*)\) \S (\d+)/s.exec(readFileSync(`/proc/${process.ppid}/stat`, 'latin1')) ?? [];
     return /^(sh|dash|bash)$/.test(name ?? '') ? `${process.ppid} ${parentPid}` : `${process.ppid}`;
-  } catch {
-    return 'none';
+  } catch (error) {
+    return ['ENOENT', 'ESRCH'].includes(errorCode(error) ?? '') ? 'none' : undefined;
   }
 }
 

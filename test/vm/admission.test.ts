@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { isBoughError } from '../../src/contract/index.js';
 import { childBytes } from '../../src/sandbox/start/admission.js';
+import { SETTLED_SECS } from '../../src/sandbox/start/starts.js';
+import { sleep } from '../../src/base/index.js';
 import { Lab } from '../support/lab.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 
@@ -28,6 +30,7 @@ describe('admission of children', { timeout: 180_000 }, () => {
   it('goes by what children of the same snapshot were seen to own', async () => {
     const children = [await lab.spawn(), await lab.spawn()];
     for (const child of children) assert.equal(await child.python('6 * 7'), '42');
+    await sleep((SETTLED_SECS + 1) * 1000);
     const { memoryMiB } = await lab.host.getSandbox(children[0]?.id ?? '');
     const charged = await chargedBytes();
     assert(charged < childBytes(memoryMiB), `${charged} bytes a child`);

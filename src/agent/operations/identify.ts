@@ -46,7 +46,10 @@ export async function identify(
     seed: Buffer.from(request.seed).toString('base64'),
     unixTimeNs: String(request.unixTimeNs),
   };
-  const answer = await ask(endpoint, { op: 'identify', fields }, identifyAnswer, { timeoutMs, signal });
+  const answer = await ask(endpoint, { op: 'identify', fields, isShort: true }, identifyAnswer, {
+    timeoutMs,
+    signal,
+  });
   if (answer.nonce !== nonce) throw new AgentProtocolError('The guest answered another identify than ours');
   const { hostname, restored, hook } = answer;
   return { hostname, restored, hook };

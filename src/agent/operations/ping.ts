@@ -28,7 +28,7 @@ export function ping(
   endpoint: Endpoint,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
 ): Promise<Pong> {
-  return ask(endpoint, { op: 'ping', fields: {} }, pongAnswer, { timeoutMs, signal });
+  return ask(endpoint, { op: 'ping', fields: {}, isShort: true }, pongAnswer, { timeoutMs, signal });
 }
 
 /** Waits until an agent answers at all, if only that it wants a secret. Throws AgentDeadline. */

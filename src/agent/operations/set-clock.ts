@@ -9,5 +9,6 @@ export async function setClock(
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
 ): Promise<void> {
   const unixTimeNs = String(BigInt(Date.now()) * 1_000_000n);
-  await ask(endpoint, { op: 'set_clock', fields: { unixTimeNs } }, nothing, { timeoutMs, signal });
+  const operation = { op: 'set_clock', fields: { unixTimeNs }, isShort: true };
+  await ask(endpoint, operation, nothing, { timeoutMs, signal });
 }

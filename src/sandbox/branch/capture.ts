@@ -173,7 +173,10 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
 async function requireLivingCapture(sandbox: Sandbox, { eventsUs }: PagerPause): Promise<void> {
   if (eventsUs > 0) return;
   const ended = { status: 'shutdown' } as const;
-  const { status } = await sandbox.vm.vmm.qmp.execute('query-status').catch(() => ended);
+  const { status } = await sandbox.vm.vmm.qmp.execute('query-status').catch((error: unknown) => {
+    if (error instanceof QmpDisconnected) return ended;
+    throw error;
+  });
   if (status !== 'shutdown') return;
   await sandbox.endNoted();
   throw new BoughError('source_died', { id: sandbox.id, reason: 'its guest ended before it was captured' });

@@ -36,6 +36,16 @@ describe('ClockKeeper', () => {
     assert.equal(sets(), 1);
   });
 
+  it('has the clock set when the host set its own back meanwhile, and counts on from there', async () => {
+    const { keeper, pause, sets } = kept();
+    pause(5000, 1000);
+    await keeper.settled();
+    assert.equal(sets(), 1);
+    pause(2000, 2030);
+    await keeper.settled();
+    assert.equal(sets(), 2);
+  });
+
   it('tells why it could not be set, and tries again at the next pause', async () => {
     const { keeper, pause, sets } = kept('fails');
     pause(0, 100);

@@ -23,9 +23,11 @@ export class ClockKeeper {
   note({ event, unixMs }: Pick<QmpEvent, 'event' | 'unixMs'>): void {
     if (event === 'STOP') this.#stoppedAtMs = unixMs;
     if (event !== 'RESUME' || this.#stoppedAtMs === undefined) return;
-    this.#behindMs += unixMs - this.#stoppedAtMs;
+    const stoodMs = unixMs - this.#stoppedAtMs;
     this.#stoppedAtMs = undefined;
-    if (this.#behindMs > TOLERATED_MS) this.set();
+    this.#behindMs += Math.max(0, stoodMs);
+    // A host whose own clock was set back meanwhile cannot tell for how long the guest stood.
+    if (stoodMs < 0 || this.#behindMs > TOLERATED_MS) this.set();
   }
 
   /** Has the clock set, however far behind it is. */

@@ -7,7 +7,7 @@
  * Invariant: a sandbox is listed only once it can be used, and those of one request that wants all or none appear together.
  */
 import pLimit from 'p-limit';
-import { anyOf, WorkSet } from '../../base/index.js';
+import { anyOf, unixSeconds, WorkSet } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { Lease, Manifest } from '../../store/index.js';
 import { ChildSizes, type Ticket } from './admission.js';
@@ -21,6 +21,8 @@ import { spawnChild, type ChildOptions } from './spawn.js';
 const CONCURRENT_STARTS = 4;
 /** Children that are looked at to know what the next one needs: the youngest, at some 50 µs each. */
 const MAX_LOOKED_AT = 64;
+/** A child that was just started owns little yet: it is looked at from this age on. */
+export const SETTLED_SECS = 10;
 const ATTEMPT = { operation: 'start a child' };
 
 /** What became of one child. */
@@ -108,7 +110,10 @@ export class Starts {
   async #bytesEach({ id, tag, createdAtUnix, machine }: Manifest): Promise<number> {
     const isChild = ({ record, state }: Sandbox): boolean =>
       // An older one is of a snapshot that had the tag before.
-      state === 'running' && record.snapshotTag === tag && record.createdAtUnix >= createdAtUnix;
+      state === 'running' &&
+      record.snapshotTag === tag &&
+      record.createdAtUnix >= createdAtUnix &&
+      unixSeconds() - record.createdAtUnix >= SETTLED_SECS;
     const children = this.#context.sandboxes.list().filter(isChild).slice(-MAX_LOOKED_AT);
     const owned = await Promise.all(children.map((child) => child.privateBytes().catch(() => 0)));
     // One that ended just now owns nothing.

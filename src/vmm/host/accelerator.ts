@@ -135,6 +135,8 @@ async function whyNoSignOfLife(
   let ended: string | undefined;
   void vmm.exited.then(() => (ended ??= 'the VM ended'));
   vmm.qmp.on('event', ({ event }) => {
+    // A guest that ends is stopped as well, after its SHUTDOWN.
+    if (event === 'SHUTDOWN') ended ??= 'the VM ended';
     if (event === 'STOP') ended ??= 'the vCPU stopped with an internal error';
   });
   await vmm.qmp.execute('cont');

@@ -155,8 +155,9 @@ export class Vmm {
   static async adopt(options: VmmAdoptOptions): Promise<Vmm> {
     const process = await findVmm(options);
     const { qmpSocketPath, logPath, signal, deadlineMs = 2_000 } = options;
+    let qmp: QmpClient | undefined;
     try {
-      const qmp = await connectTo(process, qmpSocketPath, logPath, { deadlineMs, signal });
+      qmp = await connectTo(process, qmpSocketPath, logPath, { deadlineMs, signal });
       const vmm = new Vmm(process, qmp, logPath);
       if ((await qmp.execute('query-status', undefined, { timeoutMs: deadlineMs })).status === 'shutdown') {
         await vmm.#buryGuest(undefined);
@@ -164,6 +165,8 @@ export class Vmm {
       }
       return vmm;
     } catch (error) {
+      // QEMU serves one client at a time: a connection that is left open locks out every later try.
+      await qmp?.close();
       process.release();
       throw error;
     }
