@@ -133,7 +133,9 @@ function stopOf({ op, fields }: Operation, { signal, timeoutMs }: CallOptions): 
     clearTimeout(deadline);
     signal?.removeEventListener('abort', onAbort);
   };
-  const begun = (): void => void (fields.timeoutMs !== undefined && deadline?.refresh());
+  const begun = (): void => {
+    if (fields.timeoutMs !== undefined) deadline?.refresh();
+  };
   return { signal: controller.signal, abort, begun, release };
 }
 

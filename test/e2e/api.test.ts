@@ -115,6 +115,7 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
       stdout: 'in',
       stderr: 'me\n',
       exit_code: 7,
+      truncated: false,
     });
     assert.equal((await lab.client.sandboxes.eval(id, { code: 'numpy.arange(4).sum().item()' })).result, '6');
     assert.match((await lab.client.sandboxes.eval(id, { code: '1 / 0' })).error ?? '', /ZeroDivisionError/);
