@@ -8,6 +8,7 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { armFailpoints, disarmFailpoints, sleep } from '../../src/base/index.js';
 import { QmpClient } from '../../src/qmp/index.js';
 import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
+import { SPARE_COUNT } from '../../src/sandbox/disk/spares.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
@@ -174,7 +175,10 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     await child.shell('sha256sum -c /root/sums');
     record = await recordOf(source.id);
     const chain = [...record.disks, record.overlay].map(({ path }) => basename(path));
-    const spares = [1, 2].map((ahead) => `overlay${record.switchCount + ahead}.qcow2`);
+    const spares = Array.from(
+      { length: SPARE_COUNT },
+      (_, ahead) => `overlay${record.switchCount + ahead + 1}.qcow2`,
+    );
     assert.deepEqual(await disksOf(source.id), [...chain, ...spares].sort());
   });
 

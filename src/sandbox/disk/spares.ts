@@ -18,7 +18,7 @@ import type { Sandbox } from '../entity/sandbox.js';
 import { spareOverlayNode } from '../../vmm/index.js';
 
 /** One to switch to, and one more for a guest that writes too much between that switch and the pause. */
-const SPARE_COUNT = 2;
+export const SPARE_COUNT = 2;
 
 /** Makes what is missing; the guest runs. */
 export async function prepareSpares({ overlays }: HostContext, sandbox: Sandbox): Promise<void> {
