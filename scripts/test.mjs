@@ -23,7 +23,7 @@ const TIERS = {
   native: { make: 'native/pager', timeoutMs: 300_000 },
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
-  e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 900_000, prepared: true },
+  e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
 };
 
 /** Makes what VM tests share before any test's clock runs, and gives its memory back after the last. */

@@ -30,7 +30,7 @@ const CASES: readonly Case[] = [
   return [{ ...found, place, count, name: `${place}${count > 1 ? `:${count}` : ''} in ${operation}` }];
 });
 
-describe('a daemon with VMs that is killed', { timeout: 840_000 }, () => {
+describe('a daemon with VMs that is killed', { timeout: 1_400_000 }, () => {
   let lab: FaultLab;
   let [daemonKills, vmmKills, faults, survived] = [0, 0, 0, 0];
   const random = Seeded.fromEnvironment();
