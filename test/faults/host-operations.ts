@@ -1,13 +1,13 @@
 /** Operations of a daemon that a test interrupts, each on the source of a `FaultLab`. */
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { readdir, rm } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { sleep } from '../../src/base/index.js';
 import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
-import { SPARE_COUNT } from '../../src/sandbox/disk/spares.js';
 import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import { readRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
+import { assertDiskFiles } from '../support/disk-files.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 import type { FaultLab } from './fault-lab.js';
 
@@ -97,17 +97,7 @@ async function verifyFold(lab: FaultLab): Promise<void> {
   await lab.client.snapshots.delete(TAG);
   assert(await isFolded(lab), 'the chain stays long');
   await lab.source.shell(CHECK_SUMS);
-  const { disks, overlay, switchCount } = await recordOf(lab);
-  const folder = join(sandboxPaths(lab.folders, lab.source.id).stateDir, 'disk');
-  const chain = [...disks, overlay].map(({ path }) => basename(path)).sort();
-  const spares = Array.from({ length: SPARE_COUNT }, (_, ahead) => `overlay${switchCount + ahead + 1}.qcow2`);
-  const ofChain = async (): Promise<string[]> =>
-    (await readdir(folder)).filter((name) => !spares.includes(name)).sort();
-  for (let waitedMs = 0; waitedMs < FOLD_DEADLINE_MS; waitedMs += 10) {
-    if ((await ofChain()).length === chain.length) break;
-    await sleep(10);
-  }
-  assert.deepEqual(await ofChain(), chain);
+  await assertDiskFiles(sandboxPaths(lab.folders, lab.source.id).stateDir, await recordOf(lab));
 }
 
 export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {

@@ -8,11 +8,11 @@ import { after, afterEach, before, describe, it } from 'node:test';
 import { armFailpoints, disarmFailpoints, sleep } from '../../src/base/index.js';
 import { QmpClient } from '../../src/qmp/index.js';
 import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
-import { SPARE_COUNT } from '../../src/sandbox/disk/spares.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
 import { captureBegins } from '../support/capture-begins.js';
+import { assertDiskFiles } from '../support/disk-files.js';
 import { Guest } from '../support/guest.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
@@ -174,12 +174,7 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     const child = await spawnGuest(await branch(again));
     await child.shell('sha256sum -c /root/sums');
     record = await recordOf(source.id);
-    const chain = [...record.disks, record.overlay].map(({ path }) => basename(path));
-    const spares = Array.from(
-      { length: SPARE_COUNT },
-      (_, ahead) => `overlay${record.switchCount + ahead + 1}.qcow2`,
-    );
-    assert.deepEqual(await disksOf(source.id), [...chain, ...spares].sort());
+    await assertDiskFiles(stateDirOf(source.id), record);
   });
 
   it('kills the VMM of a sandbox that nobody was told of, and the VMM whose folders are gone', async () => {

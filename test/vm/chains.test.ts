@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { sleep } from '../../src/base/index.js';
 import { CHAIN_HARD_LIMIT, CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
 import { LAYER_LIMIT } from '../../src/sandbox/branch/lineage.js';
 import { readRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
+import { assertDiskFiles } from '../support/disk-files.js';
 import { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 
@@ -49,8 +49,7 @@ describe('chains of a source and of generations', { timeout: 600_000 }, () => {
     }
     assert(longest > 2 && longest <= CHAIN_HARD_LIMIT, `longest chain: ${longest}`);
     const record = await folded(source);
-    const files = await readdir(join(stateDirOf(source), 'disk'));
-    assert.equal(files.length, record.disks.length + 1, files.join(' '));
+    await assertDiskFiles(stateDirOf(source), record);
     assert.equal(await sumsHold(source), tags.length);
     for (const index of [0, CHAIN_LIMIT, tags.length - 1]) {
       const child = await lab.spawn(tags[index]);

@@ -20,13 +20,17 @@ import { spareOverlayNode } from '../../vmm/index.js';
 /** One to switch to, and one more for a guest that writes too much between that switch and the pause. */
 export const SPARE_COUNT = 2;
 
+/** Names of the nodes a VM's next spares get, in the order they are switched to; each one's file is `<node>.qcow2`. */
+export function spareNames(switchCount: number): string[] {
+  return Array.from({ length: SPARE_COUNT }, (_, ahead) => `overlay${switchCount + ahead + 1}`);
+}
+
 /** Makes what is missing; the guest runs. */
 export async function prepareSpares({ overlays }: HostContext, sandbox: Sandbox): Promise<void> {
   const { record, spareOverlays } = sandbox;
   if (spareOverlays.length >= SPARE_COUNT) return;
   const { size: diskBytes } = await stat((record.disks[0] ?? record.overlay).path);
-  while (spareOverlays.length < SPARE_COUNT) {
-    const node = `overlay${record.switchCount + spareOverlays.length + 1}`;
+  for (const node of spareNames(record.switchCount).slice(spareOverlays.length)) {
     const path = join(sandbox.paths.stateDir, 'disk', `${node}.qcow2`);
     await rm(path, { force: true });
     await overlays.create(path, diskBytes);
