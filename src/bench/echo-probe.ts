@@ -9,7 +9,8 @@ import { once } from 'node:events';
 import { createConnection } from 'node:net';
 import { monotonicMs } from '../base/index.js';
 
-const ECHO_DEADLINE_MS = 30_000;
+/** Then a question has failed. */
+export const ECHO_DEADLINE_MS = 30_000;
 const REQUEST_FRAME = 1;
 
 /** Runs `work` and resolves with its result and the longest time one answer took meanwhile, in ms. */
