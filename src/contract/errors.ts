@@ -10,7 +10,7 @@
  */
 
 interface CatalogueRow {
-  /** HTTP status the code is answered with, unless the route says otherwise (`statusFor` in routes.ts). */
+  /** HTTP status the code is answered with, unless the route says otherwise (`statusFor` in v1/route.ts). */
   readonly status: number;
   /** True when the same request may succeed later without anyone changing it. */
   readonly retryable: boolean;

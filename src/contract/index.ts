@@ -1,13 +1,14 @@
 /** Everything that crosses the wire: schemas, types, the error catalogue, the route table. */
 
-export * from './branch.js';
-export * from './daemon.js';
-export * from './endpoints.js';
 export * from './errors.js';
 export * from './events.js';
 export * from './fields.js';
-export * from './gc.js';
-export * from './lifetime.js';
-export * from './routes.js';
-export * from './sandbox.js';
-export * from './snapshot.js';
+export * from './v1/branches.js';
+export * from './v1/daemon.js';
+export * from './v1/endpoints.js';
+export * from './v1/exec.js';
+export * from './v1/lifetime.js';
+export * from './v1/route.js';
+export * from './v1/routes.js';
+export * from './v1/sandboxes.js';
+export * from './v1/snapshots.js';

@@ -10,7 +10,7 @@
  * saying so, and what was asked for may still happen.
  */
 
-import { endpoints } from '../contract/endpoints.js';
+import { endpoints } from '../contract/v1/endpoints.js';
 import { isErrorCode } from '../contract/errors.js';
 import type { RouteBodyInput, RouteName, RouteParams, RouteQuery, RouteReply } from '../contract/index.js';
 import { BoughApiError, BoughUnreachable } from './errors.js';

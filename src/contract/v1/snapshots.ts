@@ -1,4 +1,4 @@
-/** Snapshots on the wire. Fields may be added, never renamed, retyped or dropped. */
+/** Snapshots: the object, the requests about it, their routes. Fields may be added, never renamed, retyped or dropped. */
 
 import { z } from 'zod';
 import {
@@ -9,8 +9,10 @@ import {
   plainTextSchema,
   tagSchema,
   unixSecondsSchema,
-} from './fields.js';
+} from '../fields.js';
+import { endpoints } from './endpoints.js';
 import { expiryFields, refuseTwoExpiries } from './lifetime.js';
+import { byTag, type RouteDefinition } from './route.js';
 
 /** How a branch captures memory: `live` copies while the guest runs, `diff` and `full` inside the pause. */
 export const branchModeSchema = z.enum(['full', 'diff', 'live']);
@@ -18,7 +20,6 @@ export type BranchMode = z.infer<typeof branchModeSchema>;
 
 /** `writing` until it can be used, `ready` when children can start from it, `failed` after anything else. */
 export const snapshotStatusSchema = z.enum(['writing', 'ready', 'failed']);
-export type SnapshotStatus = z.infer<typeof snapshotStatusSchema>;
 
 export const snapshotSchema = z.object({
   tag: z.string().describe('name'),
@@ -100,17 +101,17 @@ export const createSnapshotRequestSchema = z
 /** Boot an image and capture it once it is ready. */
 export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequestSchema>;
 
+/** Fold a snapshot and its ancestors into a new one without parents. */
 export const compactRequestSchema = z.object({
   to: tagSchema.describe('name of the new, parentless snapshot'),
 });
-/** Fold a snapshot and its ancestors into a new one without parents. */
-export type CompactRequest = z.infer<typeof compactRequestSchema>;
 
 const flagSchema = z
   .enum(['', 'true', '1', 'false', '0'])
   .optional()
   .transform((text) => text === '' || text === 'true' || text === '1');
 
+/** What to do when other snapshots build on the deleted one; at most one is true. */
 export const deleteSnapshotQuerySchema = z
   .object({
     cascade: flagSchema.describe('delete the snapshots that build on it too'),
@@ -121,5 +122,74 @@ export const deleteSnapshotQuerySchema = z
       context.addIssue({ code: 'custom', path: ['force'], message: 'cannot be combined with "cascade"' });
     }
   });
-/** What to do when other snapshots build on the deleted one; at most one is true. */
-export type DeleteSnapshotOptions = z.output<typeof deleteSnapshotQuerySchema>;
+
+/** Routes of snapshots. */
+export const snapshotRoutes = {
+  listSnapshots: {
+    ...endpoints.listSnapshots,
+    summary: 'Every snapshot, each tag once; one that is being written is listed as `writing`.',
+    resource: 'snapshots',
+    replies: { 200: z.array(snapshotSchema) },
+    errors: [],
+  },
+  createSnapshot: {
+    ...endpoints.createSnapshot,
+    keyed: true,
+    summary: 'Boot an image, or a kernel and a root filesystem, and capture it when its agent answers.',
+    resource: 'snapshots',
+    body: createSnapshotRequestSchema,
+    replies: { 201: snapshotSchema },
+    errors: [
+      'invalid_request',
+      'tag_exists',
+      'image_not_found',
+      'no_space',
+      'no_memory',
+      'boot_failed',
+      'vmm_failed',
+    ],
+    statusFor: { tag_exists: 400 },
+  },
+  getSnapshot: {
+    ...endpoints.getSnapshot,
+    summary: 'One snapshot.',
+    resource: 'snapshots',
+    params: byTag,
+    replies: { 200: snapshotSchema },
+    errors: ['invalid_request', 'snapshot_not_found'],
+  },
+  snapshotInfo: {
+    ...endpoints.snapshotInfo,
+    summary: 'One snapshot with its sizes and lineage.',
+    resource: 'snapshots',
+    params: byTag,
+    replies: { 200: snapshotInfoSchema },
+    errors: ['invalid_request', 'snapshot_not_found'],
+  },
+  deleteSnapshot: {
+    ...endpoints.deleteSnapshot,
+    summary: 'Delete a snapshot. Running sandboxes are never harmed by it.',
+    resource: 'snapshots',
+    params: byTag,
+    query: deleteSnapshotQuerySchema,
+    replies: { 204: null },
+    errors: ['invalid_request', 'snapshot_not_found', 'snapshot_in_use'],
+  },
+  compactSnapshot: {
+    ...endpoints.compactSnapshot,
+    keyed: true,
+    summary: 'Fold a snapshot and its ancestors into a new one without parents.',
+    resource: 'snapshots',
+    params: byTag,
+    body: compactRequestSchema,
+    replies: { 200: snapshotSchema },
+    errors: [
+      'invalid_request',
+      'snapshot_not_found',
+      'tag_exists',
+      'snapshot_not_usable',
+      'integrity_error',
+      'no_space',
+    ],
+  },
+} as const satisfies Record<string, RouteDefinition>;

@@ -1,27 +1,27 @@
-/** Sandboxes on the wire: the object, how one is made, and the calls into its guest. */
+/** Sandboxes: the object, how one is made, their routes. */
 
 import { z } from 'zod';
+import type { ErrorCode } from '../errors.js';
+import { bytesSchema, ignoredSchema, plainTextSchema, tagSchema, unixSecondsSchema } from '../fields.js';
+import { endpoints } from './endpoints.js';
 import {
-  bytesSchema,
-  ignoredSchema,
-  plainTextSchema,
-  tagSchema,
-  timeoutSecsSchema,
-  unixSecondsSchema,
-} from './fields.js';
-import { lifetimeFields, onEndSchema, refuseSharedTag, refuseTwoEnds } from './lifetime.js';
+  lifetimeFields,
+  onEndSchema,
+  refuseSharedTag,
+  refuseTwoEnds,
+  timeoutRequestSchema,
+} from './lifetime.js';
+import { byId, type RouteDefinition } from './route.js';
 
 export const sandboxStateSchema = z.enum(['running', 'unresponsive', 'failed']);
-export type SandboxState = z.infer<typeof sandboxStateSchema>;
 
+/** What stands between the guest and the host. */
 export const isolationSchema = z.object({
   accel: z.enum(['kvm', 'tcg']).describe('`tcg` is not a security boundary'),
   uid: z.int().describe('user the VMM runs as'),
   seccomp: z.boolean().describe("whether QEMU's system call filter is on"),
   cgroup: z.boolean().describe('whether a cgroup limits it'),
 });
-/** What stands between the guest and the host. */
-export type Isolation = z.infer<typeof isolationSchema>;
 
 const metadataSchema = z.record(z.string().max(128), z.string().max(1024));
 
@@ -89,46 +89,58 @@ export const spawnRequestSchema = z
 export type SpawnRequest = z.output<typeof spawnRequestSchema>;
 export type SpawnRequestInput = z.input<typeof spawnRequestSchema>;
 
-export const execRequestSchema = z.object({
-  args: z.array(plainTextSchema).min(1).max(4096).describe('program and arguments; no shell is involved'),
-  timeout_secs: timeoutSecsSchema.default(30),
-  env: z
-    .record(plainTextSchema.regex(/^[^=]+$/, 'must be a variable name'), plainTextSchema)
-    .optional()
-    .describe('variables added to the environment'),
-  cwd: plainTextSchema.max(4095).optional().describe('working directory in the guest'),
-  stdin: z.string().optional().describe('text on standard input'),
-});
-/** Run a program in the guest and wait for it. */
-export type ExecRequest = z.output<typeof execRequestSchema>;
-export type ExecRequestInput = z.input<typeof execRequestSchema>;
+const restoreErrors = [
+  'snapshot_not_usable',
+  'snapshot_incompatible',
+  'integrity_error',
+  'no_memory',
+  'too_many_mappings',
+  'vmm_failed',
+] as const satisfies readonly ErrorCode[];
 
-export const execResultSchema = z.object({
-  stdout: z.string().describe('as text; bytes that are not UTF-8 become U+FFFD'),
-  stderr: z.string().describe('likewise'),
-  exit_code: z.int().describe('128 + signal number when a signal ended it'),
-  truncated: z.boolean().describe('whether output was left out'),
-});
-export type ExecResult = z.infer<typeof execResultSchema>;
-
-export const evalRequestSchema = z.object({
-  code: z.string().describe("an expression for the image's warm interpreter"),
-  timeout_secs: timeoutSecsSchema.default(30),
-});
-/** Evaluate an expression in the guest's warm interpreter. */
-export type EvalRequest = z.output<typeof evalRequestSchema>;
-export type EvalRequestInput = z.input<typeof evalRequestSchema>;
-
-export const evalResultSchema = z.object({
-  result: z.string().nullable().describe('value of an expression; null for statements'),
-  error: z.string().nullable().describe('traceback of the code'),
-  exit_code: z.int(),
-  stdout: z.string().describe('what was printed meanwhile, as text; bytes that are not UTF-8 become U+FFFD'),
-  stderr: z.string().describe('likewise'),
-  truncated: z.boolean().describe('whether output was left out'),
-});
-export type EvalResult = z.infer<typeof evalResultSchema>;
-
-export const pingResultSchema = z.looseObject({ pong: z.literal(true) });
-/** The agent's answer; it may say more than `pong`. */
-export type PingResult = z.infer<typeof pingResultSchema>;
+/** Routes of sandboxes. */
+export const sandboxRoutes = {
+  listSandboxes: {
+    ...endpoints.listSandboxes,
+    summary: 'Every sandbox.',
+    resource: 'sandboxes',
+    replies: { 200: z.array(sandboxSchema) },
+    errors: [],
+  },
+  spawn: {
+    ...endpoints.spawn,
+    keyed: true,
+    summary:
+      'Start sandboxes from a snapshot: all of them or none, also if the client leaves before there is an answer. The answer is an array for `n` = 1 too.',
+    resource: 'sandboxes',
+    body: spawnRequestSchema,
+    replies: { 201: z.array(sandboxSchema) },
+    errors: ['invalid_request', 'snapshot_not_found', 'no_space', 'agent_unreachable', ...restoreErrors],
+  },
+  getSandbox: {
+    ...endpoints.getSandbox,
+    summary: 'One sandbox.',
+    resource: 'sandboxes',
+    params: byId,
+    replies: { 200: sandboxSchema },
+    errors: ['sandbox_not_found'],
+  },
+  removeSandbox: {
+    ...endpoints.removeSandbox,
+    summary: 'End a sandbox. When the answer arrives its process is gone.',
+    resource: 'sandboxes',
+    params: byId,
+    replies: { 204: null },
+    errors: ['sandbox_not_found'],
+  },
+  setTimeout: {
+    ...endpoints.setTimeout,
+    summary:
+      'Set when and how a sandbox ends: sooner, later or never. Using a sandbox never changes `end_at_unix`, it only puts off an idle end.',
+    resource: 'sandboxes',
+    params: byId,
+    body: timeoutRequestSchema,
+    replies: { 200: sandboxSchema },
+    errors: ['invalid_request', 'sandbox_not_found', 'sandbox_not_running'],
+  },
+} as const satisfies Record<string, RouteDefinition>;

@@ -7,7 +7,7 @@
  */
 
 import { z } from 'zod';
-import { tagSchema, unixSecondsSchema } from './fields.js';
+import { tagSchema, unixSecondsSchema } from '../fields.js';
 
 /** Ten years: longer is a mistake in the unit. */
 const maxSecs = 315_360_000;

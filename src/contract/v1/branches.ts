@@ -1,12 +1,14 @@
 /**
- * Branch and fork on the wire.
+ * Branch and fork: the requests, their answers, their routes.
  *
  * The older boolean forms `diff: true` and `live: true` are turned into `mode` here, so that nothing behind
  * this file knows them.
  */
 
 import { z } from 'zod';
-import { ignoredSchema, millisecondsSchema, tagSchema } from './fields.js';
+import type { ErrorCode } from '../errors.js';
+import { ignoredSchema, millisecondsSchema, tagSchema } from '../fields.js';
+import { endpoints } from './endpoints.js';
 import {
   lifetimeFields,
   refuseSharedTag,
@@ -14,8 +16,9 @@ import {
   refuseTwoExpiries,
   retentionFields,
 } from './lifetime.js';
-import { sandboxSchema } from './sandbox.js';
-import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshot.js';
+import { byId, type RouteDefinition } from './route.js';
+import { sandboxSchema } from './sandboxes.js';
+import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshots.js';
 
 /**
  * What to wait for: `true` until `ready`, `'durable'` until it would survive power loss, `false` for the
@@ -98,7 +101,6 @@ export const forkChildSchema = z.union([
   z.object({ sandbox: sandboxSchema }),
   z.object({ error: z.string().describe('why this child did not start'), code: z.string() }),
 ]);
-export type ForkChild = z.infer<typeof forkChildSchema>;
 
 export const forkResultSchema = z.object({
   snapshot: snapshotSchema,
@@ -106,6 +108,48 @@ export const forkResultSchema = z.object({
   children: z.array(forkChildSchema).describe('one entry for each child asked for'),
 });
 export type ForkResult = z.infer<typeof forkResultSchema>;
+
+const branchErrors = [
+  'invalid_request',
+  'mode_unsupported',
+  'sandbox_not_found',
+  'sandbox_not_running',
+  'tag_exists',
+  'branch_in_progress',
+  'too_many_branches',
+  'no_space',
+  'not_durable',
+  'integrity_error',
+  'source_died',
+  'vmm_failed',
+  'too_many_mappings',
+] as const satisfies readonly ErrorCode[];
+
+/** Routes that branch. */
+export const branchRoutes = {
+  branch: {
+    ...endpoints.branch,
+    keyed: true,
+    summary:
+      'Capture a running sandbox, which keeps running. 201 with the snapshot; 202 with `status: "writing"` for `wait: false`.',
+    resource: 'sandboxes',
+    params: byId,
+    body: branchRequestSchema,
+    replies: { 201: snapshotSchema, 202: snapshotSchema },
+    errors: branchErrors,
+  },
+  fork: {
+    ...endpoints.fork,
+    keyed: true,
+    summary:
+      'Branch a sandbox and start children from the capture. A child that fails does not fail the call.',
+    resource: 'sandboxes',
+    params: byId,
+    body: forkRequestSchema,
+    replies: { 201: forkResultSchema },
+    errors: branchErrors,
+  },
+} as const satisfies Record<string, RouteDefinition>;
 
 /** The given ones of `fields` alone. */
 function only<T extends object, K extends keyof T>(

@@ -1,0 +1,93 @@
+/** Calls into a sandbox's guest: exec, eval, ping. */
+
+import { z } from 'zod';
+import type { ErrorCode } from '../errors.js';
+import { plainTextSchema, timeoutSecsSchema } from '../fields.js';
+import { endpoints } from './endpoints.js';
+import { byId, type RouteDefinition } from './route.js';
+
+export const execRequestSchema = z.object({
+  args: z.array(plainTextSchema).min(1).max(4096).describe('program and arguments; no shell is involved'),
+  timeout_secs: timeoutSecsSchema.default(30),
+  env: z
+    .record(plainTextSchema.regex(/^[^=]+$/, 'must be a variable name'), plainTextSchema)
+    .optional()
+    .describe('variables added to the environment'),
+  cwd: plainTextSchema.max(4095).optional().describe('working directory in the guest'),
+  stdin: z.string().optional().describe('text on standard input'),
+});
+/** Run a program in the guest and wait for it. */
+export type ExecRequest = z.output<typeof execRequestSchema>;
+export type ExecRequestInput = z.input<typeof execRequestSchema>;
+
+export const execResultSchema = z.object({
+  stdout: z.string().describe('as text; bytes that are not UTF-8 become U+FFFD'),
+  stderr: z.string().describe('likewise'),
+  exit_code: z.int().describe('128 + signal number when a signal ended it'),
+  truncated: z.boolean().describe('whether output was left out'),
+});
+export type ExecResult = z.infer<typeof execResultSchema>;
+
+export const evalRequestSchema = z.object({
+  code: z.string().describe("an expression for the image's warm interpreter"),
+  timeout_secs: timeoutSecsSchema.default(30),
+});
+/** Evaluate an expression in the guest's warm interpreter. */
+export type EvalRequest = z.output<typeof evalRequestSchema>;
+export type EvalRequestInput = z.input<typeof evalRequestSchema>;
+
+export const evalResultSchema = z.object({
+  result: z.string().nullable().describe('value of an expression; null for statements'),
+  error: z.string().nullable().describe('traceback of the code'),
+  exit_code: z.int(),
+  stdout: z.string().describe('what was printed meanwhile, as text; bytes that are not UTF-8 become U+FFFD'),
+  stderr: z.string().describe('likewise'),
+  truncated: z.boolean().describe('whether output was left out'),
+});
+export type EvalResult = z.infer<typeof evalResultSchema>;
+
+export const pingResultSchema = z.looseObject({ pong: z.literal(true) });
+/** The agent's answer; it may say more than `pong`. */
+export type PingResult = z.infer<typeof pingResultSchema>;
+
+/** What a call into a guest can fail with. */
+const guestErrors = [
+  'sandbox_not_found',
+  'sandbox_not_running',
+  'agent_unreachable',
+  'agent_protocol',
+  'agent_refused',
+  'agent_deadline',
+] as const satisfies readonly ErrorCode[];
+
+/** Routes into guests. */
+export const execRoutes = {
+  exec: {
+    ...endpoints.exec,
+    summary:
+      'Run a program in the guest and wait for it. Of stdout and stderr the first 16 MiB each are kept; `truncated` says whether there was more.',
+    resource: 'sandboxes',
+    params: byId,
+    body: execRequestSchema,
+    replies: { 200: execResultSchema },
+    errors: ['invalid_request', ...guestErrors],
+  },
+  evaluate: {
+    ...endpoints.evaluate,
+    summary:
+      "Evaluate an expression in the image's warm interpreter. Of what it prints the first mebibyte of each stream is kept; `truncated` says whether there was more.",
+    resource: 'sandboxes',
+    params: byId,
+    body: evalRequestSchema,
+    replies: { 200: evalResultSchema },
+    errors: ['invalid_request', ...guestErrors],
+  },
+  ping: {
+    ...endpoints.ping,
+    summary: 'Does the agent in the guest answer?',
+    resource: 'sandboxes',
+    params: byId,
+    replies: { 200: pingResultSchema },
+    errors: guestErrors,
+  },
+} as const satisfies Record<string, RouteDefinition>;
