@@ -5,33 +5,22 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "armed.h"
 #include "aside.h"
-#include "capture.h"
 #include "fit.h"
 #include "layer.h"
+#include "memory.h"
 #include "qmp.h"
-#include "stage.h"
 #include "window.h"
-
-/* The pre-copy ends when a pass finds this few written pages, or no longer halves them, or after this many passes. */
-#define PRECOPY_ENOUGH_PAGES 128
-#define PRECOPY_MAX_PASSES 5
-/* A residue up to this size is copied without a look at what lies together: about a millisecond. */
-#define RESIDUE_COPIED_PAGES 2048
 
 struct branch {
 	const struct branch_request *request;
 	struct branch_report *report;
 	struct ram *ram;
-	struct tracker *tracker;
 	struct window window;
 	struct branch_outcome in_window; /* of what runs while QEMU holds the command */
 	struct qmp qmp;
 	struct disk disk;
-	struct armed armed;
-	struct capture capture; /* after the window, its runs are the residue */
-	struct stage stage;
+	struct memory memory;
 	struct aside durable_copy;
 	int layer_fd;
 	int durable_fd;
@@ -62,88 +51,39 @@ static struct branch_outcome run_steps(struct branch *branch, const struct step 
 	return (struct branch_outcome){0, NULL};
 }
 
-/* Of a live branch that goes by what the kernel noted, and not by what an earlier branch left on. */
-static bool is_tracked(const struct branch *branch)
+static int take_tail(struct branch *branch)
 {
-	return branch->request->mode == BRANCH_LIVE && branch->request->tracking == TRACKING_ASYNC;
+	return disk_take_tail(&branch->disk, &branch->memory.stage, &branch->window);
 }
 
-/* Guest running: copies what a scan finds, and what is written from then on will be found by the next. */
-static int precopy_pass(struct branch *branch, enum scan_filter filter)
+static int track_writes(struct branch *branch)
 {
-	int error = capture_scan(&branch->capture, filter);
-
-	if (!error)
-		error = capture_write_found(&branch->capture, 0, NULL);
-	if (error)
-		return error;
-	branch->report->passes++;
-	branch->report->precopied_pages += branch->capture.page_count;
-	return 0;
+	return memory_track(&branch->memory);
 }
 
-/* Copies private pages until few enough are written meanwhile. */
 static int precopy(struct branch *branch)
 {
-	size_t found = SIZE_MAX, previous;
-	enum scan_filter filter = SCAN_PRIVATE_AND_ARM;
-
-	if (!is_tracked(branch))
-		return 0;
-	do {
-		int error = precopy_pass(branch, filter);
-
-		if (error)
-			return error;
-		previous = found;
-		found = branch->capture.page_count;
-		filter = SCAN_WRITTEN_AND_ARM;
-	} while (found > PRECOPY_ENOUGH_PAGES && found <= previous / 2 && branch->report->passes < PRECOPY_MAX_PASSES);
-	return 0;
+	return memory_precopy(&branch->memory);
 }
 
-/* What was written while the stage was made and the disk settled: the pause is to find only what came after. */
 static int last_pass(struct branch *branch)
 {
-	return is_tracked(branch) ? precopy_pass(branch, SCAN_WRITTEN_AND_ARM) : 0;
+	return memory_last_pass(&branch->memory);
 }
 
 static int scan_in_pause(struct branch *branch)
 {
-	int error = capture_scan(&branch->capture, is_tracked(branch) ? SCAN_WRITTEN : SCAN_PRIVATE);
-
-	branch->report->residue_pages = branch->capture.page_count;
-	return error;
+	return memory_scan_stopped(&branch->memory);
 }
 
-/*
- * Of a large residue, what lies together is armed. The rest has to be copied at once: into the stage, and beyond it into the
- * layer. Where there is no synchronous tracking, a longer pause is still an exact one.
- */
 static int copy_residue(struct branch *branch)
 {
-	struct capture *capture = &branch->capture;
-
-	if (capture->page_count > RESIDUE_COPIED_PAGES) {
-		branch->report->arm_error = armed_begin(&branch->armed, capture->runs, &capture->run_count, &branch->window);
-		if (branch->armed.begun)
-			branch->report->armed_pages = branch->armed.page_count;
-	}
-	return capture_write_found(capture, stage_pages(&branch->stage, capture, &branch->window), &branch->window);
-}
-
-static int take_tail(struct branch *branch)
-{
-	return disk_take_tail(&branch->disk, &branch->stage, &branch->window);
+	return memory_take_residue(&branch->memory, &branch->window);
 }
 
 static int write_layer(struct branch *branch)
 {
-	int error = 0;
-
-	if (branch->request->mode == BRANCH_FULL)
-		error = capture_write_layers(&branch->capture, 0, &branch->window);
-	return error ? error : capture_write_found(&branch->capture, 0, &branch->window);
+	return memory_write_stopped(&branch->memory, branch->request->mode == BRANCH_FULL, &branch->window);
 }
 
 static int copy_durably(void *arg)
@@ -191,35 +131,22 @@ static int connect_qmp(struct branch *branch)
 	return qmp_connect(&branch->qmp, branch->request->qmp_path, deadline_from_now(branch));
 }
 
-static int prepare_capture(struct branch *branch)
+static int prepare_memory(struct branch *branch)
 {
-	int error = capture_prepare(&branch->capture, branch->ram, branch->layer_fd);
-
-	if (error)
-		return error;
-	return armed_prepare(&branch->armed, branch->ram, branch->tracker, branch->layer_fd);
+	return memory_prepare(&branch->memory, branch->ram, branch->layer_fd);
 }
 
 static int fold_layers(struct branch *branch)
 {
 	if (!branch->request->folds)
 		return 0;
-	return capture_write_layers(&branch->capture, branch->request->fold_from, NULL);
+	return capture_write_layers(&branch->memory.capture, branch->request->fold_from, NULL);
 }
 
-static int track_writes(struct branch *branch)
-{
-	return is_tracked(branch) ? tracker_start(branch->tracker, branch->ram) : 0;
-}
-
+/* A capture that stands still stages no pages, but the tail. */
 static int reserve_stage(struct branch *branch)
 {
-	size_t page_count = 0; /* a capture that stands still needs none */
-
-	/* As many as the last pass of the pre-copy found, or, where nothing was pre-copied, as many as there may be. */
-	if (branch->request->mode == BRANCH_LIVE)
-		page_count = is_tracked(branch) ? branch->capture.page_count : SIZE_MAX;
-	return stage_reserve(&branch->stage, page_count);
+	return branch->request->mode == BRANCH_LIVE ? memory_reserve_stage(&branch->memory) : stage_reserve(&branch->memory.stage, 0);
 }
 
 static int settle_disk(struct branch *branch)
@@ -233,15 +160,12 @@ static int settle_disk(struct branch *branch)
 
 static int sweep(struct branch *branch)
 {
-	int error = armed_finish(&branch->armed);
-
-	branch->report->fault_count = branch->armed.sweep.fault_count;
-	return error;
+	return memory_sweep(&branch->memory);
 }
 
 static int write_staged(struct branch *branch)
 {
-	return stage_write(&branch->stage, &branch->capture, branch->disk.tail_fd);
+	return stage_write(&branch->memory.stage, &branch->memory.capture, branch->disk.tail_fd);
 }
 
 static int keep_mappable(struct branch *branch)
@@ -268,7 +192,7 @@ static const struct step before_pause[] = {
 	{"create the durable layer", create_durable_layer, 0},
 	{"open the disk overlay and create its tail", open_disk, 0},
 	{"connect to QMP", connect_qmp, 0},
-	{"reserve memory for the pause", prepare_capture, 0},
+	{"reserve memory for the pause", prepare_memory, 0},
 	{"fold layers", fold_layers, 0},
 	{"track writes", track_writes, 0},
 	{"pre-copy", precopy, TIME(precopy_us)},
@@ -370,10 +294,9 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 		.request = request,
 		.report = report,
 		.ram = ram,
-		.tracker = tracker,
 		.qmp.fd = -1,
 		.disk = DISK_CLOSED,
-		.armed.stop_fd = -1,
+		.memory = MEMORY_CLOSED,
 		.layer_fd = -1,
 		.durable_fd = -1,
 		.window.state_path = request->state,
@@ -384,6 +307,9 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 	struct branch_outcome outcome;
 
 	*report = (struct branch_report){0};
+	branch.memory.tracker = tracker;
+	branch.memory.is_tracked = request->mode == BRANCH_LIVE && request->tracking == TRACKING_ASYNC;
+	branch.memory.report = &report->memory;
 	outcome = run_steps(&branch, before_pause);
 	if (!outcome.error)
 		outcome = pause_guest(&branch);
@@ -391,14 +317,11 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 		running(arg, report);
 		outcome = run_steps(&branch, after_pause);
 	}
-	/* After a failure pages may still be armed: the guest must get them back before anything else. */
-	if (branch.armed.stop_fd >= 0)
-		armed_destroy(&branch.armed);
+	/* First: what is armed keeps the guest waiting. */
+	memory_close(&branch.memory);
 	aside_end(&branch.durable_copy);
 	if (branch.qmp.fd >= 0)
 		qmp_close(&branch.qmp);
-	stage_destroy(&branch.stage);
-	capture_destroy(&branch.capture);
 	disk_close(&branch.disk);
 	if (branch.layer_fd >= 0)
 		close(branch.layer_fd);

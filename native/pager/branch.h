@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include "disk.h"
+#include "memory.h"
 #include "ram.h"
 #include "tracker.h"
 
@@ -56,14 +57,9 @@ struct branch_report {
 	uint64_t state_us; /* device state saved and VM resumed */
 	uint64_t precopy_us;
 	uint64_t sweep_us;
-	size_t precopied_pages;
-	size_t residue_pages;
-	size_t armed_pages;
-	int arm_error; /* why none are although some were to be; 0 otherwise */
-	size_t fault_count;
+	struct memory_report memory;
 	uint64_t tail_bytes;
 	uint64_t captured_bytes;
-	unsigned passes;
 	unsigned windows;  /* pauses, all but the last of them cut short */
 	size_t switches;   /* of the disk's overlay */
 	char *runs;	   /* see layer_runs(); the caller frees it */

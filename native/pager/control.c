@@ -121,8 +121,8 @@ static void answer_running(void *arg, const struct branch_report *report)
 		"\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\tarm_errno=%d\ttail_bytes=%" PRIu64
 		"\twindows=%u\tswitches=%zu\n",
 		report->pause_us, report->events_us, report->stop_us, report->scan_us, report->copy_us, report->tail_us,
-		report->state_us, report->precopy_us, report->precopied_pages, report->passes, report->residue_pages, report->armed_pages,
-		-report->arm_error,
+		report->state_us, report->precopy_us, report->memory.precopied_pages, report->memory.passes, report->memory.residue_pages, report->memory.armed_pages,
+		-report->memory.arm_error,
 		report->tail_bytes, report->windows, report->switches);
 }
 
@@ -237,7 +237,7 @@ static void handle_branch(const struct request *request)
 		answer_error(outcome.error, outcome.operation);
 	else
 		answerf("ok\tcaptured_bytes=%" PRIu64 "\tsweep_us=%" PRIu64 "\tfaults=%zu\truns=%s\n",
-			report.captured_bytes, report.sweep_us, report.fault_count, report.runs);
+			report.captured_bytes, report.sweep_us, report.memory.fault_count, report.runs);
 	free(report.runs);
 }
 

@@ -12,9 +12,19 @@ export interface SourceFile {
 }
 
 /** Every TypeScript and JavaScript file below `folder` of the project. */
-export async function readSources(folder: 'src' | 'test' | 'scripts' | 'examples'): Promise<SourceFile[]> {
+export function readSources(folder: 'src' | 'test' | 'scripts' | 'examples'): Promise<SourceFile[]> {
+  return readFiles(folder, /\.(ts|mjs)$/);
+}
+
+/** Every C file of the native programs and their tests; what a build made is none. */
+export async function readNativeSources(): Promise<SourceFile[]> {
+  const files = await readFiles('native', /\.[ch]$/);
+  return files.filter(({ path }) => !path.split('/').includes('build'));
+}
+
+async function readFiles(folder: string, pattern: RegExp): Promise<SourceFile[]> {
   const names = await readdir(join(PROJECT_DIR, folder), { recursive: true });
-  const paths = names.filter((name) => /\.(ts|mjs)$/.test(name)).map((name) => join(folder, name));
+  const paths = names.filter((name) => pattern.test(name)).map((name) => join(folder, name));
   return Promise.all(
     paths.map(async (path) => ({ path, text: await readFile(join(PROJECT_DIR, path), 'utf8') })),
   );

@@ -5,7 +5,7 @@
 set -eu
 cc=$1
 bin=$PWD/$2 dir=$PWD/$2/tracking_mutants
-sources="kernel thread ram layer sweep tracker armed qmp window capture fit stage disk aside branch control preload"
+sources="kernel thread ram layer sweep tracker armed qmp window capture fit stage disk aside memory branch control preload"
 count=0
 mutant() {
 	name=$1 file=$2 edit=$3
