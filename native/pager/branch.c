@@ -152,10 +152,12 @@ static int reserve_stage(struct branch *branch)
 static int settle_disk(struct branch *branch)
 {
 	/* A deadline of its own: a long pre-copy must not make a command that QEMU carries out look as if it had failed. */
-	int error = disk_settle(&branch->disk, &branch->qmp, deadline_from_now(branch));
+	return disk_settle(&branch->disk, &branch->qmp, deadline_from_now(branch));
+}
 
-	branch->report->switches = branch->disk.switches;
-	return error;
+static int switch_when_stopped(struct branch *branch)
+{
+	return disk_switch_stopped(&branch->disk, &branch->window.when_stopped);
 }
 
 static int sweep(struct branch *branch)
@@ -197,9 +199,10 @@ static const struct step before_pause[] = {
 	{"track writes", track_writes, 0},
 	{"pre-copy", precopy, TIME(precopy_us)},
 	{"reserve memory for the pause", reserve_stage, 0},
+	{"switch the disk overlay", settle_disk, 0},
 	{0},
 };
-static const struct step before_each_pause[] = {{"switch the disk overlay", settle_disk, 0}, {0}};
+static const struct step before_next_pause[] = {{"switch the disk overlay", switch_when_stopped, 0}, {0}};
 static const struct step approach[] = {{"pre-copy", last_pass, TIME(precopy_us)}, {0}};
 /* The tail first: only it can end a pause that is then tried again. */
 static const struct step live_pause[] = {
@@ -254,17 +257,16 @@ static struct branch_outcome pause_once(struct branch *branch)
 {
 	struct window *window = &branch->window;
 	struct branch_report *report = branch->report;
-	struct branch_outcome outcome = run_steps(branch, before_each_pause);
+	struct branch_outcome outcome;
 
-	if (outcome.error)
-		return outcome;
 	window->deadline_ns = deadline_from_now(branch);
 	branch->in_window = (struct branch_outcome){0, NULL};
 	report->windows++;
 	outcome.error = window_run(window, &branch->qmp);
 	if (outcome.error && branch->in_window.error)
 		return branch->in_window;
-	outcome.operation = "save the device state";
+	outcome.operation = window->when_stopped_failed ? "switch the disk overlay" : "save the device state";
+	report->switches = branch->disk.switches;
 	report->tail_bytes = branch->disk.tail_bytes;
 	report->pause_us = (window->replied_ns - window->sent_ns) / 1000;
 	report->events_us = window->events_us;
@@ -276,11 +278,13 @@ static struct branch_outcome pause_once(struct branch *branch)
 /* In the end one that has captured, or has failed for good. */
 static struct branch_outcome pause_guest(struct branch *branch)
 {
-	struct branch_outcome outcome;
+	struct branch_outcome outcome = pause_once(branch);
 
-	do
-		outcome = pause_once(branch);
-	while (outcome.error && disk_may_retry(&branch->disk));
+	while (outcome.error && disk_may_retry(&branch->disk)) {
+		outcome = run_steps(branch, before_next_pause);
+		if (!outcome.error)
+			outcome = pause_once(branch);
+	}
 	if (outcome.error && branch->disk.outgrown)
 		outcome.operation = "switch the disk overlay as fast as the guest writes to it";
 	return outcome;

@@ -5,7 +5,7 @@
  *   diff   prepare ->                             settle the disk -> PAUSE (copies all private pages, fsync) -> runs
  *   full   prepare ->                             settle the disk -> PAUSE (copies all pages, fsync)         -> runs
  *
- * A pause that finds more of the disk than it may copy ends at once; the disk is settled again, and the next one begins.
+ * A pause that finds more of the disk than it may copy ends at once; in the next one the disk is switched first.
  *
  * A layer holds every private page: all that differs from the layers the VM was started from. In live mode the
  * pre-copy writes them while the guest runs; what the guest writes meanwhile (the residue) is copied inside the

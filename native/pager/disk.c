@@ -51,6 +51,14 @@ static bool has_spare(const struct disk *disk)
 	return disk->switches < disk->request->spare_count;
 }
 
+/* From here on the next spare is the topmost overlay: its command has been run, or will be before anybody looks. */
+static void put_on_top(struct disk *disk, int fd)
+{
+	close(disk->overlay_fd);
+	disk->overlay_fd = fd;
+	disk->switches++;
+}
+
 static int switch_to(struct disk *disk, const struct disk_spare *spare, struct qmp *qmp, uint64_t deadline_ns)
 {
 	int fd, error = open_overlay(spare->overlay, &fd);
@@ -58,14 +66,11 @@ static int switch_to(struct disk *disk, const struct disk_spare *spare, struct q
 	if (error)
 		return error;
 	error = qmp_execute(qmp, spare->command, deadline_ns);
-	if (error) {
+	if (error)
 		close(fd);
-		return error;
-	}
-	close(disk->overlay_fd);
-	disk->overlay_fd = fd;
-	disk->switches++;
-	return 0;
+	else
+		put_on_top(disk, fd);
+	return error;
 }
 
 int disk_settle(struct disk *disk, struct qmp *qmp, uint64_t deadline_ns)
@@ -73,13 +78,25 @@ int disk_settle(struct disk *disk, struct qmp *qmp, uint64_t deadline_ns)
 	uint64_t bytes;
 	int error;
 
-	disk->outgrown = false;
 	if (disk->overlay_fd < 0)
 		return 0;
 	error = overlay_bytes(disk, &bytes);
 	if (error || bytes <= SWITCH_ABOVE_BYTES || !has_spare(disk))
 		return error;
 	return switch_to(disk, &disk->request->spares[disk->switches], qmp, deadline_ns);
+}
+
+int disk_switch_stopped(struct disk *disk, const char **command)
+{
+	const struct disk_spare *spare = &disk->request->spares[disk->switches];
+	int fd, error = open_overlay(spare->overlay, &fd);
+
+	disk->outgrown = false;
+	if (error)
+		return error;
+	put_on_top(disk, fd);
+	*command = spare->command;
+	return 0;
 }
 
 static int copy_long_tail(const struct disk *disk, const struct window *pause)

@@ -6,8 +6,9 @@
  *   guest running   stage_write():     and from there into the tail file
  *
  * Only the stop tells how large the tail is: what the guest writes between the look at its overlay and the stop comes on
- * top. So the pause takes a tail of some MiB at most. A larger one ends it, with nothing captured yet; the guest runs on,
- * and the next pause comes right after another switch.
+ * top. So the pause takes a tail of some MiB at most. A larger one ends it, with nothing captured yet; the guest runs on, and
+ * in the next pause QEMU itself switches, the guest standing still: disk_switch_stopped(). That costs some milliseconds, and
+ * leaves no tail, however fast the guest writes.
  *
  * Without spares (a VM that ends with its capture) the tail is copied whatever its size, for as long as the deadline allows.
  *
@@ -56,13 +57,16 @@ void disk_close(struct disk *disk);
 /* Guest running, just before a pause: switches to the next spare, if there is one and the overlay has grown. */
 int disk_settle(struct disk *disk, struct qmp *qmp, uint64_t deadline_ns);
 
+/* Guest running, disk_may_retry(): the command that the next pause is to run before it takes the tail. If that fails, all has failed. */
+int disk_switch_stopped(struct disk *disk, const char **command);
+
 /*
  * Inside the pause; QEMU has drained and flushed the overlay. -EFBIG, and outgrown, when it is larger than a pause may take;
  * -ETIMEDOUT at the window's deadline.
  */
 int disk_take_tail(struct disk *disk, struct stage *stage, const struct window *pause);
 
-/* Whether the pause that has just failed may be tried again. */
+/* Whether the pause that has just failed may be tried again: it found too long a tail, and there is a spare. */
 bool disk_may_retry(const struct disk *disk);
 
 #endif

@@ -13,7 +13,8 @@
  *          [tracking=] [runs_max=]
  *       overlay: the file of the VM's topmost disk overlay; its bytes at the pause are written to tail
  *       spare, switch: the file of an empty overlay, and the QMP command that puts it on top; up to 4, used in order,
- *                where the overlay has grown beyond what a pause may copy. Without any it is copied whatever its size
+ *                where the overlay has grown beyond what a pause may copy: before the first pause, or stopped in a later one. Without
+ *                any it is copied whatever its size
  *       durable: a second copy of the layer, fsynced inside the pause window (diff and full)
  *       fold_from: index of a mapped layer (live and diff): the new layer also holds all that this one and those above it
  *                hold, so that it stands on the layers below them alone

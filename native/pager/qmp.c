@@ -15,6 +15,9 @@
 
 /* Between two looks whether QEMU has read what was sent. */
 #define READ_POLL_NS 50000
+/* So much goes into a socket in one piece or not at all. */
+#define CHAIN_MAX_BYTES 16384
+#define CHAIN_PATIENCE_NS 1000000000ull
 
 uint64_t monotonic_ns(void)
 {
@@ -54,21 +57,30 @@ static void note_event(struct qmp *qmp, const char *line)
 		qmp->resumed_us = seconds * 1000000 + microseconds;
 }
 
-/* Reads on until the buffer holds a line with text in it; leaves that line, terminated, at the buffer's start. */
+/* Takes the buffer's first line, terminated at end, off it. 0 or -EREMOTEIO when it has text in it, 1 when it has not. */
+static int take_line(struct qmp *qmp, char *end, const char *text)
+{
+	int outcome = 1;
+
+	if (strstr(qmp->buffer, text))
+		outcome = strstr(qmp->buffer, "\"error\": {") ? -EREMOTEIO : 0;
+	else
+		note_event(qmp, qmp->buffer);
+	qmp->length -= (size_t)(end + 1 - qmp->buffer);
+	memmove(qmp->buffer, end + 1, qmp->length);
+	return outcome;
+}
+
+/* Reads on until a line has text in it; -EREMOTEIO when that line tells of an error. */
 static int read_line_with(struct qmp *qmp, const char *text, uint64_t deadline_ns)
 {
 	for (;;) {
 		char *end;
 		while ((end = memchr(qmp->buffer, '\n', qmp->length))) {
 			*end = '\0';
-			if (strstr(qmp->buffer, text)) {
-				/* One command is out at a time: what follows its reply can only be events. */
-				qmp->length = 0;
-				return 0;
-			}
-			note_event(qmp, qmp->buffer);
-			qmp->length -= (size_t)(end + 1 - qmp->buffer);
-			memmove(qmp->buffer, end + 1, qmp->length);
+			int outcome = take_line(qmp, end, text);
+			if (outcome <= 0)
+				return outcome;
 		}
 		if (qmp->length == sizeof(qmp->buffer))
 			return -EPROTO;
@@ -103,17 +115,16 @@ static int send_text(struct qmp *qmp, const char *text)
 	return send_parts(qmp, &(struct iovec){.iov_base = (char *)text, .iov_len = strlen(text)}, 1);
 }
 
-static void format_id(const struct qmp *qmp, char id[32])
+static void format_id(unsigned number, char id[32])
 {
-	snprintf(id, 32, "\"pager-%u\"", qmp->next_id);
+	snprintf(id, 32, "\"pager-%u\"", number);
 }
 
 static int send_members(struct qmp *qmp, const char *members)
 {
 	char id[32], tail[48];
 
-	qmp->next_id++;
-	format_id(qmp, id);
+	format_id(++qmp->next_id, id);
 	snprintf(tail, sizeof(tail), ", \"id\": %s", id);
 	struct iovec parts[3] = {
 		{.iov_base = (char *)"{", .iov_len = 1},
@@ -151,13 +162,49 @@ int qmp_finish(struct qmp *qmp, uint64_t deadline_ns)
 	char id[32];
 	int error = send_text(qmp, "}\n");
 
-	if (error)
-		return error;
-	format_id(qmp, id);
-	error = read_line_with(qmp, id, deadline_ns);
-	if (error)
-		return error;
-	return strstr(qmp->buffer, "\"error\": {") ? -EREMOTEIO : 0;
+	format_id(qmp->next_id, id);
+	return error ? error : read_line_with(qmp, id, deadline_ns);
+}
+
+/* The end of the command that has been begun, and all of the others. */
+static int send_chain(struct qmp *qmp, const char *const *members, size_t count)
+{
+	char text[CHAIN_MAX_BYTES];
+	size_t length = (size_t)snprintf(text, sizeof(text), "}\n");
+
+	for (size_t i = 0; i < count && length < sizeof(text); i++) {
+		char id[32];
+
+		format_id(++qmp->next_id, id);
+		length += (size_t)snprintf(text + length, sizeof(text) - length, "{%s, \"id\": %s}\n", members[i], id);
+	}
+	return length < sizeof(text) ? send_text(qmp, text) : -EMSGSIZE;
+}
+
+int qmp_finish_chain(struct qmp *qmp, const char *const *members, size_t count, size_t *failed)
+{
+	unsigned begun = qmp->next_id;
+	int outcome = send_chain(qmp, members, count);
+
+	*failed = 0;
+	if (outcome)
+		return outcome;
+	for (size_t i = 0; i <= count; i++) {
+		char id[32];
+		int error;
+
+		format_id(begun + (unsigned)i, id);
+		do
+			error = read_line_with(qmp, id, monotonic_ns() + CHAIN_PATIENCE_NS);
+		while (error == -ETIMEDOUT);
+		if (error && !outcome) {
+			outcome = error;
+			*failed = i;
+		}
+		if (error && error != -EREMOTEIO)
+			break;
+	}
+	return outcome;
 }
 
 int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns)

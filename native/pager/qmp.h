@@ -1,5 +1,5 @@
 /*
- * qmp.h - the pager's own QMP connection: connect, run one command at a time, close.
+ * qmp.h - the pager's own QMP connection: connect, run commands, close.
  *
  * Only as much QMP as the pause window needs. Commands come as text and carry the id given here, so the reply is
  * the one line that holds this id; of all other lines only the times of STOP and RESUME are noted. A line longer than
@@ -29,13 +29,20 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns);
 
 /*
  * Runs one command, given as the members of its object without braces: "\"execute\": \"cont\"".
- * -EREMOTEIO when QEMU answers with an error, whose text is then in qmp->buffer; -ETIMEDOUT at the deadline.
+ * -EREMOTEIO when QEMU answers with an error; -ETIMEDOUT at the deadline.
  */
 int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns);
 
 /* The two steps of qmp_execute(): the first returns when QEMU has read all but the brace, the second runs it. */
 int qmp_begin(struct qmp *qmp, const char *members, uint64_t deadline_ns);
 int qmp_finish(struct qmp *qmp, uint64_t deadline_ns);
+
+/*
+ * The second step for a command that others are to follow at once. They are sent in one piece, so that QEMU has all of them or
+ * none, and each is run whatever became of the one before. The error is the first one's that failed; *failed tells which, 0
+ * being the command begun. No deadline: QEMU forgets the commands it has not run yet when a connection is closed.
+ */
+int qmp_finish_chain(struct qmp *qmp, const char *const *members, size_t count, size_t *failed);
 
 void qmp_close(struct qmp *qmp);
 

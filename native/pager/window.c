@@ -47,7 +47,8 @@ int window_on_open(const char *path)
 		return 0;
 
 	window->entered_ns = monotonic_ns();
-	error = window->body(window->arg);
+	/* A command before this one may have taken until now. */
+	error = window_expired(window) ? -ETIMEDOUT : window->body(window->arg);
 	window->left_ns = monotonic_ns();
 
 	pthread_mutex_lock(&lock);
@@ -87,28 +88,46 @@ static int end_window(int *error)
 	return was;
 }
 
+#define STOP "\"execute\": \"stop\""
+#define CONT "\"execute\": \"cont\""
+
+/* Runs what was begun: the save, or the stop, which is then not the last. */
+static int run_begun(struct window *window, struct qmp *qmp, const char *save)
+{
+	const char *const others[] = {window->when_stopped, save, CONT};
+	size_t failed;
+	int error;
+
+	if (!window->when_stopped)
+		return qmp_finish(qmp, window->deadline_ns);
+	error = qmp_finish_chain(qmp, others, sizeof(others) / sizeof(others[0]), &failed);
+	window->when_stopped_failed = error && failed == 1;
+	return error;
+}
+
 int window_run(struct window *window, struct qmp *qmp)
 {
-	char members[PATH_MAX + 128];
+	char save[PATH_MAX + 128];
 	int inside_error;
 	int error;
 
 	/* The path is the daemon's and holds nothing JSON would have to escape: control.c refuses others. */
-	snprintf(members, sizeof(members),
+	snprintf(save, sizeof(save),
 		 "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"%s\", \"live\": false}",
 		 window->state_path);
 	qmp->stopped_us = 0;
 	qmp->resumed_us = 0;
 	window->entered_ns = 0;
 	window->events_us = 0;
-	error = qmp_begin(qmp, members, window->deadline_ns);
+	window->when_stopped_failed = false;
+	error = qmp_begin(qmp, window->when_stopped ? STOP : save, window->deadline_ns);
 	if (!error && window->approach)
 		error = window->approach(window->arg);
 	if (error)
 		return error;
 	arm_window(window);
 	window->sent_ns = monotonic_ns();
-	error = qmp_finish(qmp, window->deadline_ns);
+	error = run_begun(window, qmp, save);
 	window->replied_ns = monotonic_ns();
 	if (qmp->stopped_us && qmp->resumed_us > qmp->stopped_us)
 		window->events_us = qmp->resumed_us - qmp->stopped_us;

@@ -76,6 +76,24 @@ static void write_some_pages(struct fake_qmp *qmp)
 				   random_next(&qmp->random));
 }
 
+/* What happens between the command and the stop is the machine's; from then on it stands still. */
+static void stop(struct fake_qmp *qmp, int fd)
+{
+	usleep(qmp->dawdle_us);
+	if (qmp->late_disk_saves > 0) {
+		qmp->late_disk_saves--;
+		machine_write_disk(qmp->machine, qmp->late_disk_bytes);
+	}
+	machine_stop(qmp->machine);
+	event(fd, "STOP");
+}
+
+static void resume(struct fake_qmp *qmp, int fd)
+{
+	machine_resume(qmp->machine);
+	event(fd, "RESUME");
+}
+
 static void save_devices(struct fake_qmp *qmp, int fd, const char *id, const char *filename)
 {
 	struct machine *machine = qmp->machine;
@@ -83,20 +101,15 @@ static void save_devices(struct fake_qmp *qmp, int fd, const char *id, const cha
 	bool failed = false;
 
 	qmp->opened = 0;
-	if (script == QMP_SAVE_FAILS_FIRST) {
+	if (script == QMP_SAVE_FAILS_FIRST || (script == QMP_STOPPED_SAVE_FAILS && qmp->stopped)) {
 		qmp->saves++;
 		reply_error(fd, id);
 		return;
 	}
-	if (script == QMP_LATE_OPEN)
+	if (script == QMP_LATE_OPEN || (script == QMP_STOPPED_LATE_OPEN && qmp->stopped))
 		usleep(qmp->script_ms * 1000);
-	usleep(qmp->dawdle_us);
-	if (qmp->late_disk_saves > 0) {
-		qmp->late_disk_saves--;
-		machine_write_disk(machine, qmp->late_disk_bytes);
-	}
-	machine_stop(machine);
-	event(fd, "STOP");
+	if (!qmp->stopped)
+		stop(qmp, fd);
 	write_some_pages(qmp);
 	machine_remember(machine);
 	if (script != QMP_NEVER_OPENS && script != QMP_CLOSES) {
@@ -109,8 +122,8 @@ static void save_devices(struct fake_qmp *qmp, int fd, const char *id, const cha
 			close(file);
 		}
 	}
-	machine_resume(machine);
-	event(fd, "RESUME");
+	if (!qmp->stopped)
+		resume(qmp, fd);
 	qmp->saves++;
 	if (script == QMP_LATE_REPLY)
 		usleep(qmp->script_ms * 1000);
@@ -143,13 +156,20 @@ static bool handle(struct fake_qmp *qmp, int fd, const char *line)
 		return qmp->script != QMP_CLOSES;
 	}
 	if (strcmp(command, "blockdev-snapshot") == 0) {
-		if (qmp->script == QMP_SWITCH_FAILS) {
+		if (qmp->script == QMP_SWITCH_FAILS || (qmp->script == QMP_STOPPED_SWITCH_FAILS && qmp->stopped)) {
 			reply_error(fd, id);
 			return true;
 		}
 		member(line, "overlay", overlay, sizeof(overlay));
 		machine_switch_overlay(qmp->machine, overlay);
 		qmp->switches++;
+	} else if (strcmp(command, "stop") == 0) {
+		stop(qmp, fd);
+		qmp->stopped = true;
+	} else if (strcmp(command, "cont") == 0) {
+		CHECK(qmp->stopped, "cont of a machine that runs");
+		resume(qmp, fd);
+		qmp->stopped = false;
 	} else {
 		CHECK(strcmp(command, "qmp_capabilities") == 0, "unknown command: %s", line);
 	}

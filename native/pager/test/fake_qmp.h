@@ -5,7 +5,7 @@
  * xen-save-devices-state it does what QEMU does: stops the machine, writes a little guest memory (as virtio does
  * when it stops), opens the file by open64(), saves, runs the machine again whatever happened. Between the stop and
  * the open the machine's reference copy is taken; after the open it writes guest memory again, which must not reach
- * the capture. The script of the next branch says how it misbehaves.
+ * the capture. A machine that was stopped by `stop` is saved as it stands, and runs again at `cont`. The script of the next branch says how it misbehaves.
  */
 #ifndef BOUGH_TEST_FAKE_QMP_H
 #define BOUGH_TEST_FAKE_QMP_H
@@ -23,6 +23,10 @@ enum qmp_script {
 	QMP_LATE_REPLY,       /* the file is written, the reply comes after script_ms */
 	QMP_NEVER_OPENS,      /* answers success without having opened the file */
 	QMP_JUNK,             /* 4 MB without a newline */
+	/* These, where the machine was stopped by a command of its own. */
+	QMP_STOPPED_SWITCH_FAILS,
+	QMP_STOPPED_SAVE_FAILS,
+	QMP_STOPPED_LATE_OPEN, /* silent for script_ms before the file is opened */
 };
 
 struct fake_qmp {
@@ -33,8 +37,9 @@ struct fake_qmp {
 	_Atomic int script;
 	_Atomic unsigned script_ms;
 	_Atomic unsigned dawdle_us; /* between receiving the command and stopping */
-	_Atomic size_t late_disk_bytes; /* written to the disk in that time, by the next late_disk_saves saves */
+	_Atomic size_t late_disk_bytes; /* written to the disk in that time, by the next late_disk_saves stops */
 	_Atomic unsigned late_disk_saves;
+	bool stopped; /* by `stop` */
 	/* Of the latest save. */
 	_Atomic int opened;         /* 1 opened, -errno refused, 0 not tried */
 	_Atomic unsigned saves;     /* commands dealt with, to the resume */
