@@ -7,6 +7,8 @@
  * Not handled: delivery. An event that nobody subscribes to is gone; what has to be known later is in a record or a manifest.
  */
 
+import type { RouteKind } from './v1/route.js';
+
 export type EventLevel = 'info' | 'warn';
 
 interface EventRow<F extends object> {
@@ -18,6 +20,9 @@ interface EventRow<F extends object> {
 
 const info = <F extends object>(summary: string): EventRow<F> => ({ level: 'info', summary });
 const warn = <F extends object>(summary: string): EventRow<F> => ({ level: 'warn', summary });
+
+/** How a call ended: with an answer (of whatever status), because its client went away, or because the daemon stopped. */
+export type CallOutcome = 'answered' | 'left' | 'stopped';
 
 interface OfSandbox {
   readonly id: string;
@@ -39,9 +44,11 @@ export const eventTable = {
     principal: string;
     method: string;
     route: string;
+    kind: RouteKind | 'none';
+    outcome: CallOutcome;
     status: number;
     durationMs: number;
-  }>('A request was answered'),
+  }>('A request has ended'),
   'call.failed': info<{ code: string }>('A request was answered with an error of the catalogue'),
 
   'accelerator.chosen': info<{ accelerator: string; reason: string }>('What runs the guest that boots'),

@@ -8,13 +8,15 @@ import {
   commonErrors,
   errorBodySchema,
   errorCatalogue,
-  keyedErrors,
+  errorsOf,
   routes,
   sandboxSchema,
   snapshotInfoSchema,
   snapshotSchema,
+  takesBytes,
   type ErrorCode,
   type RouteDefinition,
+  type RouteTable,
 } from '../contract/index.js';
 
 interface JsonSchema {
@@ -57,12 +59,11 @@ Any call can fail with ${commonErrors.map((code) => `\`${code}\``).join(', ')}.
 `;
 
 /** The whole page as Markdown. */
-export function apiReference(): string {
-  const table = Object.values<RouteDefinition>(routes);
+export function apiReference(table: RouteTable = routes): string {
   return [
     intro,
     '## Routes\n',
-    ...table.map(routeSection),
+    ...Object.values(table).map(routeSection),
     '## Objects\n',
     objectSection('Snapshot', snapshotSchema),
     `\`/info\` adds:\n\n${fieldTable(snapshotInfoSchema, 'output', Object.keys(snapshotSchema.shape))}`,
@@ -76,21 +77,28 @@ export function apiReference(): string {
 function routeSection(route: RouteDefinition): string {
   const parts = [`### ${route.method} ${route.path.replace(/:(\w+)/g, '{$1}')}\n`, `${route.summary}\n`];
   if (route.query !== undefined) parts.push(`Query:\n\n${fieldTable(route.query, 'input')}`);
-  if (route.body !== undefined) parts.push(`Body:\n\n${fieldTable(route.body, 'input')}`);
-  const replies = Object.entries(route.replies).map(([status, body]) => `\`${status}\` ${replyText(body)}`);
+  if (route.kind === 'json' && route.body !== undefined)
+    parts.push(`Body:\n\n${fieldTable(route.body, 'input')}`);
+  if (takesBytes(route)) parts.push('Body: bytes of any type and length\n');
+  const replies =
+    route.kind === 'socket'
+      ? ['a WebSocket']
+      : Object.entries<z.ZodType | string | null>(route.replies).map(
+          ([status, body]) => `\`${status}\` ${replyText(body)}`,
+        );
   parts.push(`Answer: ${replies.join(' · ')}\n`);
-  if (route.keyed === true) parts.push('Takes an `Idempotency-Key`.\n');
-  const errors = new Set([...route.errors, ...(route.keyed === true ? keyedErrors : [])]);
-  const failures = [...errors].map(
+  if (route.kind === 'json' && route.keyed === true) parts.push('Takes an `Idempotency-Key`.\n');
+  const failures = errorsOf(route).map(
     (code) => `${route.statusFor?.[code] ?? errorCatalogue[code].status} \`${code}\``,
   );
   if (failures.length > 0) parts.push(`Failures: ${failures.join(' · ')}\n`);
   return parts.join('\n');
 }
 
-function replyText(body: z.ZodType | 'text' | null): string {
+function replyText(body: z.ZodType | string | null): string {
   if (body === null) return 'without a body';
   if (body === 'text') return 'plain text';
+  if (typeof body === 'string') return `a stream of \`${body}\``;
   if (body instanceof z.ZodArray) return `array of ${replyText(body.element as z.ZodType)}`;
   const name = objectNames.get(body);
   if (name !== undefined) return name;

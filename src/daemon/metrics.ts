@@ -3,6 +3,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client';
 import type { BoughEvent } from '../contract/index.js';
 import type { HostGauges } from '../sandbox/host/host.js';
+import type { RunningCalls } from './shell/calls.js';
 
 const pauseBuckets = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5];
 const requestBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60];
@@ -10,6 +11,7 @@ const requestBuckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 export class Metrics {
   readonly #registry = new Registry();
   readonly #requests: Histogram<'method' | 'route' | 'status'>;
+  readonly #calls: Counter<'route' | 'kind' | 'outcome'>;
   readonly #failures: Counter<'code'>;
   readonly #pause: Histogram<'mode'>;
   readonly #roundTrip: Histogram<'mode'>;
@@ -23,6 +25,12 @@ export class Metrics {
       help: 'Time from a request to its answer',
       labelNames: ['method', 'route', 'status'],
       buckets: requestBuckets,
+      registers,
+    });
+    this.#calls = new Counter({
+      name: 'bough_calls_total',
+      help: 'Requests by route, kind of route and how they ended: answered, left by their client, or stopped with the daemon',
+      labelNames: ['route', 'kind', 'outcome'],
       registers,
     });
     this.#failures = new Counter({
@@ -52,7 +60,10 @@ export class Metrics {
   observe(event: BoughEvent): void {
     switch (event.name) {
       case 'call.answered': {
-        const { method, route, status, durationMs } = event.facts;
+        const { method, route, status, durationMs, kind, outcome } = event.facts;
+        this.#calls.inc({ route, kind, outcome });
+        // How long streams and sockets are open says nothing of how fast anything is.
+        if (kind === 'stream' || kind === 'socket' || outcome === 'left') return;
         this.#requests.observe({ method, route, status: String(status) }, durationMs / 1000);
         return;
       }
@@ -67,8 +78,17 @@ export class Metrics {
     }
   }
 
-  get contentType(): string {
-    return this.#registry.contentType;
+  /** From now on tells how many calls run. */
+  watch(calls: Pick<RunningCalls, 'count'>): void {
+    new Gauge({
+      name: 'bough_calls_running',
+      help: 'Calls that run by kind of route',
+      labelNames: ['kind'],
+      registers: [this.#registry],
+      collect() {
+        for (const kind of ['json', 'stream', 'socket'] as const) this.set({ kind }, calls.count(kind));
+      },
+    });
   }
 
   /** All of it in Prometheus' text format. */

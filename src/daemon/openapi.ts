@@ -8,14 +8,16 @@ import {
   commonErrors,
   errorBodySchema,
   errorCatalogue,
-  keyedErrors,
+  errorsOf,
   routes,
   sandboxSchema,
   snapshotInfoSchema,
   snapshotSchema,
+  takesBytes,
   statusOf,
   type ErrorCode,
   type RouteDefinition,
+  type RouteTable,
 } from '../contract/index.js';
 import { version } from './version.js';
 
@@ -32,9 +34,9 @@ const components = new Map<z.ZodType, string>([
 ]);
 
 /** The whole document. */
-export function openApiDocument(): Json & { readonly openapi: '3.1.0' } {
+export function openApiDocument(table: RouteTable = routes): Json & { readonly openapi: '3.1.0' } {
   const paths: Record<string, Record<string, Json>> = {};
-  for (const [name, route] of Object.entries<RouteDefinition>(routes)) {
+  for (const [name, route] of Object.entries(table)) {
     const path = route.path.replace(/:(\w+)/g, '{$1}');
     paths[path] = { ...paths[path], [route.method.toLowerCase()]: operation(name, route) };
   }
@@ -68,9 +70,9 @@ function operation(name: string, route: RouteDefinition): Json {
     parameters: [
       ...parameters('path', route.params),
       ...parameters('query', route.query),
-      ...(route.keyed === true ? [idempotencyKey] : []),
+      ...(route.kind === 'json' && route.keyed === true ? [idempotencyKey] : []),
     ],
-    ...(route.body === undefined ? {} : { requestBody: requestBody(route.body) }),
+    ...requestBody(route),
     responses: { ...successes(route), ...failures(route) },
   };
 }
@@ -93,33 +95,39 @@ function parameters(where: 'path' | 'query', schema: z.ZodType | undefined): Jso
   }));
 }
 
-function requestBody(body: z.ZodType): Json {
-  const schema = jsonSchema(body, 'input');
+function requestBody(route: RouteDefinition): Json {
+  if (takesBytes(route)) {
+    return { requestBody: { content: { '*/*': { schema: bytes } } } };
+  }
+  if (route.kind !== 'json' || route.body === undefined) return {};
+  const schema = jsonSchema(route.body, 'input');
   const isRequired = (schema.required ?? []).length > 0;
-  return { required: isRequired, content: { 'application/json': { schema } } };
+  return { requestBody: { required: isRequired, content: { 'application/json': { schema } } } };
 }
 
+/** As OpenAPI 3.1 says it: what is in it is not text of any schema. */
+const bytes: Json = {};
+
 function successes(route: RouteDefinition): Record<string, Json> {
-  const answers = Object.entries(route.replies).map(([status, body]) => {
-    if (body === null) return [status, { description: 'Done; no body.' }];
-    const content =
-      body === 'text'
-        ? { 'text/plain': { schema: { type: 'string' } } }
-        : { 'application/json': { schema: reference(body) } };
-    return [status, { description: 'The answer.', content }];
-  });
+  if (route.kind === 'socket') return { 101: { description: 'A WebSocket.' } };
+  const answers = Object.entries<z.ZodType | string | null>(route.replies).map(([status, body]) => [
+    status,
+    body === null
+      ? { description: 'Done; no body.' }
+      : { description: 'The answer.', content: contentOf(body) },
+  ]);
   return Object.fromEntries(answers) as Record<string, Json>;
+}
+
+function contentOf(body: z.ZodType | string): Json {
+  if (body === 'text') return { 'text/plain': { schema: { type: 'string' } } };
+  if (typeof body === 'string') return { [body]: { schema: bytes } };
+  return { 'application/json': { schema: reference(body) } };
 }
 
 /** One response for each status, naming the codes that it may carry. */
 function failures(route: RouteDefinition): Record<string, Json> {
-  const codes = [
-    ...new Set<ErrorCode>([
-      ...route.errors,
-      ...(route.keyed === true ? keyedErrors : []),
-      ...(route.open === true ? [] : commonErrors),
-    ]),
-  ];
+  const codes = new Set([...errorsOf(route), ...(route.open === true ? [] : commonErrors)]);
   const byStatus = new Map<number, ErrorCode[]>();
   for (const code of codes) {
     const status = statusOf({ code, status: errorCatalogue[code].status }, route);

@@ -1,25 +1,21 @@
-/**
- * From a configuration and a host to a listening daemon, and back.
- *
- * Stopping: new requests are refused with 503, running ones finish within a deadline or are aborted, then the
- * port is closed. Sandboxes are not touched.
- */
+/** From a configuration and a host to a listening daemon, and back; sandboxes are not touched when it stops. */
 
 import type { FastifyBaseLogger } from 'fastify';
 import { pino } from 'pino';
 import { Events } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
 import { ConfigError, type Config } from './config.js';
-import { buildServer, type Server } from './server.js';
-import { loadTokenCheck, type TokenCheck } from './token.js';
+import { buildServer } from './server.js';
+import type { Shell } from './shell/shell.js';
+import { stopShell } from './shell/stop.js';
+import { loadTokenCheck, type TokenCheck } from './auth/token.js';
 
 const defaultDrainMs = 10_000;
-const flushMs = 1_000;
 
 export interface Daemon {
   /** Base URL it answers at, e.g. `http://127.0.0.1:8889`. */
   readonly address: string;
-  readonly server: Server;
+  readonly server: Shell;
   /** Idempotent; resolves when the port is closed. */
   close(): Promise<void>;
 }
@@ -49,7 +45,7 @@ export async function serve(config: Config, host: Host, options: ServeOptions = 
   return {
     address,
     server,
-    close: () => (closed ??= stop(server, options.drainMs ?? defaultDrainMs)),
+    close: () => (closed ??= stopShell(server, options.drainMs ?? defaultDrainMs)),
   };
 }
 
@@ -62,7 +58,7 @@ export async function requiredTokenCheck({ tokenFile, listen }: Config): Promise
   );
 }
 
-async function listen({ app }: Server, { listen: { host, port } }: Config): Promise<string> {
+async function listen({ app }: Shell, { listen: { host, port } }: Config): Promise<string> {
   try {
     return await app.listen({ host, port });
   } catch (error) {
@@ -78,13 +74,4 @@ async function listen({ app }: Server, { listen: { host, port } }: Config): Prom
     if (problem === undefined) throw error;
     throw new ConfigError(`Cannot listen on ${host}:${port}: ${problem}`, { cause: error });
   }
-}
-
-async function stop({ app, calls, refuseNewRequests }: Server, drainMs: number): Promise<void> {
-  refuseNewRequests();
-  await calls.drain(drainMs);
-  // What is still open after the last answers had time to leave is idle or half a request.
-  const timer = setTimeout(() => app.server.closeAllConnections(), flushMs);
-  await app.close();
-  clearTimeout(timer);
 }

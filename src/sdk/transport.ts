@@ -12,7 +12,13 @@
 
 import { endpoints } from '../contract/v1/endpoints.js';
 import { isErrorCode } from '../contract/errors.js';
-import type { RouteBodyInput, RouteName, RouteParams, RouteQuery, RouteReply } from '../contract/index.js';
+import type {
+  JsonRouteName,
+  RouteBodyInput,
+  RouteParams,
+  RouteQuery,
+  RouteReply,
+} from '../contract/index.js';
 import { BoughApiError, BoughUnreachable } from './errors.js';
 
 /** Where the daemon is, and how to reach it. */
@@ -52,12 +58,12 @@ type BodyPart<B> = B extends undefined
     : { readonly body: B };
 
 /** What `call` takes for a route: its path parameters, query and body, as the route table has them. */
-export type CallParts<N extends RouteName> = CallOptions &
+export type CallParts<N extends JsonRouteName> = CallOptions &
   ParamsPart<RouteParams<N>> &
   QueryPart<RouteQuery<N>> &
   BodyPart<RouteBodyInput<N>>;
 
-type CallArguments<N extends RouteName> =
+type CallArguments<N extends JsonRouteName> =
   Record<string, never> extends CallParts<N> ? [parts?: CallParts<N>] : [parts: CallParts<N>];
 
 /** The parts of any route's call, as they are sent. */
@@ -80,11 +86,11 @@ export class Transport {
   }
 
   /**
-   * Calls a route of the table; resolves with its answer's body, with undefined for one that has none. Never
+   * Calls a route of the table that takes and gives JSON; resolves with its answer's body, with undefined for one that has none. Never
    * repeats a call.
    */
-  call<N extends RouteName>(route: N, ...parts: CallArguments<N>): Promise<RouteReply<N>>;
-  async call(route: RouteName, parts: AnyParts = {}): Promise<unknown> {
+  call<N extends JsonRouteName>(route: N, ...parts: CallArguments<N>): Promise<RouteReply<N>>;
+  async call(route: JsonRouteName, parts: AnyParts = {}): Promise<unknown> {
     const { method, path } = endpoints[route];
     const target = this.#base + fillPath(path, parts.params ?? {}) + queryString(parts.query ?? {});
     try {

@@ -4,11 +4,11 @@ import ts from 'typescript';
 import { eventTable, Events, type BoughEvent } from '../../src/contract/index.js';
 import { readSources, type SourceFile } from './sources.js';
 
-/** The names of the events that a file emits; one that is computed is `undefined`. */
+/** The names of the events that a file emits; one that is computed is `undefined`. What Node's servers emit is no event of ours. */
 function emittedIn({ path, text }: SourceFile): (string | undefined)[] {
   const names: (string | undefined)[] = [];
   const visit = (node: ts.Node): void => {
-    if (ts.isCallExpression(node) && /(^|[.#])emit$/.test(node.expression.getText())) {
+    if (ts.isCallExpression(node) && /(^|(?<!server)[.#])emit$/i.test(node.expression.getText())) {
       const [name] = node.arguments;
       names.push(name !== undefined && ts.isStringLiteralLike(name) ? name.text : undefined);
     }

@@ -3,7 +3,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { describe, it } from 'node:test';
 import { Deferred } from '../../src/base/index.js';
 import { loadConfig, type Config } from '../../src/daemon/config.js';
-import { headersTimeoutMs } from '../../src/daemon/limits.js';
+import { limits } from '../../src/daemon/shell/limits.js';
 import { serve, type Daemon, type ServeOptions } from '../../src/daemon/serve.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import { fakeHost } from '../support/fake-host.js';
@@ -173,7 +173,7 @@ describe('stopping', () => {
   });
 
   // Nobody but the server's own limits would end such a request otherwise.
-  it('is not held up by half a request', { timeout: headersTimeoutMs }, async () => {
+  it('is not held up by half a request', { timeout: limits.headersTimeoutMs }, async () => {
     await withDaemon(async (daemon, port) => {
       const socket = connect(port, '127.0.0.1', () => socket.write('GET /version HT'));
       socket.on('error', () => undefined);

@@ -2,16 +2,20 @@
 
 import { connect } from 'node:net';
 import { pino } from 'pino';
-import { Events } from '../../src/contract/index.js';
+import { Events, type RouteTable } from '../../src/contract/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
-import { buildServer, type Server } from '../../src/daemon/server.js';
-import { tokenCheck } from '../../src/daemon/token.js';
+import { buildServer } from '../../src/daemon/server.js';
+import type { HandlersOf } from '../../src/daemon/rows/handlers.js';
+import { limits, type Limits } from '../../src/daemon/shell/limits.js';
+import { buildShell, type Shell } from '../../src/daemon/shell/shell.js';
+import { nativeApi } from '../../src/daemon/v1/plugin.js';
+import { tokenCheck } from '../../src/daemon/auth/token.js';
 import { fakeHost, type FakeHost } from '../support/fake-host.js';
 
 export const silent = pino({ level: 'silent' });
 export const token = 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y';
 
-export interface TestServer extends Server {
+export interface TestServer extends Shell {
   readonly host: FakeHost;
   readonly events: Events;
 }
@@ -31,6 +35,27 @@ export function testServer(
     events,
   });
   return Object.assign(server, { host, events });
+}
+
+export interface ListeningShell extends Shell {
+  readonly events: Events;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The native API with other rows than its own, listening on loopback. */
+export async function listeningShell<T extends RouteTable>(
+  table: T,
+  handlers: HandlersOf<T>,
+  { token, ...given }: Partial<Limits> & { token?: string | undefined } = {},
+): Promise<ListeningShell> {
+  const events = new Events();
+  const listen = { host: '127.0.0.1', port: 0, isLoopback: true };
+  const isToken = token === undefined ? undefined : tokenCheck(token);
+  const api = nativeApi({ table, handlers, listen, isToken });
+  const shell = buildShell({ log: silent, events, apis: [api], limits: { ...limits, ...given } });
+  const address = await shell.app.listen(listen);
+  return Object.assign(shell, { events, address, port: Number(new URL(address).port) });
 }
 
 /** Sends bytes as they are and resolves with everything that came back until the peer closed. */

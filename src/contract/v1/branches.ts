@@ -16,7 +16,7 @@ import {
   refuseTwoExpiries,
   retentionFields,
 } from './lifetime.js';
-import { byId, type RouteDefinition } from './route.js';
+import { byId, type RouteTable } from './route.js';
 import { sandboxSchema } from './sandboxes.js';
 import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshots.js';
 
@@ -129,6 +129,7 @@ const branchErrors = [
 export const branchRoutes = {
   branch: {
     ...endpoints.branch,
+    kind: 'json',
     keyed: true,
     summary:
       'Capture a running sandbox, which keeps running. 201 with the snapshot; 202 with `status: "writing"` for `wait: false`.',
@@ -140,6 +141,7 @@ export const branchRoutes = {
   },
   fork: {
     ...endpoints.fork,
+    kind: 'json',
     keyed: true,
     summary:
       'Branch a sandbox and start children from the capture. A child that fails does not fail the call.',
@@ -149,7 +151,7 @@ export const branchRoutes = {
     replies: { 201: forkResultSchema },
     errors: branchErrors,
   },
-} as const satisfies Record<string, RouteDefinition>;
+} as const satisfies RouteTable;
 
 /** The given ones of `fields` alone. */
 function only<T extends object, K extends keyof T>(

@@ -3,7 +3,7 @@
 import { z } from 'zod';
 import { bytesSchema } from '../fields.js';
 import { endpoints } from './endpoints.js';
-import type { RouteDefinition } from './route.js';
+import type { RouteTable } from './route.js';
 
 export const healthSchema = z.looseObject({ ok: z.literal(true) });
 
@@ -45,6 +45,7 @@ export type GcResult = z.infer<typeof gcResultSchema>;
 export const daemonRoutes = {
   healthz: {
     ...endpoints.healthz,
+    kind: 'json',
     summary: 'Is the daemon up? Needs no token.',
     resource: 'daemon',
     open: true,
@@ -53,6 +54,7 @@ export const daemonRoutes = {
   },
   version: {
     ...endpoints.version,
+    kind: 'json',
     summary: "The daemon's version and its API's.",
     resource: 'daemon',
     replies: { 200: versionSchema },
@@ -60,6 +62,7 @@ export const daemonRoutes = {
   },
   metrics: {
     ...endpoints.metrics,
+    kind: 'json',
     summary: 'Counters, gauges and histograms as Prometheus text.',
     resource: 'daemon',
     replies: { 200: 'text' },
@@ -67,6 +70,7 @@ export const daemonRoutes = {
   },
   openapi: {
     ...endpoints.openapi,
+    kind: 'json',
     summary: 'This API as an OpenAPI 3.1 document.',
     resource: 'daemon',
     replies: { 200: openApiSchema },
@@ -74,6 +78,7 @@ export const daemonRoutes = {
   },
   gc: {
     ...endpoints.gc,
+    kind: 'json',
     summary:
       'Remove what has expired, what `keep_last` no longer keeps and what crashes left behind, as the daemon does by itself every minute; or say what that would be.',
     resource: 'daemon',
@@ -81,4 +86,4 @@ export const daemonRoutes = {
     replies: { 200: gcResultSchema },
     errors: ['invalid_request'],
   },
-} as const satisfies Record<string, RouteDefinition>;
+} as const satisfies RouteTable;

@@ -3,7 +3,7 @@
  * a browser can have this table without a validation library.
  */
 
-export type HttpMethod = 'GET' | 'POST' | 'DELETE';
+export type HttpMethod = 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE';
 
 export interface Endpoint {
   readonly method: HttpMethod;

@@ -4,7 +4,7 @@ import { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
 import { plainTextSchema, timeoutSecsSchema } from '../fields.js';
 import { endpoints } from './endpoints.js';
-import { byId, type RouteDefinition } from './route.js';
+import { byId, type RouteTable } from './route.js';
 
 export const execRequestSchema = z.object({
   args: z.array(plainTextSchema).min(1).max(4096).describe('program and arguments; no shell is involved'),
@@ -64,6 +64,7 @@ const guestErrors = [
 export const execRoutes = {
   exec: {
     ...endpoints.exec,
+    kind: 'json',
     summary:
       'Run a program in the guest and wait for it. Of stdout and stderr the first 16 MiB each are kept; `truncated` says whether there was more.',
     resource: 'sandboxes',
@@ -74,6 +75,7 @@ export const execRoutes = {
   },
   evaluate: {
     ...endpoints.evaluate,
+    kind: 'json',
     summary:
       "Evaluate an expression in the image's warm interpreter. Of what it prints the first mebibyte of each stream is kept; `truncated` says whether there was more.",
     resource: 'sandboxes',
@@ -84,10 +86,11 @@ export const execRoutes = {
   },
   ping: {
     ...endpoints.ping,
+    kind: 'json',
     summary: 'Does the agent in the guest answer?',
     resource: 'sandboxes',
     params: byId,
     replies: { 200: pingResultSchema },
     errors: guestErrors,
   },
-} as const satisfies Record<string, RouteDefinition>;
+} as const satisfies RouteTable;

@@ -2,8 +2,12 @@
  * A row of the route table: the one description of a route from which the server registers it, the SDK takes its types and
  * docs/reference is generated. A resource's rows stand beside its schemas; routes.ts gathers them.
  *
- * Methods and paths are in endpoints.ts. `replies` maps each success status to its body; `null` is no body and `'text'` is plain
- * text. `errors` lists what the route itself can fail with; what any route can fail with is in `commonErrors`.
+ *   json    what is asked is validated, the answer is JSON or text
+ *   stream  the body and the answer are bytes, passed on as they come, of any length
+ *   socket  a WebSocket, open until one side ends it
+ *
+ * Methods and paths are in endpoints.ts. `errors` lists what the route itself can fail with; what any route can fail with is in
+ * `commonErrors`.
  */
 
 import { z } from 'zod';
@@ -11,22 +15,58 @@ import type { ErrorCode } from '../errors.js';
 import { tagSchema } from '../fields.js';
 import type { Endpoint } from './endpoints.js';
 
-export interface RouteDefinition extends Endpoint {
+interface AnyRoute extends Endpoint {
   readonly summary: string;
   readonly resource: 'daemon' | 'snapshots' | 'sandboxes';
   /** True for a route that needs no token. */
   readonly open?: boolean;
-  /** True for a route that makes something, and takes an `Idempotency-Key`; it can fail with `keyedErrors` besides. */
-  readonly keyed?: boolean;
   readonly params?: z.ZodType;
   readonly query?: z.ZodType;
-  /** A route without one ignores any body. An absent body is validated as `{}`. */
-  readonly body?: z.ZodType;
-  readonly replies: Readonly<Record<number, z.ZodType | 'text' | null>>;
   readonly errors: readonly ErrorCode[];
   /** Codes that this route answers with another status than the catalogue's. */
   readonly statusFor?: Partial<Record<ErrorCode, number>>;
 }
+
+export interface JsonRoute extends AnyRoute {
+  readonly kind: 'json';
+  /** True for a route that makes something, and takes an `Idempotency-Key`; it can fail with `keyedErrors` besides. */
+  readonly keyed?: boolean;
+  /** A route without one ignores any body. An absent body is validated as `{}`. */
+  readonly body?: z.ZodType;
+  /** For each success status the body; `null` is none, `'text'` is plain text. */
+  readonly replies: Readonly<Record<number, z.ZodType | 'text' | null>>;
+}
+
+export interface StreamRoute extends AnyRoute {
+  readonly kind: 'stream';
+  /** For each success status the content type; `null` is no body. */
+  readonly replies: Readonly<Record<number, string | null>>;
+}
+
+export interface SocketRoute extends AnyRoute {
+  readonly kind: 'socket';
+  readonly method: 'GET';
+}
+
+export type RouteDefinition = JsonRoute | StreamRoute | SocketRoute;
+export type RouteKind = RouteDefinition['kind'];
+
+/** Rows by their names. */
+export type RouteTable = Readonly<Record<string, RouteDefinition>>;
+
+/** A row's path parameters. */
+export type ParamsOf<R extends RouteDefinition> = R extends { params: z.ZodType<infer P> } ? P : undefined;
+
+/** A row's query as handlers get it. */
+export type QueryOf<R extends RouteDefinition> = R extends { query: z.ZodType<infer Q> } ? Q : undefined;
+
+/** A row's body as handlers get it: defaults filled in, older forms translated. */
+export type BodyOf<R extends JsonRoute> = R extends { body: z.ZodType<infer B> } ? B : undefined;
+
+type ReplyBody<R> = R extends z.ZodType ? z.output<R> : R extends 'text' ? string : undefined;
+
+/** A row's answer; `undefined` for 204. */
+export type ReplyOf<R extends JsonRoute> = ReplyBody<R['replies'][keyof R['replies']]>;
 
 /** What any route but an open one can fail with. */
 export const commonErrors = [
@@ -50,6 +90,17 @@ export const keyedErrors = [
   'invalid_request',
   'idempotency_key_reused',
 ] as const satisfies readonly ErrorCode[];
+
+/** Whether `route` is sent bytes to pass on. */
+export function takesBytes({ kind, method }: RouteDefinition): boolean {
+  return kind === 'stream' && (method === 'POST' || method === 'PUT');
+}
+
+/** What `route` itself can fail with. */
+export function errorsOf(route: RouteDefinition): readonly ErrorCode[] {
+  const isKeyed = route.kind === 'json' && route.keyed === true;
+  return [...new Set([...route.errors, ...(isKeyed ? keyedErrors : [])])];
+}
 
 /** Path parameters of a snapshot's routes. */
 export const byTag = z.object({ tag: tagSchema });

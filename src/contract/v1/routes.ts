@@ -4,6 +4,7 @@ import type { z } from 'zod';
 import { branchRoutes } from './branches.js';
 import { daemonRoutes } from './daemon.js';
 import { execRoutes } from './exec.js';
+import type { JsonRoute, ParamsOf, QueryOf, ReplyOf } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
 
@@ -18,27 +19,21 @@ export const routes = {
 export type Routes = typeof routes;
 export type RouteName = keyof Routes;
 
-type Definition<N extends RouteName> = Routes[N];
+/** Routes that take and give JSON: those that can be called and answered as a whole. */
+export type JsonRouteName = {
+  [N in RouteName]: Routes[N] extends JsonRoute ? N : never;
+}[RouteName];
 
 /** A route's path parameters. */
-export type RouteParams<N extends RouteName> =
-  Definition<N> extends { params: z.ZodType<infer P> } ? P : undefined;
+export type RouteParams<N extends RouteName> = ParamsOf<Routes[N]>;
 
 /** A route's query as handlers get it. */
-export type RouteQuery<N extends RouteName> =
-  Definition<N> extends { query: z.ZodType<infer Q> } ? Q : undefined;
-
-/** A route's body as handlers get it: defaults filled in, older forms translated. */
-export type RouteBody<N extends RouteName> =
-  Definition<N> extends { body: z.ZodType<infer B> } ? B : undefined;
+export type RouteQuery<N extends RouteName> = QueryOf<Routes[N]>;
 
 /** A route's body as clients may send it. */
-export type RouteBodyInput<N extends RouteName> =
-  Definition<N> extends { body: infer B extends z.ZodType } ? z.input<B> : undefined;
-
-type ReplyBody<R> = R extends z.ZodType ? z.output<R> : R extends 'text' ? string : undefined;
+export type RouteBodyInput<N extends JsonRouteName> = Routes[N] extends { body: infer B extends z.ZodType }
+  ? z.input<B>
+  : undefined;
 
 /** A route's answer; `undefined` for 204. */
-export type RouteReply<N extends RouteName> = ReplyBody<
-  Definition<N>['replies'][keyof Definition<N>['replies']]
->;
+export type RouteReply<N extends JsonRouteName> = ReplyOf<Routes[N]>;

@@ -11,7 +11,7 @@ import {
   refuseTwoEnds,
   timeoutRequestSchema,
 } from './lifetime.js';
-import { byId, type RouteDefinition } from './route.js';
+import { byId, type RouteTable } from './route.js';
 
 export const sandboxStateSchema = z.enum(['running', 'unresponsive', 'failed']);
 
@@ -102,6 +102,7 @@ const restoreErrors = [
 export const sandboxRoutes = {
   listSandboxes: {
     ...endpoints.listSandboxes,
+    kind: 'json',
     summary: 'Every sandbox.',
     resource: 'sandboxes',
     replies: { 200: z.array(sandboxSchema) },
@@ -109,6 +110,7 @@ export const sandboxRoutes = {
   },
   spawn: {
     ...endpoints.spawn,
+    kind: 'json',
     keyed: true,
     summary:
       'Start sandboxes from a snapshot: all of them or none, also if the client leaves before there is an answer. The answer is an array for `n` = 1 too.',
@@ -119,6 +121,7 @@ export const sandboxRoutes = {
   },
   getSandbox: {
     ...endpoints.getSandbox,
+    kind: 'json',
     summary: 'One sandbox.',
     resource: 'sandboxes',
     params: byId,
@@ -127,6 +130,7 @@ export const sandboxRoutes = {
   },
   removeSandbox: {
     ...endpoints.removeSandbox,
+    kind: 'json',
     summary: 'End a sandbox. When the answer arrives its process is gone.',
     resource: 'sandboxes',
     params: byId,
@@ -135,6 +139,7 @@ export const sandboxRoutes = {
   },
   setTimeout: {
     ...endpoints.setTimeout,
+    kind: 'json',
     summary:
       'Set when and how a sandbox ends: sooner, later or never. Using a sandbox never changes `end_at_unix`, it only puts off an idle end.',
     resource: 'sandboxes',
@@ -143,4 +148,4 @@ export const sandboxRoutes = {
     replies: { 200: sandboxSchema },
     errors: ['invalid_request', 'sandbox_not_found', 'sandbox_not_running'],
   },
-} as const satisfies Record<string, RouteDefinition>;
+} as const satisfies RouteTable;

@@ -12,7 +12,7 @@ import {
 } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { expiryFields, refuseTwoExpiries } from './lifetime.js';
-import { byTag, type RouteDefinition } from './route.js';
+import { byTag, type RouteTable } from './route.js';
 
 /** How a branch captures memory: `live` copies while the guest runs, `diff` and `full` inside the pause. */
 export const branchModeSchema = z.enum(['full', 'diff', 'live']);
@@ -127,6 +127,7 @@ export const deleteSnapshotQuerySchema = z
 export const snapshotRoutes = {
   listSnapshots: {
     ...endpoints.listSnapshots,
+    kind: 'json',
     summary: 'Every snapshot, each tag once; one that is being written is listed as `writing`.',
     resource: 'snapshots',
     replies: { 200: z.array(snapshotSchema) },
@@ -134,6 +135,7 @@ export const snapshotRoutes = {
   },
   createSnapshot: {
     ...endpoints.createSnapshot,
+    kind: 'json',
     keyed: true,
     summary: 'Boot an image, or a kernel and a root filesystem, and capture it when its agent answers.',
     resource: 'snapshots',
@@ -152,6 +154,7 @@ export const snapshotRoutes = {
   },
   getSnapshot: {
     ...endpoints.getSnapshot,
+    kind: 'json',
     summary: 'One snapshot.',
     resource: 'snapshots',
     params: byTag,
@@ -160,6 +163,7 @@ export const snapshotRoutes = {
   },
   snapshotInfo: {
     ...endpoints.snapshotInfo,
+    kind: 'json',
     summary: 'One snapshot with its sizes and lineage.',
     resource: 'snapshots',
     params: byTag,
@@ -168,6 +172,7 @@ export const snapshotRoutes = {
   },
   deleteSnapshot: {
     ...endpoints.deleteSnapshot,
+    kind: 'json',
     summary: 'Delete a snapshot. Running sandboxes are never harmed by it.',
     resource: 'snapshots',
     params: byTag,
@@ -177,6 +182,7 @@ export const snapshotRoutes = {
   },
   compactSnapshot: {
     ...endpoints.compactSnapshot,
+    kind: 'json',
     keyed: true,
     summary: 'Fold a snapshot and its ancestors into a new one without parents.',
     resource: 'snapshots',
@@ -192,4 +198,4 @@ export const snapshotRoutes = {
       'no_space',
     ],
   },
-} as const satisfies Record<string, RouteDefinition>;
+} as const satisfies RouteTable;

@@ -1,7 +1,7 @@
 /** Handlers: branch and fork. */
 
 import type { Host } from '../../sandbox/host/host.js';
-import type { Handlers } from '../calls.js';
+import type { Handlers } from '../rows/handlers.js';
 import { wireForked, wireSnapshot } from './answers.js';
 import { branchSpec, forkSpec } from './requests.js';
 import { knownForm } from './sandbox-id.js';

@@ -1,7 +1,7 @@
 /** Handlers: the daemon about itself. */
 
 import type { Host } from '../../sandbox/host/host.js';
-import type { Handlers } from '../calls.js';
+import type { Handlers } from '../rows/handlers.js';
 import type { Metrics } from '../metrics.js';
 import { openApiDocument } from '../openapi.js';
 import { version } from '../version.js';

@@ -1,7 +1,7 @@
 /** Handler: exec. Its answer can be large, so it is written as JSON while the program prints. */
 
 import type { Host } from '../../sandbox/host/host.js';
-import { JsonBytes, type Handler } from '../calls.js';
+import { JsonBytes, type Handler } from '../rows/handlers.js';
 import { JsonText } from './json-text.js';
 import { program } from './requests.js';
 import { knownForm } from './sandbox-id.js';

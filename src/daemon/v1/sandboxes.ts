@@ -1,7 +1,7 @@
 /** Handlers: sandboxes and the calls into their guests. */
 
 import type { Host } from '../../sandbox/host/host.js';
-import type { Handlers } from '../calls.js';
+import type { Handlers } from '../rows/handlers.js';
 import { wireEvaluated, wireSandbox } from './answers.js';
 import { execHandler } from './exec.js';
 import { evalSpec, lifetimeChange, spawnSpec } from './requests.js';

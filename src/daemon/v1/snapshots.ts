@@ -2,7 +2,7 @@
 
 import type { Host } from '../../sandbox/host/host.js';
 import { BoughError } from '../../contract/index.js';
-import type { Handlers } from '../calls.js';
+import type { Handlers } from '../rows/handlers.js';
 import { wireSnapshot, wireSnapshotInfo } from './answers.js';
 import { bootSpec } from './requests.js';
 

@@ -1,5 +1,5 @@
 /**
- * Every failure becomes one shape: `{error, code, details?}`.
+ * Every failure becomes one of the catalogue's, and is then answered in the shape of the API it belongs to.
  *
  * What fastify and Node's HTTP parser refuse by themselves is translated into the catalogue here; anything
  * unknown is `internal`, logged in full and answered without a word of it.
@@ -8,52 +8,61 @@
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify';
 import { STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
-import { BoughError, isBoughError, statusOf, type RouteDefinition } from '../contract/index.js';
-import { isOutOfFiles } from '../sandbox/host/failures.js';
-import { bodyLimitBytes } from './limits.js';
+import { BoughError, isBoughError } from '../../contract/index.js';
+import { isOutOfFiles } from '../../sandbox/host/failures.js';
 import { newRequestId } from './request-id.js';
 
 const retryAfterSecs = 5;
 
+/** A failure as an API answers it: the status, and what goes into the body as JSON. */
+export type Refusal = (
+  failure: BoughError,
+  /** Absent when too little of it arrived. */
+  request?: FastifyRequest,
+) => {
+  readonly status: number;
+  readonly body: object;
+  readonly headers?: Readonly<Record<string, string>>;
+};
+
 /** Answers `request` with `error`. */
 export async function sendFailure(
+  refusal: Refusal,
   error: unknown,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<void> {
   const failure = translate(error, request);
-  const status = statusOf(failure, request.routeOptions.config.route);
+  const { status, body, headers = {} } = refusal(failure, request);
   if (status >= 500 && !reply.raw.destroyed)
     request.log.error({ err: error, code: failure.code }, failure.message);
   else request.log.debug({ code: failure.code }, failure.message);
-  void reply.header('x-request-id', request.id);
+  void reply.headers({ 'x-request-id': request.id, ...headers });
   if (status === 503) void reply.header('retry-after', retryAfterSecs);
-  if (status === 401) void reply.header('www-authenticate', 'Bearer');
-  if (failure.code === 'shutting_down' || failure.code === 'payload_too_large') {
-    void reply.header('connection', 'close');
-  }
-  await reply
-    .code(status)
-    .type('application/json; charset=utf-8')
-    .serializer(JSON.stringify)
-    .send(failure.toWire());
+  if (endsConnection.has(failure.code)) void reply.header('connection', 'close');
+  await reply.code(status).type('application/json; charset=utf-8').serializer(JSON.stringify).send(body);
 }
 
-/** Answers a request that Node's parser gave up on; there is nothing but the socket, and no id yet. */
-export function sendParserFailure(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy();
-    return;
-  }
-  const failure = translateParserError(error);
-  const body = JSON.stringify(failure.toWire());
-  socket.end(
-    `HTTP/1.1 ${failure.status} ${STATUS_CODES[failure.status] ?? ''}\r\n` +
-      'Content-Type: application/json; charset=utf-8\r\n' +
-      `X-Request-Id: ${newRequestId()}\r\n` +
-      `Content-Length: ${Buffer.byteLength(body)}\r\n` +
-      `Connection: close\r\n\r\n${body}`,
-  );
+/** Codes after which nothing more is read from a client. */
+const endsConnection = new Set(['shutting_down', 'payload_too_large', 'request_timeout']);
+
+/** Answers requests that Node's parser gave up on; there is nothing but the socket, and no id yet. */
+export function parserFailureSender(refusal: Refusal) {
+  return (error: NodeJS.ErrnoException, socket: Socket): void => {
+    if (error.code === 'ECONNRESET' || !socket.writable) {
+      socket.destroy();
+      return;
+    }
+    const { status, body } = refusal(translateParserError(error));
+    const text = JSON.stringify(body);
+    socket.end(
+      `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n` +
+        'Content-Type: application/json; charset=utf-8\r\n' +
+        `X-Request-Id: ${newRequestId()}\r\n` +
+        `Content-Length: ${Buffer.byteLength(text)}\r\n` +
+        `Connection: close\r\n\r\n${text}`,
+    );
+  };
 }
 
 function translate(error: unknown, request: FastifyRequest): BoughError {
@@ -62,7 +71,11 @@ function translate(error: unknown, request: FastifyRequest): BoughError {
   const { code = '', statusCode } = error as Partial<FastifyError>;
   switch (code) {
     case 'FST_ERR_CTP_BODY_TOO_LARGE':
-      return new BoughError('payload_too_large', { limitBytes: bodyLimitBytes }, { cause: error });
+      return new BoughError(
+        'payload_too_large',
+        { limitBytes: request.routeOptions.bodyLimit },
+        { cause: error },
+      );
     case 'FST_ERR_CTP_INVALID_MEDIA_TYPE':
       return new BoughError(
         'unsupported_media_type',
@@ -95,12 +108,5 @@ function translateParserError(error: NodeJS.ErrnoException): BoughError {
       return new BoughError('request_timeout');
     default:
       return new BoughError('malformed_http', { problem: 'it is not valid HTTP' });
-  }
-}
-
-declare module 'fastify' {
-  interface FastifyContextConfig {
-    /** The route's row in the route table; absent for routes outside it. */
-    route?: RouteDefinition;
   }
 }

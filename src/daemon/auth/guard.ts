@@ -7,9 +7,9 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
-import { BoughError } from '../contract/index.js';
-import type { Principal } from '../sandbox/host/call.js';
-import type { ListenAddress } from './config.js';
+import { BoughError } from '../../contract/index.js';
+import type { Principal } from '../../sandbox/host/call.js';
+import type { ListenAddress } from '../config.js';
 import type { TokenCheck } from './token.js';
 
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
@@ -22,6 +22,15 @@ export function checkHostHeader(headers: IncomingHttpHeaders, listen: ListenAddr
   if (!listen.isLoopback) return;
   const name = host.replace(/:\d{1,5}$/, '').toLowerCase();
   if (!loopbackNames.has(name) && name !== listen.host) throw new BoughError('host_not_allowed');
+}
+
+/**
+ * A page of another site may open a socket, or send bytes, with a browser that asks nobody first; what such a request comes from is in
+ * its Origin header. Throws `host_not_allowed`.
+ */
+export function checkOrigin({ origin, host }: IncomingHttpHeaders): void {
+  if (origin !== undefined && origin.replace(/^https?:\/\//, '') !== host)
+    throw new BoughError('host_not_allowed');
 }
 
 /** Who sends the request. Throws `unauthorized` where a token is needed and not there. */

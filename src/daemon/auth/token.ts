@@ -8,7 +8,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
-import { ConfigError } from './config.js';
+import { ConfigError } from '../config.js';
 
 const minLength = 32;
 const maxFileBytes = 4096;

@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import { z } from 'zod';
-import { idempotencyKeySchema, type RouteName } from '../contract/index.js';
-import type { RequestKey } from '../store/index.js';
+import { idempotencyKeySchema } from '../../contract/index.js';
+import type { RequestKey } from '../../store/index.js';
 import { parseRequestPart } from './validation.js';
 
 const HEADER = 'idempotency-key';
@@ -16,7 +16,7 @@ const keyed = z.object({ [HEADER]: idempotencyKeySchema });
  */
 export function requestKey(
   headers: IncomingHttpHeaders,
-  route: RouteName,
+  route: string,
   asked: Readonly<Record<string, unknown>>,
 ): RequestKey | undefined {
   const header = headers[HEADER];

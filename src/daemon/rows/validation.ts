@@ -1,6 +1,6 @@
 /** Requests against their zod schemas: what is wrong becomes `invalid_request`, naming the first field. */
 
-import { BoughError } from '../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import type { z } from 'zod';
 
 /**

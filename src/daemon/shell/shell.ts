@@ -1,0 +1,174 @@
+/**
+ * The HTTP server around the APIs: one port, limits, request ids, the count of calls, an end. It knows no route.
+ *
+ * Each API is a context of its own, with its hooks, parsers, routes and shape of failures, so that none sees another's. What matches no
+ * route is answered by the API under whose prefix it is; the API with the prefix '' answers for whatever is nobody else's, requests
+ * included of which so little arrived that they have no path.
+ *
+ *   Node's limits → shutting down? → the API: who may call → body → validation → handler
+ */
+import fastify, {
+  LogController,
+  type FastifyBaseLogger,
+  type FastifyInstance,
+  type FastifyReply,
+  type FastifyRequest,
+} from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import {
+  BoughError,
+  isBoughError,
+  type CallOutcome,
+  type Events,
+  type RouteDefinition,
+} from '../../contract/index.js';
+import type { Principal } from '../../sandbox/host/call.js';
+import { RunningCalls, type RunningCall } from './calls.js';
+import { parserFailureSender, sendFailure, type Refusal } from './failure.js';
+import { limits as usual, type Limits } from './limits.js';
+import { handleUnknownRoutes } from './not-found.js';
+import { newRequestId } from './request-id.js';
+
+export interface Api {
+  /** Such as `/v1`; every path below one is this API's. */
+  readonly prefixes: readonly string[];
+  /** A failure in this API's shape. */
+  readonly refusal: Refusal;
+  /** Adds hooks, parsers and routes to the API's own context. */
+  readonly register: (app: FastifyInstance, shell: Shell) => void | Promise<void>;
+}
+
+export interface ShellOptions {
+  readonly log: FastifyBaseLogger;
+  readonly events: Events;
+  readonly apis: readonly Api[];
+  readonly limits?: Limits | undefined;
+}
+
+export interface Shell {
+  /** Not listening yet. */
+  readonly app: FastifyInstance;
+  readonly calls: RunningCalls;
+  readonly limits: Limits;
+  /** From now on every new request is answered with `shutting_down`. */
+  readonly refuseNewRequests: () => void;
+}
+
+/** A server with every route of `apis`. */
+export function buildShell({ log, events, apis, limits = usual }: ShellOptions): Shell {
+  const app = createApp(log, limits, (path) => apiOf(apis, path).refusal);
+  let isClosing = false;
+  const calls = new RunningCalls();
+  const shell: Shell = { app, calls, limits, refuseNewRequests: () => (isClosing = true) };
+
+  app.decorateRequest<Principal>('principal', 'anonymous');
+  app.addHook('onRequest', async (request, reply) => {
+    void reply.header('x-request-id', request.id);
+    void reply.header('cache-control', 'no-store');
+    if (isClosing) throw new BoughError('shutting_down');
+  });
+  tellOfRequests(app, events);
+  endUnreadBodies(app, limits.bodyTimeoutMs);
+
+  for (const api of apis) {
+    void app.register(async (own) => {
+      own.setErrorHandler((error, request, reply) => sendFailure(api.refusal, error, request, reply));
+      handleUnknownRoutes(own, api.prefixes);
+      await api.register(own, shell);
+    });
+  }
+  return shell;
+}
+
+/** The one with the longest prefix of `path`. */
+function apiOf(apis: readonly Api[], path: string): Api {
+  const prefixOf = (api: Api): number =>
+    Math.max(...api.prefixes.map((prefix) => (isBelow(path, prefix) ? prefix.length : -1)));
+  return apis.reduce((best, api) => (prefixOf(api) > prefixOf(best) ? api : best));
+}
+
+const isBelow = (path: string, prefix: string): boolean =>
+  path.startsWith(prefix) && ['', '/', '?'].includes(path.charAt(prefix.length) || '');
+
+function createApp(
+  log: FastifyBaseLogger,
+  limits: Limits,
+  refusalFor: (path: string) => Refusal,
+): FastifyInstance {
+  const app = fastify({
+    loggerInstance: log,
+    // An event tells of each request, with the route instead of the URL.
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    genReqId: newRequestId,
+    requestIdHeader: false,
+    bodyLimit: limits.bodyLimitBytes,
+    // One limit for all would end slow uploads; each kind of row has its own.
+    requestTimeout: 0,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+    routerOptions: { maxParamLength: limits.maxParamLength },
+    http: {
+      headersTimeout: limits.headersTimeoutMs,
+      connectionsCheckingInterval: limits.connectionCheckIntervalMs,
+      maxHeaderSize: limits.maxHeaderBytes,
+      // Node would answer a missing Host header without a body.
+      requireHostHeader: false,
+    },
+    return503OnClosing: false,
+    forceCloseConnections: 'idle',
+    frameworkErrors: (error, request, reply) =>
+      void sendFailure(refusalFor(request.url), error, request, reply),
+    clientErrorHandler: parserFailureSender(refusalFor('')),
+  });
+  app.server.maxHeadersCount = limits.maxHeaderCount;
+  app.server.maxConnections = limits.maxConnections;
+  return app;
+}
+
+function tellOfRequests(app: FastifyInstance, events: Events): void {
+  app.addHook('onError', async (_request, _reply, error) => {
+    events.emit('call.failed', { code: isBoughError(error) ? error.code : error.code || 'internal' });
+  });
+  const tell = (request: FastifyRequest, reply: FastifyReply, outcome: CallOutcome): void => {
+    const { kind } = request.routeOptions.config.route ?? {};
+    events.emit('call.answered', {
+      requestId: request.id,
+      principal: request.principal,
+      method: request.method,
+      route: request.routeOptions.url ?? 'unknown',
+      kind: kind ?? 'none',
+      outcome: request.call?.outcome ?? outcome,
+      status: reply.statusCode,
+      durationMs: reply.elapsedTime,
+    });
+  };
+  app.addHook('onRequest', async (request, reply) => {
+    reply.raw.once('close', () => {
+      if (!reply.raw.writableFinished) tell(request, reply, 'left');
+    });
+  });
+  app.addHook('onResponse', async (request, reply) => tell(request, reply, 'answered'));
+}
+
+/** Nobody reads a body any more once its request is answered; without this the rest could come for ever. */
+function endUnreadBodies(app: FastifyInstance, timeoutMs: number): void {
+  const endUnlessRead = (raw: IncomingMessage): void => {
+    if (!raw.complete) raw.socket.destroy();
+  };
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
+    if (!raw.complete) setTimeout(endUnlessRead, timeoutMs, raw).unref();
+    done();
+  });
+}
+
+declare module 'fastify' {
+  interface FastifyRequest {
+    /** Who sends it. */
+    principal: Principal;
+    /** Its handler, once that runs. */
+    call?: RunningCall;
+  }
+  interface FastifyContextConfig {
+    /** The route's row in its table; absent for what matches no route. */
+    route?: RouteDefinition;
+  }
+}

@@ -1,0 +1,42 @@
+/** The native API: its rows behind its guard, and the shape of its failures. */
+import { serializerCompiler } from 'fastify-type-provider-zod';
+import { statusOf, type RouteTable } from '../../contract/index.js';
+import { checkHostHeader, checkOrigin, principalOf } from '../auth/guard.js';
+import type { TokenCheck } from '../auth/token.js';
+import type { ListenAddress } from '../config.js';
+import { bindRows } from '../rows/bind.js';
+import type { HandlersOf } from '../rows/handlers.js';
+import type { Api } from '../shell/shell.js';
+import { inWireNames } from './names.js';
+
+export interface NativeApiOptions<T extends RouteTable> {
+  readonly table: T;
+  readonly handlers: HandlersOf<T>;
+  readonly listen: ListenAddress;
+  /** Absent when no token is configured: then every request may pass. */
+  readonly isToken?: TokenCheck | undefined;
+}
+
+/** Answers for all paths that no other API has: `/healthz`, `/version`, `/metrics` and `/openapi.json` are older than its prefix. */
+export function nativeApi<T extends RouteTable>(options: NativeApiOptions<T>): Api {
+  const { table, handlers, listen, isToken } = options;
+  return {
+    prefixes: [''],
+    refusal: (failure, request) => ({
+      status: statusOf(failure, request?.routeOptions.config.route),
+      body: failure.toWire(),
+      ...(failure.status === 401 ? { headers: { 'www-authenticate': 'Bearer' } } : {}),
+    }),
+    register: (app, shell) => {
+      app.addHook('onRequest', (request, _reply, done) => {
+        const { route } = request.routeOptions.config;
+        checkHostHeader(request.headers, listen);
+        if (route?.kind === 'stream' || route?.kind === 'socket') checkOrigin(request.headers);
+        if (route?.open !== true) request.principal = principalOf(request.headers, isToken);
+        done();
+      });
+      app.setSerializerCompiler(serializerCompiler);
+      bindRows(app, shell, table, handlers, inWireNames);
+    },
+  };
+}
