@@ -25,7 +25,7 @@ import time
 RAM_BYTES = 64 << 20
 FIRST_PAGE = 0x200000
 PAGE = 4096
-QEMU = 'qemu-system-x86_64'
+QEMU = os.environ.get('BOUGH_QEMU') or 'qemu-system-x86_64'
 
 
 class Lines:
@@ -72,7 +72,7 @@ class Vm:
         arguments += ['-cpu', 'qemu64', '-smp', '1']
         arguments += ['-object', f'memory-backend-file,id=mem,size={RAM_BYTES},mem-path={self.path("marker")},share=off']
         arguments += ['-blockdev', f'driver=raw,node-name=d0,read-only=on,file.driver=file,file.filename={image}']
-        arguments += ['-device', 'virtio-blk-pci,disable-modern=on,drive=d0,bootindex=0']
+        arguments += ['-device', 'virtio-blk-pci,drive=d0,bootindex=0']
         for which in ('qmp', 'pager-qmp'):
             arguments += ['-qmp', f'unix:{self.path(which)},server=on,wait=off']
         if incoming:
