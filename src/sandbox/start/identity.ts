@@ -3,11 +3,17 @@
  *
  * A restored child still believes it is its source, at the instant of the capture: same clock, same random
  * numbers, same names, same secret. A call that fails leaves a guest nobody may use (fail closed).
+ *
+ * The call brings the time at which it was sent, and a guest that is slow to wake up takes it late: its clock would stay behind by as
+ * much. So one that took long is told the time once more, now that it is awake.
  */
 import { randomBytes } from 'node:crypto';
-import { AgentClient } from '../../agent/index.js';
+import { AgentClient, AgentRefused } from '../../agent/index.js';
+import { monotonicMs } from '../../base/index.js';
 
 const IDENTIFY_DEADLINE_MS = 30_000;
+/** How far behind a child's clock may begin. */
+const TOLERATED_CLOCK_MS = 100;
 const SEED_BYTES = 64;
 
 /** Claims a guest that boots and waits until it is warm; returns the secret it was given. */
@@ -34,11 +40,22 @@ export async function identifyChild(
 ): Promise<string> {
   const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret: sourceSecret });
   const secret = newSecret();
+  const sentMs = monotonicMs();
   await agent.identify(
     { ...freshIdentity(`bough-${id}`), newSecret: secret },
     { timeoutMs: IDENTIFY_DEADLINE_MS, signal },
   );
+  if (monotonicMs() - sentMs > TOLERATED_CLOCK_MS) await setClockIfKnown(agent, signal);
   return secret;
+}
+
+/** An agent of an older image has no such call. */
+async function setClockIfKnown(agent: AgentClient, signal: AbortSignal | undefined): Promise<void> {
+  try {
+    await agent.setClock({ timeoutMs: IDENTIFY_DEADLINE_MS, signal });
+  } catch (error) {
+    if (!(error instanceof AgentRefused)) throw error;
+  }
 }
 
 function newSecret(): string {
