@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { kernelCmdline } from './kernel-cmdline.js';
 
-const TCG_ONLY = ['no_timer_check', 'tsc=unstable', 'norandmaps'];
+const TCG_ONLY = ['mitigations=off', 'no_timer_check', 'tsc=unstable', 'norandmaps'];
 const words = (...of: Parameters<typeof kernelCmdline>): string[] => kernelCmdline(...of).split(' ');
 
 describe('kernelCmdline()', () => {

@@ -3,7 +3,8 @@
  *
  * An idle guest must write to no memory, because a branch copies what it wrote: hence `nowatchdog`, and no zeroing of pages. Under
  * TCG time comes from QEMU in steps that the kernel's checks of its timers take for broken hardware: hence `no_timer_check` and
- * `tsc=unstable`, which would only cost a guest on real hardware its best clock. TCG finds translated code by its virtual address, so
+ * `tsc=unstable`, which would only cost a guest on real hardware its best clock. The processor that TCG emulates speculates on nothing,
+ * so `mitigations=off`; on a real one the guest's kernel decides. TCG finds translated code by its virtual address, so
  * a program whose addresses are random is translated anew at each start: hence `norandmaps`.
  */
 
@@ -16,11 +17,10 @@ export interface CmdlineChoices {
 const EVERY_GUEST = [
   'console=ttyS0 panic=-1 quiet',
   'root=/dev/vda rw',
-  'mitigations=off',
   'nowatchdog init_on_alloc=0 transparent_hugepage=madvise',
   'random.trust_cpu=on audit=0 8250.nr_uarts=1',
 ];
-const UNDER_TCG = ['no_timer_check tsc=unstable'];
+const UNDER_TCG = ['mitigations=off', 'no_timer_check tsc=unstable'];
 
 export function kernelCmdline(
   accelerator: 'kvm' | 'tcg',
