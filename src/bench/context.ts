@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { messageOf, monotonicMs, sleep } from '../base/index.js';
 import type { BranchMode, Sandbox, Snapshot } from '../contract/index.js';
 import { BoughApiError, type Bough } from '../sdk/index.js';
+import type { WantedAccelerator } from '../vmm/index.js';
 import type { PauseParts } from './pause-row.js';
 
 export interface BenchContext {
@@ -12,6 +13,8 @@ export interface BenchContext {
   /** What the daemon logged of the pause of a branch; nothing where its log is not ours to read. */
   readonly pauseParts: (tag: string) => PauseParts | undefined;
   readonly cacheDir: string;
+  readonly qemuPath: string | undefined;
+  readonly accelerator: WantedAccelerator | undefined;
   /** Tag of the snapshot every source starts from; it exists. */
   readonly sourceTag: string;
   /** Name of the image it was made of. */

@@ -29,6 +29,7 @@ export interface HostLoad {
 /** Reads the facts; what cannot be read is `unknown`. What guests run under is the caller's to know. */
 export async function readHostFacts(
   guest: Pick<HostFacts, 'accelerator' | 'guestMemoryMiB'>,
+  qemuPath?: string,
 ): Promise<HostFacts> {
   return {
     date: new Date().toISOString(),
@@ -36,7 +37,7 @@ export async function readHostFacts(
     cpuCount: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
-    qemu: await probeQemu().then(
+    qemu: await probeQemu(qemuPath).then(
       ({ version }) => version,
       () => 'unknown',
     ),

@@ -78,7 +78,7 @@ async function measure(request: BenchRequest): Promise<BenchResult> {
   await ensureSource(client, request, resources);
   const contextFor = (name: BenchmarkName): BenchContext => ({
     ...{ client, daemonPid, pauseParts, signal, say },
-    cacheDir: request.cacheDir,
+    ...{ cacheDir: request.cacheDir, qemuPath: request.qemuPath, accelerator: request.accelerator },
     sourceTag: request.sourceTag,
     image: request.image,
     iterations: request.iterations ?? defaultIterations[name],
@@ -129,7 +129,8 @@ async function ensureSource(
 
 /** Starts one sandbox to see what guests run under. */
 async function factsOfSource(context: BenchContext): Promise<HostFacts> {
-  const facts = await readHostFacts({ accelerator: 'unknown', guestMemoryMiB: undefined });
+  const unknown = { accelerator: 'unknown', guestMemoryMiB: undefined };
+  const facts = await readHostFacts(unknown, context.qemuPath);
   return withSandbox(context, context.sourceTag, ({ isolation, memory_mib: guestMemoryMiB }) =>
     Promise.resolve({ ...facts, accelerator: isolation?.accel ?? 'unknown', guestMemoryMiB }),
   );

@@ -3,6 +3,7 @@
  * benchmarks themselves only when they are to run.
  */
 import type { Bough } from '../sdk/index.js';
+import type { WantedAccelerator } from '../vmm/index.js';
 
 /** Every benchmark, in the order in which all of them run. */
 export const benchmarkNames = [
@@ -53,6 +54,9 @@ export interface BenchRequest {
   /** A writer in the source of the pause benchmark; 0 leaves it idle. */
   readonly dirtyMiBPerSecond: number;
   readonly cacheDir: string;
+  /** What the daemon is started with, for the machines that are not its own. */
+  readonly qemuPath?: string | undefined;
+  readonly accelerator?: WantedAccelerator | undefined;
   /** A daemon that runs already; absent, one is started and ended. */
   readonly daemon?: Bough | undefined;
   readonly startDaemon: StartDaemon;

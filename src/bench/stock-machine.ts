@@ -28,6 +28,7 @@ import {
   Vmm,
   type MachineSpec,
   type QemuFacts,
+  type WantedAccelerator,
 } from '../vmm/index.js';
 import { agentGuest, type Guest } from './guest.js';
 
@@ -77,10 +78,14 @@ export class StockMachine {
   static async boot({
     image,
     cacheDir,
+    qemuPath,
+    wanted = 'auto',
     signal,
   }: {
     image: Image;
     cacheDir: string;
+    qemuPath?: string | undefined;
+    wanted?: WantedAccelerator | undefined;
     signal: AbortSignal;
   }): Promise<StockMachine> {
     await using undo = new ResourceStack();
@@ -88,8 +93,8 @@ export class StockMachine {
     undo.defer(() => rm(dir, { recursive: true, force: true }));
     const overlayPath = join(dir, 'overlay.qcow2');
     await execa('qemu-img', ['create', '-q', '-f', 'qcow2', overlayPath, String(image.rootfsBytes)]);
-    const qemu = await probeQemu();
-    const { accelerator } = await chooseAccelerator({ qemu, cacheDir, ...bootFiles(image) });
+    const qemu = await probeQemu(qemuPath);
+    const { accelerator } = await chooseAccelerator({ qemu, wanted, cacheDir, ...bootFiles(image) });
     const spec = stockSpec(image, {
       machineType: qemu.machineType,
       accelerator,

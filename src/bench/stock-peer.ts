@@ -6,9 +6,9 @@ import { StockMachine } from './stock-machine.js';
 
 /** Boots it; it ends with `resources`. Throws when the image has not been built here. */
 export async function bootStockPeer(context: BenchContext, resources: ResourceStack): Promise<StockMachine> {
-  const { cacheDir, image: name, signal, say } = context;
+  const { cacheDir, qemuPath, accelerator, image: name, signal, say } = context;
   say('booting the same image in stock QEMU');
   const image = await findImage(cacheDir, name);
   if (image === undefined) throw new Error(`Stock QEMU needs image "${name}": bough image build ${name}`);
-  return resources.use(await StockMachine.boot({ image, cacheDir, signal }));
+  return resources.use(await StockMachine.boot({ image, cacheDir, qemuPath, wanted: accelerator, signal }));
 }

@@ -53,12 +53,12 @@ export const providers: Providers = {
     const { listImages } = await import('../image/index.js');
     return listImages(cacheDir);
   },
-  async runDoctor({ stateDir, hotDir, cacheDir }) {
+  async runDoctor({ stateDir, hotDir, cacheDir, accelerator, qemuPath }) {
     const [{ runDoctor }, { listImages }] = await Promise.all([
       import('../vmm/index.js'),
       import('../image/index.js'),
     ]);
     const [guest] = await listImages(cacheDir);
-    return runDoctor({ stateDir, hotDir, cacheDir, ...compact({ guest }) });
+    return runDoctor({ stateDir, hotDir, cacheDir, accelerator, ...compact({ guest, qemuPath }) });
   },
 };

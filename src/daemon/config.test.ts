@@ -9,6 +9,7 @@ describe('the configuration', () => {
     assert.match(config.hotDir, /^\/dev\/shm\/bough-[0-9a-f]{8}$/);
     assert.equal(config.tokenFile, undefined);
     assert.equal(config.maxConcurrentBranches, 4);
+    assert.equal(config.accelerator, 'auto');
   });
 
   it('derives the hot directory from the state directory', () => {
@@ -53,6 +54,8 @@ describe('the configuration', () => {
     ],
     ['a hot directory too long', [{ hotDir: `/${'x'.repeat(80)}` }, {}], /^--hot-dir must be at most/],
     ['an unknown log level', [{ logLevel: 'loud' }, {}], /^--log-level must be one of/],
+    ['an unknown accelerator', [{}, { BOUGH_ACCELERATOR: 'hvf' }], /^BOUGH_ACCELERATOR must be one of auto,/],
+    ['a QEMU without a path', [{ qemu: 'qemu' }, {}], /^--qemu must be an absolute path/],
     ['a limit of zero', [{ maxConcurrentBranches: '0' }, {}], /^--max-concurrent-branches /],
     ['a quota of nothing', [{ diskQuota: '0' }, {}], /^--disk-quota must be a size/],
     ['a quota in no unit', [{ diskQuota: '5Q' }, {}], /^--disk-quota must be a size/],

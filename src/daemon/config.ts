@@ -10,6 +10,7 @@ import { createHash } from 'node:crypto';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
+import { WANTED_ACCELERATORS, type WantedAccelerator } from '../vmm/host/wanted-accelerator.js';
 
 /** A setting as the command line shows it. */
 export interface Setting {
@@ -36,6 +37,10 @@ export interface Config {
   readonly hotBudgetBytes: number | undefined;
   /** Memory of this host that no sandbox is started into. */
   readonly memoryReserveBytes: number | undefined;
+  /** What guests boot under. */
+  readonly accelerator: WantedAccelerator;
+  /** QEMU's program. */
+  readonly qemuPath: string | undefined;
 }
 
 export interface ListenAddress {
@@ -111,6 +116,18 @@ export const settings = {
     placeholder: 'size',
     summary: 'memory of the host that no sandbox is started into (default 512M)',
   },
+  accelerator: {
+    flag: '--accelerator',
+    env: 'BOUGH_ACCELERATOR',
+    placeholder: 'name',
+    summary: 'what guests boot under: kvm, tcg, or auto, which tries KVM (default auto)',
+  },
+  qemu: {
+    flag: '--qemu',
+    env: 'BOUGH_QEMU',
+    placeholder: 'file',
+    summary: 'the QEMU to run (default /usr/bin/qemu-system-x86_64)',
+  },
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof settings;
@@ -118,10 +135,10 @@ export type SettingName = keyof typeof settings;
 const logLevels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent'] as const;
 export type LogLevel = (typeof logLevels)[number];
 
-// A socket's path must stay under 108 bytes, and sockets live some levels below the hot directory.
+// A socket's path must stay under 108 bytes, and sockets live some levels below the hot absolutePath.
 const maxHotDirLength = 60;
 
-const directory = z
+const absolutePath = z
   .string()
   .refine(isAbsolute, 'must be an absolute path')
   .refine((path) => !path.includes('\0'), 'must not contain NUL');
@@ -140,10 +157,13 @@ const size = z.string().transform((text, context) => {
 
 const schemas = {
   listen: z.string().transform(parseListenAddress),
-  stateDir: directory,
-  hotDir: directory.max(maxHotDirLength, `must be at most ${maxHotDirLength} characters: sockets live in it`),
-  cacheDir: directory,
-  tokenFile: directory.optional(),
+  stateDir: absolutePath,
+  hotDir: absolutePath.max(
+    maxHotDirLength,
+    `must be at most ${maxHotDirLength} characters: sockets live in it`,
+  ),
+  cacheDir: absolutePath,
+  tokenFile: absolutePath.optional(),
   logLevel: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
   maxConcurrentBranches: z
     .string()
@@ -153,6 +173,8 @@ const schemas = {
   diskQuota: size.optional(),
   hotBudget: size.optional(),
   memoryReserve: size.optional(),
+  accelerator: z.enum(WANTED_ACCELERATORS, `must be one of ${WANTED_ACCELERATORS.join(', ')}`),
+  qemu: absolutePath.optional(),
 } as const satisfies Record<SettingName, z.ZodType>;
 
 /**
@@ -191,6 +213,8 @@ export function loadConfig(
     diskQuotaBytes: settle('diskQuota'),
     hotBudgetBytes: settle('hotBudget'),
     memoryReserveBytes: settle('memoryReserve'),
+    accelerator: settle('accelerator', 'auto'),
+    qemuPath: settle('qemu'),
   };
 }
 

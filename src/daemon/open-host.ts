@@ -15,14 +15,14 @@ export type OpenHost = (config: Config, emit: Emit) => Promise<Host>;
  */
 export const openConfiguredHost: OpenHost = async (config, emit) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
-  const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes } = config;
+  const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath } = config;
   for (const check of [await checkHotDir(hotDir), await checkDurableDir('state folder', stateDir)]) {
     if (check.status === 'fail')
       throw new ConfigError(`Cannot use this ${check.name}: ${check.found}. ${check.remedy ?? ''}`.trim());
   }
   return openHost({
     ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
-    ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes },
+    ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath },
     emit,
   });
 };

@@ -1,5 +1,6 @@
 /** One QEMU process: from its description to its end, and what this host's QEMU can do. */
 export { chooseAccelerator, knownAccelerator } from './host/accelerator.js';
+export type { WantedAccelerator } from './host/wanted-accelerator.js';
 export type { Check } from './host/check.js';
 export { checkDurableDir, checkHotDir } from './host/check-folders.js';
 export { diskNodeName, spareOverlayNode } from './machine/disk-graph.js';
@@ -10,7 +11,7 @@ export { hostForwardPort } from './process/host-forward.js';
 export { DeviceStateRejected, loadDeviceState } from './process/incoming.js';
 export type { Accelerator, MachineSpec } from './machine/machine.js';
 export { processStartTicks } from './process/process-identity.js';
-export { cpuModelFor, probeQemu, QemuUnusable } from './host/probe.js';
+export { cpuModelFor, probeQemu, QemuUnusable, runsCpuModel } from './host/probe.js';
 export type { QemuFacts } from './host/probe.js';
 export { findRunningVmms } from './process/running-vmms.js';
 export type { RunningVmm } from './process/running-vmms.js';

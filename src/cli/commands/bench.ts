@@ -70,10 +70,10 @@ export function registerBench(
       if (outCsv !== undefined && benchmark === undefined) {
         throw new UsageError('--out-csv needs the name of one benchmark; all of them write a report');
       }
-      const cacheDir = loadConfig(
+      const { cacheDir, qemuPath, accelerator } = loadConfig(
         options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir },
         io.env,
-      ).cacheDir;
+      );
       const runBench = await load();
       const outcome = await untilInterrupted(async (signal) =>
         runBench({
@@ -84,7 +84,7 @@ export function registerBench(
           modes: options.modes ?? [...ownModes, ...stockModes],
           probes: options.probes ?? false,
           dirtyMiBPerSecond: options.dirtyMibPerS ?? 0,
-          cacheDir,
+          ...{ cacheDir, qemuPath, accelerator },
           daemon: namesDaemon(command, context) ? await clientFor(command, context) : undefined,
           startDaemon: (daemonOptions) => startThrowawayDaemon(cacheDir, io.env, daemonOptions),
           signal,

@@ -11,17 +11,21 @@ interface DoctorOptions {
   stateDir?: string;
   hotDir?: string;
   cacheDir?: string;
+  accelerator?: string;
+  qemu?: string;
 }
+
+/** Settings of the daemon's that change what is found. */
+const EXAMINED = ['stateDir', 'hotDir', 'cacheDir', 'accelerator', 'qemu'] as const;
 
 export function registerDoctor(program: Command, context: Context): void {
   const command = program.command('doctor').description('Check what this host can do. Needs no daemon.');
-  for (const { flag, env, placeholder } of [settings.stateDir, settings.hotDir, settings.cacheDir]) {
+  for (const { flag, env, placeholder } of EXAMINED.map((name) => settings[name])) {
     command.addOption(new Option(`${flag} <${placeholder}>`, `the daemon's ${flag} (or ${env})`));
   }
   addOutputOption(command).action(async (options: DoctorOptions) => {
-    const { stateDir, hotDir, cacheDir } = options;
     const flags = Object.fromEntries(
-      Object.entries({ stateDir, hotDir, cacheDir }).filter(([, dir]) => dir !== undefined),
+      EXAMINED.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])),
     );
     const checks = await context.providers.runDoctor(loadConfig(flags, context.io.env));
     printRows<Check>(command, context, checks, [

@@ -17,6 +17,7 @@ import {
   Vmm,
   type MachineSpec,
   type QemuFacts,
+  type WantedAccelerator,
 } from '../../vmm/index.js';
 import type { SandboxPaths } from './paths.js';
 
@@ -24,6 +25,8 @@ import type { SandboxPaths } from './paths.js';
 export interface VmHost {
   readonly qemu: QemuFacts;
   readonly pagerLibrary: string;
+  /** What guests are to boot under; `auto` if absent. */
+  readonly wantedAccelerator?: WantedAccelerator;
 }
 
 export interface VmRequest {

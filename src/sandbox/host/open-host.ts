@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { compact, ResourceStack } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
 import { openStore } from '../../store/index.js';
-import { probeQemu } from '../../vmm/index.js';
+import { probeQemu, type WantedAccelerator } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
 import type { HostContext } from './context.js';
@@ -26,6 +26,10 @@ export interface HostOptions {
   readonly hotBudgetBytes?: number | undefined;
   /** Memory no sandbox is started into. */
   readonly memoryReserveBytes?: number | undefined;
+  /** QEMU's program; Debian's if absent. */
+  readonly qemuPath?: string | undefined;
+  /** What guests are to boot under; `auto` if absent. */
+  readonly accelerator?: WantedAccelerator | undefined;
   readonly emit: Emit;
 }
 
@@ -39,7 +43,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   const { stateDir, hotDir, cacheDir, emit, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
   await using undo = new ResourceStack();
   await checkStateFolder({ stateDir, hotDir });
-  const qemu = await probeQemu();
+  const qemu = await probeQemu(options.qemuPath);
   let makeDurableRoom = (): Promise<unknown> => Promise.resolve();
   const store = undo.use(
     await openStore({
@@ -56,7 +60,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     tiers: { stateDir, hotDir },
     cacheDir,
     store,
-    vmHost: { qemu, pagerLibrary: PAGER_LIBRARY },
+    vmHost: { qemu, pagerLibrary: PAGER_LIBRARY, ...compact({ wantedAccelerator: options.accelerator }) },
     overlays: new OverlayTemplates(overlaysDir({ stateDir, hotDir })),
     sandboxes: new SandboxRegistry(),
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),

@@ -14,7 +14,7 @@ const TCG: MachineIdentity = {
   ...{ qemuVersion: '7.2.22', machineType: 'pc-i440fx-7.2', accel: 'tcg', cpuModel: 'max' },
   ...{ vcpus: 1, memoryMiB: 1024, deviceLayout: DEVICE_LAYOUT },
 };
-const KVM: MachineIdentity = { ...TCG, accel: 'kvm', cpuModel: 'host' };
+const KVM: MachineIdentity = { ...TCG, accel: 'kvm', cpuModel: 'host,svm=off,vmx=off,pmu=off' };
 
 /** What is refused on a host that has `insteadOfKvm`: `field: wanted, not found`. */
 async function refusedFor(
@@ -64,6 +64,10 @@ describe('checkCompatible()', () => {
       assert.equal(await refusedFor({ ...TCG, qemuVersion }), undefined, qemuVersion);
   });
 
+  it('takes a guest that was captured with the whole of the processor, as earlier versions gave it', async () => {
+    assert.equal(await refusedFor({ ...KVM, cpuModel: 'host' }), undefined);
+  });
+
   it('refuses a KVM snapshot where KVM runs no guest, and takes a TCG one where it does', async () => {
     assert.equal(await refusedFor(KVM, 'tcg'), 'accelerator: kvm, not tcg');
     assert.equal(await refusedFor(TCG, 'kvm'), undefined);
@@ -77,7 +81,10 @@ describe('checkCompatible()', () => {
       'machine type: pc-2.1, not pc-i440fx-7.2',
     );
     assert.equal(await refusedFor({ ...TCG, cpuModel: 'host' }), 'CPU model: host, not max');
-    assert.equal(await refusedFor({ ...KVM, cpuModel: 'max' }), 'CPU model: max, not host');
+    assert.equal(
+      await refusedFor({ ...KVM, cpuModel: 'max' }),
+      'CPU model: max, not host,svm=off,vmx=off,pmu=off',
+    );
     assert.equal(
       await refusedFor({ ...KVM, processor: 'Vendor 1 2 3 Other' }),
       `processor: Vendor 1 2 3 Other, not ${await hostProcessor()}`,

@@ -8,6 +8,7 @@ import {
   DeviceStateRejected,
   hostProcessor,
   knownAccelerator,
+  runsCpuModel,
   type Accelerator,
 } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
@@ -30,7 +31,9 @@ export async function checkCompatible(
     ['QEMU version', releaseSeries(machine.qemuVersion), releaseSeries(qemu.version)],
     ['machine type', machine.machineType, qemu.machineType],
     ['accelerator', machine.accel, accelerator],
-    ['CPU model', machine.cpuModel, cpuModelFor(accelerator)],
+    ...(runsCpuModel(accelerator, machine.cpuModel)
+      ? []
+      : [['CPU model', machine.cpuModel, cpuModelFor(accelerator)] satisfies [string, string, string]]),
     ...(machine.processor === undefined
       ? []
       : [['processor', machine.processor, await hostProcessor()] satisfies [string, string, string]]),
@@ -59,12 +62,12 @@ export function loadFailure({ tag, machine }: Manifest, found: string, error: un
 
 /** A KVM that opens and was never tried is tried with the snapshot's image, or believed where that is not here. */
 async function kvmOrInstead({ vmHost, cacheDir }: HostContext, { image }: Manifest): Promise<Accelerator> {
-  const { qemu } = vmHost;
-  const known = await knownAccelerator({ qemu, cacheDir });
+  const { qemu, wantedAccelerator: wanted = 'auto' } = vmHost;
+  const known = await knownAccelerator({ qemu, wanted, cacheDir });
   if (known !== undefined) return known.accelerator;
   const built = await findImage(cacheDir, image.name);
   if (built === undefined) return 'kvm';
   const { kernelPath, initrdPath } = built;
   const initrd = initrdPath === undefined ? {} : { initrdPath };
-  return (await chooseAccelerator({ qemu, cacheDir, kernelPath, ...initrd })).accelerator;
+  return (await chooseAccelerator({ qemu, wanted, cacheDir, kernelPath, ...initrd })).accelerator;
 }

@@ -147,11 +147,11 @@ async function bootMachine(
   image: Image,
   steps: BootSteps,
 ): Promise<MachineIdentity> {
-  const { qemu } = context.vmHost;
+  const { qemu, wantedAccelerator } = context.vmHost;
   const { accelerator, reason } = await steps.chooseAccelerator({
     qemu,
     kernelPath: image.kernelPath,
-    ...compact({ initrdPath: image.initrdPath }),
+    ...compact({ wanted: wantedAccelerator, initrdPath: image.initrdPath }),
     cacheDir: context.cacheDir,
   });
   context.emit('accelerator.chosen', { accelerator, reason });

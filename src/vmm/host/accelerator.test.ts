@@ -42,4 +42,25 @@ describe('chooseAccelerator()', () => {
     await chooseAccelerator({ ...options, fresh: true });
     assert.equal(await runCount(), 3);
   });
+
+  it('gives TCG for now where a guest is only slow, and tries again the next time', async () => {
+    const qemuPath = join(dir, 'slow-qemu');
+    await writeFile(qemuPath, '#!/bin/sh\nexec sleep 60\n', { mode: 0o755 });
+    const slow = { ...options, qemu: { ...options.qemu, qemuPath, version: '9.0.0' }, deadlineMs: 100 };
+    const choice = await chooseAccelerator(slow);
+    assert.equal(choice.accelerator, 'tcg');
+    assert.equal(await knownAccelerator(slow), undefined);
+  });
+
+  it('tries nothing where it is told', async () => {
+    for (const wanted of ['kvm', 'tcg'] as const) {
+      const choice = await chooseAccelerator({
+        ...options,
+        wanted,
+        fresh: true,
+        kvmPath: join(dir, 'absent'),
+      });
+      assert.deepEqual(choice, { accelerator: wanted, reason: 'set, not tried', cached: false });
+    }
+  });
 });

@@ -3,7 +3,9 @@
  *
  * A KVM that opens may still not run a guest (nested and exotic hosts), and only a guest can tell. So once per host boot, QEMU
  * version and kernel, an image's own kernel and initramfs are started under KVM and must print their first line on the console within
- * a deadline; anything else means TCG, with the reason. The answer is kept in the cache folder.
+ * a deadline; anything else means TCG, with the reason. The answer is kept in the cache folder, unless the guest was only silent: a
+ * host that was busy for ten seconds is no host without KVM, and its snapshots would be refused until it boots again. Whoever knows
+ * better says which (`wanted`), and nothing is tried then.
  *
  * Not handled: a KVM that works for some kernels only; the image that was asked for first decides.
  */
@@ -13,7 +15,8 @@ import { join } from 'node:path';
 import { compact, messageOf, monotonicMs, sleep, writeFileAtomic } from '../../base/index.js';
 import type { Accelerator, MachineSpec } from '../machine/machine.js';
 import { cpuModelFor, type QemuFacts } from './probe.js';
-import { Vmm } from '../process/vmm.js';
+import type { WantedAccelerator } from './wanted-accelerator.js';
+import { Vmm, VmmStartFailed } from '../process/vmm.js';
 
 /** What the image's init prints first. */
 const GUEST_SIGN_OF_LIFE = 'bough: init';
@@ -35,6 +38,8 @@ export interface AcceleratorChoice {
 
 export interface ChooseAcceleratorOptions {
   qemu: QemuFacts;
+  /** `auto` if absent. */
+  wanted?: WantedAccelerator;
   kernelPath: string;
   initrdPath?: string;
   cacheDir: string;
@@ -48,22 +53,25 @@ export interface ChooseAcceleratorOptions {
 export async function chooseAccelerator(options: ChooseAcceleratorOptions): Promise<AcceleratorChoice> {
   const known = await knownAccelerator(options);
   if (known !== undefined) return known;
-  const choice = await runGuestUnderKvm(options);
+  const { isFinding, ...choice } = await runGuestUnderKvm(options);
+  if (!isFinding) return choice;
   await mkdir(options.cacheDir, { recursive: true });
   const text = `${JSON.stringify({ key: await hostKey(options.qemu), ...choice }, undefined, 2)}\n`;
   await writeFileAtomic(cachePathIn(options.cacheDir), text, { mode: 0o644 });
   return choice;
 }
 
-/** The answer where none has to be found out: KVM does not open, or an earlier probe of this host boot has told. */
+/** The answer where none has to be found out: it was said, KVM does not open, or an earlier probe of this host boot has told. */
 export async function knownAccelerator({
   qemu,
+  wanted = 'auto',
   cacheDir,
   fresh = false,
   kvmPath = '/dev/kvm',
-}: Pick<ChooseAcceleratorOptions, 'qemu' | 'cacheDir' | 'fresh' | 'kvmPath'>): Promise<
+}: Pick<ChooseAcceleratorOptions, 'qemu' | 'wanted' | 'cacheDir' | 'fresh' | 'kvmPath'>): Promise<
   AcceleratorChoice | undefined
 > {
+  if (wanted !== 'auto') return { accelerator: wanted, reason: 'set, not tried', cached: false };
   const unusable = await whyKvmCannotOpen(kvmPath);
   if (unusable !== undefined) return { accelerator: 'tcg', reason: unusable, cached: false };
   return fresh ? undefined : readCached(cachePathIn(cacheDir), await hostKey(qemu));
@@ -96,21 +104,42 @@ async function readCached(path: string, key: string): Promise<AcceleratorChoice 
   }
 }
 
-async function runGuestUnderKvm(options: ChooseAcceleratorOptions): Promise<AcceleratorChoice> {
+/** `isFinding`: it says something of the host, and not of the moment. */
+async function runGuestUnderKvm(
+  options: ChooseAcceleratorOptions,
+): Promise<AcceleratorChoice & { isFinding: boolean }> {
   const dir = await mkdtemp(join(tmpdir(), 'bough-probe-'));
   const startedMs = monotonicMs();
   try {
     const failure = await whyNoGuestRuns(options, dir);
     const probeMs = Math.round(monotonicMs() - startedMs);
-    return failure === undefined
-      ? { accelerator: 'kvm', reason: `A guest ran under KVM after ${probeMs} ms`, probeMs, cached: false }
-      : { accelerator: 'tcg', reason: `KVM opens but runs no guest: ${failure}`, probeMs, cached: false };
+    const facts = { probeMs, cached: false };
+    if (failure === undefined) {
+      return {
+        accelerator: 'kvm',
+        reason: `A guest ran under KVM after ${probeMs} ms`,
+        ...facts,
+        isFinding: true,
+      };
+    }
+    const { why, isFinding } = failure;
+    return { accelerator: 'tcg', reason: `KVM opens but runs no guest: ${why}`, ...facts, isFinding };
   } finally {
     await rm(dir, { recursive: true, force: true });
   }
 }
 
-async function whyNoGuestRuns(options: ChooseAcceleratorOptions, dir: string): Promise<string | undefined> {
+interface ProbeFailure {
+  readonly why: string;
+  readonly isFinding: boolean;
+}
+
+const finding = (why: string): ProbeFailure => ({ why, isFinding: true });
+
+async function whyNoGuestRuns(
+  options: ChooseAcceleratorOptions,
+  dir: string,
+): Promise<ProbeFailure | undefined> {
   const { qemu, deadlineMs = DEFAULT_DEADLINE_MS } = options;
   const spec = probeSpec(options, dir);
   let vmm: Vmm;
@@ -118,7 +147,7 @@ async function whyNoGuestRuns(options: ChooseAcceleratorOptions, dir: string): P
     const logPath = join(dir, 'log');
     vmm = await Vmm.start({ spec, logPath, qemuPath: qemu.qemuPath, deadlineMs });
   } catch (error) {
-    return messageOf(error);
+    return { why: messageOf(error), isFinding: error instanceof VmmStartFailed };
   }
   try {
     return await whyNoSignOfLife(vmm, join(dir, 'console'), deadlineMs);
@@ -131,7 +160,7 @@ async function whyNoSignOfLife(
   vmm: Vmm,
   consolePath: string,
   deadlineMs: number,
-): Promise<string | undefined> {
+): Promise<ProbeFailure | undefined> {
   let ended: string | undefined;
   void vmm.exited.then(() => (ended ??= 'the VM ended'));
   vmm.qmp.on('event', ({ event }) => {
@@ -144,8 +173,9 @@ async function whyNoSignOfLife(
   for (;;) {
     const endedBeforeReading = ended;
     if ((await readFile(consolePath, 'latin1')).includes(GUEST_SIGN_OF_LIFE)) return undefined;
-    if (endedBeforeReading !== undefined) return endedBeforeReading;
-    if (monotonicMs() > giveUpMs) return `nothing from its init within ${deadlineMs} ms`;
+    if (endedBeforeReading !== undefined) return finding(endedBeforeReading);
+    if (monotonicMs() > giveUpMs)
+      return { why: `nothing from its init within ${deadlineMs} ms`, isFinding: false };
     await sleep(CONSOLE_POLL_MS);
   }
 }

@@ -68,6 +68,19 @@ describe('folder checks', () => {
 });
 
 describe('runDoctor()', () => {
+  it('says of an accelerator that was set that it was, image or not', async () => {
+    const qemuPath = join(dir, 'qemu');
+    const answers = [
+      { QMP: { version: { qemu: { major: 9, minor: 1, micro: 0 } }, capabilities: [] } },
+      { return: {}, id: 0 },
+      { return: [{ alias: 'pc', name: 'pc-i440fx-9.1' }], id: 1 },
+    ].map((answer) => JSON.stringify(answer));
+    await writeFile(qemuPath, `#!/bin/sh\ncat <<'END'\n${answers.join('\n')}\nEND\n`, { mode: 0o755 });
+    const folders = { stateDir: dir, cacheDir: dir, hotDir: '/dev/shm' };
+    const checks = await runDoctor({ ...folders, qemuPath, accelerator: 'kvm' });
+    assert.equal(checks.find(({ name }) => name === 'accelerator')?.found, 'kvm: set, not tried');
+  });
+
   it('reports a host without QEMU as failed, with a remedy for everything that is not ok', async () => {
     const qemuPath = join(dir, 'no-qemu');
     const checks = await runDoctor({ stateDir: dir, cacheDir: dir, hotDir: '/dev/shm', qemuPath });

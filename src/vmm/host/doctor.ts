@@ -6,12 +6,13 @@
 import { execa } from 'execa';
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { messageOf } from '../../base/index.js';
-import { chooseAccelerator } from './accelerator.js';
+import { compact, messageOf } from '../../base/index.js';
+import { chooseAccelerator, knownAccelerator } from './accelerator.js';
 import { fail, ok, warn, type Check } from './check.js';
 import { checkDurableDir, checkHotDir } from './check-folders.js';
 import { checkHugePages, checkMapCount, checkMemory, checkPager, checkUserfaultfd } from './check-kernel.js';
 import { probeQemu, type QemuFacts } from './probe.js';
+import type { WantedAccelerator } from './wanted-accelerator.js';
 
 /** Where a built pager's probe program is found, seen from dist/src/vmm/. */
 const PAGER_PROBE_PATH = fileURLToPath(
@@ -26,6 +27,8 @@ export interface DoctorOptions {
   hotDir: string;
   cacheDir: string;
   qemuPath?: string;
+  /** `auto` if absent. */
+  accelerator?: WantedAccelerator;
   pagerProbePath?: string;
   guest?: { kernelPath: string; initrdPath?: string };
 }
@@ -120,10 +123,13 @@ async function checkPrograms(): Promise<Check[]> {
 async function checkAccelerator(qemu: QemuFacts | string, options: DoctorOptions): Promise<Check> {
   const name = 'accelerator';
   if (typeof qemu === 'string') return fail(name, 'unknown without QEMU', 'apt-get install qemu-system-x86');
-  if (options.guest === undefined) {
+  const { cacheDir, guest } = options;
+  const asked = { qemu, cacheDir, ...compact({ wanted: options.accelerator }) };
+  const choice =
+    guest === undefined ? await knownAccelerator(asked) : await chooseAccelerator({ ...asked, ...guest });
+  if (choice === undefined) {
     return warn(name, 'not probed: no image is built yet', 'Run bough image build, then bough doctor');
   }
-  const choice = await chooseAccelerator({ qemu, cacheDir: options.cacheDir, ...options.guest });
   if (choice.accelerator === 'kvm') return ok(name, `kvm: ${choice.reason}`);
   return warn(
     name,

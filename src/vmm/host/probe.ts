@@ -28,9 +28,22 @@ const PROBE_TIMEOUT_MS = 10_000;
 const QUESTIONS = ['qmp_capabilities', 'query-machines', 'quit'];
 const MACHINES_ID = QUESTIONS.indexOf('query-machines');
 
-/** The CPU model that gives a guest the most under `accelerator`. */
+/**
+ * The host's processor, without what only makes KVM's surface wider: virtual machines in the guest, and counters that time the host's
+ * caches to the cycle.
+ */
+const KVM_CPU_MODEL = 'host,svm=off,vmx=off,pmu=off';
+/** As snapshots were made before; a guest that was captured with it goes on with it. */
+const WIDER_KVM_CPU_MODEL = 'host';
+
+/** The CPU model a guest is booted with under `accelerator`. */
 export function cpuModelFor(accelerator: Accelerator): string {
-  return accelerator === 'kvm' ? 'host' : 'max';
+  return accelerator === 'kvm' ? KVM_CPU_MODEL : 'max';
+}
+
+/** Whether a guest that has this CPU model goes on under `accelerator`: one that this version boots guests with, or that one before did. */
+export function runsCpuModel(accelerator: Accelerator, cpuModel: string): boolean {
+  return cpuModel === cpuModelFor(accelerator) || (accelerator === 'kvm' && cpuModel === WIDER_KVM_CPU_MODEL);
 }
 
 /** Starts QEMU once (twice if it has no seccomp) and reads its facts; rejects with QemuUnusable. */
