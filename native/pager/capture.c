@@ -20,24 +20,33 @@ int capture_prepare(struct capture *capture, const struct ram *ram, int layer_fd
 void capture_destroy(struct capture *capture)
 {
 	free(capture->scan_buffer);
-	free(capture->runs);
+	free(capture->found.list);
+	free(capture->ranges.list);
 }
 
 static int note_run(void *arg, const struct page_run *run)
 {
 	struct capture *capture = arg;
 
-	if (capture->run_count == capture->run_capacity) {
-		size_t capacity = capture->run_capacity ? capture->run_capacity * 2 : SCAN_BUFFER_RUNS;
-		struct page_run *grown = realloc(capture->runs, capacity * sizeof(*grown));
+	struct run_list *found = &capture->found;
+
+	if (found->count == found->capacity) {
+		size_t capacity = found->capacity ? found->capacity * 2 : SCAN_BUFFER_RUNS;
+		struct page_run *grown = realloc(found->list, capacity * sizeof(*grown));
 		if (!grown)
 			return -ENOMEM;
-		capture->runs = grown;
-		capture->run_capacity = capacity;
+		found->list = grown;
+		found->capacity = capacity;
 	}
-	capture->runs[capture->run_count++] = *run;
+	found->list[found->count++] = *run;
 	capture->page_count += (run->end - run->start) / PAGE_BYTES;
 	return 0;
+}
+
+static void forget_found(struct capture *capture)
+{
+	capture->found.count = 0;
+	capture->page_count = 0;
 }
 
 int capture_scan(struct capture *capture, enum scan_filter filter)
@@ -45,12 +54,50 @@ int capture_scan(struct capture *capture, enum scan_filter filter)
 	const struct ram *ram = capture->ram;
 	uint64_t start = (uintptr_t)ram->base;
 
-	capture->run_count = 0;
-	capture->page_count = 0;
+	forget_found(capture);
 	if (filter == SCAN_PRIVATE && !kernel_has_pagemap_scan())
 		return pagemap_read_private(ram->pagemap_fd, start, start + ram->bytes, note_run, capture);
 	return pagemap_scan(ram->pagemap_fd, start, start + ram->bytes, filter, capture->scan_buffer, SCAN_BUFFER_RUNS,
 			    note_run, capture);
+}
+
+/* Makes one of runs that are no further apart than that; how many are left. */
+static size_t join_runs(struct page_run *runs, size_t run_count, uint64_t gap_bytes)
+{
+	size_t last = 0;
+
+	for (size_t i = 1; i < run_count; i++) {
+		if (runs[i].start - runs[last].end <= gap_bytes)
+			runs[last].end = runs[i].end;
+		else
+			runs[++last] = runs[i];
+	}
+	return run_count ? last + 1 : 0;
+}
+
+/* Sets aside what the latest scan found, as ranges: its runs, joined as far as it takes to have few enough. */
+static void take_ranges(struct capture *capture)
+{
+	struct run_list found = capture->found;
+
+	capture->found = capture->ranges;
+	capture->ranges = found;
+	for (uint64_t gap_bytes = PAGE_BYTES; capture->ranges.count > ARMING_MAX_CALLS; gap_bytes *= 2)
+		capture->ranges.count = join_runs(capture->ranges.list, capture->ranges.count, gap_bytes);
+}
+
+int capture_scan_and_arm(struct capture *capture)
+{
+	int error = capture_scan(capture, SCAN_WRITTEN);
+
+	if (error)
+		return error;
+	take_ranges(capture);
+	forget_found(capture);
+	for (size_t i = 0; i < capture->ranges.count && !error; i++)
+		error = pagemap_scan(capture->ram->pagemap_fd, capture->ranges.list[i].start, capture->ranges.list[i].end,
+				     SCAN_WRITTEN_AND_ARM, capture->scan_buffer, SCAN_BUFFER_RUNS, note_run, capture);
+	return error;
 }
 
 /* Host addresses: a run's, as the kernel reported it, or those of a layer's run in RAM. */
@@ -74,12 +121,17 @@ static int write_range(const struct capture *capture, uint64_t start, uint64_t e
 	return 0;
 }
 
-int capture_write_found(const struct capture *capture, size_t first_run, const struct window *pause)
+int capture_write_found(const struct capture *capture, size_t skipped_bytes, const struct window *pause)
 {
 	int error = 0;
 
-	for (size_t i = first_run; i < capture->run_count && !error; i++)
-		error = write_range(capture, capture->runs[i].start, capture->runs[i].end, pause);
+	for (size_t i = 0; i < capture->found.count && !error; i++) {
+		const struct page_run *run = &capture->found.list[i];
+		size_t skipped = run->end - run->start < skipped_bytes ? run->end - run->start : skipped_bytes;
+
+		error = write_range(capture, run->start + skipped, run->end, pause);
+		skipped_bytes -= skipped;
+	}
 	return error;
 }
 

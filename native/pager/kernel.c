@@ -84,7 +84,7 @@ int uffd_unregister(int fd, uint64_t start, size_t bytes)
 	return ioctl(fd, UFFDIO_UNREGISTER, &range) < 0 ? -errno : 0;
 }
 
-int uffd_writeprotect(int fd, uint64_t start, size_t bytes, bool protect)
+static int writeprotect_range(int fd, uint64_t start, size_t bytes, bool protect)
 {
 	struct uffdio_writeprotect request = {
 		.range = {.start = start, .len = bytes},
@@ -96,6 +96,18 @@ int uffd_writeprotect(int fd, uint64_t start, size_t bytes, bool protect)
 		if (errno != EAGAIN)
 			return -errno;
 	return 0;
+}
+
+int uffd_writeprotect(int fd, uint64_t start, size_t bytes, bool protect)
+{
+	int error = writeprotect_range(fd, start, bytes, protect);
+	size_t half = bytes / PAGE_BYTES / 2 * PAGE_BYTES;
+
+	/* Before Linux 6.3 one call reaches no further than one mapping, and says so by ENOENT. */
+	if (error != -ENOENT || half == 0)
+		return error;
+	error = uffd_writeprotect(fd, start, half, protect);
+	return error ? error : uffd_writeprotect(fd, start + half, bytes - half, protect);
 }
 
 int uffd_read_faults(int fd, uint64_t *addresses, int max)
@@ -117,12 +129,10 @@ int uffd_read_faults(int fd, uint64_t *addresses, int max)
  * The masks of a scan. What stands in none of them the kernel does not look up, and FILE is the costly one: it means a
  * look at the kernel's record of each page. Every filter asks for any of PRESENT and SWAPPED, which leaves out holes.
  *
- *   filter            protects  must be               reports            why
- *   PRIVATE           no        not FILE, not PFNZERO  all that matches  what a child lacks: neither a layer's nor the zero page
- *   PRIVATE_AND_ARM   yes       -                      not FILE, PFNZERO  those are to be armed as well, so they must match;
- *                                                                         each() is spared them by what is returned
- *   WRITTEN           no        WRITTEN                all that matches  inside the pause: no look at FILE
- *   WRITTEN_AND_ARM   yes       WRITTEN                all that matches  the same, and arms it again in one step
+ *   filter            protects  must be               why
+ *   PRIVATE           no        not FILE, not PFNZERO  what a child lacks: neither a layer's nor the zero page
+ *   WRITTEN           no        WRITTEN                inside the pause: no look at FILE
+ *   WRITTEN_AND_ARM   yes       WRITTEN                the same, and arms it again in one step
  */
 static struct pm_scan_request scan_request(enum scan_filter filter)
 {
@@ -132,14 +142,12 @@ static struct pm_scan_request scan_request(enum scan_filter filter)
 		.return_mask = CATEGORY_PRESENT,
 	};
 
-	if (filter == SCAN_PRIVATE_AND_ARM || filter == SCAN_WRITTEN_AND_ARM)
+	if (filter == SCAN_WRITTEN_AND_ARM)
 		request.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;
-	if (filter == SCAN_WRITTEN || filter == SCAN_WRITTEN_AND_ARM)
-		request.category_mask = CATEGORY_WRITTEN;
-	else if (filter == SCAN_PRIVATE_AND_ARM)
-		request.return_mask = CATEGORY_FILE | CATEGORY_PFNZERO; /* armed as well, but not reported */
-	else
+	if (filter == SCAN_PRIVATE)
 		request.category_mask = request.category_inverted = CATEGORY_FILE | CATEGORY_PFNZERO;
+	else
+		request.category_mask = CATEGORY_WRITTEN;
 	return request;
 }
 
@@ -160,8 +168,6 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter 
 			return -errno;
 		}
 		for (int i = 0; i < found; i++) {
-			if (buffer[i].categories & (CATEGORY_FILE | CATEGORY_PFNZERO))
-				continue;
 			int stop = each(arg, &buffer[i]);
 			if (stop)
 				return stop;

@@ -45,21 +45,24 @@ int uffd_read_faults(int fd, uint64_t *addresses, int max);
 enum scan_filter {
 	/* Written since they were mapped: not a layer's, not the zero page. Protects nothing. */
 	SCAN_PRIVATE,
-	/* The same, and protects everything that is present: from here on, what is not protected was written. */
-	SCAN_PRIVATE_AND_ARM,
 	/*
-	 * Not protected now: written, or first read, since the latest arming. A page only read is a false alarm that costs
-	 * one copy of what it holds. Telling the two apart would mean a look at the kernel's record of each page, most of
+	 * Not protected now: never armed, written, or first read since the latest arming. A page only read is a false alarm that
+	 * costs one copy of what it holds. Telling the two apart would mean a look at the kernel's record of each page, most of
 	 * the scan's time, and this scan runs inside the pause.
 	 */
 	SCAN_WRITTEN,
+	/*
+	 * The same, and protects what it reports. For ranges where there is something to protect: KVM forgets its own mappings of
+	 * all of [start, end), whatever matches, and the guest then faults on each of those pages once more.
+	 */
 	SCAN_WRITTEN_AND_ARM,
 };
 
 /*
- * Reports the runs of matching pages in [start, end) to each(). An arming scan protects in the same step, so that no
- * write falls between. All but SCAN_PRIVATE need asynchronous tracking on the range. buffer holds room for
- * buffer_runs runs. A non-zero return of each() ends the scan and is returned.
+ * Reports the runs of matching pages in [start, end) to each(). An arming scan reports and protects a page in one step, so that
+ * no write falls between: what a page holds when it is read after the scan includes all writes that no later scan will tell of.
+ * All but SCAN_PRIVATE need asynchronous tracking on the range. buffer holds room for buffer_runs runs. A non-zero return of
+ * each() ends the scan and is returned.
  *
  * Runs come in order and each once. That needs care: the kernel collects at most 512 runs at a time, and notes in walk_end
  * where it stood when it last had to empty that collection; a walk that gets to the end leaves the note as it is. So

@@ -25,17 +25,23 @@ void memory_close(struct memory *memory)
 	capture_destroy(&memory->capture);
 }
 
-/* What is written from the scan on will be found by the next. */
-static int copy_pass(struct memory *memory, enum scan_filter filter)
+/*
+ * Copies what is found, all of which is protected: what is written from then on will be found by the next pass. The first copies
+ * all that is private, after it has protected what earlier branches left unprotected.
+ */
+static int copy_pass(struct memory *memory, bool is_first)
 {
-	int error = capture_scan(&memory->capture, filter);
+	struct capture *capture = &memory->capture;
+	int error = capture_scan_and_arm(capture);
 
+	if (!error && is_first)
+		error = capture_scan(capture, SCAN_PRIVATE);
 	if (!error)
-		error = capture_write_found(&memory->capture, 0, NULL);
+		error = capture_write_found(capture, 0, NULL);
 	if (error)
 		return error;
 	memory->report->passes++;
-	memory->report->precopied_pages += memory->capture.page_count;
+	memory->report->precopied_pages += capture->page_count;
 	return 0;
 }
 
@@ -47,25 +53,23 @@ int memory_track(struct memory *memory)
 int memory_precopy(struct memory *memory)
 {
 	size_t found = SIZE_MAX, previous;
-	enum scan_filter filter = SCAN_PRIVATE_AND_ARM;
 
 	if (!memory->is_tracked)
 		return 0;
 	do {
-		int error = copy_pass(memory, filter);
+		int error = copy_pass(memory, memory->report->passes == 0);
 
 		if (error)
 			return error;
 		previous = found;
 		found = memory->capture.page_count;
-		filter = SCAN_WRITTEN_AND_ARM;
 	} while (found > PRECOPY_ENOUGH_PAGES && found <= previous / 2 && memory->report->passes < PRECOPY_MAX_PASSES);
 	return 0;
 }
 
 int memory_last_pass(struct memory *memory)
 {
-	return memory->is_tracked ? copy_pass(memory, SCAN_WRITTEN_AND_ARM) : 0;
+	return memory->is_tracked ? copy_pass(memory, false) : 0;
 }
 
 int memory_reserve_stage(struct memory *memory)
@@ -90,7 +94,7 @@ int memory_take_residue(struct memory *memory, const struct window *pause)
 	struct capture *capture = &memory->capture;
 
 	if (capture->page_count > RESIDUE_COPIED_PAGES) {
-		memory->report->arm_error = armed_begin(&memory->armed, capture->runs, &capture->run_count, pause);
+		memory->report->arm_error = armed_begin(&memory->armed, capture->found.list, &capture->found.count, pause);
 		if (memory->armed.begun)
 			memory->report->armed_pages = memory->armed.page_count;
 	}

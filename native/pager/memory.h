@@ -37,7 +37,7 @@ struct memory {
 	struct tracker *tracker;
 	bool is_tracked; /* goes by what the kernel noted, and not by what an earlier branch left on */
 	struct armed armed;
-	struct capture capture; /* after the window, its runs are the residue */
+	struct capture capture; /* after the window, what it found is the residue */
 	struct stage stage;
 	struct memory_report *report;
 };

@@ -51,18 +51,18 @@ void stage_destroy(struct stage *stage)
 
 size_t stage_pages(struct stage *stage, const struct capture *capture, const struct window *pause)
 {
-	size_t used = STAGE_TAIL_BYTES;
+	size_t room = stage->bytes - STAGE_TAIL_BYTES;
 
-	for (stage->run_count = 0; stage->run_count < capture->run_count; stage->run_count++) {
-		const struct page_run *run = &capture->runs[stage->run_count];
-		size_t bytes = run->end - run->start;
+	stage->page_bytes = 0;
+	for (size_t i = 0; i < capture->found.count && room > 0 && !window_expired(pause); i++) {
+		const struct page_run *run = &capture->found.list[i];
+		size_t bytes = run->end - run->start < room ? run->end - run->start : room;
 
-		if (bytes > stage->bytes - used || window_expired(pause))
-			break;
-		memcpy(stage->memory + used, (const void *)run->start, bytes);
-		used += bytes;
+		memcpy(stage->memory + STAGE_TAIL_BYTES + stage->page_bytes, (const void *)run->start, bytes);
+		stage->page_bytes += bytes;
+		room -= bytes;
 	}
-	return stage->run_count;
+	return stage->page_bytes;
 }
 
 int stage_tail(struct stage *stage, int fd, size_t bytes, const struct window *pause)
@@ -89,11 +89,11 @@ int stage_tail(struct stage *stage, int fd, size_t bytes, const struct window *p
 
 int stage_write(const struct stage *stage, const struct capture *capture, int tail_fd)
 {
-	const uint8_t *from = stage->memory + STAGE_TAIL_BYTES;
+	const uint8_t *from = stage->memory + STAGE_TAIL_BYTES, *end = from + stage->page_bytes;
 
-	for (size_t i = 0; i < stage->run_count; i++) {
-		const struct page_run *run = &capture->runs[i];
-		size_t bytes = run->end - run->start;
+	for (size_t i = 0; from < end; i++) {
+		const struct page_run *run = &capture->found.list[i];
+		size_t left = (size_t)(end - from), bytes = run->end - run->start < left ? run->end - run->start : left;
 		int error = layer_write(capture->layer_fd, from, bytes, run->start - (uintptr_t)capture->ram->base);
 
 		if (error)

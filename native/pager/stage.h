@@ -23,14 +23,14 @@ struct stage {
 	uint8_t *memory; /* room for the tail, then pages */
 	size_t bytes;
 	size_t tail_bytes;
-	size_t run_count; /* of the capture's runs, how many are held */
+	size_t page_bytes; /* so many of the first bytes that the capture found are held */
 };
 
 /* Room for page_count pages, within the limits above, and for a tail. */
 int stage_reserve(struct stage *stage, size_t page_count);
 void stage_destroy(struct stage *stage);
 
-/* Copies the pages a scan found, as many of its first runs as there is room and time for; how many runs that are. */
+/* Copies the pages a scan found, the first of them, as many as there is room and time for; how many bytes that are. */
 size_t stage_pages(struct stage *stage, const struct capture *capture, const struct window *pause);
 /* Reads all of a file of at most STAGE_TAIL_BYTES; -ETIMEDOUT at the window's deadline. */
 int stage_tail(struct stage *stage, int fd, size_t bytes, const struct window *pause);

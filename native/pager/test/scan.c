@@ -78,7 +78,7 @@ void scenario_scan(const char *dir, uint64_t seed)
 			forget_pages();
 			write_pages(counts[c]);
 			scan(pagemap_fd, SCAN_PRIVATE, counts[c], buffers[b]);
-			scan(pagemap_fd, SCAN_PRIVATE_AND_ARM, counts[c], buffers[b]);
+			scan(pagemap_fd, SCAN_WRITTEN_AND_ARM, counts[c], buffers[b]);
 			scan(pagemap_fd, SCAN_WRITTEN, 0, buffers[b]);
 			write_pages(counts[c] / 2);
 			scan(pagemap_fd, SCAN_WRITTEN, counts[c] / 2, buffers[b]);

@@ -27,7 +27,9 @@ mutant() {
 mutant 'a scan loses its last run' kernel.c 's/for (int i = 0; i < found; i++) {/for (int i = 0; i + 1 < found; i++) {/'
 mutant 'nothing counts as written' kernel.c 's/request.category_mask = CATEGORY_WRITTEN;/request.category_mask = CATEGORY_WRITTEN | CATEGORY_SWAPPED;/'
 mutant 'what is protected is not' kernel.c 's/.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,/.mode = 0,/'
-mutant 'a run ends one page early' capture.c 's/^\tcapture->runs\[capture->run_count++\] = \*run;/&\n\tcapture->runs[capture->run_count - 1].end -= PAGE_BYTES;/'
+mutant 'a run ends one page early' capture.c 's/^\tfound->list\[found->count++\] = \*run;/&\n\tfound->list[found->count - 1].end -= PAGE_BYTES;/'
+mutant 'pages are copied, and protected afterwards' memory.c 's/int error = capture_scan_and_arm(capture);/int error = capture_scan(capture, SCAN_WRITTEN) ? -EIO : capture_write_found(capture, 0, NULL);\n\n\tif (!error) {\n\t\terror = capture_scan_and_arm(capture);\n\t\tcapture->found.count = 0;\n\t}/; s/#include <stdint.h>/&\n#include <errno.h>/'
+mutant 'what is protected is not copied' capture.c '/^int capture_scan_and_arm/,/^}/s/note_run, capture);/note_run, \&(struct capture){.layer_fd = -1});/'
 mutant 'what was lent is not taken back' tracker.c '/^int tracker_take_back/,/^}/s/tracker->on ?/0 ?/'
 mutant 'what the pause staged stays unwritten' branch.c 's/^\treturn stage_write(.*/\treturn 0;/'
 echo "tracking_mutants: $count ways to lose a write, all noticed"
