@@ -152,16 +152,54 @@ static void add_to_sweep(struct armed *armed, const struct page_run *runs, const
 	armed->page_count += group->page_count;
 }
 
-/* Chooses the ranges and makes their part of the residue the sweep's; how many there are. */
-static size_t choose_ranges(struct armed *armed, const struct page_run *runs, size_t run_count)
+/* Sizes that are less than a factor of two apart are one class. */
+static size_t size_class(const struct group *group)
 {
-	size_t count = 0;
+	return (size_t)(63 - __builtin_clzl(group->page_count)); /* a group has a page at least */
+}
 
-	for (size_t first = 0; first < run_count && count < ARMED_MAX_RANGES;) {
+/* Which groups are taken when not all can be: those above a class of size, and of that class as many as there is room for. */
+struct cut {
+	size_t size_class;
+	size_t room;
+};
+
+static struct cut cut_at_most(const struct page_run *runs, size_t run_count)
+{
+	size_t counts[64] = {0};
+	struct cut cut = {.size_class = 63, .room = ARMED_MAX_RANGES};
+
+	for (size_t first = 0; first < run_count;) {
 		struct group group = next_group(runs, run_count, first);
 
 		first = group.end;
-		if (!is_worth_arming(runs, &group))
+		counts[size_class(&group)] += is_worth_arming(runs, &group);
+	}
+	while (cut.size_class > 0 && counts[cut.size_class] <= cut.room)
+		cut.room -= counts[cut.size_class--];
+	return cut;
+}
+
+static bool is_taken(struct cut *cut, const struct group *group)
+{
+	size_t class = size_class(group);
+
+	if (class != cut->size_class)
+		return class > cut->size_class;
+	return cut->room > 0 && cut->room--;
+}
+
+/* Chooses the ranges, the largest if there are too many, and makes their part of the residue the sweep's; how many there are. */
+static size_t choose_ranges(struct armed *armed, const struct page_run *runs, size_t run_count)
+{
+	struct cut cut = cut_at_most(runs, run_count);
+	size_t count = 0;
+
+	for (size_t first = 0; first < run_count;) {
+		struct group group = next_group(runs, run_count, first);
+
+		first = group.end;
+		if (!is_worth_arming(runs, &group) || !is_taken(&cut, &group))
 			continue;
 		armed->ranges[count++] = (struct page_run){.start = runs[group.first].start, .end = runs[group.end - 1].end};
 		add_to_sweep(armed, runs, &group);
@@ -191,11 +229,13 @@ static int borrow_ranges(struct armed *armed, size_t count, const struct window 
 	while (armed->range_count < count && !error) {
 		struct page_run *range = &armed->ranges[armed->range_count];
 
-		error = window_expired(pause) ? -ETIMEDOUT : tracker_lend(armed->tracker, range);
-		if (error)
-			break;
+		if (window_expired(pause))
+			return -ETIMEDOUT;
+		/* One that fails may have been lent in part, and is to be taken back like the others. */
 		armed->range_count++;
-		error = uffd_register_wp(armed->uffd, range->start, range->end - range->start);
+		error = tracker_lend(armed->tracker, range);
+		if (!error)
+			error = uffd_register_wp(armed->uffd, range->start, range->end - range->start);
 	}
 	return error;
 }
@@ -279,7 +319,10 @@ int armed_finish(struct armed *armed)
 
 void armed_destroy(struct armed *armed)
 {
-	armed_finish(armed);
+	if (armed->begun) {
+		end_fault_thread(armed);
+		return_ranges(armed);
+	}
 	sweep_destroy(&armed->sweep);
 	close(armed->stop_fd);
 }

@@ -53,6 +53,7 @@ int armed_begin(struct armed *armed, struct page_run *runs, size_t *run_count, c
 /* Guest running: saves what is left, ends the fault thread, gives the ranges back. 0 or the first error of a copy. */
 int armed_finish(struct armed *armed);
 
+/* Of a capture that is not finished nothing more is saved: whoever waits for a page is let go at once. */
 void armed_destroy(struct armed *armed);
 
 #endif

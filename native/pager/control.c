@@ -220,6 +220,10 @@ static void handle_branch(const struct request *request)
 		answer_error(-EINVAL, "read the request");
 		return;
 	}
+	if (branch.mode == BRANCH_LIVE && branch.durable) {
+		answer_error(-EINVAL, "write a durable layer in live mode");
+		return;
+	}
 	if (!pager.ram.base) {
 		answer_error(-ENXIO, "find RAM, which is not mapped");
 		return;

@@ -90,6 +90,7 @@ void scenario_full_store(const char *dir, uint64_t seed);
 void scenario_injected(const char *dir, uint64_t seed);
 void scenario_deadline(const char *dir, uint64_t seed);
 void scenario_scan(const char *dir, uint64_t seed);
+void scenario_arming(const char *dir, uint64_t seed);
 void scenario_many_runs(const char *dir, uint64_t seed, size_t depth);
 #endif
 

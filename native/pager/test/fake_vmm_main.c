@@ -63,6 +63,8 @@ static int run_vmm(char **argv)
 		scenario_deadline(dir, check_seed);
 	else if (strcmp(scenario, "scan") == 0)
 		scenario_scan(dir, check_seed);
+	else if (strcmp(scenario, "arming") == 0)
+		scenario_arming(dir, check_seed);
 	else if (strcmp(scenario, "many-runs") == 0)
 		scenario_many_runs(dir, check_seed, depth);
 #endif
@@ -183,6 +185,7 @@ int main(int argc, char **argv)
 	run_lineage("injected", root_dir, seed, 1);
 	run_lineage("deadline", root_dir, seed, 1);
 	run_lineage("scan", root_dir, seed, 1);
+	run_lineage("arming", root_dir, seed, 1);
 	run_lineage("many-runs", root_dir, seed, 4);
 #endif
 	for (unsigned long i = 0; i < runs; i++) {

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/userfaultfd.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -158,10 +159,40 @@ ssize_t faulty_read(int fd, void *buffer, size_t bytes)
 	return read(fd, buffer, bytes);
 }
 
+static _Atomic unsigned long border_pages;
+
+void faulty_borders(unsigned long pages)
+{
+	border_pages = pages;
+}
+
+static bool reaches_over_border(const struct uffdio_writeprotect *protect)
+{
+	unsigned long stretch = border_pages * 4096;
+	uint64_t start = protect->range.start, end = start + protect->range.len;
+
+	return stretch && start / stretch != (end - 1) / stretch;
+}
+
+/* What unregistering several mappings may leave when it fails: some of them unregistered. */
+static void unregister_half(int fd, const struct uffdio_range *range)
+{
+	struct uffdio_range half = {.start = range->start, .len = range->len / 4096 / 2 * 4096};
+
+	if (half.len > 0)
+		ioctl(fd, UFFDIO_UNREGISTER, &half);
+}
+
 int faulty_ioctl(int fd, unsigned long request, void *arg);
 int faulty_ioctl(int fd, unsigned long request, void *arg)
 {
+	if (request == UFFDIO_WRITEPROTECT && reaches_over_border(arg)) {
+		errno = ENOENT;
+		return -1;
+	}
 	if (fails(FAULT_ERROR, "ioctl")) {
+		if (request == UFFDIO_UNREGISTER)
+			unregister_half(fd, arg);
 		errno = ENOMEM;
 		return -1;
 	}

@@ -25,6 +25,8 @@ void faulty_let_fsync_go(void);
 bool faulty_fsync_waits(void);
 /* Whether it came to that; the name of the call. Disarms. */
 bool faulty_disarm(const char **name);
+/* The kernel of before Linux 6.3: protecting a range fails when it reaches over a border between mappings, one each so many pages; 0: none. */
+void faulty_borders(unsigned long pages);
 /* How many calls FAULT_STAYS has failed since it was set up. */
 long faulty_stayed(void);
 

@@ -217,6 +217,9 @@ static void send_bad_branches(struct vmm *vmm)
 		client_sendf(&vmm->client, "%s\n", bad[i]);
 		expect_error(vmm, EINVAL);
 	}
+	client_sendf(&vmm->client, "branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=100\tdurable=/z\n");
+	expect_error(vmm, EINVAL);
+	CHECK(strstr(vmm->client.line, "durable layer in live mode"), "%s", vmm->client.line);
 	/* A state path no kernel would open. */
 	char *path = malloc(20001);
 	memset(path, 'p', 20000);
