@@ -30,7 +30,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'test/faults': ['src', 'test/support'],
   'test/architecture': ['src/contract', 'test/faults'],
   'test/contract': ['src'],
-  'test/daemon': ['src', 'test/support'],
+  'test/daemon': ['src', 'test/support', 'test/faults'],
   'test/sdk': ['src', 'test/support', 'test/daemon'],
   'test/scripts': ['scripts'],
   'test/host': ['src', 'test/support', 'test/faults'],

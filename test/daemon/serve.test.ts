@@ -66,6 +66,12 @@ describe('on a socket', () => {
       'malformed_http',
     ],
     [
+      'an expectation nobody knows',
+      'GET /v1/nothing HTTP/1.1\r\nHost: localhost\r\nExpect: nothing\r\nConnection: close\r\n\r\n',
+      404,
+      'route_not_found',
+    ],
+    [
       'headers without end',
       `GET /version HTTP/1.1\r\nHost: localhost\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`,
       431,

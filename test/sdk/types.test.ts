@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Bough } from 'bough/sdk';
+import type { JsonNamesOf } from '../../src/contract/index.js';
 import type { Sandbox, Snapshot } from '../../src/sdk/index.js';
+import { table } from '../daemon/rows-table.js';
 
 let calls = 0;
 const answer: typeof fetch = () => {
@@ -31,6 +33,16 @@ describe('the types of the SDK', () => {
   it('refuse a route that is not there', async () => {
     // @ts-expect-error no such route
     await assert.rejects(async () => transport.call('listSandbox'), TypeError);
+  });
+
+  it('have no stream and no socket among what is called as a whole', () => {
+    const names: JsonNamesOf<typeof table>[] = ['put', 'get'];
+    // @ts-expect-error a stream is not answered as a whole
+    names.push('echo');
+    // @ts-expect-error nor is a socket ever
+    names.push('socket');
+    const kinds = names.map((name) => table[name].kind);
+    assert.deepEqual(kinds.slice(0, 2), ['json', 'json']);
   });
 
   it('refuse path parameters that are missing or not the route’s', async () => {

@@ -54,6 +54,11 @@ export type RouteKind = RouteDefinition['kind'];
 /** Rows by their names. */
 export type RouteTable = Readonly<Record<string, RouteDefinition>>;
 
+/** Names of rows that take and give JSON: those that can be called and answered as a whole. */
+export type JsonNamesOf<T extends RouteTable> = {
+  [N in keyof T]: T[N] extends JsonRoute ? N : never;
+}[keyof T];
+
 /** A row's path parameters. */
 export type ParamsOf<R extends RouteDefinition> = R extends { params: z.ZodType<infer P> } ? P : undefined;
 

@@ -4,7 +4,7 @@ import type { z } from 'zod';
 import { branchRoutes } from './branches.js';
 import { daemonRoutes } from './daemon.js';
 import { execRoutes } from './exec.js';
-import type { JsonRoute, ParamsOf, QueryOf, ReplyOf } from './route.js';
+import type { JsonNamesOf, ParamsOf, QueryOf, ReplyOf } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
 
@@ -19,10 +19,8 @@ export const routes = {
 export type Routes = typeof routes;
 export type RouteName = keyof Routes;
 
-/** Routes that take and give JSON: those that can be called and answered as a whole. */
-export type JsonRouteName = {
-  [N in RouteName]: Routes[N] extends JsonRoute ? N : never;
-}[RouteName];
+/** Routes that can be called and answered as a whole. */
+export type JsonRouteName = JsonNamesOf<Routes>;
 
 /** A route's path parameters. */
 export type RouteParams<N extends RouteName> = ParamsOf<Routes[N]>;

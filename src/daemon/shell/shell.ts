@@ -119,6 +119,8 @@ function createApp(
       void sendFailure(refusalFor(request.url), error, request, reply),
     clientErrorHandler: parserFailureSender(refusalFor('')),
   });
+  // Node would refuse, without a body, whoever expects something it does not know of; here nobody has to.
+  app.server.on('checkExpectation', (request, response) => app.routing(request, response));
   app.server.maxHeadersCount = limits.maxHeaderCount;
   app.server.maxConnections = limits.maxConnections;
   return app;

@@ -1,0 +1,189 @@
+/**
+ * Requests put together by chance, at rows of every kind: whatever comes back is no 500, every refusal has the API's shape, and
+ * nothing stays behind.
+ */
+import assert from 'node:assert/strict';
+import { connect } from 'node:net';
+import { it } from 'node:test';
+import { Seeded } from '../faults/seeded.js';
+import { until, withRows } from './rows-table.js';
+
+const REQUESTS = 256;
+const AT_A_TIME = 16;
+const QUIET_MS = 300;
+
+const METHODS = [
+  'GET',
+  'GET',
+  'HEAD',
+  'POST',
+  'PUT',
+  'DELETE',
+  'OPTIONS',
+  'TRACE',
+  'PATCH',
+  'FOO',
+  'get',
+  '',
+];
+const PATHS = [
+  ...['/v1/number', '/v1/echo', '/v1/file', '/v1/socket/hi', '/v1/socket/end', '/v1/socket/much-too-long'],
+  ...[
+    '/',
+    '',
+    '*',
+    '/v1',
+    '/v1/',
+    '//',
+    '/v1/number/',
+    '/v1/%2e%2e/',
+    '/v1/socket/%00',
+    '/v1/socket/%zz',
+    '/v1/../v1/file',
+  ],
+  ...[
+    'http://localhost/v1/number',
+    '/v1/number?a=%ff&a=1&__proto__=1',
+    '/v1/file#x',
+    `/${'a'.repeat(3000)}`,
+    '/v1/\u00e9',
+  ],
+];
+const HEADERS = [
+  ...[
+    'Host: localhost',
+    'Host: evil.example',
+    'Host:',
+    'host: localhost',
+    'Origin: http://evil.example',
+    'Origin: null',
+  ],
+  ...[
+    'Content-Type: application/json',
+    'Content-Type: text/plain',
+    'Content-Type: /',
+    'Content-Type: a/b; c="',
+    'Content-Type:',
+  ],
+  ...[
+    'Content-Length: 4',
+    'Content-Length: 0',
+    'Content-Length: -1',
+    'Content-Length: 99999999999',
+    'Content-Length: x',
+  ],
+  ...[
+    'Transfer-Encoding: chunked',
+    'Transfer-Encoding: gzip',
+    'Transfer-Encoding: chunked, chunked',
+    'Expect: 100-continue',
+  ],
+  ...[
+    'Expect: nothing',
+    'Upgrade: websocket',
+    'Upgrade: h2c',
+    'Connection: Upgrade',
+    'Connection: close',
+    'Connection: \u00ff',
+  ],
+  ...[
+    'Sec-WebSocket-Version: 13',
+    'Sec-WebSocket-Version: 99',
+    'Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==',
+    'Sec-WebSocket-Key: x',
+  ],
+  ...[
+    'Authorization: Bearer x',
+    'Range: bytes=0-',
+    'Idempotency-Key: \t',
+    'X: \u0001',
+    'No colon here',
+    ': no name',
+    ' folded: x',
+  ],
+];
+const BODIES = [
+  '',
+  '{}',
+  '{"n":1}',
+  '{"n":1e999}',
+  '{"__proto__":1}',
+  '[]',
+  'null',
+  '{"n":',
+  '\u0000',
+  '[['.repeat(5000),
+  'x'.repeat(70_000),
+];
+const CHUNKED = [
+  '4\r\nnull\r\n0\r\n\r\n',
+  'ffffffff\r\nx',
+  'zz\r\n',
+  '0\r\n\r\nGET /v1/number HTTP/1.1\r\nHost: localhost\r\n\r\n',
+];
+const VERSIONS = ['HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', ''];
+
+function request(chance: Seeded): string {
+  const headers = Array.from({ length: chance.below(4) }, () => chance.pick(HEADERS));
+  if (chance.below(4) > 0) headers.unshift('Host: localhost');
+  const isPlausible = chance.below(3) > 0;
+  const method = isPlausible ? METHODS[chance.below(5)] : chance.pick(METHODS);
+  const path = isPlausible ? PATHS[chance.below(5)] : chance.pick(PATHS);
+  const first = `${method ?? ''} ${path ?? ''} ${isPlausible ? 'HTTP/1.1' : chance.pick(VERSIONS)}`;
+  const text = `${[first, ...headers].join('\r\n')}\r\n\r\n${chance.pick(chance.below(2) > 0 ? BODIES : CHUNKED)}`;
+  // Now and then only a part of it arrives.
+  return chance.below(5) > 0 ? text : text.slice(0, chance.below(text.length));
+}
+
+/** All that comes back before the peer ends the connection or says nothing more. */
+async function exchange(port: number, text: string): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1', () => socket.write(text, 'latin1'));
+    let received = '';
+    socket.setTimeout(QUIET_MS, () => socket.destroy());
+    socket.on('data', (chunk) => (received += chunk.toString('latin1')));
+    socket.on('error', () => undefined);
+    socket.on('close', () => resolve(received));
+  });
+}
+
+function checkAnswer(sent: string, answer: string): void {
+  const [, status = ''] = /^HTTP\/1\.1 (\d{3}) /.exec(answer) ?? [];
+  assert.doesNotMatch(answer, /^HTTP\/1\.1 500 /m, JSON.stringify(sent));
+  if (!status.startsWith('4') || sent.startsWith('HEAD ')) return;
+  const [head = '', body = ''] = answer.split('\r\n\r\n', 2);
+  // What the WebSocket library refuses is over HTTP, and by then nobody else's.
+  if (/\r\nsec-websocket|Content-Type: text\/html/i.test(head) && /Upgrade: websocket/i.test(sent)) return;
+  const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
+  assert.ok(length > 0, JSON.stringify([sent, answer]));
+  const json = JSON.parse(body.slice(0, length)) as Record<string, unknown>;
+  assert.deepEqual([typeof json['error'], typeof json['code']], ['string', 'string'], JSON.stringify(sent));
+  assert.match(head, /\r\nx-request-id: [0-9a-f]{16}/i, JSON.stringify(sent));
+}
+
+it('requests put together by chance are answered or refused, and leave nothing behind', async (test) => {
+  const chance = Seeded.fromEnvironment();
+  test.diagnostic(chance.name);
+  await withRows(
+    async ({ port, app, calls }) => {
+      let statuses = '';
+      for (let done = 0; done < REQUESTS; done += AT_A_TIME) {
+        const texts = Array.from({ length: AT_A_TIME }, () => request(chance));
+        const answers = await Promise.all(texts.map((text) => exchange(port, text)));
+        texts.forEach((text, at) => checkAnswer(text, answers[at] ?? ''));
+        statuses += answers.map((answer) => answer.slice(9, 10)).join('');
+      }
+      assert.match(statuses, /2/, 'some are answered');
+      assert.match(statuses, /4/, 'some are refused');
+      await until(() => ['json', 'stream', 'socket'].every((kind) => calls.count(kind as 'json') === 0));
+      const open = () =>
+        new Promise<number>((resolve) => app.server.getConnections((_error, count) => resolve(count)));
+      let count = await open();
+      await until(() => {
+        void open().then((now) => (count = now));
+        return count === 0;
+      });
+    },
+    { bodyTimeoutMs: 150 },
+  );
+});
