@@ -1,10 +1,10 @@
 /**
- * A daemon whose failpoints a test arms while it runs: `bough serve` with a line to its parent.
- * `node controlled-daemon.js '{"listen", "stateDir", …}'`, started with `fork`.
+ * A daemon whose failpoints a test arms while it runs: `bough serve` with a line to its parent, started with
+ * `fork`.
  *
- * The parent says `{arm}`, a text as `BOUGH_FAILPOINTS` takes it, or `{meet, count}`: the daemon then waits
- * at that place, says `{met}`, and goes on when the parent says `{go}`. `{measure}` is answered with what the
- * daemon takes.
+ * It is loaded and waits until the parent says `{run}`; `{address}` tells that it listens. The parent says
+ * `{arm}`, a text as `BOUGH_FAILPOINTS` takes it, or `{meet, count}`: the daemon then waits at that place,
+ * says `{met}`, and goes on when the parent says `{go}`. `{measure}` is answered with what the daemon takes.
  */
 import { readdir } from 'node:fs/promises';
 import {
@@ -14,10 +14,13 @@ import {
   disarmFailpoints,
   firedFailpoints,
 } from '../../src/base/index.js';
+import type { SettingName } from '../../src/daemon/config.js';
 import { runDaemon } from '../../src/daemon/main.js';
+import { openConfiguredHost as openHost } from '../../src/daemon/open-host.js';
 
 /** What the parent says. */
 export interface Order {
+  readonly run?: { readonly flags: Partial<Record<SettingName, string>>; readonly failpoints: string };
   readonly arm?: string;
   readonly meet?: string;
   readonly count?: number;
@@ -34,16 +37,19 @@ export interface DaemonUsage {
 
 /** What the daemon says. */
 export interface Answer {
+  readonly address?: string;
   /** Places that were armed until now and reached; also says that the order has been followed. */
   readonly fired?: readonly string[];
   readonly met?: string;
   readonly usage?: DaemonUsage;
 }
 
+const told = new Deferred<NonNullable<Order['run']>>();
 let leave = new Deferred<undefined>();
 const say = (answer: Answer): void => void process.send?.(answer);
 
 process.on('message', (order: Order) => {
+  if (order.run !== undefined) told.resolve(order.run);
   if (order.arm !== undefined) {
     const fired = [...firedFailpoints()];
     disarmFailpoints();
@@ -71,5 +77,7 @@ async function measure(): Promise<DaemonUsage> {
   return { heapBytes: heapUsed, residentBytes: rss, fds: (await readdir('/proc/self/fd')).length };
 }
 
-await runDaemon(JSON.parse(process.argv[2] ?? '{}') as Record<string, string>, process.env);
+const { flags, failpoints } = await told.promise;
+const env = { ...process.env, BOUGH_FAILPOINTS: failpoints };
+await runDaemon(flags, env, { openHost, onListening: ({ address }) => say({ address }) });
 process.disconnect();

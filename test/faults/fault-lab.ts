@@ -9,7 +9,6 @@
 import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { fileURLToPath } from 'node:url';
 import { sleep, withDeadline } from '../../src/base/index.js';
 import type { Sandbox } from '../../src/contract/index.js';
@@ -45,6 +44,8 @@ export class FaultLab {
   source!: Guest;
   bystander!: Guest;
   #daemon!: ChildProcess;
+  /** The next daemon, loaded. */
+  #standby: ChildProcess | undefined;
   #client!: Bough;
   #exited!: Promise<NodeJS.Signals | null>;
   #log = '';
@@ -84,37 +85,37 @@ export class FaultLab {
     return this.#log;
   }
 
-  /** Starts the next daemon, and waits until it answers; false if it ended instead. */
+  /** Starts the next daemon, and waits until it listens; false if it ended instead. */
   async start(failpoints = ''): Promise<boolean> {
-    const listen = `127.0.0.1:${await freePort()}`;
-    const { stateDir, hotDir, cacheDir } = this.folders;
-    const flags = { listen, stateDir, hotDir, cacheDir, logLevel: 'warn' };
-    const child = fork(DAEMON, [JSON.stringify(flags)], {
-      env: { ...process.env, BOUGH_FAILPOINTS: failpoints },
-      execArgv: ['--expose-gc'],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    });
-    child.stderr
-      ?.setEncoding('utf8')
-      .on('data', (text: string) => (this.#log = (this.#log + text).slice(-8000)));
+    const child = this.#standby ?? this.#load();
     this.#daemon = child;
     this.#exited = once(child, 'exit').then(() => child.signalCode);
-    this.#client = new Bough({ url: `http://${listen}` });
-    for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
-      if (child.exitCode !== null || child.signalCode !== null) return false;
-      const answers = await this.#client.healthz().then(
-        () => true,
-        () => false,
-      );
-      if (answers) break;
-      await sleep(POLL_MS);
-    }
+    const { stateDir, hotDir, cacheDir } = this.folders;
+    const flags = { listen: '127.0.0.1:0', stateDir, hotDir, cacheDir, logLevel: 'warn' };
+    const listens = this.#order({ run: { flags, failpoints } }, ({ address }) => address);
+    const orEnded = listens.catch(() => undefined);
+    const address = await withDeadline(orEnded, DEADLINE_MS, 'The start of the daemon');
+    this.#standby = this.#load();
+    if (address === undefined) return false;
+    this.#client = new Bough({ url: address });
     // The guests of before are now reached through this daemon.
     for (const which of ['source', 'bystander'] as const) {
       const guest = this[which] as Guest | undefined;
       if (guest !== undefined) this[which] = Guest.ofDaemon(this.#client, guest.id);
     }
     return true;
+  }
+
+  /** Loading takes most of the time of a start: it passes while the daemon before is at work. */
+  #load(): ChildProcess {
+    const child = fork(DAEMON, [], {
+      execArgv: ['--expose-gc'],
+      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    });
+    child.stderr
+      ?.setEncoding('utf8')
+      .on('data', (text: string) => (this.#log = (this.#log + text).slice(-8000)));
+    return child;
   }
 
   /** Waits until the daemon has ended; the signal that ended it. */
@@ -268,6 +269,7 @@ export class FaultLab {
       await this.ensureRunning();
       for (const { id } of await this.client.sandboxes.list()) await this.client.sandboxes.delete(id);
     } finally {
+      this.#standby?.kill('SIGKILL');
       this.#daemon.kill('SIGTERM');
       await this.died().catch(() => this.kill());
       for (const { pid } of await vmProcesses(this.folders.hotDir)) process.kill(pid, 'SIGKILL');
@@ -367,13 +369,4 @@ export class FaultLab {
       daemon.on('message', onMessage).on('exit', onExit);
     });
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
