@@ -10,7 +10,7 @@ export interface BenchContext {
   readonly client: Bough;
   /** The daemon's process, where it is ours to look at. */
   readonly daemonPid: number | undefined;
-  /** What the daemon logged of the pause of a branch; nothing where its log is not ours to read. */
+  /** What the daemon told of the pause of a branch; nothing where it is not ours. */
   readonly pauseParts: (tag: string) => PauseParts | undefined;
   readonly cacheDir: string;
   readonly qemuPath: string | undefined;

@@ -5,6 +5,7 @@
  */
 import { fileURLToPath } from 'node:url';
 import { monotonicMs, ResourceStack } from '../base/index.js';
+import type { BoughEvent } from '../contract/index.js';
 import { BoughApiError, type Bough } from '../sdk/index.js';
 import { benchChains } from './chains.js';
 import { benchConsecutive } from './consecutive.js';
@@ -103,11 +104,10 @@ async function reachDaemon(
   const pauseParts = (tag: string): PauseParts | undefined => seen.get(tag);
   if (daemon !== undefined) return { client: daemon, daemonPid: undefined, pauseParts };
   say('starting a daemon');
-  const onLogLine = (line: string): void => {
-    const pause = pausePartsOf(line);
-    if (pause !== undefined) seen.set(pause.tag, pause.parts);
+  const onEvent = (event: BoughEvent): void => {
+    if (event.name === 'sandbox.pause-window') seen.set(event.facts.tag, pausePartsOf(event.facts));
   };
-  const own = resources.use(await startDaemon({ signal, onLogLine }));
+  const own = resources.use(await startDaemon({ signal, onEvent }));
   return { client: own.client, daemonPid: own.pid, pauseParts };
 }
 

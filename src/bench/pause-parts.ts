@@ -1,21 +1,16 @@
 /**
- * Where a pause goes, as the daemon logs it of each branch. Only a daemon of the benchmark's own shows its
- * log.
+ * Where a pause goes, as the daemon tells it of each branch. Only a daemon of the benchmark's own does.
  *
  * The parts lie within `pause_ms`; `events_ms` is another view of it: between QEMU's STOP and RESUME events.
  */
+import type { EventFacts } from '../contract/index.js';
 import { pauseParts, type PauseParts, type PauseRow } from './pause-row.js';
 import type { PauseMode } from './request.js';
 import { formatMs, type Cell, type TextTable } from './section.js';
 import { median } from './statistics.js';
 
-/**
- * Reads a line of the daemon's log: the tag that was branched and the parts of its pause; undefined for any
- * other line.
- */
-export function pausePartsOf(line: string): { tag: string; parts: PauseParts } | undefined {
-  if (!line.includes('"sandbox.pause-window"')) return undefined;
-  const facts = JSON.parse(line) as Record<string, unknown>;
+/** The parts of a pause that were measured. */
+export function pausePartsOf(facts: EventFacts<'sandbox.pause-window'>): PauseParts {
   const values = pauseParts.flatMap(([column, field, , units]) => {
     const value = facts[field];
     // 0: QEMU did not tell.
@@ -23,7 +18,7 @@ export function pausePartsOf(line: string): { tag: string; parts: PauseParts } |
       ? [[column, value / units]]
       : [];
   });
-  return { tag: String(facts['tag']), parts: Object.fromEntries(values) as PauseParts };
+  return Object.fromEntries(values) as PauseParts;
 }
 
 /** The median of each part for each mode; undefined when no row has any. */

@@ -2,7 +2,7 @@
 import type { CsvValue } from './csv.js';
 import type { PauseMode } from './request.js';
 
-/** Column of a row, field of the daemon's log line, how it reads in the table, and how many of the field's units make one of the column's. */
+/** Column of a row, field of the event, how it reads in the table, and how many of the field's units make one of the column's. */
 export const pauseParts = [
   ['events_ms', 'eventsUs', 'STOP to RESUME', 1000],
   ['stop_ms', 'stopUs', 'stop', 1000],

@@ -2,6 +2,7 @@
  * What may be asked of the benchmarks, and what they answer. The command line loads this file for its options, and the
  * benchmarks themselves only when they are to run.
  */
+import type { BoughEvent } from '../contract/index.js';
 import type { Bough } from '../sdk/index.js';
 import type { WantedAccelerator } from '../vmm/index.js';
 
@@ -34,10 +35,10 @@ export interface BenchDaemon {
   readonly close: () => Promise<void>;
 }
 
-/** Starts one over empty folders; `onLogLine` is given each line of its log. */
+/** Starts one over empty folders; `onEvent` is told of what happens in it. */
 export type StartDaemon = (options: {
   readonly signal: AbortSignal;
-  readonly onLogLine: (line: string) => void;
+  readonly onEvent: (event: BoughEvent) => void;
 }) => Promise<BenchDaemon>;
 
 export interface BenchRequest {

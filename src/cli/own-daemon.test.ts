@@ -4,15 +4,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { listeningAddress, startOwnDaemon, startThrowawayDaemon } from './own-daemon.js';
-
-describe('listeningAddress()', () => {
-  it('is in one line of the daemon’s log', () => {
-    const line = '{"level":30,"address":"http://127.0.0.1:4711","msg":"daemon.listening"}';
-    assert.equal(listeningAddress(line), 'http://127.0.0.1:4711');
-    assert.equal(listeningAddress('{"level":30,"msg":"opening"}'), undefined);
-  });
-});
+import type { BoughEvent } from '../contract/index.js';
+import { startOwnDaemon, startThrowawayDaemon } from './own-daemon.js';
 
 describe('a daemon of a command’s own', { timeout: 60_000 }, () => {
   let cacheDir: string;
@@ -26,18 +19,30 @@ describe('a daemon of a command’s own', { timeout: 60_000 }, () => {
       .flat()
       .filter((name) => name.startsWith('bough-throwaway-'));
 
-  it('answers, tells its log, and close() leaves no process and no folder', async () => {
+  it('answers, tells what happens, and close() leaves no process and no folder', async () => {
     const before = await throwawayFolders();
-    const lines: string[] = [];
+    const events: BoughEvent[] = [];
     const env = { ...process.env, BOUGH_STATE_DIR: '/dev/null/x', BOUGH_LOG_LEVEL: 'silent' };
-    const daemon = await startThrowawayDaemon(cacheDir, env, { onLogLine: (line) => lines.push(line) });
+    const daemon = await startThrowawayDaemon(cacheDir, env, { onEvent: (event) => events.push(event) });
     assert.deepEqual(await daemon.client.healthz(), { ok: true });
-    assert(lines.some((line) => line.includes(daemon.url)));
+    assert.deepEqual(events, [{ name: 'daemon.listening', facts: { address: daemon.url, token: false } }]);
     assert.notDeepEqual(await throwawayFolders(), before);
     await daemon.close();
     await daemon.close();
     assert(!existsSync(`/proc/${daemon.pid}`));
     assert.deepEqual(await throwawayFolders(), before);
+  });
+
+  it('tells where it listens though its log is silent', async (t) => {
+    const folders = {
+      stateDir: await mkdtemp(join(cacheDir, 's-')),
+      hotDir: await mkdtemp('/dev/shm/bough-own-'),
+    };
+    t.after(() => rm(folders.hotDir, { recursive: true }));
+    const flags = ['--state-dir', folders.stateDir, '--hot-dir', folders.hotDir, '--log-level', 'silent'];
+    const daemon = await startOwnDaemon(flags, process.env);
+    assert.deepEqual(await daemon.client.healthz(), { ok: true });
+    await daemon.stop();
   });
 
   it('that may not start rejects with what it said', async () => {

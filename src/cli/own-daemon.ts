@@ -2,7 +2,7 @@
  * A daemon for the length of one command: on a free port of the loopback, ended with the command.
  *
  * It is a process of its own, as a user's daemon is, so what a command measures through it is what users get. The kernel chooses
- * the port, and the daemon's log tells which. Sandboxes outlive their daemon, so a throwaway one has more to end than a process:
+ * the port; the daemon tells which, and what else happens, as messages. Its log is for people. Sandboxes outlive their daemon, so a throwaway one has more to end than a process:
  * its sandboxes are removed through the API first, and whatever then still names its hot folder in its arguments is killed. That
  * folder's name is random, so it can only be ours.
  *
@@ -14,9 +14,10 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface, type Interface } from 'node:readline';
+import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { orAborted, ResourceStack, withDeadline } from '../base/index.js';
+import type { BoughEvent } from '../contract/index.js';
 import { Bough } from '../sdk/index.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
@@ -45,26 +46,30 @@ export interface OwnDaemonOptions {
   readonly token?: string | undefined;
   /** Ends the wait for the start, not the daemon. */
   readonly signal?: AbortSignal | undefined;
-  /** Is given each line of the daemon's log. */
-  readonly onLogLine?: ((line: string) => void) | undefined;
+  /** Is told of what happens in the daemon, calls excepted. */
+  readonly onEvent?: ((event: BoughEvent) => void) | undefined;
 }
 
 /** Starts `bough serve` with these flags; rejects with the end of its log when it does not come up, and it is gone then. */
 export async function startOwnDaemon(
   flags: readonly string[],
   env: Environment,
-  { token, signal, onLogLine }: OwnDaemonOptions = {},
+  { token, signal, onEvent }: OwnDaemonOptions = {},
 ): Promise<OwnDaemon> {
-  const args = [MAIN, 'serve', ...flags, '--listen', '127.0.0.1:0', '--log-level', 'info'];
+  const args = [MAIN, 'serve', ...flags, '--listen', '127.0.0.1:0'];
   // A session of its own: an interrupt at the terminal ends the command, and the command ends the daemon.
-  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'], detached: true });
+  const child = spawn(process.execPath, args, {
+    env,
+    stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
+    detached: true,
+  });
   await once(child, 'spawn');
   const stop = (): Promise<void> => stopProcess(child);
   try {
     signal?.throwIfAborted();
-    const lines = createInterface({ input: child.stderr });
-    if (onLogLine !== undefined) lines.on('line', onLogLine);
-    const url = await withDeadline(addressFrom(lines, signal), START_DEADLINE_MS, 'The start of the daemon');
+    if (onEvent !== undefined) child.on('message', onEvent);
+    const listening = orAborted(addressOf(child), signal);
+    const url = await withDeadline(listening, START_DEADLINE_MS, 'The start of the daemon');
     return { url, client: new Bough({ url, token }), pid: child.pid ?? -1, stop };
   } catch (error) {
     await stop();
@@ -92,26 +97,21 @@ export async function startThrowawayDaemon(
   return { ...daemon, close: () => kept.close() };
 }
 
-/** The address in the line of the daemon's log that says it listens; undefined for any other line. */
-export function listeningAddress(line: string): string | undefined {
-  return line.includes('"msg":"daemon.listening"') ? /"address":"(http:[^"]+)"/.exec(line)?.[1] : undefined;
-}
-
-function addressFrom(log: Interface, signal: AbortSignal | undefined): Promise<string> {
+/** Where the daemon says that it listens; rejects with its last words if it ends instead. */
+function addressOf(child: ChildProcess): Promise<string> {
   const tail: string[] = [];
-  const found = new Promise<string>((resolve, reject) => {
-    const onLine = (line: string): void => {
+  return new Promise((resolve, reject) => {
+    child.on('message', (event: BoughEvent) => {
+      if (event.name === 'daemon.listening') resolve(event.facts.address);
+    });
+    if (child.stderr === null) return;
+    const lines = createInterface({ input: child.stderr });
+    lines.on('line', (line) => {
       tail.push(line);
       if (tail.length > LOG_TAIL_LINES) tail.shift();
-      const address = listeningAddress(line);
-      if (address === undefined) return;
-      log.off('line', onLine);
-      resolve(address);
-    };
-    log.on('line', onLine);
-    log.once('close', () => reject(new Error(`The daemon did not start: ${lastWords(tail)}`)));
+    });
+    lines.once('close', () => reject(new Error(`The daemon did not start: ${lastWords(tail)}`)));
   });
-  return orAborted(found, signal);
 }
 
 /** What the command said last for people, with its hint, or else the last of its log. */

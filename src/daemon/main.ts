@@ -10,6 +10,7 @@ import { armFailpoints } from '../base/index.js';
 import { Events } from '../contract/index.js';
 import { loadConfig, type SettingName } from './config.js';
 import { intoLog } from './events-log.js';
+import { toParent } from './events-parent.js';
 import type { OpenHost } from './open-host.js';
 import { requiredTokenCheck, serve } from './serve.js';
 import { stopSignal } from './stop-signal.js';
@@ -44,6 +45,8 @@ export async function runDaemon(
 
   const events = new Events();
   events.subscribe(intoLog(log));
+  const tellParent = toParent();
+  if (tellParent !== undefined) events.subscribe(tellParent);
 
   const host = await openHost(config, events.emit);
   try {

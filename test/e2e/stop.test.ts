@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { lockHolder, withDeadline } from '../../src/base/index.js';
-import { listeningAddress } from '../../src/cli/own-daemon.js';
+import { lockHolder, sleep, withDeadline } from '../../src/base/index.js';
+import { Bough } from '../../src/sdk/index.js';
 import { processStartTicks } from '../../src/vmm/index.js';
 import { lockPathOf } from '../../src/store/index.js';
 import { runCli } from '../support/cli-run.js';
@@ -41,17 +41,25 @@ describe('stopping what was started', { timeout: 180_000 }, () => {
    */
   const start = async (command: string, args: readonly string[]): Promise<ChildProcess> => {
     const folders = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', join(dir, 'cache')];
-    const child = spawn(command, [...args, 'serve', ...folders, '--listen', '127.0.0.1:0'], {
+    const listen = `127.0.0.1:${await freePort()}`;
+    const child = spawn(command, [...args, 'serve', ...folders, '--listen', listen], {
       cwd: PROJECT_DIR,
-      stdio: ['ignore', 'ignore', 'pipe'],
+      stdio: 'ignore',
       detached: true,
     });
+    const client = new Bough({ url: `http://${listen}` });
+    const answers = (): Promise<boolean> =>
+      client.healthz().then(
+        ({ ok }) => ok,
+        () => false,
+      );
     const listening = (async () => {
-      for await (const line of createInterface({ input: child.stderr })) if (listeningAddress(line)) return;
-      throw new Error('It ended without listening');
+      while (!(await answers())) {
+        assert.equal(child.exitCode, null, 'it ended without listening');
+        await sleep(50);
+      }
     })();
     await withDeadline(listening, DEADLINE_MS, 'The start of the daemon');
-    child.stderr.resume();
     daemonPid = await lockHolder(lockPathOf(stateDir));
     assert(daemonPid !== undefined);
     return child;
@@ -105,3 +113,12 @@ describe('stopping what was started', { timeout: 180_000 }, () => {
     assert.deepEqual(await ended, [0, null]);
   });
 });
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, 'close');
+  return port;
+}

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { withDeadline } from '../../src/base/index.js';
-import { listeningAddress } from '../../src/cli/own-daemon.js';
+import type { BoughEvent } from '../../src/contract/index.js';
 import type { TestFolders } from './test-host.js';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
@@ -26,8 +26,8 @@ export interface ServeProcess {
 /** Starts a daemon over these folders, on a free port. */
 export function startServe({ stateDir, hotDir, cacheDir }: TestFolders): ServeProcess {
   const folders = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', cacheDir];
-  const args = [MAIN, 'serve', ...folders, '--listen', '127.0.0.1:0', '--log-level', 'info'];
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] });
+  const args = [MAIN, 'serve', ...folders, '--listen', '127.0.0.1:0'];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
   let stderr = '';
   const ended = once(child, 'close').then(() => ({
     status: child.exitCode,
@@ -35,10 +35,9 @@ export function startServe({ stateDir, hotDir, cacheDir }: TestFolders): ServePr
     stderr,
   }));
   const listening = new Promise<string>((resolve) => {
-    child.stderr.setEncoding('utf8').on('data', (text: string) => {
-      stderr += text;
-      const url = stderr.split('\n').map(listeningAddress).find(Boolean);
-      if (url !== undefined) resolve(url);
+    child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr += text));
+    child.on('message', (event: BoughEvent) => {
+      if (event.name === 'daemon.listening') resolve(event.facts.address);
     });
   });
   return {
