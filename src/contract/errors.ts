@@ -92,6 +92,11 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { image: string }) => `No image named "${a.image}" has been built on this host`,
   },
+  image_unusable: {
+    status: 409,
+    retryable: false,
+    message: (a: { problem: string }) => `An image of this host cannot be used: ${a.problem}`,
+  },
 
   tag_exists: {
     status: 409,

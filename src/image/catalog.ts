@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { errorCode } from '../base/index.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, type ImageDefinition } from './definition.js';
 import { ImageUnusable } from './errors.js';
@@ -23,7 +23,7 @@ export const IMAGE_FILES = { kernel: 'vmlinuz', initrd: 'initrd', rootfs: 'rootf
 
 /**
  * The image of that name that was made from what its definition and the guest files are now, the newest if it was built more than
- * once; undefined when there is none. Throws ImageUnknown.
+ * once; undefined when there is none. Throws ImageUnknown, and ImageUnusable where the only one is damaged.
  */
 export async function findImage(
   cacheDir: string,
@@ -35,20 +35,38 @@ export async function findImage(
   const images = join(cacheDir, 'images');
   const dirs = (await folderNames(images)).filter((folder) => folder.startsWith(`${name}-`));
   const built: { readonly dir: string; readonly record: ImageRecord }[] = [];
+  let damaged: ImageUnusable | undefined;
   for (const dir of dirs.map((folder) => join(images, folder))) {
-    const record = await readRecord(dir);
-    if (record?.name === name && record.recipe === recipe) built.push({ dir, record });
+    try {
+      const record = await readRecord(dir);
+      if (record?.name === name && record.recipe === recipe) built.push({ dir, record });
+    } catch (error) {
+      if (!(error instanceof ImageUnusable)) throw error;
+      if (isFolderOf(name, dir)) damaged = error;
+    }
   }
   const [newest] = built.sort((a, b) => b.record.builtAtUnix - a.record.builtAtUnix);
+  if (newest === undefined && damaged !== undefined) throw damaged;
   return newest && imageOf(newest.dir, newest.record, definition);
 }
 
-/** All images that are built and up to date, by name. */
+/** All images that are built and up to date, by name; those that are damaged are named where they are asked for. */
 export async function listImages(cacheDir: string, guestDir = DEFAULT_GUEST_DIR): Promise<Image[]> {
   const found = await Promise.all(
-    (await definitionNames(guestDir)).map((name) => findImage(cacheDir, name, guestDir)),
+    (await definitionNames(guestDir)).map((name) =>
+      findImage(cacheDir, name, guestDir).catch((error: unknown) => {
+        if (error instanceof ImageUnusable) return undefined;
+        throw error;
+      }),
+    ),
   );
   return found.filter((image) => image !== undefined);
+}
+
+/** Without its record, a folder's name is all that tells of which image it is. */
+function isFolderOf(name: string, dir: string): boolean {
+  const digits = basename(dir).slice(name.length + 1);
+  return digits.length === DIGEST_DIGITS_IN_NAME && /^[0-9a-f]+$/.test(digits);
 }
 
 export function imageDir(cacheDir: string, name: string, digest: string): string {

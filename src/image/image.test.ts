@@ -125,6 +125,20 @@ describe('findImage()', () => {
       findImage(cacheDir, 'nodejs', guestDir),
       (error) => error instanceof ImageUnusable && error.message.includes(dir),
     );
+    assert.deepEqual(await listImages(cacheDir, guestDir), []);
+  });
+
+  it('finds an image beside damaged ones, be they older or of a similar name', async (t) => {
+    const { guestDir, cacheDir } = await guestCopy(t);
+    const recipe = await recipeOf(guestDir);
+    const good = await plantImage(cacheDir, { recipe, builtAtUnix: 9 });
+    const damaged = [await plantImage(cacheDir, { recipe, builtAtUnix: 8 })];
+    damaged.push(await plantImage(cacheDir, { recipe, name: 'nodejs-mine', builtAtUnix: 10 }));
+    for (const dir of damaged) await writeFile(join(dir, 'image.json'), '{}');
+    assert.equal((await findImage(cacheDir, 'nodejs', guestDir))?.dir, good);
+    await rm(good, { recursive: true });
+    await rm(damaged[0] ?? '', { recursive: true });
+    assert.equal(await findImage(cacheDir, 'nodejs', guestDir), undefined);
   });
 });
 

@@ -145,6 +145,7 @@ export const snapshotRoutes = {
       'invalid_request',
       'tag_exists',
       'image_not_found',
+      'image_unusable',
       'no_space',
       'no_memory',
       'boot_failed',

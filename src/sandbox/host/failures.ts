@@ -7,7 +7,7 @@
 import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from '../../agent/index.js';
 import { errorCode } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import { ImageUnknown } from '../../image/index.js';
+import { ImageUnknown, ImageUnusable } from '../../image/index.js';
 import { PagerDisconnected, PagerError } from '../../pager/index.js';
 import { QmpCommandError, QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
 import {
@@ -42,6 +42,8 @@ export function toCatalogue(error: unknown, attempt: Attempt): unknown {
   if (error instanceof BoughError) return error;
   if (error instanceof ImageUnknown)
     return new BoughError('image_not_found', { image: error.image }, { cause: error });
+  if (error instanceof ImageUnusable)
+    return new BoughError('image_unusable', { problem: error.message }, { cause: error });
   return fromStore(error) ?? fromVm(error, attempt) ?? fromAgent(error, attempt) ?? error;
 }
 

@@ -77,11 +77,12 @@ export async function createSnapshot(
   steps: BootSteps = { chooseAccelerator, startVm, claimGuest },
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
-  const image = await requestedImage(context, request);
   const retention = retentionOf(request.retention);
   const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention, requestKey });
   undo.defer(() => draft.abandon());
   await failpoint('create.drafted');
+  // After the tag is taken: to read files of the caller's own may take minutes.
+  const image = await requestedImage(context, request, signal);
   const paths = await makeGround(context, undo);
   await failpoint('create.folders-made');
 

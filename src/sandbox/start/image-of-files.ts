@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto';
 import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { compact, messageOf } from '../../base/index.js';
+import { compact, errorCode, messageOf } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { AGENT_PORT, type Image } from '../../image/index.js';
 import { diskDigest } from '../../store/index.js';
@@ -17,12 +17,14 @@ export interface GuestFiles {
 }
 
 /** Throws `invalid_request` naming the file that cannot be read. The digest is of the bytes of all files. */
-export async function imageOfFiles(files: GuestFiles): Promise<Image> {
+export async function imageOfFiles(files: GuestFiles, signal?: AbortSignal): Promise<Image> {
   const kernel = await facts('kernel', files.kernel);
   const rootfs = await facts('rootfs', files.rootfs);
   const initrd = files.initrd === undefined ? undefined : await facts('initrd', files.initrd);
-  const paths = [kernel, initrd, rootfs].flatMap((file) => file?.path ?? []);
-  const digests = await Promise.all(paths.map((path) => diskDigest(path, 'sparse')));
+  const parts = [kernel, initrd, rootfs].filter((file) => file !== undefined);
+  const digests = await Promise.all(
+    parts.map(({ field, path }) => reading(field, () => diskDigest(path, 'sparse', signal))),
+  );
   const digest = createHash('sha256').update(JSON.stringify(digests)).digest('hex');
   return {
     name: basename(rootfs.path),
@@ -39,13 +41,28 @@ export async function imageOfFiles(files: GuestFiles): Promise<Image> {
   };
 }
 
-async function facts(field: string, path: string): Promise<{ path: string; bytes: number }> {
-  try {
-    const info = await stat(path);
-    if (info.isFile()) return { path, bytes: info.size };
-  } catch (cause) {
-    const problem = messageOf(cause);
-    throw new BoughError('invalid_request', { field, problem: `cannot be read: ${problem}` }, { cause });
-  }
+interface Facts {
+  readonly field: string;
+  readonly path: string;
+  readonly bytes: number;
+}
+
+async function facts(field: string, path: string): Promise<Facts> {
+  const info = await reading(field, () => stat(path));
+  if (info.isFile()) return { field, path, bytes: info.size };
   throw new BoughError('invalid_request', { field, problem: `is not a file: ${path}` });
+}
+
+/** What is said of a path that its caller chose wrongly. */
+const OF_THE_PATH = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ELOOP', 'ENAMETOOLONG']);
+
+/** Work on a file of the caller's. */
+async function reading<T>(field: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (!OF_THE_PATH.has(errorCode(cause) ?? '')) throw cause;
+    const problem = `cannot be read: ${messageOf(cause)}`;
+    throw new BoughError('invalid_request', { field, problem }, { cause });
+  }
 }
