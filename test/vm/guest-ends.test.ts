@@ -40,6 +40,8 @@ describe('a guest that ends by itself', { timeout: 180_000 }, () => {
     const giveUpMs = performance.now() + DEADLINE_MS;
     for (;;) {
       const { state, stateReason: reason, pid, consoleTail } = await lab.host.getSandbox(id);
+      const listed = (await lab.host.listSandboxes()).find((each) => each.id === id);
+      assert.equal(listed?.consoleTail, undefined);
       if (state === 'failed') {
         assert.equal(pid, undefined);
         assert.match(reason ?? '', told);
@@ -110,7 +112,8 @@ describe('a guest that ends by itself', { timeout: 180_000 }, () => {
     }
     void guest.exec(['sh', '-c', 'echo c > /proc/sysrq-trigger']).catch(() => undefined);
     const consoleTail = (await isFailed(guest, /^kernel panic: /)) ?? '';
-    assert(consoleTail.length > 0 && consoleTail.length <= 4096, `${consoleTail.length} characters`);
+    const consoleBytes = Buffer.byteLength(consoleTail);
+    assert(consoleBytes > 0 && consoleBytes <= 4096, `${consoleBytes} bytes`);
     await lab.end(guest);
   });
 });

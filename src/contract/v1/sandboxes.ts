@@ -45,7 +45,7 @@ export const sandboxSchema = z.object({
   console_tail: z
     .string()
     .optional()
-    .describe('the end of its console, at most 4 KiB, when its guest ended by itself'),
+    .describe('the end of its console, at most 4 KiB, when its guest ended by itself; not in lists'),
   name: z.string().optional(),
   metadata: metadataSchema.optional(),
   parent: z.string().optional().describe('id of the sandbox its snapshot was branched from'),

@@ -319,6 +319,12 @@ export class Sandbox {
     return (kib('RssAnon') + kib('VmSwap')) * 1024;
   }
 
+  /** As it is shown when it is asked for by itself. */
+  info(): SandboxView {
+    return { ...this.view(), ...compact({ consoleTail: this.#record.consoleTail }) };
+  }
+
+  /** As it is listed. */
   view(): SandboxView {
     const record = this.#record;
     const lifetime = this.lifetime.view();
@@ -345,7 +351,6 @@ export class Sandbox {
         lastBranchMemoryPath: record.lastBranchMemoryPath,
         warning: shown.state === 'running' && shown.isStalled ? STALLED : lifetime.warning,
         stateReason: 'why' in shown ? shown.why : undefined,
-        consoleTail: record.consoleTail,
         name: record.name,
         metadata: record.metadata,
         parent: record.parent,

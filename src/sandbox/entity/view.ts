@@ -29,7 +29,7 @@ export interface SandboxView extends LifetimeView {
   readonly state: SandboxState;
   /** Why it failed, or is unresponsive. */
   readonly stateReason?: string;
-  /** The end of its console, when its guest ended by itself. */
+  /** The end of its console, when its guest ended by itself; not in lists. */
   readonly consoleTail?: string;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;

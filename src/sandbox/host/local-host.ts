@@ -105,7 +105,7 @@ export class LocalHost implements Host {
 
   // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
   async getSandbox(id: string): Promise<SandboxView> {
-    return this.#context.sandboxes.get(id).view();
+    return this.#context.sandboxes.get(id).info();
   }
 
   async spawn(spec: SpawnSpec, call: CallContext = ownCall()): Promise<SandboxView[]> {

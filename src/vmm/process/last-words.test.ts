@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { CONSOLE_TAIL_CHARACTERS, guestsOwnEnd, plainTail } from './last-words.js';
+import { CONSOLE_TAIL_BYTES, guestsOwnEnd, plainTail } from './last-words.js';
 
 describe('plainTail()', () => {
   it('keeps whole lines of the end, and no more than fit', () => {
@@ -8,11 +8,17 @@ describe('plainTail()', () => {
     const tail = plainTail(`${lines.join('\r\n')}\r\n`).split('\n');
     assert.equal(tail.at(-1), '[999] line');
     assert.deepEqual(tail, lines.slice(-tail.length));
-    assert(tail.join('\n').length <= CONSOLE_TAIL_CHARACTERS);
+    assert(tail.join('\n').length <= CONSOLE_TAIL_BYTES);
   });
 
   it('cuts a flood without a line', () => {
-    assert.equal(plainTail('x'.repeat(100_000)).length, CONSOLE_TAIL_CHARACTERS);
+    assert.equal(plainTail('x'.repeat(100_000)).length, CONSOLE_TAIL_BYTES);
+  });
+
+  it('counts bytes, and begins with a whole character', () => {
+    const tail = plainTail('ä€'.repeat(10_000));
+    assert(Buffer.byteLength(tail) <= CONSOLE_TAIL_BYTES);
+    assert.match(tail, /^(ä€)+$/);
   });
 
   it('leaves nothing in it that a terminal would obey', () => {

@@ -10,7 +10,7 @@ import type { QmpClient, QmpEvent } from '../../qmp/index.js';
 import { CONSOLE_RING_BYTES } from '../machine/machine.js';
 
 /** How much of a console is kept with the reason of an end. */
-export const CONSOLE_TAIL_CHARACTERS = 4096;
+export const CONSOLE_TAIL_BYTES = 4096;
 
 const READ_DEADLINE_MS = 1_000;
 /** Unicode's control and format characters, and what is no character; tabs and line ends stay. */
@@ -41,8 +41,13 @@ export async function readConsoleTail(qmp: QmpClient): Promise<string> {
 
 /** The end of a text in whole lines, without what could move a cursor. */
 export function plainTail(text: string): string {
-  const plain = text.replace(UNPRINTABLE, '').trimEnd();
-  if (plain.length <= CONSOLE_TAIL_CHARACTERS) return plain;
-  const tail = plain.slice(-CONSOLE_TAIL_CHARACTERS);
-  return tail.slice(tail.indexOf('\n') + 1);
+  const plain = Buffer.from(text.replace(UNPRINTABLE, '').trimEnd());
+  if (plain.length <= CONSOLE_TAIL_BYTES) return plain.toString();
+  const tail = plain.subarray(-CONSOLE_TAIL_BYTES);
+  const firstLine = tail.indexOf('\n') + 1;
+  // Without a line to begin with, part of a character may come first.
+  return tail
+    .subarray(firstLine)
+    .toString()
+    .replace(/^\uFFFD+/, '');
 }
