@@ -164,7 +164,7 @@ async function adoptOrBury(
 const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
 
 async function adopt(
-  { vmHost }: HostContext,
+  { vmHost, emit }: HostContext,
   paths: SandboxPaths,
   record: Found,
   patience: Patience,
@@ -177,7 +177,7 @@ async function adopt(
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
     await failpoint('adopt.noted');
-    const sandbox = Sandbox.running(paths, current, vm, vmHost.qemu.seccomp);
+    const sandbox = Sandbox.running(paths, current, vm, { seccomp: vmHost.qemu.seccomp, emit });
     const { status } = await vm.vmm.qmp.execute('query-status');
     if (status === 'io-error') sandbox.noteStall();
     // It may have been paused since the last daemon listened.

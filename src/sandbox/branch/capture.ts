@@ -30,6 +30,7 @@ import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';
 import { layersBelow, type LayersBelow } from './lineage.js';
 import type { Sandbox } from '../entity/sandbox.js';
+import { hadEnded } from '../entity/had-ended.js';
 import { VmmSilent } from '../../vmm/index.js';
 
 /** Room for what the guest writes while it is being captured. */
@@ -154,9 +155,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     await failpoint('branch.switch-noted');
     for (const disk of frozen) await draft.addDisk(disk);
     await requireLivingCapture(sandbox, pause);
-    const snapshot = await publish(work, pause, captured);
-    await keepClock(sandbox, context);
-    return snapshot;
+    return await publish(work, pause, captured);
   } catch (error) {
     // What failed here has not stopped the pager, which works on its files and the disk until it answers.
     await done?.catch(() => undefined);
@@ -169,24 +168,10 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
   }
 }
 
-/** A guest that ended just before it was captured stood still already, so QEMU told of no stop: what was captured never runs again. */
-async function requireLivingCapture(sandbox: Sandbox, { eventsUs }: PagerPause): Promise<void> {
-  if (eventsUs > 0) return;
-  const ended = { status: 'shutdown' } as const;
-  const { status } = await sandbox.vm.vmm.qmp.execute('query-status').catch((error: unknown) => {
-    if (error instanceof QmpDisconnected) return ended;
-    throw error;
-  });
-  if (status !== 'shutdown') return;
+async function requireLivingCapture(sandbox: Sandbox, pause: PagerPause): Promise<void> {
+  if (!(await hadEnded(sandbox.vm.vmm.qmp, pause))) return;
   await sandbox.endNoted();
   throw new BoughError('source_died', { id: sandbox.id, reason: 'its guest ended before it was captured' });
-}
-
-/** Whoever has been told of the branch finds the source's clock set. */
-async function keepClock(sandbox: Sandbox, { emit }: HostContext): Promise<void> {
-  await sandbox.clock
-    .settled()
-    .catch((err: unknown) => emit('sandbox.clock-not-set', { id: sandbox.id, err }));
 }
 
 /** Everything before the pager's work; the guest runs. */

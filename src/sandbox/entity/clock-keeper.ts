@@ -10,13 +10,18 @@ const TOLERATED_MS = 20;
 
 export class ClockKeeper {
   readonly #setClock: () => Promise<void>;
+  readonly #onNotSet: (error: unknown) => void;
   #stoppedAtMs: number | undefined;
   #behindMs = 0;
   #setting: Promise<void> = Promise.resolve();
 
-  /** `setClock` sets the guest's clock to the host's, or rejects. */
-  constructor(setClock: () => Promise<void>) {
+  /**
+   * `setClock` sets the guest's clock to the host's, or rejects; `onNotSet` is then told why, and the next pause tries again. Nobody
+   * else waits for it: a guest that is starved may take its time.
+   */
+  constructor(setClock: () => Promise<void>, onNotSet: (error: unknown) => void) {
     this.#setClock = setClock;
+    this.#onNotSet = onNotSet;
   }
 
   /** Takes every event of the VM. */
@@ -34,18 +39,9 @@ export class ClockKeeper {
   set(): void {
     const toldMs = this.#behindMs;
     this.#behindMs = 0;
-    this.#setting = this.#setting
-      .catch(() => undefined)
-      .then(this.#setClock)
-      .catch((error: unknown) => {
-        this.#behindMs += toldMs;
-        throw error;
-      });
-    this.#setting.catch(() => undefined);
-  }
-
-  /** Resolves when what was begun is done; rejects with why the clock could not be set, which the next pause tries again. */
-  settled(): Promise<void> {
-    return this.#setting;
+    this.#setting = this.#setting.then(this.#setClock).catch((error: unknown) => {
+      this.#behindMs += toldMs;
+      this.#onNotSet(error);
+    });
   }
 }

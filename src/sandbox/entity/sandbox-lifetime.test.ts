@@ -44,7 +44,7 @@ async function owned(paths: SandboxPaths): Promise<Sandbox> {
     ...{ release: idle.close, kill: idle.close, pid: 1 },
   };
   const vm = { vmm, pager: idle, agentHostPort: 4000 } as unknown as Vm;
-  return Sandbox.running(paths, await readRecord(paths.record), vm, true);
+  return Sandbox.running(paths, await readRecord(paths.record), vm, { seccomp: true, emit: () => undefined });
 }
 
 describe('the lifetime of a sandbox in its record', () => {

@@ -11,7 +11,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
 import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
-import { BoughError } from '../../contract/index.js';
+import { BoughError, type Emit } from '../../contract/index.js';
 import type { DiskRef } from '../../store/index.js';
 import { Vmm } from '../../vmm/index.js';
 import {
@@ -58,7 +58,7 @@ export class Sandbox {
   readonly lifetime: LifetimeClock;
   /** In the block graph already, to be used in this order. */
   readonly spareOverlays: SpareOverlay[] = [];
-  readonly #clock = new ClockKeeper(() => this.agent.setClock({ timeoutMs: CLOCK_DEADLINE_MS }));
+  readonly #clock: ClockKeeper;
   readonly #seccomp: boolean;
   #record: SandboxRecord;
   #lifecycle: Lifecycle;
@@ -76,7 +76,7 @@ export class Sandbox {
   private constructor(
     paths: SandboxPaths,
     record: SandboxRecord,
-    made: { readonly state: Lasting; readonly vm?: Vm; readonly seccomp: boolean },
+    made: { readonly state: Lasting; readonly vm?: Vm; readonly seccomp: boolean; readonly emit?: Emit },
   ) {
     const { vm } = made;
     this.paths = paths;
@@ -84,6 +84,13 @@ export class Sandbox {
     this.#lifecycle = made.state;
     this.#vm = vm;
     this.#seccomp = made.seccomp;
+    this.#clock = new ClockKeeper(
+      () => this.agent.setClock({ timeoutMs: CLOCK_DEADLINE_MS }),
+      (err) => {
+        // One that has ended needs no clock.
+        if (this.takes('use')) made.emit?.('sandbox.clock-not-set', { id: record.id, err });
+      },
+    );
     const lastUsedAtUnix = record.lastUsedAtUnix ?? record.createdAtUnix;
     this.lifetime = new LifetimeClock(() => this.#record.lifetime, lastUsedAtUnix);
     if (vm !== undefined) {
@@ -93,12 +100,14 @@ export class Sandbox {
   }
 
   /** Takes over a VM whose record is on disk, and watches it from now on. */
-  static running(paths: SandboxPaths, record: SandboxRecord, vm: Vm, seccomp: boolean): Sandbox {
-    const sandbox = new Sandbox(paths, record, {
-      state: { state: 'running', isStalled: false },
-      vm,
-      seccomp,
-    });
+  static running(
+    paths: SandboxPaths,
+    record: SandboxRecord,
+    vm: Vm,
+    { seccomp, emit }: { readonly seccomp: boolean; readonly emit: Emit },
+  ): Sandbox {
+    const state = { state: 'running', isStalled: false } as const;
+    const sandbox = new Sandbox(paths, record, { state, vm, seccomp, emit });
     sandbox.#watch(vm);
     return sandbox;
   }

@@ -35,6 +35,7 @@ import { imageOfFiles, type GuestFiles } from './image-of-files.js';
 import type { SandboxPaths } from '../entity/paths.js';
 import { retentionOf, type RetentionSpec } from '../entity/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
+import { hadEnded } from '../entity/had-ended.js';
 import { whyEnded } from '../entity/why-ended.js';
 
 /** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
@@ -120,7 +121,7 @@ export async function createSnapshot(
 
 /** Memory, devices and the disk's tail into the draft's files; nobody waits for this guest, so its disk is taken whatever its size. */
 async function captureWhole(
-  { pager }: Vm,
+  { pager, vmm }: Vm,
   draft: Draft,
   overlay: DiskRef,
 ): Promise<PagerCapture & { readonly pauseMs: number }> {
@@ -131,12 +132,15 @@ async function captureWhole(
     deadlineMs: CAPTURE_DEADLINE_MS,
     disk: { overlayPath: overlay.path, tailPath: draft.tail.path, spares: [] },
   });
-  const { pauseUs } = await branch.running;
-  return { ...(await branch.done), pauseMs: pauseUs / 1000 };
+  const pause = await branch.running;
+  const captured = await branch.done;
+  if (await hadEnded(vmm.qmp, pause))
+    throw new BoughError('boot_failed', { problem: 'its guest ended before it was captured' });
+  return { ...captured, pauseMs: pause.pauseUs / 1000 };
 }
 
-async function requestedImage(context: HostContext, request: BootSpec): Promise<Image> {
-  if (typeof request.image !== 'string') return imageOfFiles(request.image);
+async function requestedImage(context: HostContext, request: BootSpec, signal?: AbortSignal): Promise<Image> {
+  if (typeof request.image !== 'string') return imageOfFiles(request.image, signal);
   const image = await findImage(context.cacheDir, request.image);
   if (image === undefined) throw new BoughError('image_not_found', { image: request.image });
   return image;

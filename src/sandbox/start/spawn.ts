@@ -74,7 +74,8 @@ export async function spawnChild(
   await writeRecord(paths.record, owned);
   await failpoint('spawn.owned');
   undo.move();
-  return Sandbox.running(paths, owned, vm, context.vmHost.qemu.seccomp);
+  const { seccomp } = context.vmHost.qemu;
+  return Sandbox.running(paths, owned, vm, { seccomp, emit: context.emit });
 }
 
 function childRecord(
