@@ -8,9 +8,6 @@
  *   vm      QEMU                  test/vm
  *   e2e     daemon, CLI, SDK      test/e2e
  *
- * Files of a tier run two at a time where that does no harm; those of `vm` look at how long a pause is, and run
- * alone.
- *
  * Test files are found among the sources and run from dist/, so the compiled form of a deleted test is never
  * run. The counts are of tests that really ran, leaves only. A file that dies or a hook that fails counts as
  * a failure, and in CI so does a skip.
@@ -24,9 +21,9 @@ import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFai
 const TIERS = {
   unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 120_000 },
   native: { make: 'native/pager', timeoutMs: 300_000 },
-  host: { folders: ['test/host'], concurrency: 2, timeoutMs: 300_000 },
+  host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
-  e2e: { folders: ['test/e2e'], concurrency: 2, timeoutMs: 1_500_000, prepared: true },
+  e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
 };
 
 /** Makes what VM tests share before any test's clock runs, and gives its memory back after the last. */

@@ -5,7 +5,7 @@ import { hadEnded } from './had-ended.js';
 
 describe('hadEnded()', () => {
   const saying = (status: string): Pick<QmpClient, 'execute'> => ({
-    execute: (() => Promise.resolve({ status })) as QmpClient['execute'],
+    execute: () => Promise.resolve({ status }),
   });
 
   it('asks only where QEMU told of no stop', async () => {
