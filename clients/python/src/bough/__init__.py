@@ -1,0 +1,81 @@
+"""The client of bough's HTTP API: sandboxes that can be branched while they run.
+
+Start with `Bough`, or with `AsyncBough` in asyncio; `Controller` has the same calls under flat names.
+
+    from bough import Bough
+
+    bough = Bough()
+    with bough.spawn("base") as sandbox:
+        sandbox.eval("x = 42")
+        snapshot = sandbox.branch()
+        with bough.spawn(snapshot["tag"]) as child:
+            assert child.eval("x")["result"] == "42"
+"""
+
+from ._async.client import AsyncBough
+from ._async.controller import AsyncController
+from ._async.sandbox import AsyncFork, AsyncSandbox
+from ._sync.client import Bough
+from ._sync.controller import Controller
+from ._sync.sandbox import Fork, Sandbox
+from .cancel import Cancel
+from .errors import (
+    AgentDeadline,
+    AgentError,
+    BoughApiError,
+    BoughCancelled,
+    BoughError,
+    BoughTimeout,
+    BoughUnreachable,
+    BranchInProgress,
+    Conflict,
+    ImageNotFound,
+    InvalidRequest,
+    ModeUnsupported,
+    NoRoom,
+    NotFound,
+    SandboxNotFound,
+    SandboxNotRunning,
+    ShuttingDown,
+    SnapshotIncompatible,
+    SnapshotInUse,
+    SnapshotNotFound,
+    SnapshotNotUsable,
+    TagExists,
+    Unauthorized,
+)
+
+__all__ = [
+    "AgentDeadline",
+    "AgentError",
+    "AsyncBough",
+    "AsyncController",
+    "AsyncFork",
+    "AsyncSandbox",
+    "Bough",
+    "BoughApiError",
+    "BoughCancelled",
+    "BoughError",
+    "BoughTimeout",
+    "BoughUnreachable",
+    "BranchInProgress",
+    "Cancel",
+    "Conflict",
+    "Controller",
+    "Fork",
+    "ImageNotFound",
+    "InvalidRequest",
+    "ModeUnsupported",
+    "NoRoom",
+    "NotFound",
+    "Sandbox",
+    "SandboxNotFound",
+    "SandboxNotRunning",
+    "ShuttingDown",
+    "SnapshotIncompatible",
+    "SnapshotInUse",
+    "SnapshotNotFound",
+    "SnapshotNotUsable",
+    "TagExists",
+    "Unauthorized",
+]

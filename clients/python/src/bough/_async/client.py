@@ -1,0 +1,106 @@
+"""The daemon as a whole, and the way to its snapshots and sandboxes."""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Optional
+
+from .._async_transport import AsyncTransport
+from .._transport import Transport
+from ..records import GcResult, Health, OpenApiDocument, Version
+from .sandbox import AsyncSandbox
+from .sandboxes import AsyncSandboxes
+from .snapshots import AsyncSnapshots
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from ..requests import CallOptions, GcRequest, SpawnRequest
+
+
+class AsyncBough:
+    """A client of one daemon.
+
+    `url` is such as `http://127.0.0.1:8889`; without it BOUGH_URL says it, and without that it is this one. `token` is what the
+    daemon wants if it wants one; without it, it is read from `token_file`, BOUGH_TOKEN_FILE or BOUGH_TOKEN. `give_up_secs` is how
+    long a call waits for its answer unless it says otherwise; by default for ever, since to boot an image takes as long as it takes.
+    `tls` is for an https URL with a certificate of your own.
+
+    Connections are kept between calls and outlive a restart of the daemon. Any number of threads or tasks may share a client.
+
+    Every call raises `BoughApiError` (the daemon refused), `BoughUnreachable` (no answer), `BoughTimeout`, `BoughCancelled`.
+    """
+
+    snapshots: AsyncSnapshots
+    """What sandboxes start from, and what branching them makes."""
+    sandboxes: AsyncSandboxes
+    """What runs, by ids."""
+
+    def __init__(
+        self,
+        url: Optional[str] = None,
+        token: Optional[str] = None,
+        *,
+        token_file: Optional[str] = None,
+        give_up_secs: Optional[float] = None,
+        tls: Optional[ssl.SSLContext] = None,
+    ) -> None:
+        self._transport = AsyncTransport(Transport(url, token, token_file, give_up_secs, tls))
+        self.snapshots = AsyncSnapshots(self._transport)
+        self.sandboxes = AsyncSandboxes(self._transport)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.url!r})"
+
+    @property
+    def url(self) -> str:
+        """The daemon's."""
+        return self._transport.url
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Lets go of idle connections. Ends no sandbox, and a later call makes a new connection."""
+        self._transport.close()
+
+    async def spawn(self, snapshot_tag: str, **request: Unpack[SpawnRequest]) -> AsyncSandbox:
+        """Starts one sandbox. Raises `SnapshotNotFound`, `SnapshotNotUsable`, `SnapshotIncompatible`, `NoRoom`."""
+        [started] = await self.sandboxes.spawn(snapshot_tag, **request)
+        return AsyncSandbox(self.sandboxes, started["id"])
+
+    async def spawn_many(self, snapshot_tag: str, n: int, **request: Unpack[SpawnRequest]) -> list[AsyncSandbox]:
+        """Starts `n` sandboxes, 1 to 1000: all of them or none."""
+        started = await self.sandboxes.spawn(snapshot_tag, n, **request)
+        return [AsyncSandbox(self.sandboxes, each["id"]) for each in started]
+
+    def sandbox(self, id: str) -> AsyncSandbox:
+        """The sandbox of that id, as an object. Asks nobody whether there is one."""
+        return AsyncSandbox(self.sandboxes, id)
+
+    async def healthz(self, **options: Unpack[CallOptions]) -> Health:
+        """Does the daemon answer? The one call that needs no token."""
+        return await self._transport.call("healthz", {}, options)
+
+    async def version(self, **options: Unpack[CallOptions]) -> Version:
+        """The daemon's version and its API's."""
+        return await self._transport.call("version", {}, options)
+
+    async def metrics(self, **options: Unpack[CallOptions]) -> str:
+        """Prometheus text."""
+        return await self._transport.call("metrics", {}, options)
+
+    async def openapi(self, **options: Unpack[CallOptions]) -> OpenApiDocument:
+        """The API as an OpenAPI 3.1 document."""
+        return await self._transport.call("openapi", {}, options)
+
+    async def gc(self, **request: Unpack[GcRequest]) -> GcResult:
+        """Runs the collector; with `dry_run` it only says what it would remove."""
+        return await self._transport.call("gc", {}, request)

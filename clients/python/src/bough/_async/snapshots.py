@@ -1,0 +1,47 @@
+"""Calls about snapshots."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, List
+
+from .._async_transport import AsyncTransport
+from ..records import Snapshot, SnapshotInfo
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from ..requests import CallOptions, CreateSnapshotRequest, DeleteSnapshotRequest, KeyedOptions
+
+
+class AsyncSnapshots:
+    """`bough.snapshots`: what sandboxes start from, and what branching them makes."""
+
+    def __init__(self, transport: AsyncTransport) -> None:
+        self._transport = transport
+
+    async def list(self, **options: Unpack[CallOptions]) -> List[Snapshot]:
+        """Every snapshot, each tag once; one that is being written is listed as `writing`."""
+        return await self._transport.call("listSnapshots", {}, options)
+
+    async def get(self, tag: str, **options: Unpack[CallOptions]) -> Snapshot:
+        """One snapshot. Raises `SnapshotNotFound`."""
+        return await self._transport.call("getSnapshot", {"tag": tag}, options)
+
+    async def info(self, tag: str, **options: Unpack[CallOptions]) -> SnapshotInfo:
+        """One snapshot with its sizes, in bytes, and its lineage. Raises `SnapshotNotFound`."""
+        return await self._transport.call("snapshotInfo", {"tag": tag}, options)
+
+    async def create(self, tag: str, **request: Unpack[CreateSnapshotRequest]) -> Snapshot:
+        """Boots and captures: `create("base", image="python-numpy")`. Takes a minute without hardware acceleration.
+
+        Raises `TagExists`, `ImageNotFound`, `NoRoom`, and `BoughApiError` (`boot_failed`).
+        """
+        return await self._transport.call("createSnapshot", {}, {**request, "tag": tag})
+
+    async def delete(self, tag: str, **request: Unpack[DeleteSnapshotRequest]) -> None:
+        """Deletes one. Raises `SnapshotInUse`, unless `cascade` or `force` says what to do then, and `SnapshotNotFound`."""
+        await self._transport.call("deleteSnapshot", {"tag": tag}, request)
+
+    async def compact(self, tag: str, to: str, **options: Unpack[KeyedOptions]) -> Snapshot:
+        """Folds the snapshot and its ancestors into a new one named `to`. Raises `TagExists`, `NoRoom`."""
+        return await self._transport.call("compactSnapshot", {"tag": tag}, {**options, "to": to})

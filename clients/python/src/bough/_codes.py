@@ -1,0 +1,63 @@
+"""The daemon's error codes: which class each is raised as, and whether the same call may succeed later.
+
+A test compares the table with the reference of the API.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from . import errors
+from .errors import BoughApiError
+
+
+class Code(NamedTuple):
+    """What this client knows of one code."""
+
+    raised_as: type[BoughApiError] = BoughApiError
+    retryable: bool = False
+
+
+UNKNOWN = Code()
+
+CODES: dict[str, Code] = {
+    "invalid_request": Code(errors.InvalidRequest),
+    "malformed_json": Code(),
+    "malformed_http": Code(),
+    "unauthorized": Code(errors.Unauthorized),
+    "host_not_allowed": Code(),
+    "route_not_found": Code(),
+    "method_not_allowed": Code(),
+    "request_timeout": Code(retryable=True),
+    "payload_too_large": Code(),
+    "unsupported_media_type": Code(),
+    "headers_too_large": Code(),
+    "snapshot_not_found": Code(errors.SnapshotNotFound),
+    "sandbox_not_found": Code(errors.SandboxNotFound),
+    "image_not_found": Code(errors.ImageNotFound),
+    "image_unusable": Code(errors.Conflict),
+    "tag_exists": Code(errors.TagExists),
+    "branch_in_progress": Code(errors.BranchInProgress, retryable=True),
+    "snapshot_in_use": Code(errors.SnapshotInUse),
+    "snapshot_not_usable": Code(errors.SnapshotNotUsable),
+    "snapshot_incompatible": Code(errors.SnapshotIncompatible),
+    "sandbox_not_running": Code(errors.SandboxNotRunning),
+    "not_durable": Code(retryable=True),
+    "idempotency_key_reused": Code(),
+    "mode_unsupported": Code(errors.ModeUnsupported),
+    "too_many_branches": Code(retryable=True),
+    "too_many_open_files": Code(retryable=True),
+    "no_space": Code(errors.NoRoom),
+    "too_many_mappings": Code(errors.NoRoom),
+    "no_memory": Code(errors.NoRoom),
+    "agent_unreachable": Code(errors.AgentError, retryable=True),
+    "agent_protocol": Code(errors.AgentError),
+    "agent_refused": Code(errors.AgentError),
+    "agent_deadline": Code(errors.AgentDeadline),
+    "source_died": Code(),
+    "integrity_error": Code(),
+    "boot_failed": Code(),
+    "vmm_failed": Code(),
+    "shutting_down": Code(errors.ShuttingDown, retryable=True),
+    "internal": Code(),
+}

@@ -1,0 +1,100 @@
+# Made from ../_async by scripts/make_sync.py; do not edit.
+"""A sandbox as an object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Optional
+
+from ..errors import SandboxNotFound
+from ..records import EvalResult, ExecResult, ForkFailure, Pong, SandboxInfo, Snapshot
+from .sandboxes import Sandboxes
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Self, Unpack
+
+    from ..requests import BranchRequest, CallOptions, ExecRequest, ForkRequest, TimeoutRequest
+
+
+class Sandbox:
+    """One sandbox: `bough.spawn("base")` starts it, `bough.sandbox(id)` finds it again. Ends with the `with` block.
+
+    It is nothing but an id and a way to the daemon: letting go of it ends nothing.
+    """
+
+    def __init__(self, sandboxes: Sandboxes, id: str) -> None:
+        self._sandboxes = sandboxes
+        self.id = id
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.id!r})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.kill()
+
+    def info(self, **options: Unpack[CallOptions]) -> SandboxInfo:
+        """What the daemon says of it now."""
+        return self._sandboxes.get(self.id, **options)
+
+    def exec(
+        self, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]
+    ) -> ExecResult:
+        """Runs a program in the guest: `exec(["sh", "-c", "echo hello"])`. A status other than 0 is an answer, not an error."""
+        return self._sandboxes.exec(self.id, args, timeout_secs, **request)
+
+    def eval(
+        self, code: str, timeout_secs: Optional[float] = None, **options: Unpack[CallOptions]
+    ) -> EvalResult:
+        """Evaluates an expression in the image's warm interpreter. A traceback is an answer, not an error."""
+        return self._sandboxes.eval(self.id, code, timeout_secs, **options)
+
+    def ping(self, **options: Unpack[CallOptions]) -> Pong:
+        """Does its agent answer?"""
+        return self._sandboxes.ping(self.id, **options)
+
+    def set_timeout(self, **request: Unpack[TimeoutRequest]) -> SandboxInfo:
+        """Sets when and how it ends; what is not given stays as it is."""
+        return self._sandboxes.set_timeout(self.id, **request)
+
+    def branch(self, tag: Optional[str] = None, **request: Unpack[BranchRequest]) -> Snapshot:
+        """Captures it while it runs; it runs on, on failure too. `bough.spawn(snapshot["tag"])` starts from there."""
+        return self._sandboxes.branch(self.id, tag, **request)
+
+    def fork(self, count: int = 1, **request: Unpack[ForkRequest]) -> Fork:
+        """Branches it and starts `count` children. A child that fails does not fail the call: see `failures`."""
+        result = self._sandboxes.fork(self.id, count, **request)
+        children: list[Sandbox] = []
+        failures: list[ForkFailure] = []
+        for child in result["children"]:
+            if "sandbox" in child:
+                children.append(Sandbox(self._sandboxes, child["sandbox"]["id"]))
+            else:
+                failures.append(child)
+        return Fork(result["snapshot"], result["pause_ms"], children, failures)
+
+    def kill(self, **options: Unpack[CallOptions]) -> None:
+        """Ends it; its process is gone when this returns. One that has ended already is fine."""
+        try:
+            self._sandboxes.delete(self.id, **options)
+        except SandboxNotFound:
+            pass
+
+
+class Fork(NamedTuple):
+    """What a fork made. Nothing ends by itself: neither the children nor the snapshot."""
+
+    snapshot: Snapshot
+    """The instant they all start from."""
+    pause_ms: float
+    """How long the source stood still."""
+    children: list[Sandbox]
+    """Those that run."""
+    failures: list[ForkFailure]
+    """Why each of the others does not."""

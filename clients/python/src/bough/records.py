@@ -1,0 +1,189 @@
+"""What the daemon answers with: the JSON objects of the API, as they are.
+
+They are plain dicts; these types say which keys they have. Numbers carry their unit in the name; `…_unix` is seconds since
+1970. A newer daemon may send more keys, never other ones. Keys of a `total=False` part are there only when they are known.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, TypedDict, Union
+
+BranchMode = Literal["full", "diff", "live"]
+"""How memory is captured: `live` while the guest runs, `diff` and `full` while it stands still."""
+
+OnEnd = Literal["kill", "snapshot"]
+"""What happens to a sandbox at its end: removed, or first branched into a durable snapshot."""
+
+
+class _SnapshotAlways(TypedDict):
+    tag: str
+    dir: str
+    created_at_unix: int
+    status: Literal["writing", "ready", "failed"]
+    bootable: bool
+
+
+class Snapshot(_SnapshotAlways, total=False):
+    """One captured instant. `dir` is its folder on the daemon's host; `pause_ms` how long its source stood still."""
+
+    branched_from: str
+    mode: BranchMode
+    pause_ms: float
+    warning: str
+    durable: bool
+    parent_tag: str
+    memory_physical_bytes: int
+    captured_bytes: int
+    expires_at_unix: int
+    keep_last: int
+
+
+class _SnapshotInfoAlways(_SnapshotAlways):
+    memory_logical_bytes: int
+    memory_physical_bytes: int
+    vmstate_bytes: int
+    chain_depth: int
+    ancestors: list[str]
+    dependents: list[str]
+
+
+class SnapshotInfo(_SnapshotInfoAlways, total=False):
+    """A snapshot with its sizes in bytes and its lineage; `ancestors` has the root first."""
+
+    branched_from: str
+    mode: BranchMode
+    pause_ms: float
+    warning: str
+    durable: bool
+    parent_tag: str
+    captured_bytes: int
+    expires_at_unix: int
+    keep_last: int
+
+
+class Isolation(TypedDict):
+    """What stands between a guest and the host. `tcg` is not a security boundary."""
+
+    accel: Literal["kvm", "tcg"]
+    uid: int
+    seccomp: bool
+    cgroup: bool
+
+
+class _SandboxAlways(TypedDict):
+    id: str
+    snapshot_tag: str
+    guest_addr: str
+    created_at_unix: int
+    has_branched: bool
+    branch_count: int
+    netns: Union[str, None]
+    pid: Union[int, None]
+    memory_limit_mib: Union[int, None]
+    last_branch_memory_path: Union[str, None]
+
+
+class SandboxInfo(_SandboxAlways, total=False):
+    """A sandbox as the daemon lists it. `memory_mib` is the guest's RAM, `private_bytes` what it shares with nobody."""
+
+    state: Literal["running", "unresponsive", "failed"]
+    state_reason: str
+    console_tail: str
+    name: str
+    metadata: dict[str, str]
+    parent: str
+    end_at_unix: int
+    idle_timeout_secs: float
+    on_end: OnEnd
+    on_end_tag: str
+    last_used_at_unix: int
+    warning: str
+    memory_mib: int
+    vcpus: int
+    private_bytes: int
+    isolation: Isolation
+
+
+class ExecResult(TypedDict):
+    """What a program printed, as text (bytes that are not UTF-8 are U+FFFD), and how it ended.
+
+    `exit_code` is 128 + the signal's number when a signal ended it. Of each stream the first 16 MiB are kept.
+    """
+
+    stdout: str
+    stderr: str
+    exit_code: int
+    truncated: bool
+
+
+class EvalResult(TypedDict):
+    """`result` is the value of an expression as text, None for statements; `error` a traceback, None if there was none."""
+
+    result: Union[str, None]
+    error: Union[str, None]
+    exit_code: int
+    stdout: str
+    stderr: str
+    truncated: bool
+
+
+class Pong(TypedDict):
+    """The agent's answer; it may say more than `pong`."""
+
+    pong: bool
+
+
+class ForkedSandbox(TypedDict):
+    """A child that runs."""
+
+    sandbox: SandboxInfo
+
+
+class ForkFailure(TypedDict):
+    """A child that did not start, and why."""
+
+    error: str
+    code: str
+
+
+class ForkResult(TypedDict):
+    """The snapshot between source and children, and one entry for each child that was asked for."""
+
+    snapshot: Snapshot
+    pause_ms: float
+    children: list[Union[ForkedSandbox, ForkFailure]]
+
+
+class Collected(TypedDict):
+    """One thing that the collector removed, or keeps."""
+
+    what: str
+    name: str
+    why: str
+    bytes: int
+
+
+class GcResult(TypedDict):
+    """What the collector did; with `dry_run`, what it would do."""
+
+    dry_run: bool
+    removed: list[Collected]
+    kept: list[Collected]
+    freed_bytes: int
+
+
+class Health(TypedDict):
+    """The daemon answers."""
+
+    ok: bool
+
+
+class Version(TypedDict):
+    """The daemon's version, and its API's."""
+
+    version: str
+    api: str
+
+
+OpenApiDocument = dict[str, Any]
+"""An OpenAPI 3.1 document."""

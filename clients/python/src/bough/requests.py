@@ -1,0 +1,134 @@
+"""What calls take by keyword: the fields of each request, and what any call takes besides.
+
+None is as if a field were not given. A name that is not listed here is a `TypeError`, before anything is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal, Optional, TypedDict, Union
+
+from .cancel import Cancel
+from .records import BranchMode, OnEnd
+
+
+class CallOptions(TypedDict, total=False):
+    """What any call takes.
+
+    To stop waiting ends a snapshot's creation, a spawn, an exec or an eval in the daemon too; a branch, a fork and what has an
+    idempotency key go on.
+    """
+
+    give_up_secs: Optional[float]
+    """Raise `BoughTimeout` if there is no answer after so many seconds; by default the client's, which is never."""
+    cancel: Optional[Cancel]
+    """Raise `BoughCancelled` as soon as this is set. In asyncio, cancelling the task does the same."""
+
+
+class KeyedOptions(CallOptions, total=False):
+    """What calls that make something take."""
+
+    idempotency_key: Optional[str]
+    """1 to 255 visible ASCII characters, a new one for each thing that is wanted. The same call with the same key makes nothing
+    twice, so this client repeats it by itself when the daemon is restarted under it."""
+
+
+class GcRequest(CallOptions, total=False):
+    """`dry_run`: only say what would be removed."""
+
+    dry_run: Optional[bool]
+
+
+class CreateSnapshotRequest(KeyedOptions, total=False):
+    """What to boot: an `image` that was built, or `kernel` and `rootfs` as absolute paths on the daemon's host."""
+
+    image: Optional[str]
+    kernel: Optional[str]
+    rootfs: Optional[str]
+    initrd: Optional[str]
+    kernel_cmdline: Optional[str]
+    memory_mib: Optional[int]
+    vcpus: Optional[int]
+    boot_wait_secs: Optional[float]
+    expires_in_secs: Optional[float]
+    expires_at_unix: Optional[int]
+
+
+class DeleteSnapshotRequest(CallOptions, total=False):
+    """At most one of `cascade` (its dependents too) and `force` (although it has some)."""
+
+    cascade: Optional[bool]
+    force: Optional[bool]
+
+
+class _Lifetime(TypedDict, total=False):
+    timeout_secs: Optional[float]
+    """Seconds from now until it ends."""
+    end_at_unix: Optional[int]
+    """The same as a moment."""
+    idle_timeout_secs: Optional[float]
+    """Seconds without exec, eval, ping, branch or fork after which it ends."""
+    on_end: Optional[OnEnd]
+    on_end_tag: Optional[str]
+
+
+class SpawnRequest(KeyedOptions, _Lifetime, total=False):
+    """How sandboxes start. The last four are accepted by the daemon for older programs, and without effect."""
+
+    memory_limit_mib: Optional[int]
+    name: Optional[str]
+    metadata: Optional[Mapping[str, str]]
+    per_child_netns: Optional[bool]
+    live_fork: Optional[bool]
+    prewarm: Optional[bool]
+    hugepages: Optional[bool]
+
+
+class TimeoutRequest(CallOptions, _Lifetime, total=False):
+    """A change of a sandbox's end; what is not given stays as it is. `idle_timeout_secs` of 0: no idle end."""
+
+    never: Optional[Literal[True]]
+    """It has no end any more, apart from an idle one."""
+    extend_only: Optional[bool]
+    """Keep the present end if that is later."""
+
+
+class ExecRequest(CallOptions, total=False):
+    """How a program runs."""
+
+    env: Optional[Mapping[str, str]]
+    cwd: Optional[str]
+    stdin: Optional[str]
+
+
+class _Branching(TypedDict, total=False):
+    mode: Optional[BranchMode]
+    """`live` if it is not given."""
+    diff: Optional[bool]
+    """Older form of `mode="diff"`."""
+    live: Optional[bool]
+    """Older form of `mode="live"`."""
+    expires_in_secs: Optional[float]
+    """Seconds from now until the collector may remove the snapshot."""
+    expires_at_unix: Optional[int]
+    keep_last: Optional[int]
+    """Of this sandbox's snapshots made with `keep_last`, the newest so many stay."""
+
+
+class BranchRequest(KeyedOptions, _Branching, total=False):
+    """How a sandbox is captured."""
+
+    wait: Optional[Union[bool, Literal["durable"]]]
+    """True (default): until it is ready. False (live only): until the source runs again; the snapshot is `writing` then.
+    `"durable"`: until it would survive power loss."""
+    parent_tag: Optional[str]
+    """Only with diff: must equal the source's `snapshot_tag`."""
+    measure_diff: Optional[bool]
+    """Accepted by the daemon for older programs, and without effect."""
+
+
+class ForkRequest(KeyedOptions, _Branching, _Lifetime, total=False):
+    """How a sandbox is captured and its children live."""
+
+    tag: Optional[str]
+    """The snapshot's between them; made up if it is not given."""

@@ -1,0 +1,185 @@
+"""The client and the API agree: routes, fields, objects, error codes, compared with the generated reference."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+import unittest
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Callable, Union, cast
+
+import bough
+from bough import records
+from bough._codes import CODES
+from bough._routes import ROUTES, Route
+
+PROJECT_DIR = Path(__file__).parents[3]
+REFERENCE_DIR = PROJECT_DIR / "docs" / "reference"
+DOCUMENT: dict[str, Any] = json.loads((REFERENCE_DIR / "openapi.json").read_text())
+OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
+    operation["operationId"]: (method.upper(), path, operation)
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+CALL_OPTIONS = {"give_up_secs", "cancel", "idempotency_key"}
+
+
+class RecordingTransport:
+    """Notes which routes are called, and with what."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Mapping[str, str], Mapping[str, object]]] = []
+
+    def call(self, route: str, params: Mapping[str, str], given: Mapping[str, object]) -> Any:
+        self.calls.append((route, params, given))
+        return [{"id": "s1"}] if route == "spawn" else {"snapshot": {}, "pause_ms": 0, "children": []}
+
+
+def recorded() -> tuple[bough.Bough, RecordingTransport]:
+    client, transport = bough.Bough(), RecordingTransport()
+    for holder in (client, client.snapshots, client.sandboxes):
+        setattr(holder, "_transport", transport)
+    return client, transport
+
+
+def call_each_verb(holder: object) -> None:
+    """Calls every public method, with a made-up argument for each that it needs."""
+    made_up: dict[str, object] = {"args": ["true"], "n": 1, "count": 1}
+    for name, verb in inspect.getmembers(holder, inspect.ismethod):
+        if name.startswith("_") or name in ("close", "sandbox"):
+            continue
+        needed = [
+            each.name
+            for each in inspect.signature(verb).parameters.values()
+            if each.default is each.empty and each.kind is not each.VAR_KEYWORD
+        ]
+        cast("Callable[..., object]", verb)(*(made_up.get(each, "x") for each in needed))
+
+
+class RoutesTest(unittest.TestCase):
+    def test_are_those_of_the_document(self) -> None:
+        wanted = {name: (method, path) for name, (method, path, _) in OPERATIONS.items()}
+        self.assertEqual({name: (row.method, row.path) for name, row in ROUTES.items()}, wanted)
+
+    def test_take_the_fields_of_the_document(self) -> None:
+        for name, row in ROUTES.items():
+            with self.subTest(name):
+                self.assertEqual(fields_of(row), wanted_fields(OPERATIONS[name][2]))
+
+    def test_take_a_key_where_the_document_has_one(self) -> None:
+        for name, row in ROUTES.items():
+            with self.subTest(name):
+                headers = [each["name"] for each in OPERATIONS[name][2]["parameters"] if each["in"] == "header"]
+                self.assertEqual(row.keyed, "Idempotency-Key" in headers)
+                self.assertEqual("idempotency_key" in keywords(row.fields), row.keyed)
+
+    def test_are_repeated_without_a_key_only_if_they_change_nothing(self) -> None:
+        harmless = {name for name, row in ROUTES.items() if row.harmless}
+        reading = {name for name, (method, _, _) in OPERATIONS.items() if method == "GET"}
+        self.assertEqual(harmless, reading | {"ping"})
+
+    def test_have_a_verb_each(self) -> None:
+        client, transport = recorded()
+        for holder in (client, client.snapshots, client.sandboxes):
+            call_each_verb(holder)
+        self.assertEqual({route for route, _, _ in transport.calls}, set(OPERATIONS))
+
+    def test_have_a_flat_name_each(self) -> None:
+        client, transport = recorded()
+        controller = bough.Controller()
+        controller.bough = client
+        call_each_verb(controller)
+        daemon = {"healthz", "version", "metrics", "openapi", "gc"}
+        self.assertEqual({route for route, _, _ in transport.calls}, set(OPERATIONS) - daemon)
+
+    def test_are_reached_by_a_sandbox_as_by_its_id(self) -> None:
+        client, transport = recorded()
+        call_each_verb(client.sandbox("x"))
+        by_object = transport.calls
+        client, transport = recorded()
+        call_each_verb(client.sandboxes)
+        by_id = [call for call in transport.calls if "id" in call[1]]
+        self.assertEqual(sorted(by_object, key=str), sorted(by_id, key=str))
+
+    def test_are_given_all_their_fields(self) -> None:
+        client, transport = recorded()
+        client.sandboxes.branch("s1", "t", mode="live", wait=False, idempotency_key="k")
+        client.sandboxes.exec("s1", ("a", "b"), 5, cwd="/")
+        client.snapshots.delete("t", cascade=True)
+        self.assertEqual(
+            transport.calls,
+            [
+                ("branch", {"id": "s1"}, {"tag": "t", "mode": "live", "wait": False, "idempotency_key": "k"}),
+                ("exec", {"id": "s1"}, {"args": ("a", "b"), "timeout_secs": 5, "cwd": "/"}),
+                ("deleteSnapshot", {"tag": "t"}, {"cascade": True}),
+            ],
+        )
+
+
+class ObjectsTest(unittest.TestCase):
+    def test_have_the_fields_of_the_document(self) -> None:
+        schemas = DOCUMENT["components"]["schemas"]
+        self.agree(records.Snapshot, schemas["Snapshot"])
+        self.agree(records.SnapshotInfo, schemas["SnapshotInfo"])
+        self.agree(records.SandboxInfo, schemas["Sandbox"])
+        self.agree(records.Isolation, schemas["Sandbox"]["properties"]["isolation"])
+        for name, record in {
+            "exec": records.ExecResult,
+            "evaluate": records.EvalResult,
+            "fork": records.ForkResult,
+            "gc": records.GcResult,
+            "healthz": records.Health,
+            "version": records.Version,
+            "ping": records.Pong,
+        }.items():
+            self.agree(record, answer_of(name))
+        self.agree(records.Collected, answer_of("gc")["properties"]["removed"]["items"])
+
+    def agree(self, record: Any, schema: Mapping[str, Any]) -> None:
+        with self.subTest(record.__name__):
+            self.assertEqual(set(record.__annotations__), set(schema["properties"]))
+            self.assertEqual(set(record.__required_keys__), set(schema["required"]))
+
+
+class CodesTest(unittest.TestCase):
+    def test_are_those_of_the_reference(self) -> None:
+        page = (REFERENCE_DIR / "api.md").read_text()
+        rows = re.findall(r"^\| `(\w+)` \| [^|]+ \| (yes)? *\| ", page.split("## Error codes")[1], re.MULTILINE)
+        wanted = {code: retryable == "yes" for code, retryable in rows}
+        self.assertGreater(len(wanted), 30)
+        self.assertEqual({code: known.retryable for code, known in CODES.items()}, wanted)
+
+    def test_have_classes_that_are_exported(self) -> None:
+        for code, known in CODES.items():
+            self.assertIs(getattr(bough, known.raised_as.__name__), known.raised_as, code)
+
+
+class SyncTest(unittest.TestCase):
+    def test_is_made_from_async(self) -> None:
+        script = Path(__file__).parent.parent / "scripts" / "make_sync.py"
+        made = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True)
+        self.assertEqual(made.returncode, 0, made.stdout)
+
+
+def keywords(fields: Union[type, None]) -> set[str]:
+    return set(fields.__annotations__) if fields else set()
+
+
+def fields_of(row: Route) -> set[str]:
+    return (keywords(row.fields) | set(row.positional)) - CALL_OPTIONS
+
+
+def wanted_fields(operation: Mapping[str, Any]) -> set[str]:
+    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+    query = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
+    return set(body.get("properties", {})) | query
+
+
+def answer_of(name: str) -> Any:
+    responses = OPERATIONS[name][2]["responses"]
+    success = next(response for status, response in responses.items() if status.startswith("2"))
+    return success["content"]["application/json"]["schema"]
