@@ -7,12 +7,15 @@ import { DaemonLab } from '../support/daemon-lab.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 
 const EXAMPLES_DIR = join(import.meta.dirname, '../../../examples');
+const PYTHON_DIR = join(import.meta.dirname, '../../../clients/python/src');
 const DEADLINE_MS = 120_000;
 
 /** For each example, what it has to print. */
 const expected: Readonly<Record<string, RegExp>> = {
   'best-of-n.mjs':
     /^the source stood still for [\d.]+ ms\n1\. \d+\.\d{3}\n2\. \d+\.\d{3}\n3\. \d+\.\d{3}\nbest: \[\d+(, \d+){4}\] …$/,
+  'best_of_n.py':
+    /^the source stood still for [\d.]+ ms\n1\. \d+\.\d{4}\n2\. \d+\.\d{4}\n3\. \d+\.\d{4}\nbest: y = -?[\d.]+ x \+ -?[\d.]+$/,
   'warm-tests.mjs': /^(ok {4} [a-z ]+\n?){4}$/,
 };
 
@@ -32,8 +35,9 @@ describe('the examples, with a real daemon', { timeout: 400_000 }, () => {
 
   for (const [name, output] of Object.entries(expected)) {
     it(`${name} does what it says and leaves nothing`, async () => {
-      const { stdout } = await execa(process.execPath, [join(EXAMPLES_DIR, name), '--tag', TEMPLATE_TAG], {
-        env: { BOUGH_URL: lab.url },
+      const program = name.endsWith('.py') ? 'python3' : process.execPath;
+      const { stdout } = await execa(program, [join(EXAMPLES_DIR, name), '--tag', TEMPLATE_TAG], {
+        env: { BOUGH_URL: lab.url, PYTHONPATH: PYTHON_DIR, PYTHONDONTWRITEBYTECODE: '1' },
         timeout: DEADLINE_MS,
       });
       assert.match(stdout, output);
