@@ -1,13 +1,15 @@
 /** What the command line has of its process: data goes to stdout, words to stderr. Tests give their own. */
 
+import { readText } from './standard-input.js';
+
 export interface Io {
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Whether words on stderr are read by a person as they come. */
   readonly isTerminal: boolean;
-  /** All of standard input as text. */
-  readonly readStdin: () => Promise<string>;
+  /** All of standard input as text; throws UsageError when it is larger, or no text. */
+  readonly readStdin: (limitBytes: number) => Promise<string>;
 }
 
 /** The real one. A reader that closes the pipe early (`| head`) ends the process quietly. */
@@ -20,10 +22,6 @@ export function processIo(): Io {
     stderr: (text) => void process.stderr.write(text),
     env: process.env,
     isTerminal: process.stderr.isTTY,
-    async readStdin() {
-      const chunks: Buffer[] = [];
-      for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-      return Buffer.concat(chunks).toString('utf8');
-    },
+    readStdin: (limitBytes) => readText(process.stdin, limitBytes),
   };
 }

@@ -1,6 +1,7 @@
 /** `bough sandbox exec`: a program in the guest. Its output and its status become this command's. */
 
 import type { Command } from 'commander';
+import { limits } from '../../../daemon/shell/limits.js';
 import { durationUpTo, keyValue, nameArgument } from '../../arguments.js';
 import {
   addClientOptions,
@@ -31,7 +32,7 @@ export function registerExec(parent: Command, context: Context): void {
     .option('--timeout <duration>', 'how long it may take (default 30s, at most 1h)', durationUpTo(3600))
     .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
     .option('--cwd <dir>', 'its working directory in the guest')
-    .option('-i, --stdin', 'pass standard input to it');
+    .option('-i, --stdin', 'pass standard input to it: text, at most 1 MiB; without this it gets none');
   addOutputOption(addClientOptions(command)).action(
     async (id: string, args: string[], options: ExecOptions) => {
       const client = await clientFor(command, context);
@@ -41,7 +42,7 @@ export function registerExec(parent: Command, context: Context): void {
         timeout_secs: options.timeout,
         env: options.env,
         cwd: options.cwd,
-        stdin: options.stdin === true ? await io.readStdin() : undefined,
+        stdin: options.stdin === true ? await io.readStdin(limits.bodyLimitBytes) : undefined,
       });
       if (wantsJson(command)) {
         printJson(io, result);
