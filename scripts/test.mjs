@@ -7,6 +7,7 @@
  *   host    userfaultfd, tmpfs    test/host
  *   vm      QEMU                  test/vm
  *   e2e     daemon, CLI, SDK      test/e2e
+ *   qemu10  a second QEMU         test/qemu10, only where named: see test-qemu10.mjs
  *
  * Test files are found among the sources and run from dist/, so the compiled form of a deleted test is never
  * run. The counts are of tests that really ran, leaves only. A file that dies or a hook that fails counts as
@@ -24,6 +25,7 @@ const TIERS = {
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
+  qemu10: { folders: ['test/qemu10'], concurrency: 1, timeoutMs: 600_000, prepared: true, named: true },
 };
 
 /** Makes what VM tests share before any test's clock runs, and gives its memory back after the last. */
@@ -53,7 +55,7 @@ export class Tally {
 
 /** Which tier a test source belongs to, by its path from the project's root. */
 export function tierOf(path) {
-  const special = /^test\/(host|vm|e2e)\//.exec(path);
+  const special = /^test\/(host|vm|e2e|qemu10)\//.exec(path);
   return special === null ? 'unit' : special[1];
 }
 
@@ -133,7 +135,10 @@ async function prepare(flags = []) {
 
 if (isMain(import.meta.url)) {
   await runMain(async () => {
-    const tiers = process.argv.length > 2 ? process.argv.slice(2) : Object.keys(TIERS);
+    const tiers =
+      process.argv.length > 2
+        ? process.argv.slice(2)
+        : Object.keys(TIERS).filter((tier) => !TIERS[tier].named);
     const unknown = tiers.find((tier) => !(tier in TIERS));
     if (unknown !== undefined) {
       throw new SetupFailed(`No tier "${unknown}": choose from ${Object.keys(TIERS).join(', ')}`);

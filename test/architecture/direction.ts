@@ -34,6 +34,8 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'test/sdk': ['src', 'test/support', 'test/daemon'],
   'test/scripts': ['scripts'],
   'test/host': ['src', 'test/support', 'test/faults'],
+  'test/qemu10': ['src', 'test/support'],
+  'test/kvm': ['src'],
   'test/vm': ['src', 'test/support', 'test/faults'],
   'test/e2e': ['src', 'test/support', 'test/faults'],
   scripts: ['src', 'test'],

@@ -7,6 +7,7 @@
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { compact } from '../../src/base/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { buildImage, findImage, kernelCmdline, type Image } from '../../src/image/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
@@ -22,7 +23,13 @@ export interface TestFolders {
   readonly stateDir: string;
   readonly hotDir: string;
   readonly cacheDir: string;
+  /** The daemon's BOUGH_QEMU, so that a tier of tests can run with another QEMU. */
+  readonly qemuPath?: string;
 }
+
+/** As the daemon would take it; absent, Debian's own. */
+export const { qemuPath: TEST_QEMU_PATH } = loadConfig({}, process.env);
+const chosenQemu = compact({ qemuPath: TEST_QEMU_PATH });
 
 /** Builds the image unless it is there. */
 export async function testImage(name = 'python-numpy'): Promise<Image> {
@@ -35,12 +42,12 @@ export async function testImage(name = 'python-numpy'): Promise<Image> {
 export async function sharedFolders(): Promise<TestFolders> {
   const { cacheDir } = loadConfig({}, process.env);
   const image = await testImage();
-  const { version } = await probeQemu();
+  const { version } = await probeQemu(TEST_QEMU_PATH);
   const { digest, memoryMiB } = image;
   const booted = [digest, kernelCmdline('tcg', image), memoryMiB, version, DEVICE_LAYOUT, MANIFEST_VERSION];
   const key = digestOf(JSON.stringify(booted));
   const stateDir = join(cacheDir, 'test', key);
-  return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}` };
+  return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}`, ...chosenQemu };
 }
 
 /** Gives the template's memory back; what is on disk stays for the next run. No host may be open. */
@@ -74,5 +81,5 @@ export async function emptyFolders(name: string): Promise<TestFolders & { remove
     await rm(hotDir, { recursive: true, force: true });
   };
   await remove();
-  return { cacheDir, stateDir, hotDir, remove };
+  return { cacheDir, stateDir, hotDir, ...chosenQemu, remove };
 }

@@ -30,7 +30,7 @@ import { Lab } from '../support/lab.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { refusal, refusedWith } from '../support/refusal.js';
 import { foldersWithTemplate } from '../support/template-copy.js';
-import { TEMPLATE_TAG } from '../support/test-host.js';
+import { TEMPLATE_TAG, TEST_QEMU_PATH } from '../support/test-host.js';
 
 /** Enough private memory that a branch takes a moment. */
 const makeBusy = (guest: Guest): Promise<unknown> => guest.python('memory = bytearray(b"x") * (300 << 20)');
@@ -163,7 +163,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
       path: join(paths.stateDir, 'disk', 'overlay.qcow2'),
     } as const;
     await new OverlayTemplates(overlaysDir(lab.folders)).create(overlay.path, 1 << 20);
-    const qemu = await probeQemu();
+    const qemu = await probeQemu(TEST_QEMU_PATH);
     const machine = { ...qemu, qemuVersion: qemu.version, accel: 'tcg', cpuModel: 'max', vcpus: 1 } as const;
     const start = startVm(
       { qemu: { ...qemu, version: '9.9.9' }, pagerLibrary: PAGER_LIBRARY },

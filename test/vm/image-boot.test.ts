@@ -12,8 +12,10 @@ import { compact, monotonicMs, withDeadline } from '../../src/base/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { buildImage, kernelCmdline, type Image } from '../../src/image/index.js';
 import { DEFAULT_QEMU_PATH, hostForwardPort, probeQemu, Vmm } from '../../src/vmm/index.js';
+import { TEST_QEMU_PATH } from '../support/test-host.js';
 
-const skip = !existsSync(DEFAULT_QEMU_PATH)
+const QEMU_PATH = TEST_QEMU_PATH ?? DEFAULT_QEMU_PATH;
+const skip = !existsSync(QEMU_PATH)
   ? 'QEMU is not installed'
   : process.getuid?.() !== 0
     ? 'building images needs root'
@@ -109,10 +111,11 @@ async function boot(image: Image, dir: string): Promise<Vmm> {
   const overlayPath = join(dir, 'overlay.qcow2');
   await execa('qemu-img', ['create', '-q', '-f', 'qcow2', overlayPath, String(image.rootfsBytes)]);
   return Vmm.start({
+    qemuPath: QEMU_PATH,
     logPath: join(dir, 'log'),
     spec: {
       name: image.name,
-      machineType: (await probeQemu()).machineType,
+      machineType: (await probeQemu(TEST_QEMU_PATH)).machineType,
       ...{ accelerator: 'tcg', cpuModel: 'max', vcpus: image.vcpus, memoryMiB: image.memoryMiB },
       boot: {
         kernelPath: image.kernelPath,

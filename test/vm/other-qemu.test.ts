@@ -7,6 +7,7 @@ import { foreignSnapshot } from '../support/foreign-snapshot.js';
 import { Lab } from '../support/lab.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { refusedWith } from '../support/refusal.js';
+import { TEST_QEMU_PATH } from '../support/test-host.js';
 import { foldersWithTemplate } from '../support/template-copy.js';
 
 describe('a snapshot that another correction of this QEMU made', { timeout: 180_000 }, () => {
@@ -14,7 +15,7 @@ describe('a snapshot that another correction of this QEMU made', { timeout: 180_
   let version: string;
   let otherVersion: string;
   before(async () => {
-    ({ version } = await probeQemu());
+    ({ version } = await probeQemu(TEST_QEMU_PATH));
     const [major, minor, correction] = version.split('.');
     otherVersion = [major, minor, Number(correction) + 1].join('.');
     const folders = await foldersWithTemplate('correction');

@@ -18,15 +18,17 @@ import {
   VmmStartFailed,
   type MachineSpec,
 } from '../../src/vmm/index.js';
+import { TEST_QEMU_PATH } from '../support/test-host.js';
 
-const skip = existsSync(DEFAULT_QEMU_PATH) ? false : 'QEMU is not installed';
+const QEMU_PATH = TEST_QEMU_PATH ?? DEFAULT_QEMU_PATH;
+const skip = existsSync(QEMU_PATH) ? false : 'QEMU is not installed';
 
 describe('Vmm', { skip, timeout: 60_000 }, () => {
   let dir = '';
   let machineType = '';
   before(async () => {
     dir = await mkdtemp('/dev/shm/bough-vmm-');
-    machineType = (await probeQemu()).machineType;
+    machineType = (await probeQemu(QEMU_PATH)).machineType;
   });
   after(() => rm(dir, { recursive: true }));
 
@@ -41,7 +43,7 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
   }
 
   function start(spec: MachineSpec): Promise<Vmm> {
-    return Vmm.start({ spec, logPath: join(dir, `${spec.name}.log`) });
+    return Vmm.start({ spec, qemuPath: QEMU_PATH, logPath: join(dir, `${spec.name}.log`) });
   }
 
   it('start() gives a stopped VM that answers QMP, with a port of its own to the agent', async () => {
@@ -69,7 +71,12 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
   it('start() leaves no process when cancelled', async () => {
     const cancel = new AbortController();
     const spec = emptyMachine('cancelled');
-    const starting = Vmm.start({ spec, logPath: join(dir, 'cancelled.log'), signal: cancel.signal });
+    const starting = Vmm.start({
+      spec,
+      qemuPath: QEMU_PATH,
+      logPath: join(dir, 'cancelled.log'),
+      signal: cancel.signal,
+    });
     setTimeout(() => cancel.abort(new Error('not wanted')), 5);
     await assert.rejects(starting, /not wanted/);
     await rm(spec.qmpSocketPath, { force: true });

@@ -113,7 +113,7 @@ export async function makeRootTree(input: RootTreeInput): Promise<void> {
 }
 
 /** How this host reaches its mirror, where that is not the plain way. */
-async function hostAptOptions(signal: AbortSignal | undefined): Promise<string[]> {
+export async function hostAptOptions(signal: AbortSignal | undefined): Promise<string[]> {
   const names = ['http::Proxy', 'https::Proxy', 'Check-Valid-Until', 'Check-Date'];
   const args = ['dump', '--no-empty', '--format', '%F "%v";%n', ...names.map((name) => `Acquire::${name}`)];
   const dump = await runTool('apt-config', args, { what: "read the host's apt configuration", signal });
