@@ -34,6 +34,7 @@ export const REQUIREMENTS = [
   { needs: 'flock', package: 'util-linux' },
   { needs: 'python3', package: 'python3' },
   { needs: 'gcc', package: 'gcc' },
+  { needs: 'musl-gcc', package: 'musl-tools' },
   { needs: 'make', package: 'make' },
   { needs: '/usr/include/stdlib.h', package: 'libc6-dev' },
 ];
@@ -150,13 +151,15 @@ export function withoutGlobalInstall(env) {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !isOfInstall(name)));
 }
 
-const BUILD_INPUTS = ['src', 'test', 'native', 'package.json', 'package-lock.json'];
+const BUILD_INPUTS = ['src', 'test', 'native', 'guest', 'package.json', 'package-lock.json'];
 const BUILD_STAMP = 'dist/.built-from';
 
 async function ensureBuilt() {
   const stampPath = join(PROJECT_DIR, BUILD_STAMP);
   const inputs = fingerprint(PROJECT_DIR);
-  const nativeBuilt = existsSync(join(PROJECT_DIR, 'native/pager/build/libpager.so'));
+  const nativeBuilt = ['native/pager/build/libpager.so', 'native/agent/build/bough-agent'].every((path) =>
+    existsSync(join(PROJECT_DIR, path)),
+  );
   if (nativeBuilt && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === inputs) return;
   await step('building', () => run('npm', ['run', '--silent', 'build']));
   mkdirSync(join(PROJECT_DIR, 'dist'), { recursive: true });

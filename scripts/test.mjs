@@ -3,7 +3,7 @@
  * skipped]`.
  *
  *   unit    anywhere              src/, and test/ except below
- *   native  the pager's own tests make -C native/pager test
+ *   native  a C compiler          make -C native/pager test, native/agent
  *   host    userfaultfd, tmpfs    test/host
  *   vm      QEMU                  test/vm
  *   e2e     daemon, CLI, SDK      test/e2e
@@ -21,7 +21,7 @@ import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFai
 
 const TIERS = {
   unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 120_000 },
-  native: { make: 'native/pager', timeoutMs: 300_000 },
+  native: { make: ['native/pager', 'native/agent'], timeoutMs: 300_000 },
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
@@ -119,7 +119,7 @@ async function runTier(tier, tally) {
   const { make, timeoutMs } = TIERS[tier];
   if (make !== undefined) {
     console.log(`\n# ${tier}`);
-    await runMake(make, timeoutMs, tally);
+    for (const folder of make) await runMake(folder, timeoutMs, tally);
     return;
   }
   const files = testFiles(tier);

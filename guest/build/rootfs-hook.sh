@@ -20,7 +20,9 @@ customize)
 		if [ -e "$deb" ]; then cp -n "$deb" "$BOUGH_DEBS/"; fi
 	done
 	cp -a "$BOUGH_STAGE/." "$2/"
-	chroot "$2" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/bough
+	if [ -x "$2/usr/bin/python3" ] && [ -d "$2/usr/lib/bough" ]; then
+		chroot "$2" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/bough
+	fi
 
 	# The package lists are still there, so the kernel costs no second update.
 	export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"

@@ -10,6 +10,8 @@
  *
  * Not handled: other services, logging, other network cards than eth0.
  */
+#include "init.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -24,6 +26,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -32,6 +35,9 @@
 #define GUEST_NETMASK "255.255.255.0"
 #define GUEST_GATEWAY "10.0.2.2"
 #define AGENT_RESTART_SECONDS 1
+/* As the agent has them in its main.c. */
+#define AGENT_CONFIG_FD 3
+#define AGENT_STATE_FD 4
 #define STOP_GRACE_SECONDS 2
 
 static void report(const char *what)
@@ -152,11 +158,17 @@ static void set_hostname(void)
 		report("hostname");
 }
 
-static pid_t start_agent(const sigset_t *original)
+/* The descriptor under that number, for the agent and not only for us. */
+static void pass(int fd, int number)
 {
-	char *const argv[] = { "/usr/bin/python3", "-I", "-S", "-B", "/usr/lib/bough/agent", NULL };
-	char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
-			      "LANG=C.UTF-8", NULL };
+	if (dup2(fd, number) < 0)
+		report("cannot pass a descriptor");
+}
+
+static pid_t start_agent(const struct own_files *own, const sigset_t *original)
+{
+	char *const argv[] = { "bough-agent", NULL };
+	char *const env[] = { NULL };
 	pid_t pid = fork();
 
 	if (pid != 0)
@@ -165,7 +177,9 @@ static pid_t start_agent(const sigset_t *original)
 	setsid();
 	/* When memory runs out the user's program goes, not the only way in; the agent resets this for what it starts. */
 	write_file("/proc/self/oom_score_adj", "-900");
-	execve(argv[0], argv, env);
+	pass(own->config, AGENT_CONFIG_FD);
+	pass(own->state, AGENT_STATE_FD);
+	syscall(SYS_execveat, own->agent, "", argv, env, AT_EMPTY_PATH);
 	report("cannot start the agent");
 	_exit(127);
 }
@@ -187,7 +201,7 @@ static void power_off(void)
 	reboot(RB_POWER_OFF);
 }
 
-int main(void)
+void serve_guest(const struct own_files *own)
 {
 	const struct timespec restart = { .tv_sec = AGENT_RESTART_SECONDS };
 	sigset_t wanted, original;
@@ -204,7 +218,7 @@ int main(void)
 	quiet_kernel();
 	set_hostname();
 	start_network();
-	agent = start_agent(&original);
+	agent = start_agent(own, &original);
 	for (;;) {
 		int signal = sigwaitinfo(&wanted, NULL);
 		pid_t pid;
@@ -215,7 +229,7 @@ int main(void)
 			if (pid != agent)
 				continue;
 			nanosleep(&restart, NULL);
-			agent = start_agent(&original);
+			agent = start_agent(own, &original);
 		}
 	}
 }

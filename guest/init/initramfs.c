@@ -1,13 +1,15 @@
 /*
  * /init of the initramfs: the shortest way from the kernel to the root file system.
  *
- * Loads /modules/00.ko, 01.ko, ... in that order (the image builder sorted them by dependency), mounts root=, moves
- * there and runs /sbin/init. Prints "bough: init" first of all: whoever sees that line on the console knows that this
+ * Loads /modules/00.ko, 01.ko, ... in that order (the image builder sorted them by dependency), mounts root=, opens what
+ * it brought along, moves there and serves the guest (init.h). Nothing in the image is needed for that. Prints "bough: init" first of all: whoever sees that line on the console knows that this
  * machine really runs a kernel. With bough.probe=1 on the command line it powers off right after that line, which is
  * how an accelerator is tried out without a disk.
  *
  * Not handled: root=UUID=, file systems other than ext4, hot-plugged disks.
  */
+#include "init.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -18,6 +20,8 @@
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
+
+#define FIRST_OWN_FD 10
 
 static char cmdline[4096];
 
@@ -111,11 +115,32 @@ static void mount_root(const char *device, unsigned long flags)
 		fail("cannot mount the root file system");
 }
 
+/* Above the numbers under which the agent gets them, so that passing one never overwrites another. */
+static int open_own(const char *path, int flags)
+{
+	int low = open(path, flags | O_CLOEXEC);
+	int fd = low < 0 ? -1 : fcntl(low, F_DUPFD_CLOEXEC, FIRST_OWN_FD);
+
+	if (fd < 0)
+		fail(path);
+	close(low);
+	return fd;
+}
+
+static struct own_files open_own_files(void)
+{
+	mkdir("/state", 0700);
+	return (struct own_files){
+		.agent = open_own("/agent", O_RDONLY),
+		.config = open_own("/agent.json", O_RDONLY),
+		.state = open_own("/state", O_RDONLY | O_DIRECTORY),
+	};
+}
+
 int main(void)
 {
+	struct own_files own;
 	char device[128];
-	char *const argv[] = { "/sbin/init", NULL };
-	char *const env[] = { "HOME=/", "TERM=linux", NULL };
 
 	say("bough: init\n");
 	mkdir("/proc", 0755);
@@ -134,9 +159,8 @@ int main(void)
 	mount_root(device, MS_NOATIME | (flag("ro") ? MS_RDONLY : 0));
 	if (mount("/dev", "/root/dev", NULL, MS_MOVE, NULL) != 0 || mount("/proc", "/root/proc", NULL, MS_MOVE, NULL) != 0)
 		fail("cannot move /dev and /proc");
-	unlink("/init");
+	own = open_own_files();
 	if (chdir("/root") != 0 || mount(".", "/", NULL, MS_MOVE, NULL) != 0 || chroot(".") != 0 || chdir("/") != 0)
 		fail("cannot switch to the root file system");
-	execve(argv[0], argv, env);
-	fail("cannot run /sbin/init");
+	serve_guest(&own);
 }

@@ -1,6 +1,6 @@
 /**
  * Frames of the agent protocol: one byte kind, four bytes length (big-endian), payload. See
- * docs/internals/agent-protocol.md; the twin is guest/agent/frames.py.
+ * docs/internals/agent-protocol.md; the twin is native/agent/frames.h.
  *
  * The guest is not trusted: kinds and lengths are checked before a payload is waited for, so it can make us
  * hold at most one frame.

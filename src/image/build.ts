@@ -92,15 +92,8 @@ interface MakeImageInput {
 /** Returns the digest of what was made. */
 async function makeImage(input: MakeImageInput): Promise<string> {
   const { definition, recipe, guestDir, codename, workDir, debsDir, made, onProgress, signal } = input;
-  onProgress(`Compiling the guest's init`);
-  const initramfsInit = await compile(
-    join(guestDir, 'init/initramfs.c'),
-    join(workDir, 'initramfs-init'),
-    signal,
-  );
-  const init = await compile(join(guestDir, 'init/init.c'), join(workDir, 'init'), signal);
   const stageDir = join(workDir, 'stage');
-  await stageFiles({ definition, guestDir, initPath: init, stageDir });
+  await stageFiles({ definition, guestDir, stageDir });
 
   onProgress(`Installing Debian ${codename} with ${definition.packages.join(', ')}`);
   const rootDir = join(workDir, 'root');
@@ -118,11 +111,10 @@ async function makeImage(input: MakeImageInput): Promise<string> {
     signal,
   });
 
-  onProgress('Making kernel and initramfs');
+  onProgress('Making kernel and modules');
   const debPath = join(kernelDir, 'kernel.deb');
   const kernelRelease = await makeKernel({
     debPath,
-    initPath: initramfsInit,
     workDir,
     imageDir: made,
     signal,
@@ -155,13 +147,6 @@ async function putInPlace(made: string, dir: string): Promise<void> {
     if (errorCode(error) !== 'ENOTEMPTY' && errorCode(error) !== 'EEXIST') throw error;
     await rename(join(made, 'image.json'), join(dir, 'image.json'));
   }
-}
-
-/** Static, so that it runs before there is a root file system and in any. */
-async function compile(source: string, program: string, signal: AbortSignal): Promise<string> {
-  const args = ['-std=gnu11', '-Os', '-static', '-s', '-Wall', '-Wextra', '-Werror', '-o', program, source];
-  await runTool('gcc', args, { what: `compile ${source}`, signal });
-  return program;
 }
 
 async function waitForLock(

@@ -11,6 +11,7 @@ import { createReadStream } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { errorCode } from '../base/index.js';
+import { bootArchive } from './boot-archive.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, type ImageDefinition } from './definition.js';
 import { ImageUnusable } from './errors.js';
 import { imageRecordSchema, type Image, type ImageRecord } from './image.js';
@@ -19,7 +20,7 @@ import { recipeDigest } from './ingredients.js';
 const DIGEST_DIGITS_IN_NAME = 12;
 
 /** The files of an image besides image.json, in the order of its digest. */
-export const IMAGE_FILES = { kernel: 'vmlinuz', initrd: 'initrd', rootfs: 'rootfs.ext4' } as const;
+export const IMAGE_FILES = { kernel: 'vmlinuz', modules: 'modules.cpio', rootfs: 'rootfs.ext4' } as const;
 
 /**
  * The image of that name that was made from what its definition and the guest files are now, the newest if it was built more than
@@ -115,13 +116,13 @@ async function readRecord(dir: string): Promise<ImageRecord | undefined> {
   }
 }
 
-function imageOf(dir: string, record: ImageRecord, definition: ImageDefinition): Image {
+async function imageOf(dir: string, record: ImageRecord, definition: ImageDefinition): Promise<Image> {
   const { name, digest, rootfsBytes, agentPort } = record;
   const { memoryMiB, vcpus, randomAddresses } = definition;
   return {
     ...{ name, digest, dir, rootfsBytes, memoryMiB, vcpus, agentPort, randomAddresses },
     kernelPath: join(dir, IMAGE_FILES.kernel),
-    initrdPath: join(dir, IMAGE_FILES.initrd),
+    initrdPath: await bootArchive(dir, join(dir, IMAGE_FILES.modules), definition),
     rootfsPath: join(dir, IMAGE_FILES.rootfs),
   };
 }

@@ -15,7 +15,7 @@ const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 export const imageDefinitionSchema = z.strictObject({
   name: z.string().regex(NAME),
   description: z.string().min(1),
-  /** Debian packages besides the minimal system; the agent needs Python 3. */
+  /** Debian packages besides the minimal system. */
   packages: z.array(z.string().regex(/^[a-z0-9][a-z0-9+.-]+$/)),
   memoryMiB: z.int().min(128).max(1_048_576),
   vcpus: z.int().min(1).max(64),

@@ -12,7 +12,6 @@ const REQUIRED_TOOLS = {
   'dpkg-deb': 'dpkg',
   'apt-get': 'apt',
   xz: 'xz-utils',
-  gcc: 'gcc',
   unshare: 'util-linux',
   setpriv: 'util-linux',
 } as const;

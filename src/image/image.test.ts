@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { appendFile, cp, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -55,6 +55,7 @@ async function plantImage(
   const digest = createHash('sha256').update(`${name} ${recipe} ${builtAtUnix}`).digest('hex');
   const dir = imageDir(cacheDir, name, digest);
   await mkdir(dir, { recursive: true });
+  await writeFile(join(dir, IMAGE_FILES.modules), 'modules ');
   const facts = { rootfsBytes: 1, agentPort: 1, kernelRelease: 'k', debianCodename: 'x' };
   await writeFile(
     join(dir, 'image.json'),
@@ -84,11 +85,13 @@ describe('findImage()', () => {
     const image = await findImage(cacheDir, 'nodejs', guestDir);
     assert.equal(image?.rootfsPath, join(newest, 'rootfs.ext4'));
     assert.deepEqual(await listImages(cacheDir, guestDir), [image]);
+    const archive = await readFile(image?.initrdPath ?? '');
+    for (const part of ['modules ', '0agent\0', '"port":10000']) assert(archive.includes(part), part);
   });
 
   it('takes an image for out of date when something it is made of has changed', async (t) => {
     const { guestDir } = await guestCopy(t);
-    for (const path of ['agent/frames.py', 'interpreters/node.mjs', 'init/init.c', 'build/rootfs-hook.sh']) {
+    for (const path of ['interpreters/node.mjs', 'build/rootfs-hook.sh']) {
       const before = await recipeOf(guestDir);
       await appendFile(join(guestDir, path), '\n');
       assert.notEqual(await recipeOf(guestDir), before, path);
@@ -102,8 +105,9 @@ describe('findImage()', () => {
     await writeFile(join(guestDir, 'images/python-numpy.json'), '{}');
     await appendFile(join(guestDir, 'interpreters/python.py'), '\n');
     await writeFile(join(guestDir, 'notes.md'), 'read me');
-    await mkdir(join(guestDir, 'agent/__pycache__'), { recursive: true });
-    await writeFile(join(guestDir, 'agent/__pycache__/frames.pyc'), 'x');
+    await mkdir(join(guestDir, 'interpreters/__pycache__'), { recursive: true });
+    await writeFile(join(guestDir, 'interpreters/__pycache__/python.pyc'), 'x');
+    await appendFile(join(guestDir, 'init/init.c'), '\n');
     const definition = await readDefinition('nodejs', guestDir);
     const changed = { ...definition, description: 'other', memoryMiB: 768, randomAddresses: true };
     await writeFile(join(guestDir, 'images/nodejs.json'), JSON.stringify(changed));

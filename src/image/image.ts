@@ -23,7 +23,10 @@ export const imageRecordSchema = z.object({
 
 export type ImageRecord = z.infer<typeof imageRecordSchema>;
 
-/** A kernel, an initramfs and a root file system to boot. Paths are absolute; `digest` is hex over the bytes of all three. */
+/**
+ * A kernel, an initramfs and a root file system to boot. Paths are absolute; `digest` is hex over their bytes, without our own programs
+ * in the initramfs.
+ */
 export interface Image {
   readonly name: string;
   readonly digest: string;

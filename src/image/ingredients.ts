@@ -2,17 +2,16 @@
  * What an image is made from besides Debian's packages: the files of guest/ that get into it or make it, and no others.
  *
  * The build lays out these very files and the recipe's digest covers them, so an image is out of date when something it consists of
- * has changed, and not when another image's interpreter has.
+ * has changed, and not when another image's interpreter has, or our own programs (boot-archive.ts).
  */
 import { createHash } from 'node:crypto';
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TEMPORARY_PREFIX } from '../base/index.js';
 import type { ImageDefinition } from './definition.js';
-import { AGENT_PORT } from './image.js';
 
 /** Raise it when the builder makes something else of the same input. */
-const BUILDER_VERSION = 2;
+const BUILDER_VERSION = 3;
 
 /** Where our own files are in a guest. */
 const GUEST_FOLDER = '/usr/lib/bough';
@@ -24,14 +23,13 @@ export interface Ingredient {
   readonly mode?: number;
 }
 
-/** Compiled or run by the build. */
-const BUILD_FILES = ['init/init.c', 'init/initramfs.c', 'build/rootfs-hook.sh'];
+/** Run by the build. */
+const BUILD_FILES = ['build/rootfs-hook.sh'];
 
 /** What is copied into the image as it is. */
 export function ingredients({ interpreter, files, afterRestore }: ImageDefinition): Ingredient[] {
   const ours = (interpreter ?? []).filter((word) => word.startsWith(`${GUEST_FOLDER}/interpreters/`));
   return [
-    { from: 'agent', to: `${GUEST_FOLDER}/agent` },
     ...ours.map((to) => ({ from: to.slice(GUEST_FOLDER.length + 1), to })),
     ...Object.entries(files).map(([to, from]) => ({ from, to })),
     ...(afterRestore === undefined
@@ -45,7 +43,7 @@ export async function recipeDigest(definition: ImageDefinition, guestDir: string
   const { packages, rootfsMiB, interpreter } = definition;
   const copied = ingredients(definition);
   const hash = createHash('sha256');
-  hash.update(JSON.stringify([BUILDER_VERSION, AGENT_PORT, packages, rootfsMiB, interpreter, copied]));
+  hash.update(JSON.stringify([BUILDER_VERSION, packages, rootfsMiB, interpreter, copied]));
   for (const from of [...BUILD_FILES, ...copied.map((each) => each.from)]) {
     for (const path of await filesAt(guestDir, from)) {
       const content = await readFile(join(guestDir, path));

@@ -1,10 +1,10 @@
 /**
- * Kernel and initramfs of a guest, from Debian's kernel package: unpacked, never installed, so the host's own
+ * Kernel and modules of a guest, from Debian's kernel package: unpacked, never installed, so the host's own
  * boot is not touched.
  */
-import { copyFile, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { CPIO_CHARACTER_DEVICE, CPIO_DIRECTORY, CPIO_FILE, cpioArchive, type CpioEntry } from './cpio.js';
+import { CPIO_DIRECTORY, CPIO_FILE, cpioArchive, type CpioEntry } from './cpio.js';
 import { ImageBuildFailed } from './errors.js';
 import { runTool } from './host-tools.js';
 import { modulesInOrder, type KernelModule } from './kernel-modules.js';
@@ -17,23 +17,15 @@ const BOOT_MODULES = ['virtio_pci', 'virtio_blk', 'ext4', 'virtio_net'];
 
 export interface KernelInput {
   readonly debPath: string;
-  /** Static program that becomes /init. */
-  readonly initPath: string;
   /** Scratch folder. */
   readonly workDir: string;
-  /** Where vmlinuz and initrd go. */
+  /** Where vmlinuz and modules.cpio go. */
   readonly imageDir: string;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Makes vmlinuz and initrd; returns the kernel's release, such as 6.1.0-56-cloud-amd64. */
-export async function makeKernel({
-  debPath,
-  initPath,
-  workDir,
-  imageDir,
-  signal,
-}: KernelInput): Promise<string> {
+/** Makes vmlinuz and modules.cpio; returns the kernel's release, such as 6.1.0-56-cloud-amd64. */
+export async function makeKernel({ debPath, workDir, imageDir, signal }: KernelInput): Promise<string> {
   const unpacked = join(workDir, 'kernel');
   await runTool('dpkg-deb', ['--extract', debPath, unpacked], { what: 'unpack the kernel package', signal });
   const vmlinuz = (await readdir(join(unpacked, 'boot'))).find((name) => name.startsWith('vmlinuz-'));
@@ -42,7 +34,7 @@ export async function makeKernel({
   await mkdir(imageDir, { recursive: true });
   await copyFile(join(unpacked, 'boot', vmlinuz), join(imageDir, 'vmlinuz'));
   const modules = await modulesInOrder(await modulesDir(unpacked, release), BOOT_MODULES);
-  await writeFile(join(imageDir, 'initrd'), initramfs(await readFile(initPath), modules));
+  await writeFile(join(imageDir, 'modules.cpio'), modulesArchive(modules));
   return release;
 }
 
@@ -62,17 +54,9 @@ async function isFolder(path: string): Promise<boolean> {
   );
 }
 
-/**
- * The initramfs of guest/init/initramfs.c: /init, a console for it to speak on, and the modules numbered in
- * order.
- */
-export function initramfs(init: Uint8Array, modules: readonly KernelModule[]): Buffer {
-  const entries: CpioEntry[] = [
-    { path: 'dev', mode: CPIO_DIRECTORY | 0o755 },
-    { path: 'dev/console', mode: CPIO_CHARACTER_DEVICE | 0o600, device: { major: 5, minor: 1 } },
-    { path: 'init', mode: CPIO_FILE | 0o755, content: init },
-    { path: 'modules', mode: CPIO_DIRECTORY | 0o755 },
-  ];
+/** The modules numbered in order, as guest/init/initramfs.c loads them. */
+function modulesArchive(modules: readonly KernelModule[]): Buffer {
+  const entries: CpioEntry[] = [{ path: 'modules', mode: CPIO_DIRECTORY | 0o755 }];
   modules.forEach(({ content }, index) => {
     const path = `modules/${String(index).padStart(2, '0')}.ko`;
     entries.push({ path, mode: CPIO_FILE | 0o644, content });

@@ -2,14 +2,16 @@
  * The guest agent itself as a plain process of the host: it serves the protocol and leaves the machine as it
  * is.
  */
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
-const GUEST_DIR = join(import.meta.dirname, '../../../guest');
+const PROJECT_DIR = join(import.meta.dirname, '../../..');
+const AGENT_PATH = join(PROJECT_DIR, 'native/agent/build/bough-agent');
 
 export interface RealAgent {
   readonly port: number;
@@ -29,15 +31,12 @@ export async function startRealAgent(): Promise<RealAgent> {
     port: 0,
     bind: '127.0.0.1',
     cwd: dir,
-    state_path: join(dir, 'state/agent.json'),
     hook_path: hookPath,
     environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: dir, LANG: 'C.UTF-8' },
-    interpreter: ['python3', join(GUEST_DIR, 'interpreters/python.py')],
+    interpreter: ['python3', join(PROJECT_DIR, 'guest/interpreters/python.py')],
   };
-  const configPath = join(dir, 'config.json');
-  await writeFile(configPath, JSON.stringify(config));
-  const args = ['-I', '-S', '-B', join(GUEST_DIR, 'agent'), '--config', configPath, '--unprivileged'];
-  const child = spawn('python3', args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const child = await startInFolder(dir, JSON.stringify(config));
+  assert(child.stdout, 'a pipe, as was asked for');
   const exited = once(child, 'exit');
   const close = async (): Promise<void> => {
     child.kill('SIGKILL');
@@ -52,4 +51,16 @@ export async function startRealAgent(): Promise<RealAgent> {
   }
   await close();
   throw new Error('The agent ended before it listened');
+}
+
+/** It gets its configuration and the folder of its state as descriptors, as in a guest. */
+async function startInFolder(dir: string, config: string) {
+  const [configPath, stateDir] = [join(dir, 'config.json'), join(dir, 'state')];
+  await writeFile(configPath, config);
+  await mkdir(stateDir);
+  await using configFile = await open(configPath);
+  await using state = await open(stateDir);
+  return spawn(AGENT_PATH, ['--unprivileged'], {
+    stdio: ['ignore', 'pipe', 'inherit', configFile.fd, state.fd],
+  });
 }

@@ -6,7 +6,7 @@
  */
 import { createHash } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { compact } from '../../src/base/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { buildImage, findImage, kernelCmdline, type Image } from '../../src/image/index.js';
@@ -43,8 +43,16 @@ export async function sharedFolders(): Promise<TestFolders> {
   const { cacheDir } = loadConfig({}, process.env);
   const image = await testImage();
   const { version } = await probeQemu(TEST_QEMU_PATH);
-  const { digest, memoryMiB } = image;
-  const booted = [digest, kernelCmdline('tcg', image), memoryMiB, version, DEVICE_LAYOUT, MANIFEST_VERSION];
+  const { digest, initrdPath = '', memoryMiB } = image;
+  const booted = [
+    digest,
+    basename(initrdPath),
+    kernelCmdline('tcg', image),
+    memoryMiB,
+    version,
+    DEVICE_LAYOUT,
+    MANIFEST_VERSION,
+  ];
   const key = digestOf(JSON.stringify(booted));
   const stateDir = join(cacheDir, 'test', key);
   return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}`, ...chosenQemu };

@@ -2,17 +2,16 @@
  * The root file system: Debian packages by mmdebstrap, our own files laid over them, all of it written into an ext4 file by mke2fs.
  * Nothing is mounted and no loop device is used.
  */
-import { chmod, cp, mkdir, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { debianSources } from './apt-sources.js';
 import type { ImageDefinition } from '../definition.js';
 import { runTool } from '../host-tools.js';
-import { AGENT_PORT } from '../image.js';
 import { ingredients, isSource } from '../ingredients.js';
 import { KERNEL_PACKAGE } from '../kernel.js';
 
 /** In every image: what a person or a program expects of the smallest usable system. */
-const BASE_PACKAGES = ['ca-certificates', 'procps', 'python3'];
+const BASE_PACKAGES = ['ca-certificates', 'procps'];
 
 /** Documentation and translations are half of a minimal system. */
 const LEFT_OUT = ['doc', 'man', 'info', 'locale', 'lintian', 'bug'].map((dir) => `/usr/share/${dir}/*`);
@@ -37,25 +36,18 @@ const FILES: Record<string, string> = {
 export interface StageInput {
   readonly definition: ImageDefinition;
   readonly guestDir: string;
-  /** Static program that becomes /sbin/init. */
-  readonly initPath: string;
   readonly stageDir: string;
 }
 
 /** Lays out the files an image adds to Debian's. */
-export async function stageFiles({ definition, guestDir, initPath, stageDir }: StageInput): Promise<void> {
+export async function stageFiles({ definition, guestDir, stageDir }: StageInput): Promise<void> {
   const put = async (from: string, to: string, mode?: number): Promise<void> => {
     await mkdir(join(stageDir, dirname(to)), { recursive: true });
     await cp(from, join(stageDir, to), { recursive: true, filter: (path) => isSource(relative(from, path)) });
     if (mode !== undefined) await chmod(join(stageDir, to), mode);
   };
-  await put(initPath, 'usr/lib/bough/init', 0o755);
-  await mkdir(join(stageDir, 'usr/sbin'), { recursive: true });
-  await symlink('../lib/bough/init', join(stageDir, 'usr/sbin/init'));
   for (const { from, to, mode } of ingredients(definition)) await put(join(guestDir, from), to, mode);
-  const agent = { port: AGENT_PORT, interpreter: definition.interpreter };
-  const texts = { ...FILES, 'etc/bough/agent.json': `${JSON.stringify(agent, null, 2)}\n` };
-  for (const [to, text] of Object.entries(texts)) {
+  for (const [to, text] of Object.entries(FILES)) {
     await mkdir(join(stageDir, dirname(to)), { recursive: true });
     await writeFile(join(stageDir, to), text);
   }

@@ -1,0 +1,94 @@
+#include "group.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* More groups than these in which something runs on are forgotten: an empty folder is then left in the guest. */
+#define MAX_LEFT 256
+
+static int folder_fd = -1;
+static unsigned last_number;
+static unsigned left[MAX_LEFT];
+static unsigned left_count;
+
+void groups_open(const char *folder)
+{
+	mkdir(folder, 0755);
+	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static int open_file(unsigned number, const char *name)
+{
+	char path[48];
+
+	snprintf(path, sizeof path, "%u/%s", number, name);
+	return openat(folder_fd, path, O_WRONLY | O_CLOEXEC);
+}
+
+static int remove_group(unsigned number)
+{
+	char path[16];
+
+	snprintf(path, sizeof path, "%u", number);
+	return unlinkat(folder_fd, path, AT_REMOVEDIR) != 0 && errno == EBUSY ? -EBUSY : 0;
+}
+
+static void remove_left(void)
+{
+	unsigned kept = 0;
+
+	for (unsigned i = 0; i < left_count; i++)
+		if (remove_group(left[i]) != 0)
+			left[kept++] = left[i];
+	left_count = kept;
+}
+
+struct group group_new(void)
+{
+	struct group group = { .procs_fd = -1 };
+	char path[16];
+
+	if (folder_fd < 0)
+		return group;
+	remove_left();
+	/* An agent that was started again finds the groups of the one before. */
+	do {
+		snprintf(path, sizeof path, "%u", ++last_number);
+		errno = 0;
+	} while (mkdirat(folder_fd, path, 0755) != 0 && errno == EEXIST);
+	if (errno != 0 && errno != EEXIST)
+		return group;
+	group.number = last_number;
+	group.procs_fd = open_file(group.number, "cgroup.procs");
+	return group;
+}
+
+void group_started(struct group *group)
+{
+	if (group->procs_fd >= 0)
+		close(group->procs_fd);
+	group->procs_fd = -1;
+}
+
+void group_kill(const struct group *group, pid_t leader)
+{
+	int fd = group->number == 0 ? -1 : open_file(group->number, "cgroup.kill");
+
+	if (fd >= 0) {
+		if (write(fd, "1", 1) < 0)
+			errno = 0; /* the process group is left to us */
+		close(fd);
+	}
+	kill(-leader, SIGKILL);
+}
+
+void group_leave(struct group *group)
+{
+	if (group->number != 0 && remove_group(group->number) != 0 && left_count < MAX_LEFT)
+		left[left_count++] = group->number;
+	group->number = 0;
+}

@@ -1,0 +1,279 @@
+#include "interpreter.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "worker.h"
+
+#define INTERRUPT_GRACE_MS 5000
+#define MAX_WAITING 128
+
+struct job {
+	struct work work;
+	struct session *session; /* NULL: nobody waits for its outcome */
+	struct timer deadline;
+	struct job *next;
+	struct text line;
+};
+
+static char *const *command;
+static const struct env *base_env, *owners_env;
+static struct worker worker;
+static struct job *running;
+static struct job *waiting;
+static struct timer grace;
+static const char *state = "none";
+static bool settled, env_changed;
+
+const char *interpreter_state(void)
+{
+	return state;
+}
+
+bool interpreter_settled(void)
+{
+	return settled;
+}
+
+static void settle(const char *as)
+{
+	state = as;
+	settled = true;
+}
+
+/* The caller has taken it out of wherever it was. */
+static void finish(struct job *job, struct text *outcome)
+{
+	timer_stop(&job->deadline);
+	if (job->session != NULL)
+		session_end(job->session, outcome);
+	else
+		text_free(outcome);
+	text_free(&job->line);
+	free(job);
+}
+
+static int environment(struct env *env)
+{
+	int error = env_add(env, base_env);
+
+	if (error == 0)
+		error = env_add(env, owners_env);
+	return error == 0 ? env_settle(env) : error;
+}
+
+static void tell_env(void)
+{
+	struct env env = { 0 };
+	struct text line = { 0 };
+
+	line.failed = environment(&env) != 0;
+	text_put(&line, "{\"env\":");
+	env_quote(&env, &line);
+	text_put(&line, "}");
+	env_free(&env);
+	env_changed = false;
+	worker_send(&worker, &line, false);
+}
+
+static void run_next(void)
+{
+	struct job *job = waiting;
+
+	if (running != NULL || job == NULL || !worker.running || !worker.ready)
+		return;
+	if (env_changed)
+		tell_env();
+	waiting = job->next;
+	running = job;
+	worker_send(&worker, &job->line, true);
+}
+
+static void became_ready(void)
+{
+	settle("ready");
+	run_next();
+}
+
+static void answered(struct text *outcome)
+{
+	struct job *job = running;
+
+	running = NULL;
+	timer_stop(&grace);
+	if (job != NULL)
+		finish(job, outcome);
+	else
+		text_free(outcome);
+	run_next();
+}
+
+static void fail_waiting(const char *reason)
+{
+	settle("failed");
+	while (waiting != NULL) {
+		struct job *job = waiting;
+		struct text outcome = { 0 };
+
+		waiting = job->next;
+		worker_outcome(&worker, reason, &outcome);
+		finish(job, &outcome);
+	}
+}
+
+static void start(void)
+{
+	struct env env = { 0 };
+	char reason[160];
+	int error = environment(&env);
+
+	env_changed = false;
+	state = "starting";
+	if (error == 0)
+		error = worker_start(&worker, command, &env);
+	env_free(&env);
+	if (error == 0)
+		return;
+	snprintf(reason, sizeof reason, "cannot start the interpreter: %s", strerror(-error));
+	fail_waiting(reason);
+}
+
+static void died(const char *how)
+{
+	char reason[128];
+
+	timer_stop(&grace);
+	snprintf(reason, sizeof reason, "the interpreter %s", how);
+	if (running != NULL) {
+		struct job *job = running;
+		struct text outcome = { 0 };
+
+		running = NULL;
+		worker_outcome(&worker, reason, &outcome);
+		finish(job, &outcome);
+	}
+	if (worker.ready) {
+		start();
+		return;
+	}
+	snprintf(reason, sizeof reason, "the interpreter %s before it was ready", how);
+	fail_waiting(reason);
+}
+
+static void grace_over(struct timer *timer)
+{
+	(void)timer; /* there is one */
+	worker_kill(&worker);
+}
+
+static void take_out(struct job *job)
+{
+	struct job **at = &waiting;
+
+	while (*at != job)
+		at = &(*at)->next;
+	*at = job->next;
+}
+
+/* Nobody wants its outcome any more. */
+static void cancel(struct job *job)
+{
+	struct text none = { 0 };
+
+	job->session = NULL;
+	if (job != running) {
+		take_out(job);
+		finish(job, &none);
+		return;
+	}
+	timer_stop(&job->deadline);
+	worker_interrupt(&worker);
+	timer_start(&grace, INTERRUPT_GRACE_MS);
+}
+
+static void gone(struct work *work, bool cancelled)
+{
+	struct job *job = owner_of(work, struct job, work);
+
+	job->session = NULL;
+	if (cancelled)
+		cancel(job);
+}
+
+static void deadline(struct timer *timer)
+{
+	struct job *job = owner_of(timer, struct job, deadline);
+	struct session *session = job->session;
+
+	cancel(job);
+	if (session != NULL)
+		session_fail(session, "deadline", "the evaluation was interrupted at its deadline");
+}
+
+void interpreter_env_changed(void)
+{
+	env_changed = true;
+}
+
+static void append(struct job *job)
+{
+	struct job **at = &waiting;
+
+	while (*at != NULL)
+		at = &(*at)->next;
+	*at = job;
+}
+
+static int count_waiting(void)
+{
+	int count = 0;
+
+	for (struct job *each = waiting; each != NULL; each = each->next)
+		count++;
+	return count;
+}
+
+int interpreter_run(struct session *session, struct json code, int64_t deadline_ms)
+{
+	struct job *job;
+
+	if (count_waiting() >= MAX_WAITING)
+		return -EAGAIN;
+	job = calloc(1, sizeof *job);
+	if (job == NULL)
+		return -ENOMEM;
+	text_put(&job->line, "{\"code\":");
+	text_add(&job->line, code.at, (size_t)(code.end - code.at));
+	text_put(&job->line, "}");
+	if (job->line.failed) {
+		text_free(&job->line);
+		free(job);
+		return -ENOMEM;
+	}
+	job->work.gone = gone;
+	job->session = session;
+	job->deadline.expired = deadline;
+	session->work = &job->work;
+	append(job);
+	if (deadline_ms > 0)
+		timer_start(&job->deadline, deadline_ms);
+	if (!worker.running)
+		start();
+	else
+		run_next();
+	return 0;
+}
+
+void interpreter_open(char *const *with, const struct env *base, const struct env *owners)
+{
+	command = with;
+	base_env = base;
+	owners_env = owners;
+	grace.expired = grace_over;
+	worker.became_ready = became_ready;
+	worker.answered = answered;
+	worker.died = died;
+	start();
+}

@@ -1,0 +1,29 @@
+/*
+ * eval: the warm interpreter, a process that has imported what the image promises and keeps one namespace. One piece of code runs at a
+ * time, the others wait.
+ *
+ * Code whose time is over, or whose client went away, is interrupted (SIGINT); what ignores that for INTERRUPT_GRACE_MS is killed, and
+ * the namespace with it. A process that died is started again at once, unless it died before it was ready: then at the next eval.
+ */
+#ifndef AGENT_INTERPRETER_H
+#define AGENT_INTERPRETER_H
+
+#include "env.h"
+#include "session.h"
+
+/* Starts it. The command and the environments stay the caller's, and are read whenever it is started again. */
+void interpreter_open(char *const *command, const struct env *base, const struct env *owners);
+
+/* The owner's environment has changed: it is told before the next piece of code. */
+void interpreter_env_changed(void);
+
+/* "none", "starting", "ready" or "failed". */
+const char *interpreter_state(void);
+
+/* Whether it has become ready or failed to, once. */
+bool interpreter_settled(void);
+
+/* Gives it the session and the code, a JSON string. 0 for no deadline. -EAGAIN when too many wait, or -ENOMEM: the session is as it was. */
+int interpreter_run(struct session *session, struct json code, int64_t deadline_ms);
+
+#endif

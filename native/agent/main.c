@@ -1,0 +1,87 @@
+/*
+ * The guest agent: serves operations over TCP, one connection each. The protocol is in docs/internals/agent-protocol.md.
+ *
+ *   bough-agent [--unprivileged]     3: the configuration (config.h), 4: a folder for its state
+ *
+ * What it needs of its own comes in descriptors, so that it depends on nothing of the image it runs in. With --unprivileged it changes
+ * nothing of the machine it runs on (no clock, no random numbers, no names, no cgroups); that and port 0 are for tests on a host.
+ *
+ * Idle it sleeps in epoll_wait() and wakes up for nothing: each page an idle guest writes is a page that each branch copies.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "config.h"
+#include "group.h"
+#include "identity.h"
+#include "interpreter.h"
+#include "loop.h"
+#include "names.h"
+#include "operations.h"
+#include "program.h"
+#include "session.h"
+#include "spawn.h"
+
+#define CONFIG_FD 3
+#define STATE_FD 4
+
+static struct config config;
+
+static int failed(const char *what, int error)
+{
+	fprintf(stderr, "bough-agent: %s: %s\n", what, strerror(-error));
+	return 1;
+}
+
+static int open_all(bool privileged, int *port)
+{
+	int error = config_read(CONFIG_FD, &config);
+
+	close(CONFIG_FD);
+	if (error != 0)
+		return failed("the configuration cannot be read", error);
+	error = identity_open(STATE_FD, privileged);
+	if (error != 0)
+		return failed("the state cannot be read", error);
+	error = loop_open();
+	if (error == 0)
+		error = sessions_listen(config.bind, config.port, port, operations_run);
+	if (error != 0)
+		return failed("cannot listen", error);
+	if (privileged) {
+		names_open(STATE_FD);
+		groups_open(config.groups_path);
+		spawn_resets_oom();
+	}
+	operations_open(&config, privileged);
+	if (config.interpreter != NULL)
+		interpreter_open(config.interpreter, &config.environment, identity_env());
+	return 0;
+}
+
+int main(int count, char **args)
+{
+	bool privileged = count < 2 || strcmp(args[1], "--unprivileged") != 0;
+	int port;
+
+	if (count > 2 || (count == 2 && privileged)) {
+		fprintf(stderr, "usage: bough-agent [--unprivileged]\n");
+		return 2;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	spawn_raise_descriptors();
+	fcntl(STATE_FD, F_SETFD, FD_CLOEXEC);
+	if (open_all(privileged, &port) != 0)
+		return 1;
+	printf("bough: agent listening on %s:%d\n", config.bind, port);
+	fflush(stdout);
+	for (;;) {
+		loop_turn();
+		operations_answer_pings();
+		programs_sweep();
+		sessions_sweep();
+	}
+}

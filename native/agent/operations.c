@@ -1,0 +1,341 @@
+#include "operations.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fields.h"
+#include "hook.h"
+#include "identity.h"
+#include "interpreter.h"
+#include "program.h"
+
+#define DEFAULT_HOOK_MS 10000
+#define MAX_CODE_CHARACTERS (4u << 20)
+
+static const struct config *config;
+static bool may_shut_down_machine;
+
+void operations_open(const struct config *with, bool privileged)
+{
+	config = with;
+	may_shut_down_machine = privileged;
+}
+
+/* Ends the session with what a field's reader found. */
+static void refuse(struct session *session, int error, const struct problem *problem)
+{
+	if (error == -EINVAL)
+		session_fail(session, "bad_request", problem->text);
+	else if (error == -EIO)
+		session_fail(session, "identify_failed", problem->text);
+	else
+		session_fail(session, "out_of_memory", "the agent has no memory for this");
+}
+
+static int settled_env(struct env *env)
+{
+	int error = env_add(env, &config->environment);
+
+	return error == 0 ? env_add(env, identity_env()) : error;
+}
+
+static void answer_identity(struct session *session, const char *nonce, bool restored, int64_t hook_ms)
+{
+	struct text answer = { 0 };
+	struct env env = { 0 };
+	char hostname[65] = "";
+
+	gethostname(hostname, sizeof hostname - 1);
+	text_put(&answer, "{\"nonce\":");
+	text_quote(&answer, nonce, strlen(nonce));
+	text_put(&answer, ",\"hostname\":");
+	text_quote(&answer, hostname, strlen(hostname));
+	text_put(&answer, restored ? ",\"restored\":true,\"hook\":" : ",\"restored\":false,\"hook\":");
+	if (restored && settled_env(&env) == 0 && env_settle(&env) == 0) {
+		hook_answer(session, config->hook_path, &env, hook_ms, &answer);
+	} else {
+		text_put(&answer, "null}");
+		session_end(session, &answer);
+	}
+	env_free(&env);
+}
+
+static void identify(struct session *session, struct json request)
+{
+	bool restored = identity_claimed();
+	int64_t hook_ms = DEFAULT_HOOK_MS;
+	struct problem problem;
+	char *nonce = NULL;
+	int error;
+
+	if (restored && !identity_knows(request)) {
+		session_fail(session, "unauthorized", "the secret is missing or wrong");
+		return;
+	}
+	error = field_required_text(request, "nonce", &nonce, &problem);
+	if (error == 0)
+		error = field_seconds(request, "hook_timeout_secs", &hook_ms, &problem);
+	if (error == 0)
+		error = identity_take(request, &problem);
+	if (error != 0) {
+		refuse(session, error, &problem);
+	} else {
+		sessions_detach(session);
+		interpreter_env_changed();
+		answer_identity(session, nonce, restored, hook_ms);
+	}
+	free(nonce);
+}
+
+struct ping {
+	struct work work;
+	struct session *session;
+	struct timer deadline;
+	struct ping *next;
+};
+
+static struct ping *pings;
+
+static void answer_ping(struct session *session)
+{
+	struct text answer = { 0 };
+	int64_t uptime_ms = now_ms();
+	char uptime[32];
+
+	snprintf(uptime, sizeof uptime, "%lld.%03d", (long long)(uptime_ms / 1000), (int)(uptime_ms % 1000)); /* as %lld takes it */
+	text_put(&answer, "{\"pong\":true,\"interpreter\":\"");
+	text_put(&answer, interpreter_state());
+	text_put(&answer, "\",\"uptime_secs\":");
+	text_put(&answer, uptime);
+	text_put(&answer, "}");
+	session_end(session, &answer);
+}
+
+static void forget_ping(struct ping *ping)
+{
+	struct ping **at = &pings;
+
+	while (*at != ping)
+		at = &(*at)->next;
+	*at = ping->next;
+	timer_stop(&ping->deadline);
+	free(ping);
+}
+
+static void ping_gone(struct work *work, bool cancelled)
+{
+	(void)cancelled; /* it had started nothing */
+	forget_ping(owner_of(work, struct ping, work));
+}
+
+static void ping_expired(struct timer *timer)
+{
+	struct ping *ping = owner_of(timer, struct ping, deadline);
+	struct session *session = ping->session;
+
+	forget_ping(ping);
+	answer_ping(session);
+}
+
+void operations_answer_pings(void)
+{
+	while (pings != NULL && interpreter_settled())
+		ping_expired(&pings->deadline);
+}
+
+static void run_ping(struct session *session, struct json request)
+{
+	struct problem problem;
+	struct json warm;
+	int64_t ms = 0;
+	int error = field_seconds(request, "timeout_secs", &ms, &problem);
+	bool waits = config->interpreter != NULL && json_member(request, "warm", &warm) == 0 && json_is(warm, 't');
+	struct ping *ping = error == 0 && waits ? calloc(1, sizeof *ping) : NULL;
+
+	if (error != 0) {
+		refuse(session, error, &problem);
+	} else if (ping == NULL) {
+		answer_ping(session);
+	} else {
+		*ping = (struct ping){ .work.gone = ping_gone, .session = session, .deadline.expired = ping_expired,
+				       .next = pings };
+		pings = ping;
+		session->work = &ping->work;
+		if (ms > 0)
+			timer_start(&ping->deadline, ms);
+	}
+}
+
+/* As a shell says it: users of exec look at the exit code and at standard error. */
+static void not_started(struct session *session, const char *name, int error)
+{
+	bool absent = error == -ENOENT || error == -ENOTDIR;
+	struct text line = { 0 }, end = { 0 };
+
+	text_add(&line, "     ", FRAME_HEADER_BYTES);
+	text_put(&line, "bough: ");
+	text_add(&line, name, strnlen(name, 4096));
+	text_put(&line, ": ");
+	text_put(&line, absent ? "not found" : strerror(-error));
+	text_put(&line, "\n");
+	if (!line.failed)
+		session_send(session, FRAME_STDERR, line.bytes, line.length - FRAME_HEADER_BYTES);
+	text_free(&line);
+	text_put(&end, absent ? "{\"exit_code\":127}" : "{\"exit_code\":126}");
+	session_end(session, &end);
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
+static void start_program(struct session *session, char **args, const struct env *env, const char *cwd, int64_t ms)
+{
+	const struct program_request wanted = { .args = args, .env = env, .cwd = cwd, .deadline_ms = ms };
+	struct problem problem;
+	int error;
+
+	if (!is_folder(cwd)) {
+		snprintf(problem.text, sizeof problem.text, "cwd \"%.100s\" is not a directory", cwd);
+		refuse(session, -EINVAL, &problem);
+		return;
+	}
+	error = program_start(session, &wanted);
+	if (error != 0)
+		not_started(session, args[0], error);
+}
+
+static void run_exec(struct session *session, struct json request)
+{
+	struct problem problem;
+	struct env env = { 0 };
+	char **args = NULL;
+	char *cwd = NULL;
+	int64_t ms = 0;
+	int error = field_list(request, "args", &args, &problem);
+
+	if (error == 0)
+		error = field_text(request, "cwd", &cwd, &problem);
+	if (error == 0)
+		error = settled_env(&env);
+	if (error == 0)
+		error = field_env(request, "env", &env, &problem);
+	if (error == 0)
+		error = env_settle(&env);
+	if (error == 0)
+		error = field_seconds(request, "timeout_secs", &ms, &problem);
+	if (error != 0)
+		refuse(session, error, &problem);
+	else
+		start_program(session, args, &env, cwd == NULL || *cwd == 0 ? config->cwd : cwd, ms);
+	fields_free_list(args);
+	env_free(&env);
+	free(cwd);
+}
+
+static void run_eval(struct session *session, struct json request)
+{
+	struct problem problem;
+	struct json code;
+	char *text = NULL;
+	int64_t ms = 0;
+	int error = field_required_text(request, "code", &text, &problem);
+
+	free(text); /* looked at for what it must not hold; it is passed on as it was written */
+	if (error == 0)
+		error = field_seconds(request, "timeout_secs", &ms, &problem);
+	if (error == 0)
+		error = json_member(request, "code", &code);
+	if (error == 0 && json_characters(code) > MAX_CODE_CHARACTERS) {
+		snprintf(problem.text, sizeof problem.text, "code must have at most %u characters", MAX_CODE_CHARACTERS);
+		error = -EINVAL;
+	}
+	if (error == 0 && config->interpreter == NULL) {
+		session_fail(session, "no_interpreter", "this image has no warm interpreter");
+		return;
+	}
+	if (error == 0)
+		error = interpreter_run(session, code, ms);
+	if (error == -EAGAIN)
+		session_fail(session, "busy", "too many evals are waiting");
+	else if (error != 0)
+		refuse(session, error, &problem);
+}
+
+static void run_set_clock(struct session *session, struct json request)
+{
+	struct text done = { 0 };
+	struct problem problem;
+	int64_t ns = 0;
+	int error = field_nanoseconds(request, "unix_time_ns", &ns, &problem);
+
+	if (error != 0) {
+		refuse(session, error, &problem);
+		return;
+	}
+	error = identity_set_clock(ns);
+	if (error != 0) {
+		snprintf(problem.text, sizeof problem.text, "the clock cannot be set: %s", strerror(-error));
+		session_fail(session, "clock_failed", problem.text);
+		return;
+	}
+	text_put(&done, "{}");
+	session_end(session, &done);
+}
+
+static void run_shutdown(struct session *session, struct json request)
+{
+	struct text done = { 0 };
+
+	(void)request; /* it has no fields */
+	text_put(&done, "{}");
+	session_end(session, &done); /* before the signal: PID 1 ends this process too */
+	kill(may_shut_down_machine ? 1 : getpid(), SIGTERM);
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct session *session, struct json request);
+} OPERATIONS[] = {
+	{ "ping", run_ping },	      { "exec", run_exec },	      { "eval", run_eval },
+	{ "set_clock", run_set_clock }, { "shutdown", run_shutdown },
+};
+
+static void run_named(struct session *session, const char *name, struct json request)
+{
+	struct problem problem;
+
+	for (size_t i = 0; i < sizeof OPERATIONS / sizeof *OPERATIONS; i++) {
+		if (strcmp(OPERATIONS[i].name, name) == 0) {
+			OPERATIONS[i].run(session, request);
+			return;
+		}
+	}
+	snprintf(problem.text, sizeof problem.text, "there is no operation \"%.64s\"", name);
+	session_fail(session, "unknown_op", problem.text);
+}
+
+void operations_run(struct session *session, struct json request)
+{
+	struct problem problem;
+	char *name = NULL;
+	int error = field_required_text(request, "op", &name, &problem);
+
+	if (error == 0 && strcmp(name, "identify") == 0)
+		identify(session, request);
+	else if (!identity_knows(request))
+		session_fail(session, "unauthorized", "the secret is missing or wrong");
+	else if (error != 0)
+		refuse(session, error, &problem);
+	else
+		run_named(session, name, request);
+	free(name);
+}

@@ -1,0 +1,354 @@
+#include "program.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "group.h"
+#include "leftover.h"
+#include "spawn.h"
+
+/* A pipe holds no more: what is written into it after the program's end cannot keep us. */
+#define DRAIN_BYTES (1 << 20)
+/* For a client to take what is left of the output after the deadline. */
+#define LATE_READER_MS 30000
+
+struct output {
+	struct source source;
+	struct program *program;
+	enum frame_kind kind;
+	int left_bytes; /* to be read after the program's end */
+};
+
+struct program {
+	struct work work;
+	struct session *session; /* NULL: its output is thrown away */
+	struct timer deadline;
+	struct source exit;
+	struct source input;
+	struct output outputs[2];
+	struct group group;
+	struct program *next;
+	pid_t pid;
+	int exit_code;
+	uint32_t input_left_bytes; /* of the frame that is being read */
+	bool input_ended, ended, timed_out, done;
+};
+
+static struct program *programs;
+
+static void kill_all(struct program *program)
+{
+	if (!program->ended)
+		group_kill(&program->group, program->pid);
+}
+
+static void finish(struct program *program)
+{
+	struct session *session = program->session;
+	struct text end = { 0 };
+
+	program->done = true;
+	program->session = NULL;
+	timer_stop(&program->deadline);
+	source_close(&program->input);
+	for (int i = 0; i < 2; i++) {
+		int fd = program->outputs[i].source.fd;
+
+		source_watch(&program->outputs[i].source, 0);
+		program->outputs[i].source.fd = -1;
+		if (fd >= 0)
+			leftover_adopt(fd);
+	}
+	group_leave(&program->group);
+	if (session == NULL)
+		return;
+	if (program->timed_out) {
+		session_fail(session, "deadline", "the program was killed at its deadline");
+		return;
+	}
+	text_put(&end, "{\"exit_code\":");
+	text_number(&end, program->exit_code);
+	text_put(&end, "}");
+	session_end(session, &end);
+}
+
+/* Passes one piece of output on. False when there is none now. */
+static bool forward(struct output *output)
+{
+	static char frame[FRAME_HEADER_BYTES + CHUNK_BYTES];
+	struct session *session = output->program->session;
+	ssize_t count;
+
+	if (output->source.fd < 0)
+		return false;
+	count = read(output->source.fd, frame + FRAME_HEADER_BYTES, CHUNK_BYTES);
+	if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
+		source_close(&output->source);
+	if (count <= 0)
+		return false;
+	if (session != NULL && session_usable(session))
+		session_send(session, output->kind, frame, (size_t)count); /* not negative */
+	return true;
+}
+
+static bool sending(const struct program *program)
+{
+	return program->session != NULL && session_sending(program->session);
+}
+
+static void watch_outputs(struct program *program)
+{
+	bool wanted = !sending(program) && !program->ended;
+
+	for (int i = 0; i < 2; i++)
+		source_watch(&program->outputs[i].source, wanted ? EPOLLIN : 0);
+}
+
+/* What the program wrote before it ended is in the pipes already. */
+static void drain(struct program *program)
+{
+	for (int i = 0; i < 2; i++) {
+		struct output *output = &program->outputs[i];
+
+		while (output->left_bytes > 0) {
+			if (sending(program))
+				return;
+			output->left_bytes = forward(output) ? output->left_bytes - (int)CHUNK_BYTES : 0;
+		}
+	}
+	if (!sending(program) && !program->done)
+		finish(program);
+}
+
+static void output_ready(struct source *source, uint32_t events)
+{
+	struct output *output = owner_of(source, struct output, source);
+
+	(void)events; /* reading tells all */
+	forward(output);
+	watch_outputs(output->program);
+}
+
+static void exited(struct source *source, uint32_t events)
+{
+	struct program *program = owner_of(source, struct program, exit);
+	int signal;
+
+	(void)events; /* only one kind is asked for */
+	program->exit_code = reap(program->pid, &signal);
+	program->ended = true;
+	source_close(source);
+	source_close(&program->input);
+	watch_outputs(program);
+	drain(program);
+}
+
+static void deadline(struct timer *timer)
+{
+	struct program *program = owner_of(timer, struct program, deadline);
+
+	if (program->timed_out) {
+		if (program->session != NULL)
+			session_close(program->session);
+		return;
+	}
+	program->timed_out = true;
+	timer_start(timer, LATE_READER_MS);
+	kill_all(program);
+}
+
+static void sent(struct work *work)
+{
+	struct program *program = owner_of(work, struct program, work);
+
+	if (program->ended)
+		drain(program);
+	else
+		watch_outputs(program);
+}
+
+static void gone(struct work *work, bool cancelled)
+{
+	struct program *program = owner_of(work, struct program, work);
+
+	program->session = NULL;
+	if (cancelled)
+		kill_all(program);
+	sent(work);
+}
+
+/* Reads the header of the next STDIN frame. False when there is none yet, or never will be. */
+static bool next_frame(struct program *program)
+{
+	struct session *session = program->session;
+	const char *header = session->input.bytes;
+	uint32_t length;
+
+	if (session->input.length < FRAME_HEADER_BYTES)
+		return false;
+	length = frame_length(header);
+	if (header[0] != FRAME_STDIN || length > MAX_STDIN_BYTES || program->input_ended) {
+		session_close(session);
+		return false;
+	}
+	program->input_ended = length == 0;
+	program->input_left_bytes = length;
+	session_input_taken(session, FRAME_HEADER_BYTES);
+	if (program->input_ended)
+		source_close(&program->input);
+	return true;
+}
+
+/* Passes input on; what a program does not want is thrown away. False when the pipe is full. */
+static bool feed(struct program *program)
+{
+	struct text *input = &program->session->input;
+	size_t length = input->length < program->input_left_bytes ? input->length : program->input_left_bytes;
+	ssize_t count = (ssize_t)length; /* at most a frame */
+
+	if (program->input.fd >= 0) {
+		count = write(program->input.fd, input->bytes, length);
+		if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+			source_watch(&program->input, EPOLLOUT);
+			return false;
+		}
+		if (count < 0) {
+			source_close(&program->input);
+			count = (ssize_t)length;
+		}
+	}
+	program->input_left_bytes -= (uint32_t)count; /* not negative, and no more than there was */
+	session_input_taken(program->session, (size_t)count);
+	return true;
+}
+
+static void take_input(struct work *work)
+{
+	struct program *program = owner_of(work, struct program, work);
+
+	source_watch(&program->input, 0);
+	while (program->session != NULL) {
+		bool more = program->input_left_bytes == 0 ? next_frame(program)
+							    : program->session->input.length > 0 && feed(program);
+
+		if (!more)
+			return;
+	}
+}
+
+static void input_ready(struct source *source, uint32_t events)
+{
+	struct program *program = owner_of(source, struct program, input);
+
+	(void)events; /* writing tells all */
+	if (program->session == NULL)
+		source_watch(source, 0);
+	else
+		take_input(&program->work);
+}
+
+struct pipes {
+	int ours[3], theirs[3];
+};
+
+static void close_pipes(const int *fds)
+{
+	for (int i = 0; i < 3; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+}
+
+static int open_pipes(struct pipes *pipes)
+{
+	*pipes = (struct pipes){ { -1, -1, -1 }, { -1, -1, -1 } };
+	for (int i = 0; i < 3; i++) {
+		int ends[2];
+
+		if (pipe2(ends, O_CLOEXEC) != 0) {
+			int error = errno;
+
+			close_pipes(pipes->ours);
+			close_pipes(pipes->theirs);
+			return -error;
+		}
+		pipes->ours[i] = ends[i == 0 ? 1 : 0];
+		pipes->theirs[i] = ends[i == 0 ? 0 : 1];
+		fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK);
+	}
+	return 0;
+}
+
+static void adopt(struct program *program, struct session *session, const struct pipes *pipes)
+{
+	program->work = (struct work){ .sent = sent, .input = take_input, .gone = gone };
+	program->session = session;
+	program->deadline.expired = deadline;
+	program->exit.ready = exited;
+	program->input = (struct source){ .fd = pipes->ours[0], .ready = input_ready };
+	for (int i = 0; i < 2; i++)
+		program->outputs[i] = (struct output){
+			.source = { .fd = pipes->ours[i + 1], .ready = output_ready },
+			.program = program,
+			.kind = i == 0 ? FRAME_STDOUT : FRAME_STDERR,
+			.left_bytes = DRAIN_BYTES,
+		};
+	program->next = programs;
+	programs = program;
+	session->work = &program->work;
+	source_watch(&program->exit, EPOLLIN);
+	watch_outputs(program);
+}
+
+int program_start(struct session *session, const struct program_request *request)
+{
+	struct program *program = calloc(1, sizeof *program);
+	struct pipes pipes;
+	struct launch launch;
+	int error;
+
+	if (program == NULL)
+		return -ENOMEM;
+	error = open_pipes(&pipes);
+	if (error != 0) {
+		free(program);
+		return error;
+	}
+	program->group = group_new();
+	launch = (struct launch){ .args = request->args, .env = request->env, .cwd = request->cwd,
+				  .stdin_fd = pipes.theirs[0], .stdout_fd = pipes.theirs[1],
+				  .stderr_fd = pipes.theirs[2], .passed_fd = -1,
+				  .group_fd = program->group.procs_fd };
+	error = spawn(&launch, &program->pid, &program->exit.fd);
+	group_started(&program->group);
+	close_pipes(pipes.theirs);
+	if (error != 0) {
+		close_pipes(pipes.ours);
+		group_leave(&program->group);
+		free(program);
+		return error;
+	}
+	adopt(program, session, &pipes);
+	if (request->deadline_ms > 0)
+		timer_start(&program->deadline, request->deadline_ms);
+	return 0;
+}
+
+void programs_sweep(void)
+{
+	struct program **at = &programs;
+
+	while (*at != NULL) {
+		struct program *program = *at;
+
+		if (!program->done) {
+			at = &program->next;
+			continue;
+		}
+		*at = program->next;
+		free(program);
+	}
+}

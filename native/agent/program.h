@@ -1,0 +1,29 @@
+/*
+ * exec: one program, whose input and output are streamed over the session that asked for it.
+ *
+ *   running --its end--> draining --all sent--> END
+ *
+ * Output is read only when the piece before has left, so a slow client slows the program down (through the pipe) and memory stays
+ * bounded; input likewise the other way round. Everything the program started is killed with it at the deadline and when the client
+ * goes away; what it printed until then is still delivered. What it left running when it ended by itself is left alone.
+ */
+#ifndef AGENT_PROGRAM_H
+#define AGENT_PROGRAM_H
+
+#include "env.h"
+#include "session.h"
+
+struct program_request {
+	char *const *args;
+	const struct env *env; /* settled */
+	const char *cwd;
+	int64_t deadline_ms; /* from now; 0 for none */
+};
+
+/* Starts it and gives it the session. 0, or -errno when it cannot be started: the session is as it was. */
+int program_start(struct session *session, const struct program_request *request);
+
+/* Frees those that are done; between turns of the loop. */
+void programs_sweep(void);
+
+#endif

@@ -1,0 +1,136 @@
+#include "spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool resets_oom;
+
+void spawn_resets_oom(void)
+{
+	resets_oom = true;
+}
+
+static struct rlimit descriptors;
+
+void spawn_raise_descriptors(void)
+{
+	struct rlimit all;
+
+	if (getrlimit(RLIMIT_NOFILE, &descriptors) != 0)
+		return;
+	all = descriptors;
+	all.rlim_cur = all.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &all);
+}
+
+static void write_zero(int fd)
+{
+	/* Without the group its members are only harder to find, and without the score it lives longer: no reason to stop. */
+	if (write(fd, "0", 1) < 0)
+		errno = 0;
+}
+
+static void leave_oom_score(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0) {
+		write_zero(fd);
+		close(fd);
+	}
+}
+
+/* Tries each folder of the path, as a shell does. Returns only when none will do: the errno that tells most. */
+static int execute_in_path(const struct launch *launch, const char *path)
+{
+	char file[4096];
+	int error = ENOENT;
+
+	while (path != NULL) {
+		const char *end = strchrnul(path, ':');
+		int length = (int)(end - path); /* compared with the buffer by snprintf's result */
+		int needed = snprintf(file, sizeof file, "%.*s/%s", length, length == 0 ? "." : path, launch->args[0]);
+
+		if (length == 0)
+			needed = snprintf(file, sizeof file, "./%s", launch->args[0]);
+		if (needed > 0 && (size_t)needed < sizeof file) {
+			execve(file, launch->args, launch->env->entries);
+			if (errno != ENOENT && errno != ENOTDIR)
+				error = errno;
+		}
+		path = *end == 0 ? NULL : end + 1;
+	}
+	return error;
+}
+
+/* In the child, which shares our memory until it runs something else: system calls, and nothing of ours is changed. */
+static int become(const struct launch *launch)
+{
+	const int fds[3] = { launch->stdin_fd, launch->stdout_fd, launch->stderr_fd };
+	const char *path = env_get(launch->env, "PATH");
+	sigset_t none;
+
+	setsid();
+	if (launch->group_fd >= 0)
+		write_zero(launch->group_fd);
+	if (resets_oom)
+		leave_oom_score();
+	for (int i = 0; i < 3; i++)
+		if (dup2(fds[i], i) < 0)
+			return errno;
+	if (launch->passed_fd >= 0 && fcntl(launch->passed_fd, F_SETFD, 0) != 0)
+		return errno;
+	if (chdir(launch->cwd) != 0)
+		return errno;
+	if (descriptors.rlim_max > 0)
+		setrlimit(RLIMIT_NOFILE, &descriptors);
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+	if (strchr(launch->args[0], '/') == NULL)
+		return execute_in_path(launch, path == NULL ? "/bin:/usr/bin" : path);
+	execve(launch->args[0], launch->args, launch->env->entries);
+	return errno;
+}
+
+int spawn(const struct launch *launch, pid_t *pid, int *pidfd)
+{
+	volatile int error = 0; /* written by the child, in our memory */
+	pid_t child = vfork();
+
+	if (child < 0)
+		return -errno;
+	if (child == 0) {
+		error = become(launch);
+		_exit(127);
+	}
+	if (error == 0) {
+		*pidfd = (int)syscall(SYS_pidfd_open, child, 0); /* a descriptor */
+		if (*pidfd >= 0) {
+			*pid = child;
+			return 0;
+		}
+		error = errno;
+		kill(child, SIGKILL);
+	}
+	waitpid(child, NULL, 0);
+	return -error;
+}
+
+int reap(pid_t pid, int *signal)
+{
+	int status = 0;
+
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	*signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+	return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

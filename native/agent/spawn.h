@@ -1,0 +1,35 @@
+/*
+ * Starting a program. By vfork(): the agent's pages stay its own, none is copied for a child that replaces them at once.
+ */
+#ifndef AGENT_SPAWN_H
+#define AGENT_SPAWN_H
+
+#include <sys/types.h>
+
+#include "env.h"
+
+struct launch {
+	char *const *args;
+	/* Settled; the program is looked for in its PATH. */
+	const struct env *env;
+	const char *cwd;
+	int stdin_fd, stdout_fd, stderr_fd;
+	/* One more descriptor that it gets under the same number, or -1. */
+	int passed_fd;
+	/* cgroup.procs of the group that it begins in, or -1. */
+	int group_fd;
+};
+
+/* A session and process group of its own; *pidfd is readable when it has ended. 0, or -errno of what could not be done. */
+int spawn(const struct launch *launch, pid_t *pid, int *pidfd);
+
+/* After its pidfd became readable: as a shell says it, 128 + n after signal n. */
+int reap(pid_t pid, int *signal);
+
+/* Init protects the agent from the kernel's out-of-memory killer; what the agent starts does not inherit that. */
+void spawn_resets_oom(void);
+
+/* The agent takes all descriptors it may have; what it starts gets the limit that was. */
+void spawn_raise_descriptors(void);
+
+#endif

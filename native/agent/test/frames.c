@@ -1,0 +1,206 @@
+/*
+ * Seeded fuzzer of the agent as a whole: connections that send it anything, close at any time or read nothing. Whatever they do it goes on
+ * answering, and it leaves no descriptor open; the sanitizers it is built with see the rest.
+ *
+ *   frames AGENT SEED CONNECTIONS
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <dirent.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "frames.h"
+
+#define SECRET "the-secret-of-this-fuzzer"
+
+static const char *const REQUESTS[] = {
+	"{\"op\":\"ping\",\"secret\":\"" SECRET "\"}",
+	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"cat\"]}",
+	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"sh\",\"-c\",\"echo x; sleep 0.05 & exit 3\"],\"timeout_secs\":0.03}",
+	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"head\",\"-c\",\"300000\",\"/dev/zero\"],\"env\":{\"A\":\"b\"}}",
+	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"no-such-program\"],\"cwd\":\"/\"}",
+	"{\"op\":\"set_clock\",\"secret\":\"" SECRET "\",\"unix_time_ns\":\"1700000000000000000\"}",
+	"{\"op\":\"eval\",\"secret\":\"" SECRET "\",\"code\":\"1\"}",
+	"{\"op\":\"identify\",\"secret\":\"x\",\"new_secret\":\"0123456789abcdef\",\"nonce\":\"n\",\"seed\":\"AAAA\"}",
+};
+
+static unsigned long long state;
+static pid_t agent;
+static struct sockaddr_in address = { .sin_family = AF_INET };
+
+static unsigned random_below(unsigned limit)
+{
+	state = state * 6364136223846793005ull + 1442695040888963407ull;
+	return (unsigned)(state >> 33) % limit; /* the upper bits are the good ones */
+}
+
+static void pause_ms(long ms)
+{
+	const struct timespec time = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000 };
+
+	nanosleep(&time, NULL);
+}
+
+static int connect_agent(void)
+{
+	/* Some of what is sent has no answer. */
+	const struct timeval patience = { .tv_usec = 50000 };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* The cast is how connect() takes addresses of any family. */
+	assert(fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	return fd;
+}
+
+static size_t put_frame(char *to, enum frame_kind kind, const char *payload, size_t length)
+{
+	frame_header(to, kind, length);
+	memcpy(to + FRAME_HEADER_BYTES, payload, length);
+	return FRAME_HEADER_BYTES + length;
+}
+
+/* A request, perhaps with input, perhaps spoilt; sent whole or in part; then the connection is read or not, closed or reset. */
+static void disturb(void)
+{
+	static char bytes[8192], answer[65536];
+	static const char noise[256];
+	const char *request = REQUESTS[random_below(sizeof REQUESTS / sizeof *REQUESTS)];
+	const struct linger reset = { .l_onoff = 1 };
+	size_t length = put_frame(bytes, FRAME_REQUEST, request, strlen(request));
+	int fd = connect_agent();
+
+	for (unsigned i = random_below(4); i > 0; i--)
+		length += put_frame(bytes + length, FRAME_STDIN, noise, random_below(sizeof noise));
+	if (random_below(2) == 0)
+		length += put_frame(bytes + length, FRAME_STDIN, "", 0);
+	for (unsigned i = random_below(3) == 0 ? 1 + random_below(3) : 0; i > 0; i--)
+		bytes[random_below((unsigned)length)] = (char)random_below(256); /* any byte */
+	if (random_below(4) == 0)
+		length = 1 + random_below((unsigned)length);
+	if (send(fd, bytes, length, MSG_NOSIGNAL) < 0)
+		length = 0; /* it closed already: as good */
+	if (random_below(2) == 0)
+		pause_ms(random_below(30));
+	if (random_below(2) == 0 && recv(fd, answer, sizeof answer, random_below(2) == 0 ? 0 : MSG_DONTWAIT) < 0)
+		length = 0;
+	if (random_below(3) == 0)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(fd);
+}
+
+/* Sends one good request and returns whether END came with that in it. */
+static int asks(const char *request, const char *expected)
+{
+	char bytes[1024];
+	size_t length = put_frame(bytes, FRAME_REQUEST, request, strlen(request));
+	const struct timeval patience = { .tv_sec = 20 };
+	int fd = connect_agent();
+	ssize_t count;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	assert(send(fd, bytes, length, MSG_NOSIGNAL) == (ssize_t)length);
+	count = recv(fd, bytes, sizeof bytes - 1, 0);
+	close(fd);
+	if (count < FRAME_HEADER_BYTES)
+		return 0;
+	bytes[count] = 0;
+	return strstr(bytes + FRAME_HEADER_BYTES, expected) != NULL;
+}
+
+static int count_descriptors(void)
+{
+	char path[64];
+	DIR *folder;
+	int count = 0;
+
+	snprintf(path, sizeof path, "/proc/%d/fd", agent);
+	folder = opendir(path);
+	assert(folder != NULL);
+	while (readdir(folder) != NULL)
+		count++;
+	closedir(folder);
+	return count;
+}
+
+/* With its configuration and a folder as descriptors 3 and 4; learns the port from its first line. */
+static void start_agent(const char *program, const char *folder)
+{
+	static const char config[] = "{\"bind\":\"127.0.0.1\",\"port\":0,\"cwd\":\"/tmp\"}";
+	int out[2], state_fd = open(folder, O_RDONLY | O_DIRECTORY);
+	int config_fd = open(folder, O_TMPFILE | O_RDWR, 0600);
+	char line[128] = "";
+	int port;
+
+	assert(state_fd >= 0 && config_fd >= 0 && pipe(out) == 0);
+	assert(write(config_fd, config, sizeof config - 1) == (ssize_t)sizeof config - 1);
+	agent = fork();
+	if (agent == 0) {
+		int high = fcntl(state_fd, F_DUPFD, 20), low = fcntl(config_fd, F_DUPFD, 20);
+
+		dup2(out[1], 1);
+		dup2(low, 3);
+		dup2(high, 4);
+		execl(program, program, "--unprivileged", (char *)NULL); /* the cast is execl's own end mark */
+		_exit(127);
+	}
+	close(out[1]);
+	assert(read(out[0], line, sizeof line - 1) > 0 && sscanf(strrchr(line, ':'), ":%d", &port) == 1);
+	address.sin_port = htons((uint16_t)port); /* a port */
+	inet_pton(AF_INET, "127.0.0.1", &address.sin_addr);
+	close(state_fd);
+	close(config_fd);
+}
+
+static void remove_folder(const char *folder)
+{
+	char path[64];
+
+	snprintf(path, sizeof path, "%s/agent.json", folder);
+	unlink(path);
+	rmdir(folder);
+}
+
+int main(int count, char **args)
+{
+	static const char claim[] = "{\"op\":\"identify\",\"nonce\":\"n\",\"new_secret\":\"" SECRET
+				    "\",\"seed\":\"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\",\"unix_time_ns\":\"1\"}";
+	char folder[] = "/tmp/bough-agent-fuzz-XXXXXX";
+	int connections = count > 3 ? atoi(args[3]) : 100;
+	int before, after = 0, status;
+
+	state = count > 2 ? strtoull(args[2], NULL, 10) : 1;
+	assert(count > 1 && mkdtemp(folder) != NULL);
+	start_agent(args[1], folder);
+	assert(asks(REQUESTS[0], "unauthorized"));
+	assert(asks(claim, "\"restored\":false"));
+	before = count_descriptors();
+	for (int i = 0; i < connections; i++) {
+		disturb();
+		if (i % 20 == 0)
+			assert(asks(REQUESTS[0], "\"pong\":true"));
+	}
+	for (int i = 0; i < 100 && (after = count_descriptors()) > before; i++)
+		pause_ms(100);
+	assert(asks(REQUESTS[0], "\"pong\":true"));
+	assert(waitpid(agent, &status, WNOHANG) == 0);
+	kill(agent, SIGTERM);
+	waitpid(agent, &status, 0);
+	remove_folder(folder);
+	if (after > before) {
+		fprintf(stderr, "frames: %d descriptors are left of %d connections\n", after - before, connections);
+		return 1;
+	}
+	printf("frames: %d connections from seed %s\n", connections, count > 2 ? args[2] : "1");
+	return 0;
+}
