@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
@@ -33,6 +33,12 @@ describe('imageOfFiles()', () => {
     assert.equal(await refusedField({ kernel, rootfs: join(dir, 'absent') }), 'rootfs');
     assert.equal(await refusedField({ kernel: dir, rootfs }), 'kernel');
     assert.equal(await refusedField({ kernel, rootfs, initrd: join(kernel, 'x') }), 'initrd');
+  });
+
+  it('follows links, as those in /boot are', async () => {
+    const link = join(dir, 'vmlinuz');
+    await symlink('kernel', link);
+    assert.deepEqual(await imageOfFiles({ kernel: link, rootfs }), await imageOfFiles({ kernel, rootfs }));
   });
 
   it('names a file that this user may not read', async () => {

@@ -1,6 +1,6 @@
 /** An image made of the caller's own kernel and root filesystem, which nobody built here. */
 import { createHash } from 'node:crypto';
-import { stat } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { compact, errorCode, messageOf } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
@@ -47,7 +47,9 @@ interface Facts {
   readonly bytes: number;
 }
 
-async function facts(field: string, path: string): Promise<Facts> {
+/** Links are followed once, here: what is read later is never a link. */
+async function facts(field: string, given: string): Promise<Facts> {
+  const path = await reading(field, () => realpath(given));
   const info = await reading(field, () => stat(path));
   if (info.isFile()) return { field, path, bytes: info.size };
   throw new BoughError('invalid_request', { field, problem: `is not a file: ${path}` });
