@@ -21,7 +21,7 @@ import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFai
 
 const TIERS = {
   unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 120_000 },
-  native: { make: ['native/pager', 'native/agent'], timeoutMs: 300_000 },
+  native: { make: ['native/pager', 'native/agent'], timeoutMs: 900_000 },
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
@@ -98,7 +98,11 @@ async function runMake(folder, timeoutMs, tally) {
   });
   const status = await new Promise((resolve, reject) => {
     make.once('error', reject);
-    make.once('close', resolve);
+    make.once('close', (code, signal) => {
+      if (signal !== null)
+        console.log(`make -C ${folder} test: ended by ${signal} after at most ${timeoutMs / 1000} s`);
+      resolve(code);
+    });
   });
   countMake(text, status, tally);
 }

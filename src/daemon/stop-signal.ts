@@ -1,6 +1,8 @@
 /**
- * What tells a daemon to stop: SIGTERM, SIGINT, SIGHUP unless it is ignored (nohup), and the end of the npm
- * that started it.
+ * What tells a daemon to stop: SIGTERM, SIGINT, SIGHUP where it has a terminal, and the end of the npm that started it.
+ *
+ * A daemon without a terminal has nothing a hangup could be about; `nohup` leaves it none. Whether nohup had the signal ignored cannot
+ * be asked: Node gives every signal its default back when it starts.
  *
  * `npx bough serve` is three processes: npm, a shell, the daemon. npm passes a signal on to the shell, which
  * dies of it and leaves the daemon behind; an npm that is killed leaves both. So a daemon whose environment
@@ -11,11 +13,11 @@
  * moment is the same one.
  */
 import { readFileSync } from 'node:fs';
+import { isatty } from 'node:tty';
 import { errorCode, monotonicMs } from '../base/index.js';
 
 const SAME_STOP_MS = 500;
 const PARENT_POLL_MS = 500;
-const SIGHUP_BIT = 1n;
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -30,7 +32,8 @@ export async function stopSignal(env: Environment): Promise<string> {
       resolve(why);
     };
     for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, onStop);
-    if (!ignoresHangup()) process.on('SIGHUP', onStop);
+    // With no listener at all Node would end at once.
+    process.on('SIGHUP', hasTerminal() ? onStop : () => undefined);
     const parentPoll = isRunByNpm(env) ? whenParentEnds(() => onStop('npm ended')) : undefined;
   });
 }
@@ -62,8 +65,6 @@ function parentsUpToNpm(): string | undefined {
   }
 }
 
-/** Node has no way to ask, and a listener would end what nohup began. */
-function ignoresHangup(): boolean {
-  const mask = /^SigIgn:\s+([0-9a-f]+)$/m.exec(readFileSync('/proc/self/status', 'latin1'))?.[1];
-  return mask !== undefined && (BigInt(`0x${mask}`) & SIGHUP_BIT) !== 0n;
+function hasTerminal(): boolean {
+  return [0, 1, 2].some((fd) => isatty(fd));
 }

@@ -85,7 +85,7 @@ describe('findImage()', () => {
     const image = await findImage(cacheDir, 'nodejs', guestDir);
     assert.equal(image?.rootfsPath, join(newest, 'rootfs.ext4'));
     assert.deepEqual(await listImages(cacheDir, guestDir), [image]);
-    const archive = await readFile(image?.initrdPath ?? '');
+    const archive = await readFile(image.initrdPath ?? '');
     for (const part of ['modules ', '0agent\0', '"port":10000']) assert(archive.includes(part), part);
   });
 

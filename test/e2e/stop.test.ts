@@ -105,6 +105,17 @@ describe('stopping what was started', { timeout: 180_000 }, () => {
     await daemonEnds();
   });
 
+  it('a hangup does nothing to a daemon without a terminal, as nohup leaves it', async () => {
+    const daemon = await start(process.execPath, [BOUGH]);
+    const ended = once(daemon, 'exit');
+    daemon.kill('SIGHUP');
+    await sleep(1_000);
+    assert.equal(daemon.exitCode, null);
+    // Were it stopping since the hangup, this would be a second signal, and the status 1.
+    daemon.kill('SIGTERM');
+    assert.deepEqual(await ended, [0, null]);
+  });
+
   it('an interrupt that arrives twice at once still stops politely', async () => {
     const daemon = await start(process.execPath, [BOUGH]);
     const ended = once(daemon, 'exit');
