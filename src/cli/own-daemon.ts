@@ -2,9 +2,9 @@
  * A daemon for the length of one command: on a free port of the loopback, ended with the command.
  *
  * It is a process of its own, as a user's daemon is, so what a command measures through it is what users get. The kernel chooses
- * the port; the daemon tells which, and what else happens, as messages. Its log is for people. Sandboxes outlive their daemon, so a throwaway one has more to end than a process:
- * its sandboxes are removed through the API first, and whatever then still names its hot folder in its arguments is killed. That
- * folder's name is random, so it can only be ours.
+ * the port; the daemon tells which, and what else happens, as messages. Its log is for people. Sandboxes outlive their daemon, so a
+ * throwaway one has more to end than a process: its sandboxes are removed through the API first, and whatever then still names its hot
+ * folder in its arguments is killed. That folder's name is random, so it can only be ours.
  *
  * Not handled: a command that is killed itself; its daemon then runs on.
  */

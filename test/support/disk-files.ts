@@ -10,7 +10,7 @@ import type { SandboxRecord } from '../../src/sandbox/entity/record.js';
 const REMOVAL_DEADLINE_MS = 5_000;
 
 /** What may be in a sandbox's disk folder: its chain, alone or with the spares in the order they are made; sorted names. */
-export function possibleDiskFiles({ disks, overlay, switchCount }: SandboxRecord): string[][] {
+function possibleDiskFiles({ disks, overlay, switchCount }: SandboxRecord): string[][] {
   const chain = [...disks, overlay].map(({ path }) => basename(path));
   const spares = spareNames(switchCount).map((node) => `${node}.qcow2`);
   return Array.from({ length: spares.length + 1 }, (_, count) =>

@@ -18,7 +18,7 @@ import type { Sandbox } from '../entity/sandbox.js';
 import { spareOverlayNode } from '../../vmm/index.js';
 
 /** One to switch to, and one more for a guest that writes too much between that switch and the pause. */
-export const SPARE_COUNT = 2;
+const SPARE_COUNT = 2;
 
 /** Names of the nodes a VM's next spares get, in the order they are switched to; each one's file is `<node>.qcow2`. */
 export function spareNames(switchCount: number): string[] {

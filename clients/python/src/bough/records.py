@@ -23,42 +23,33 @@ class _SnapshotAlways(TypedDict):
     bootable: bool
 
 
-class Snapshot(_SnapshotAlways, total=False):
-    """One captured instant. `dir` is its folder on the daemon's host; `pause_ms` how long its source stood still."""
-
+class _SnapshotWhereKnown(TypedDict, total=False):
     branched_from: str
     mode: BranchMode
     pause_ms: float
     warning: str
     durable: bool
     parent_tag: str
-    memory_physical_bytes: int
     captured_bytes: int
     expires_at_unix: int
     keep_last: int
 
 
-class _SnapshotInfoAlways(_SnapshotAlways):
+class Snapshot(_SnapshotAlways, _SnapshotWhereKnown, total=False):
+    """One captured instant. `dir` is its folder on the daemon's host; `pause_ms` how long its source stood still."""
+
+    memory_physical_bytes: int
+
+
+class SnapshotInfo(_SnapshotAlways, _SnapshotWhereKnown):
+    """A snapshot with its sizes in bytes and its lineage; `ancestors` has the root first."""
+
     memory_logical_bytes: int
     memory_physical_bytes: int
     vmstate_bytes: int
     chain_depth: int
     ancestors: list[str]
     dependents: list[str]
-
-
-class SnapshotInfo(_SnapshotInfoAlways, total=False):
-    """A snapshot with its sizes in bytes and its lineage; `ancestors` has the root first."""
-
-    branched_from: str
-    mode: BranchMode
-    pause_ms: float
-    warning: str
-    durable: bool
-    parent_tag: str
-    captured_bytes: int
-    expires_at_unix: int
-    keep_last: int
 
 
 class Isolation(TypedDict):
