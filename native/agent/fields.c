@@ -145,6 +145,37 @@ int field_seconds(struct json request, const char *name, int64_t *ms, struct pro
 	return 0;
 }
 
+int field_whole(struct json request, const char *name, int64_t least, int64_t most, int64_t *number, struct problem *problem)
+{
+	struct json value;
+	double given_number;
+
+	if (!given(request, name, &value))
+		return 0;
+	given_number = json_is_number(value) ? json_number(value) : 0.5;
+	/* Compared as doubles: only what is in range may become an integer. */
+	if (!(given_number >= (double)least && given_number <= (double)most) ||
+	    given_number != (double)(int64_t)given_number) {
+		snprintf(problem->text, sizeof problem->text, "%s must be a whole number from %lld to %lld", name,
+			 (long long)least, (long long)most); /* as %lld takes them */
+		return -EINVAL;
+	}
+	*number = (int64_t)given_number;
+	return 0;
+}
+
+int field_flag(struct json request, const char *name, bool *flag, struct problem *problem)
+{
+	struct json value;
+
+	if (!given(request, name, &value))
+		return 0;
+	if (!json_is(value, 't') && !json_is(value, 'f'))
+		return wrong(problem, name, "must be true or false");
+	*flag = json_is(value, 't');
+	return 0;
+}
+
 static int base64_digit(char c)
 {
 	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -5,6 +5,7 @@
 #ifndef AGENT_FIELDS_H
 #define AGENT_FIELDS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,12 @@ int field_env(struct json request, const char *name, struct env *env, struct pro
 
 /* A positive number of seconds, as milliseconds. */
 int field_seconds(struct json request, const char *name, int64_t *ms, struct problem *problem);
+
+/* A whole number between two others, which doubles hold. */
+int field_whole(struct json request, const char *name, int64_t least, int64_t most, int64_t *number, struct problem *problem);
+
+/* true or false. */
+int field_flag(struct json request, const char *name, bool *flag, struct problem *problem);
 
 int field_base64(struct json request, const char *name, size_t at_least, unsigned char **bytes, size_t *length,
 		 struct problem *problem);

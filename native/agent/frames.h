@@ -5,11 +5,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum frame_kind { FRAME_REQUEST = 1, FRAME_STDIN = 2, FRAME_STDOUT = 3, FRAME_STDERR = 4, FRAME_END = 9 };
+enum frame_kind {
+	FRAME_REQUEST = 1,
+	FRAME_STDIN = 2,
+	FRAME_STDOUT = 3,
+	FRAME_STDERR = 4,
+	FRAME_PTY = 5,
+	FRAME_FILE = 6,
+	FRAME_EVENT = 7,
+	FRAME_CONTROL = 8,
+	FRAME_END = 9,
+};
 
 #define FRAME_HEADER_BYTES 5
 #define MAX_REQUEST_BYTES (8u << 20)
 #define MAX_STDIN_BYTES (1u << 20)
+#define MAX_CONTROL_BYTES 4096u
 #define CHUNK_BYTES (64u << 10)
 
 static inline uint32_t frame_length(const char *header)

@@ -83,7 +83,14 @@ void group_kill(const struct group *group, pid_t leader)
 			errno = 0; /* the process group is left to us */
 		close(fd);
 	}
-	kill(-leader, SIGKILL);
+	if (leader > 0)
+		kill(-leader, SIGKILL);
+}
+
+void group_leave_if_empty(struct group *group)
+{
+	if (group->number != 0 && remove_group(group->number) == 0)
+		group->number = 0;
 }
 
 void group_leave(struct group *group)

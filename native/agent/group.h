@@ -22,10 +22,13 @@ struct group group_new(void);
 /* Its program has been started, or has not: the descriptor is of no more use. */
 void group_started(struct group *group);
 
-/* Kills all in it, and in the process group of that leader, which must not have been reaped. */
+/* Kills all in it, and in the process group of that leader, which must not have been reaped; 0 for none. */
 void group_kill(const struct group *group, pid_t leader);
 
-/* The program has ended; its group goes as soon as it is empty. */
+/* The program has ended; its group goes now if nothing runs in it. */
+void group_leave_if_empty(struct group *group);
+
+/* As group_leave_if_empty(), but what runs in it is of no more interest; its group goes as soon as it is empty. */
 void group_leave(struct group *group);
 
 #endif

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "attachment.h"
 #include "config.h"
 #include "group.h"
 #include "identity.h"
@@ -21,6 +22,7 @@
 #include "loop.h"
 #include "names.h"
 #include "operations.h"
+#include "process.h"
 #include "program.h"
 #include "session.h"
 #include "spawn.h"
@@ -82,6 +84,8 @@ int main(int count, char **args)
 		loop_turn();
 		operations_answer_pings();
 		programs_sweep();
+		attachments_sweep();
+		processes_sweep();
 		sessions_sweep();
 	}
 }

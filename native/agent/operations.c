@@ -5,13 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "fields.h"
 #include "hook.h"
 #include "identity.h"
 #include "interpreter.h"
+#include "process_operations.h"
 #include "program.h"
 
 #define DEFAULT_HOOK_MS 10000
@@ -24,24 +24,7 @@ void operations_open(const struct config *with, bool privileged)
 {
 	config = with;
 	may_shut_down_machine = privileged;
-}
-
-/* Ends the session with what a field's reader found. */
-static void refuse(struct session *session, int error, const struct problem *problem)
-{
-	if (error == -EINVAL)
-		session_fail(session, "bad_request", problem->text);
-	else if (error == -EIO)
-		session_fail(session, "identify_failed", problem->text);
-	else
-		session_fail(session, "out_of_memory", "the agent has no memory for this");
-}
-
-static int settled_env(struct env *env)
-{
-	int error = env_add(env, &config->environment);
-
-	return error == 0 ? env_add(env, identity_env()) : error;
+	process_operations_open(with);
 }
 
 static void answer_identity(struct session *session, const char *nonce, bool restored, int64_t hook_ms)
@@ -56,7 +39,7 @@ static void answer_identity(struct session *session, const char *nonce, bool res
 	text_put(&answer, ",\"hostname\":");
 	text_quote(&answer, hostname, strlen(hostname));
 	text_put(&answer, restored ? ",\"restored\":true,\"hook\":" : ",\"restored\":false,\"hook\":");
-	if (restored && settled_env(&env) == 0 && env_settle(&env) == 0) {
+	if (restored && command_default_env(config, &env) == 0 && env_settle(&env) == 0) {
 		hook_answer(session, config->hook_path, &env, hook_ms, &answer);
 	} else {
 		text_put(&answer, "null}");
@@ -83,7 +66,7 @@ static void identify(struct session *session, struct json request)
 	if (error == 0)
 		error = identity_take(request, &problem);
 	if (error != 0) {
-		refuse(session, error, &problem);
+		session_refuse(session, error, &problem);
 	} else {
 		sessions_detach(session);
 		interpreter_env_changed();
@@ -158,7 +141,7 @@ static void run_ping(struct session *session, struct json request)
 	struct ping *ping = error == 0 && waits ? calloc(1, sizeof *ping) : NULL;
 
 	if (error != 0) {
-		refuse(session, error, &problem);
+		session_refuse(session, error, &problem);
 	} else if (ping == NULL) {
 		answer_ping(session);
 	} else {
@@ -177,68 +160,32 @@ static void not_started(struct session *session, const char *name, int error)
 	bool absent = error == -ENOENT || error == -ENOTDIR;
 	struct text line = { 0 }, end = { 0 };
 
-	text_add(&line, "     ", FRAME_HEADER_BYTES);
 	text_put(&line, "bough: ");
 	text_add(&line, name, strnlen(name, 4096));
 	text_put(&line, ": ");
 	text_put(&line, absent ? "not found" : strerror(-error));
 	text_put(&line, "\n");
 	if (!line.failed)
-		session_send(session, FRAME_STDERR, line.bytes, line.length - FRAME_HEADER_BYTES);
+		session_send(session, FRAME_STDERR, line.bytes, line.length);
 	text_free(&line);
 	text_put(&end, absent ? "{\"exit_code\":127}" : "{\"exit_code\":126}");
 	session_end(session, &end);
 }
 
-static bool is_folder(const char *path)
-{
-	struct stat info;
-
-	return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
-}
-
-static void start_program(struct session *session, char **args, const struct env *env, const char *cwd, int64_t ms)
-{
-	const struct program_request wanted = { .args = args, .env = env, .cwd = cwd, .deadline_ms = ms };
-	struct problem problem;
-	int error;
-
-	if (!is_folder(cwd)) {
-		snprintf(problem.text, sizeof problem.text, "cwd \"%.100s\" is not a directory", cwd);
-		refuse(session, -EINVAL, &problem);
-		return;
-	}
-	error = program_start(session, &wanted);
-	if (error != 0)
-		not_started(session, args[0], error);
-}
-
 static void run_exec(struct session *session, struct json request)
 {
+	struct command command = { 0 };
 	struct problem problem;
-	struct env env = { 0 };
-	char **args = NULL;
-	char *cwd = NULL;
-	int64_t ms = 0;
-	int error = field_list(request, "args", &args, &problem);
+	int error = command_read(config, request, &command, &problem);
 
-	if (error == 0)
-		error = field_text(request, "cwd", &cwd, &problem);
-	if (error == 0)
-		error = settled_env(&env);
-	if (error == 0)
-		error = field_env(request, "env", &env, &problem);
-	if (error == 0)
-		error = env_settle(&env);
-	if (error == 0)
-		error = field_seconds(request, "timeout_secs", &ms, &problem);
-	if (error != 0)
-		refuse(session, error, &problem);
-	else
-		start_program(session, args, &env, cwd == NULL || *cwd == 0 ? config->cwd : cwd, ms);
-	fields_free_list(args);
-	env_free(&env);
-	free(cwd);
+	if (error != 0) {
+		session_refuse(session, error, &problem);
+	} else {
+		error = program_start(session, &command);
+		if (error != 0)
+			not_started(session, command.args[0], error);
+	}
+	command_free(&command);
 }
 
 static void run_eval(struct session *session, struct json request)
@@ -267,7 +214,7 @@ static void run_eval(struct session *session, struct json request)
 	if (error == -EAGAIN)
 		session_fail(session, "busy", "too many evals are waiting");
 	else if (error != 0)
-		refuse(session, error, &problem);
+		session_refuse(session, error, &problem);
 }
 
 static void run_set_clock(struct session *session, struct json request)
@@ -278,7 +225,7 @@ static void run_set_clock(struct session *session, struct json request)
 	int error = field_nanoseconds(request, "unix_time_ns", &ns, &problem);
 
 	if (error != 0) {
-		refuse(session, error, &problem);
+		session_refuse(session, error, &problem);
 		return;
 	}
 	error = identity_set_clock(ns);
@@ -306,7 +253,10 @@ static const struct {
 	void (*run)(struct session *session, struct json request);
 } OPERATIONS[] = {
 	{ "ping", run_ping },	      { "exec", run_exec },	      { "eval", run_eval },
-	{ "set_clock", run_set_clock }, { "shutdown", run_shutdown },
+	{ "set_clock", run_set_clock }, { "shutdown", run_shutdown }, { "start", run_start },
+	{ "processes", run_processes }, { "process", run_process },   { "output", run_output },
+	{ "attach", run_attach },	      { "stdin", run_stdin },	      { "signal", run_signal },
+	{ "resize", run_resize },
 };
 
 static void run_named(struct session *session, const char *name, struct json request)
@@ -334,7 +284,7 @@ void operations_run(struct session *session, struct json request)
 	else if (!identity_knows(request))
 		session_fail(session, "unauthorized", "the secret is missing or wrong");
 	else if (error != 0)
-		refuse(session, error, &problem);
+		session_refuse(session, error, &problem);
 	else
 		run_named(session, name, request);
 	free(name);

@@ -1,7 +1,6 @@
 #include "program.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -9,6 +8,7 @@
 
 #include "group.h"
 #include "leftover.h"
+#include "pipes.h"
 #include "spawn.h"
 
 /* A pipe holds no more: what is written into it after the program's end cannot keep us. */
@@ -79,19 +79,19 @@ static void finish(struct program *program)
 /* Passes one piece of output on. False when there is none now. */
 static bool forward(struct output *output)
 {
-	static char frame[FRAME_HEADER_BYTES + CHUNK_BYTES];
+	static char piece[CHUNK_BYTES];
 	struct session *session = output->program->session;
 	ssize_t count;
 
 	if (output->source.fd < 0)
 		return false;
-	count = read(output->source.fd, frame + FRAME_HEADER_BYTES, CHUNK_BYTES);
+	count = read(output->source.fd, piece, sizeof piece);
 	if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
 		source_close(&output->source);
 	if (count <= 0)
 		return false;
 	if (session != NULL && session_usable(session))
-		session_send(session, output->kind, frame, (size_t)count); /* not negative */
+		session_send(session, output->kind, piece, (size_t)count); /* not negative */
 	return true;
 }
 
@@ -251,37 +251,6 @@ static void input_ready(struct source *source, uint32_t events)
 		take_input(&program->work);
 }
 
-struct pipes {
-	int ours[3], theirs[3];
-};
-
-static void close_pipes(const int *fds)
-{
-	for (int i = 0; i < 3; i++)
-		if (fds[i] >= 0)
-			close(fds[i]);
-}
-
-static int open_pipes(struct pipes *pipes)
-{
-	*pipes = (struct pipes){ { -1, -1, -1 }, { -1, -1, -1 } };
-	for (int i = 0; i < 3; i++) {
-		int ends[2];
-
-		if (pipe2(ends, O_CLOEXEC) != 0) {
-			int error = errno;
-
-			close_pipes(pipes->ours);
-			close_pipes(pipes->theirs);
-			return -error;
-		}
-		pipes->ours[i] = ends[i == 0 ? 1 : 0];
-		pipes->theirs[i] = ends[i == 0 ? 0 : 1];
-		fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK);
-	}
-	return 0;
-}
-
 static void adopt(struct program *program, struct session *session, const struct pipes *pipes)
 {
 	program->work = (struct work){ .sent = sent, .input = take_input, .gone = gone };
@@ -303,7 +272,7 @@ static void adopt(struct program *program, struct session *session, const struct
 	watch_outputs(program);
 }
 
-int program_start(struct session *session, const struct program_request *request)
+int program_start(struct session *session, const struct command *command)
 {
 	struct program *program = calloc(1, sizeof *program);
 	struct pipes pipes;
@@ -312,28 +281,28 @@ int program_start(struct session *session, const struct program_request *request
 
 	if (program == NULL)
 		return -ENOMEM;
-	error = open_pipes(&pipes);
+	error = pipes_open(&pipes, true);
 	if (error != 0) {
 		free(program);
 		return error;
 	}
 	program->group = group_new();
-	launch = (struct launch){ .args = request->args, .env = request->env, .cwd = request->cwd,
+	launch = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd,
 				  .stdin_fd = pipes.theirs[0], .stdout_fd = pipes.theirs[1],
 				  .stderr_fd = pipes.theirs[2], .passed_fd = -1,
 				  .group_fd = program->group.procs_fd };
 	error = spawn(&launch, &program->pid, &program->exit.fd);
 	group_started(&program->group);
-	close_pipes(pipes.theirs);
+	pipes_close(pipes.theirs);
 	if (error != 0) {
-		close_pipes(pipes.ours);
+		pipes_close(pipes.ours);
 		group_leave(&program->group);
 		free(program);
 		return error;
 	}
 	adopt(program, session, &pipes);
-	if (request->deadline_ms > 0)
-		timer_start(&program->deadline, request->deadline_ms);
+	if (command->deadline_ms > 0)
+		timer_start(&program->deadline, command->deadline_ms);
 	return 0;
 }
 

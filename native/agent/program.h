@@ -10,18 +10,11 @@
 #ifndef AGENT_PROGRAM_H
 #define AGENT_PROGRAM_H
 
-#include "env.h"
+#include "command.h"
 #include "session.h"
 
-struct program_request {
-	char *const *args;
-	const struct env *env; /* settled */
-	const char *cwd;
-	int64_t deadline_ms; /* from now; 0 for none */
-};
-
 /* Starts it and gives it the session. 0, or -errno when it cannot be started: the session is as it was. */
-int program_start(struct session *session, const struct program_request *request);
+int program_start(struct session *session, const struct command *command);
 
 /* Frees those that are done; between turns of the loop. */
 void programs_sweep(void);

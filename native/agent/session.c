@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #define LOST_GRACE_MS 5000
@@ -18,6 +19,7 @@
 
 static struct session *sessions;
 static size_t session_count;
+static bool some_gone;
 static struct source listener;
 static request_handler handle;
 
@@ -65,6 +67,7 @@ static void leave(struct session *session, bool cancelled)
 		setsockopt(session->source.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	}
 	session->phase = GONE;
+	some_gone = true;
 	session->work = NULL;
 	timer_stop(&session->timer);
 	source_close(&session->source);
@@ -126,17 +129,23 @@ static bool flush(struct session *session)
 	return true;
 }
 
-void session_send(struct session *session, enum frame_kind kind, char *frame, size_t payload_bytes)
+void session_send(struct session *session, enum frame_kind kind, const char *payload, size_t length)
 {
-	size_t length = FRAME_HEADER_BYTES + payload_bytes;
+	char header[FRAME_HEADER_BYTES];
+	/* sendmsg() takes what it only reads without const. */
+	struct iovec parts[2] = { { header, sizeof header }, { (char *)payload, length } };
+	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	size_t sent;
 	ssize_t count;
 
-	frame_header(frame, kind, payload_bytes);
-	count = send(session->source.fd, frame, length, MSG_NOSIGNAL);
-	if (count < 0)
-		count = 0; /* it waits, or the descriptor soon tells that the connection broke */
-	if ((size_t)count < length)
-		text_add(&session->output, frame + count, length - (size_t)count);
+	frame_header(header, kind, length);
+	count = sendmsg(session->source.fd, &message, MSG_NOSIGNAL);
+	sent = count < 0 ? 0 : (size_t)count; /* it waits, or the descriptor soon tells that the connection broke */
+	if (sent < sizeof header) {
+		text_add(&session->output, header + sent, sizeof header - sent);
+		sent = sizeof header;
+	}
+	text_add(&session->output, payload + (sent - sizeof header), length - (sent - sizeof header));
 	if (session->output.failed)
 		lose(session);
 	else
@@ -175,6 +184,16 @@ void session_fail(struct session *session, const char *code, const char *message
 	text_quote(&object, message, strlen(message));
 	text_put(&object, "}}");
 	session_end(session, &object);
+}
+
+void session_refuse(struct session *session, int error, const struct problem *problem)
+{
+	if (error == -EINVAL)
+		session_fail(session, "bad_request", problem->text);
+	else if (error == -EIO)
+		session_fail(session, "identify_failed", problem->text);
+	else
+		session_fail(session, "out_of_memory", "the agent has no memory for this");
 }
 
 void session_input_taken(struct session *session, size_t bytes)
@@ -351,6 +370,9 @@ void sessions_sweep(void)
 {
 	struct session **at = &sessions;
 
+	if (!some_gone)
+		return;
+	some_gone = false;
 	while (*at != NULL) {
 		struct session *session = *at;
 

@@ -16,12 +16,14 @@
 
 #include <stdbool.h>
 
+#include "fields.h"
 #include "frames.h"
 #include "json.h"
 #include "loop.h"
 #include "text.h"
 
-#define MAX_SESSIONS 200
+/* Streams of 1,000 clients, and who asks something besides. */
+#define MAX_SESSIONS 1200
 
 struct session;
 
@@ -64,12 +66,15 @@ void sessions_sweep(void);
 bool session_sending(const struct session *session);
 bool session_usable(const struct session *session);
 
-/* Sends a frame whose header is to be filled in before the payload. Call it only when nothing is being sent. */
-void session_send(struct session *session, enum frame_kind kind, char *frame, size_t payload_bytes);
+/* Sends a frame. Call it only when nothing is being sent. */
+void session_send(struct session *session, enum frame_kind kind, const char *payload, size_t length);
 
 /* Sends the last frame: a JSON object. The work, if any, must be done with the session. Takes the text. */
 void session_end(struct session *session, struct text *object);
 void session_fail(struct session *session, const char *code, const char *message);
+
+/* Ends it with what a reader of fields found. */
+void session_refuse(struct session *session, int error, const struct problem *problem);
 
 /* Input was taken from session->input, or is wanted again. */
 void session_input_taken(struct session *session, size_t bytes);

@@ -3,9 +3,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -86,6 +86,8 @@ static int become(const struct launch *launch)
 	for (int i = 0; i < 3; i++)
 		if (dup2(fds[i], i) < 0)
 			return errno;
+	if (launch->terminal && ioctl(0, TIOCSCTTY, 0) != 0)
+		return errno;
 	if (launch->passed_fd >= 0 && fcntl(launch->passed_fd, F_SETFD, 0) != 0)
 		return errno;
 	if (chdir(launch->cwd) != 0)

@@ -4,6 +4,7 @@
 #ifndef AGENT_SPAWN_H
 #define AGENT_SPAWN_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "env.h"
@@ -18,6 +19,8 @@ struct launch {
 	int passed_fd;
 	/* cgroup.procs of the group that it begins in, or -1. */
 	int group_fd;
+	/* Standard input is a terminal, to be that of its session. */
+	bool terminal;
 };
 
 /* A session and process group of its own; *pidfd is readable when it has ended. 0, or -errno of what could not be done. */

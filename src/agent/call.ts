@@ -18,7 +18,7 @@ import { readAnswer } from './answers.js';
 import { Channel, type ChannelAddress } from './channel.js';
 import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 import { FrameKind, MAX_REQUEST_BYTES, type Frame } from './frames.js';
-import { sendInput, type Input } from './input.js';
+import { sendFrames, sendInput, type Input } from './input.js';
 import type { Slots } from './slots.js';
 import { toWire } from './wire.js';
 
@@ -26,6 +26,8 @@ import { toWire } from './wire.js';
 export interface Endpoint extends ChannelAddress {
   readonly secret: string | undefined;
   readonly slots: Slots;
+  /** Of calls that are open for as long as somebody listens. */
+  readonly streams: Slots;
 }
 
 /** Default for every call that is not a program's. */
@@ -46,8 +48,12 @@ export interface Operation {
   readonly fields: Readonly<Record<string, unknown>> & { readonly timeoutMs?: number | undefined };
   /** Standard input; absent means that the operation reads none. */
   readonly input?: Input | undefined;
+  /** Frames for the guest, for an operation that takes more than input. */
+  readonly frames?: AsyncIterable<Frame<Uint8Array>> | undefined;
   /** A question that is answered at once: it waits for no slot. */
   readonly isShort?: boolean;
+  /** Open for as long as somebody listens: there may be many, and they do not keep programs waiting. */
+  readonly isStream?: boolean;
 }
 
 /**
@@ -59,18 +65,20 @@ export async function* framesOf(
   operation: Operation,
   options: CallOptions,
 ): AsyncGenerator<Frame, void, undefined> {
-  const { op, input } = operation;
+  const { op, input, frames } = operation;
   options.signal?.throwIfAborted();
   const payload = encodeRequest(endpoint, operation);
   const stop = stopOf(operation, options);
   let giveBack: (() => void) | undefined;
   let channel: Channel | undefined;
   try {
-    if (operation.isShort !== true) giveBack = await endpoint.slots.take(stop.signal);
+    const slots = operation.isStream === true ? endpoint.streams : endpoint.slots;
+    if (operation.isShort !== true) giveBack = await slots.take(stop.signal);
     stop.begun();
     channel = Channel.open(endpoint);
     void channel.send({ kind: FrameKind.request, payload });
     if (input !== undefined) sendInput(channel, input).catch((error: unknown) => stop.abort(error));
+    if (frames !== undefined) sendFrames(channel, frames).catch((error: unknown) => stop.abort(error));
     for await (const frame of channel.frames(stop.signal)) {
       yield frame;
       if (frame.kind === FrameKind.end) return;

@@ -7,6 +7,8 @@
  * Not handled: retries. A caller knows what may be repeated; `waitReady` repeats because a ping may be.
  */
 import type { CallOptions, Endpoint } from './call.js';
+import type { Frame } from './frames.js';
+import type { Input } from './input.js';
 import { evaluate, type EvalResult } from './operations/eval.js';
 import {
   collected,
@@ -18,6 +20,22 @@ import {
 } from './operations/exec.js';
 import { identify, type IdentifyRequest, type IdentifyResult } from './operations/identify.js';
 import { ping, waitReady, waitWarm, type Pong } from './operations/ping.js';
+import {
+  attachProcess,
+  feedProcess,
+  getProcess,
+  listProcesses,
+  processOutput,
+  resizeProcess,
+  signalProcess,
+  startAttached,
+  startProcess,
+  type OutputRequest,
+  type Process,
+  type ProcessEvents,
+  type StartRequest,
+  type TerminalSize,
+} from './operations/process.js';
 import { setClock } from './operations/set-clock.js';
 import { Slots } from './slots.js';
 
@@ -31,11 +49,14 @@ export interface AgentAddress {
 /** Calls to one guest at a time, those that wait for a program included; more wait. Its agent takes 200. */
 export const MAX_CALLS = 128;
 
+/** Streams of kept processes at a time; an agent that has those takes 1,200 connections. */
+export const MAX_STREAMS = 1_000;
+
 export class AgentClient {
   #endpoint: Endpoint;
 
   constructor({ host, port, secret }: AgentAddress) {
-    this.#endpoint = { host, port, secret, slots: new Slots(MAX_CALLS) };
+    this.#endpoint = { host, port, secret, slots: new Slots(MAX_CALLS), streams: new Slots(MAX_STREAMS) };
   }
 
   /** Whether the agent answers and how its warm interpreter is. Every call throws what errors.ts lists. */
@@ -59,6 +80,74 @@ export class AgentClient {
   /** Evaluates code in the image's warm interpreter; an error of the code's own is in the result. */
   eval(code: string, options: CallOptions = {}): Promise<EvalResult> {
     return evaluate(this.#endpoint, code, options);
+  }
+
+  /** Starts a program that is kept, whoever is attached to it. */
+  startProcess(request: StartRequest, options: CallOptions = {}): Promise<Process> {
+    return startProcess(this.#endpoint, request, options);
+  }
+
+  /** Starts one and yields what it prints, `started` first and `end` last. With `kill` it ends with whoever stops iterating. */
+  startAttached(
+    request: StartRequest,
+    how: {
+      readonly kill: boolean;
+      readonly input?: Input | undefined;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): ProcessEvents {
+    return startAttached(this.#endpoint, request, how);
+  }
+
+  /** All that run, and those that ended not long ago, the latest first. */
+  processes(options: CallOptions = {}): Promise<Process[]> {
+    return listProcesses(this.#endpoint, options);
+  }
+
+  /** Throws AgentRefused `no_process`, as all that take a pid. */
+  process(pid: number, options: CallOptions = {}): Promise<Process> {
+    return getProcess(this.#endpoint, pid, options);
+  }
+
+  /** What a process printed from offsets on, and with `follow` what it prints until it is over; at its end what became of it. */
+  output(pid: number, request: OutputRequest, signal?: AbortSignal): ProcessEvents {
+    return processOutput(this.#endpoint, pid, { request, signal });
+  }
+
+  /** As `output` with `follow`; `frames` are for it: STDIN and CONTROL. */
+  attach(
+    pid: number,
+    how: {
+      readonly request: OutputRequest;
+      readonly frames: AsyncIterable<Frame<Uint8Array>>;
+      readonly signal?: AbortSignal | undefined;
+    },
+  ): ProcessEvents {
+    return attachProcess(this.#endpoint, pid, how);
+  }
+
+  /** Writes to a process; resolves with how many bytes its standard input has had. Throws AgentRefused `stdin_closed`. */
+  feed(
+    pid: number,
+    how: { readonly input: Input; readonly eof: boolean; readonly signal?: AbortSignal | undefined },
+  ): Promise<number> {
+    return feedProcess(this.#endpoint, pid, how);
+  }
+
+  /** Sends a signal by its number. Throws AgentRefused `process_ended`. */
+  signal(
+    which: { readonly pid: number; readonly signalNumber: number },
+    options: CallOptions = {},
+  ): Promise<void> {
+    return signalProcess(this.#endpoint, which, options);
+  }
+
+  /** Tells a terminal its new size. Throws AgentRefused `no_terminal`. */
+  resize(
+    which: { readonly pid: number; readonly size: TerminalSize },
+    options: CallOptions = {},
+  ): Promise<void> {
+    return resizeProcess(this.#endpoint, which, options);
   }
 
   /**

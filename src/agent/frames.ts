@@ -13,6 +13,9 @@ export const FrameKind = {
   stdin: 2,
   stdout: 3,
   stderr: 4,
+  pty: 5,
+  event: 7,
+  control: 8,
   end: 9,
 } as const;
 
@@ -27,6 +30,8 @@ export const HEADER_BYTES = 5;
 const AGENT_LIMITS = new Map<number, number>([
   [FrameKind.stdout, 1 << 20],
   [FrameKind.stderr, 1 << 20],
+  [FrameKind.pty, 1 << 20],
+  [FrameKind.event, 1 << 20],
   [FrameKind.end, 32 << 20],
 ]);
 

@@ -1,7 +1,8 @@
 /** Client of the guest agent. */
 export type { CallOptions } from './call.js';
+export { encodeFrame, FrameDecoder, FrameKind, type Frame } from './frames.js';
 export { MAX_CAPTURED_BYTES, OutputLimit } from './capture.js';
-export { AgentClient, MAX_CALLS } from './client.js';
+export { AgentClient, MAX_CALLS, MAX_STREAMS } from './client.js';
 export type { AgentAddress } from './client.js';
 export { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 export { InputFailed } from './input.js';
@@ -10,3 +11,11 @@ export type { EvalResult } from './operations/eval.js';
 export type { CollectedExecRequest, ExecEvent, ExecRequest, ExecResult } from './operations/exec.js';
 export type { IdentifyRequest, IdentifyResult } from './operations/identify.js';
 export type { Pong } from './operations/ping.js';
+export type {
+  OutputRequest,
+  Process,
+  ProcessEvent,
+  ProcessEvents,
+  StartRequest,
+  TerminalSize,
+} from './operations/process.js';

@@ -1,6 +1,6 @@
 /** Standard input of a program: all of it, or pieces as they come, sent as fast as the guest takes them. */
 import type { Channel } from './channel.js';
-import { FrameKind } from './frames.js';
+import { FrameKind, type Frame } from './frames.js';
 
 export type Input = string | Uint8Array | AsyncIterable<Uint8Array>;
 
@@ -22,6 +22,18 @@ export async function sendInput(channel: Channel, input: Input): Promise<void> {
     throw new InputFailed('Cannot read the input for the guest', { cause });
   }
   await channel.send({ kind: FrameKind.stdin, payload: new Uint8Array() });
+}
+
+/** Passes frames on as fast as the guest takes them. Stops silently when the channel is gone; throws InputFailed. */
+export async function sendFrames(channel: Channel, frames: AsyncIterable<Frame<Uint8Array>>): Promise<void> {
+  try {
+    for await (const frame of frames) {
+      if (channel.isGone) return;
+      await channel.send(frame);
+    }
+  } catch (cause) {
+    throw new InputFailed('Cannot read the frames for the guest', { cause });
+  }
 }
 
 async function* pieces(input: Input): AsyncGenerator<Uint8Array, void, undefined> {

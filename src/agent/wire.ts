@@ -3,8 +3,8 @@
  * camelCase and milliseconds. Agents of old snapshots speak it too, so it stays on the wire.
  */
 
-/** How deep an answer's objects are renamed: a guest may nest without end, no answer of ours does. */
-const ANSWER_DEPTH = 2;
+/** How deep an answer's objects and arrays are renamed: a guest may nest without end, no answer of ours does. */
+const ANSWER_DEPTH = 3;
 
 /** A request's fields, without those that are undefined. What a field holds stays as it is. */
 export function toWire(fields: Readonly<Record<string, unknown>>): Record<string, unknown> {
@@ -20,7 +20,8 @@ export function toWire(fields: Readonly<Record<string, unknown>>): Record<string
 
 /** An answer's objects, with the names that schemas here use. */
 export function fromWire(value: unknown, depth = ANSWER_DEPTH): unknown {
-  if (depth === 0 || typeof value !== 'object' || value === null || Array.isArray(value)) return value;
+  if (depth === 0 || typeof value !== 'object' || value === null) return value;
+  if (Array.isArray(value)) return value.map((each) => fromWire(each, depth - 1));
   const renamed = Object.entries(value).map(([name, field]) => [camelCase(name), fromWire(field, depth - 1)]);
   return Object.fromEntries(renamed) as unknown;
 }

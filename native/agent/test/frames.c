@@ -34,7 +34,27 @@ static const char *const REQUESTS[] = {
 	"{\"op\":\"identify\",\"secret\":\"x\",\"new_secret\":\"0123456789abcdef\",\"nonce\":\"n\",\"seed\":\"AAAA\"}",
 };
 
+/* Those about the process that was started last. */
+static const char *const PROCESS_REQUESTS[] = {
+	"{\"op\":\"start\",\"secret\":\"" SECRET "\",\"args\":[\"cat\"],\"stdin\":true,\"timeout_secs\":0.3,\"pid\":%d}",
+	"{\"op\":\"start\",\"secret\":\"" SECRET "\",\"args\":[\"head\",\"-c\",\"3000000\",\"/dev/zero\"],\"attach\":true,\"kill_on_disconnect\":true,\"timeout_secs\":0.5,\"pid\":%d}",
+	"{\"op\":\"start\",\"secret\":\"" SECRET "\",\"args\":[\"sh\"],\"pty\":{\"cols\":80,\"rows\":24},\"attach\":true,\"timeout_secs\":0.2,\"pid\":%d}",
+	"{\"op\":\"output\",\"secret\":\"" SECRET "\",\"pid\":%d,\"follow\":true}",
+	"{\"op\":\"output\",\"secret\":\"" SECRET "\",\"pid\":%d,\"stdout_from\":1000}",
+	"{\"op\":\"attach\",\"secret\":\"" SECRET "\",\"pid\":%d}",
+	"{\"op\":\"stdin\",\"secret\":\"" SECRET "\",\"pid\":%d,\"eof\":true}",
+	"{\"op\":\"signal\",\"secret\":\"" SECRET "\",\"pid\":%d,\"signal\":9}",
+	"{\"op\":\"resize\",\"secret\":\"" SECRET "\",\"pid\":%d,\"cols\":7,\"rows\":7}",
+	"{\"op\":\"process\",\"secret\":\"" SECRET "\",\"pid\":%d}",
+	"{\"op\":\"processes\",\"secret\":\"" SECRET "\",\"pid\":%d}",
+};
+
+static const char LIST[] = "{\"op\":\"processes\",\"secret\":\"" SECRET "\"}";
+#define SIGNAL "{\"op\":\"signal\",\"secret\":\"" SECRET "\",\"pid\":%d,\"signal\":9}"
+static const char CONTROL[] = "{\"resize\":{\"cols\":10,\"rows\":10}}";
+
 static unsigned long long state;
+static int last_pid;
 static pid_t agent;
 static struct sockaddr_in address = { .sin_family = AF_INET };
 
@@ -70,18 +90,46 @@ static size_t put_frame(char *to, enum frame_kind kind, const char *payload, siz
 	return FRAME_HEADER_BYTES + length;
 }
 
+static size_t put_request(char *to)
+{
+	char request[1024];
+
+	if (random_below(2) == 0)
+		snprintf(request, sizeof request, "%s", REQUESTS[random_below(sizeof REQUESTS / sizeof *REQUESTS)]);
+	else
+		snprintf(request, sizeof request,
+			 PROCESS_REQUESTS[random_below(sizeof PROCESS_REQUESTS / sizeof *PROCESS_REQUESTS)], last_pid);
+	return put_frame(to, FRAME_REQUEST, request, strlen(request));
+}
+
+/* Takes what comes, and remembers the process if it is about one. */
+static void take_answer(int fd)
+{
+	static char answer[65536];
+	ssize_t count = recv(fd, answer, sizeof answer - 1, random_below(2) == 0 ? 0 : MSG_DONTWAIT);
+	const char *member;
+
+	if (count <= FRAME_HEADER_BYTES)
+		return;
+	answer[count] = 0;
+	member = strstr(answer + FRAME_HEADER_BYTES, "{\"pid\":");
+	if (member != NULL)
+		last_pid = atoi(member + 7);
+}
+
 /* A request, perhaps with input, perhaps spoilt; sent whole or in part; then the connection is read or not, closed or reset. */
 static void disturb(void)
 {
-	static char bytes[8192], answer[65536];
+	static char bytes[8192];
 	static const char noise[256];
-	const char *request = REQUESTS[random_below(sizeof REQUESTS / sizeof *REQUESTS)];
 	const struct linger reset = { .l_onoff = 1 };
-	size_t length = put_frame(bytes, FRAME_REQUEST, request, strlen(request));
+	size_t length = put_request(bytes);
 	int fd = connect_agent();
 
 	for (unsigned i = random_below(4); i > 0; i--)
 		length += put_frame(bytes + length, FRAME_STDIN, noise, random_below(sizeof noise));
+	if (random_below(4) == 0)
+		length += put_frame(bytes + length, FRAME_CONTROL, CONTROL, sizeof CONTROL - 1);
 	if (random_below(2) == 0)
 		length += put_frame(bytes + length, FRAME_STDIN, "", 0);
 	for (unsigned i = random_below(3) == 0 ? 1 + random_below(3) : 0; i > 0; i--)
@@ -92,8 +140,8 @@ static void disturb(void)
 		length = 0; /* it closed already: as good */
 	if (random_below(2) == 0)
 		pause_ms(random_below(30));
-	if (random_below(2) == 0 && recv(fd, answer, sizeof answer, random_below(2) == 0 ? 0 : MSG_DONTWAIT) < 0)
-		length = 0;
+	if (random_below(2) == 0)
+		take_answer(fd);
 	if (random_below(3) == 0)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
 	close(fd);
@@ -116,6 +164,32 @@ static int asks(const char *request, const char *expected)
 		return 0;
 	bytes[count] = 0;
 	return strstr(bytes + FRAME_HEADER_BYTES, expected) != NULL;
+}
+
+/* A spoilt request may have lost its deadline: what it started has to be ended. */
+static void end_processes(void)
+{
+	static char answer[1 << 20];
+	const struct timeval patience = { .tv_sec = 20 };
+	size_t length = 0;
+	ssize_t count;
+	char request[256];
+	int fd = connect_agent();
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	length = put_frame(answer, FRAME_REQUEST, LIST, sizeof LIST - 1);
+	assert(send(fd, answer, length, MSG_NOSIGNAL) == (ssize_t)length);
+	for (length = 0; length < FRAME_HEADER_BYTES || length < FRAME_HEADER_BYTES + frame_length(answer);) {
+		count = recv(fd, answer + length, sizeof answer - 1 - length, 0);
+		assert(count > 0);
+		length += (size_t)count; /* positive */
+	}
+	close(fd);
+	answer[length] = 0;
+	for (char *at = answer + FRAME_HEADER_BYTES; (at = strstr(at, "{\"pid\":")) != NULL; at++) {
+		snprintf(request, sizeof request, SIGNAL, atoi(at + 7));
+		assert(asks(request, "{"));
+	}
 }
 
 static int count_descriptors(void)
@@ -190,6 +264,7 @@ int main(int count, char **args)
 		if (i % 20 == 0)
 			assert(asks(REQUESTS[0], "\"pong\":true"));
 	}
+	end_processes();
 	for (int i = 0; i < 100 && (after = count_descriptors()) > before; i++)
 		pause_ms(100);
 	assert(asks(REQUESTS[0], "\"pong\":true"));

@@ -1,0 +1,395 @@
+#include "process.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "description.h"
+#include "frames.h"
+#include "leftover.h"
+#include "pipes.h"
+#include "spawn.h"
+
+/* Ended programs that are remembered; fewer when what they printed fills the rings. */
+#define MAX_ENDED 64
+/* A pipe holds no more: what is written into it after the program's end cannot keep us. */
+#define DRAIN_BYTES (1 << 20)
+
+static struct process *processes; /* the latest first */
+static unsigned process_count, ended_count;
+
+static void tell_readers(struct process *process)
+{
+	for (struct reader *reader = process->readers, *next; reader != NULL; reader = next) {
+		next = reader->next;
+		reader->more(reader);
+	}
+}
+
+static void tell_writers(struct process *process)
+{
+	for (struct writer *writer = process->writers, *next; writer != NULL; writer = next) {
+		next = writer->next;
+		writer->room(writer);
+	}
+}
+
+/* Where the next bytes go, and how many: none while the slowest reader needs the place. */
+static size_t room_of(struct process_output *output, char **at)
+{
+	size_t stream = output == &output->process->outputs[1];
+	uint64_t needed = output->ring.to;
+
+	for (struct reader *reader = output->process->readers; reader != NULL; reader = reader->next)
+		needed = reader->at[stream] < needed ? reader->at[stream] : needed;
+	return output->source.fd < 0 ? 0 : ring_space(&output->ring, needed, at);
+}
+
+/* Reads one piece. False when there is none now. */
+static bool read_piece(struct process_output *output)
+{
+	ssize_t count;
+	char *at;
+	size_t room = room_of(output, &at);
+
+	if (room == 0)
+		return false;
+	count = read(output->source.fd, at, room < CHUNK_BYTES ? room : CHUNK_BYTES);
+	if (count > 0) {
+		ring_put(&output->ring, (size_t)count); /* not negative */
+		return true;
+	}
+	/* EIO is how a terminal says that nobody holds its other side. */
+	if (count == 0 || (errno != EAGAIN && errno != EINTR))
+		source_close(&output->source);
+	return false;
+}
+
+/* Whether nothing that was printed before the end is still in the pipe; reads it as far as the readers let it. */
+static bool drained(struct process_output *output)
+{
+	char *at;
+
+	while (output->left_bytes > 0 && room_of(output, &at) > 0) {
+		uint64_t before = output->ring.to;
+
+		if (!read_piece(output))
+			output->left_bytes = 0;
+		output->left_bytes -= (int)(output->ring.to - before); /* at most a chunk */
+	}
+	return output->left_bytes <= 0 || output->source.fd < 0;
+}
+
+static void watch_output(struct process_output *output)
+{
+	bool writes = output->process->terminal && output->process->input_full;
+	char *at;
+
+	source_watch(&output->source, (room_of(output, &at) > 0 ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0));
+}
+
+void process_read_from(struct process *process)
+{
+	bool first, second;
+
+	for (int i = 0; i < 2; i++)
+		watch_output(&process->outputs[i]);
+	if (!process->ended || process->over)
+		return;
+	first = drained(&process->outputs[0]);
+	second = drained(&process->outputs[1]);
+	process->over = first && second;
+	/* Before it is over too: what was just read is theirs. */
+	tell_readers(process);
+}
+
+static void output_ready(struct source *source, uint32_t events)
+{
+	struct process_output *output = owner_of(source, struct process_output, source);
+	struct process *process = output->process;
+
+	if ((events & EPOLLOUT) != 0) {
+		process->input_full = false;
+		tell_writers(process);
+	}
+	if ((events & ~(uint32_t)EPOLLOUT) != 0 && read_piece(output))
+		tell_readers(process);
+	process_read_from(process);
+}
+
+static void input_ready(struct source *source, uint32_t events)
+{
+	struct process *process = owner_of(source, struct process, input);
+
+	(void)events; /* writing tells all */
+	process->input_full = false;
+	source_watch(source, 0);
+	tell_writers(process);
+}
+
+static void forget(struct process *process)
+{
+	process->forgotten = true;
+	ended_count--;
+	process_count--;
+}
+
+/* The oldest that is over. False when there is none. */
+static bool forget_oldest(void)
+{
+	struct process *oldest = NULL;
+
+	for (struct process *each = processes; each != NULL; each = each->next)
+		if (each->over && !each->forgotten)
+			oldest = each;
+	if (oldest != NULL)
+		forget(oldest);
+	return oldest != NULL;
+}
+
+static void exited(struct source *source, uint32_t events)
+{
+	struct process *process = owner_of(source, struct process, exit);
+
+	(void)events; /* only one kind is asked for */
+	process->exit_code = reap(process->pid, &process->signal);
+	process->ended = true;
+	process->ended_at = time(NULL);
+	ended_count++;
+	timer_stop(&process->deadline);
+	source_close(source);
+	source_close(&process->input);
+	group_leave_if_empty(&process->group);
+	tell_writers(process);
+	process_read_from(process);
+}
+
+static void deadline(struct timer *timer)
+{
+	struct process *process = owner_of(timer, struct process, deadline);
+
+	process->timed_out = true;
+	group_kill(&process->group, process->pid);
+}
+
+struct process *process_next(const struct process *process)
+{
+	struct process *next = process == NULL ? processes : process->next;
+
+	while (next != NULL && next->forgotten)
+		next = next->next;
+	return next;
+}
+
+struct process *process_find(pid_t pid)
+{
+	struct process *each = process_next(NULL);
+
+	while (each != NULL && each->pid != pid)
+		each = process_next(each);
+	return each;
+}
+
+void process_add_reader(struct process *process, struct reader *reader)
+{
+	reader->next = process->readers;
+	process->readers = reader;
+}
+
+void process_remove_reader(struct process *process, struct reader *reader)
+{
+	for (struct reader **at = &process->readers; *at != NULL; at = &(*at)->next) {
+		if (*at == reader) {
+			*at = reader->next;
+			break;
+		}
+	}
+	process_read_from(process);
+}
+
+void process_add_writer(struct process *process, struct writer *writer)
+{
+	writer->next = process->writers;
+	process->writers = writer;
+}
+
+void process_remove_writer(struct process *process, struct writer *writer)
+{
+	for (struct writer **at = &process->writers; *at != NULL; at = &(*at)->next) {
+		if (*at == writer) {
+			*at = writer->next;
+			break;
+		}
+	}
+}
+
+static int input_fd(const struct process *process)
+{
+	return process->terminal ? process->outputs[0].source.fd : process->input.fd;
+}
+
+bool process_takes_input(const struct process *process)
+{
+	return !process->ended && !process->input_ended && input_fd(process) >= 0;
+}
+
+ssize_t process_write(struct process *process, const char *bytes, size_t length)
+{
+	ssize_t count;
+
+	if (!process_takes_input(process))
+		return -EPIPE;
+	count = write(input_fd(process), bytes, length);
+	if (count >= 0) {
+		process->input_bytes += (uint64_t)count; /* not negative */
+		return count;
+	}
+	if (errno != EAGAIN && errno != EINTR) {
+		source_close(&process->input);
+		return -EPIPE;
+	}
+	process->input_full = true;
+	if (process->terminal)
+		watch_output(&process->outputs[0]);
+	else
+		source_watch(&process->input, EPOLLOUT);
+	return 0;
+}
+
+void process_end_input(struct process *process)
+{
+	/* What a terminal takes for the end of its input at the beginning of a line. */
+	if (process->terminal && process_write(process, "\4", 1) == 1)
+		return;
+	process->input_ended = true;
+	source_close(&process->input);
+}
+
+int process_signal(struct process *process, int number)
+{
+	if (number == SIGKILL && (!process->ended || process->group.number != 0)) {
+		group_kill(&process->group, process->ended ? 0 : process->pid);
+		return 0;
+	}
+	if (process->ended)
+		return -ESRCH;
+	return kill(-process->pid, number) == 0 ? 0 : -errno;
+}
+
+int process_resize(struct process *process, unsigned columns, unsigned rows)
+{
+	if (!process->terminal || process->outputs[0].source.fd < 0)
+		return -ENOTTY;
+	return terminal_resize(process->outputs[0].source.fd, columns, rows);
+}
+
+/* Makes it known. Its description may lack what memory was not there for. */
+static void adopt(struct process *process, const struct process_spec *spec, const struct pipes *pipes)
+{
+	process->terminal = spec->rows > 0;
+	process->deadline.expired = deadline;
+	process->exit.ready = exited;
+	process->input = (struct source){ .fd = pipes->ours[0], .ready = input_ready };
+	for (size_t i = 0; i < 2; i++) {
+		struct process_output *output = &process->outputs[i];
+
+		output->source = (struct source){ .fd = pipes->ours[i + 1], .ready = output_ready };
+		output->process = process;
+		output->left_bytes = DRAIN_BYTES;
+	}
+	process->next = processes;
+	processes = process;
+	process_count++;
+	source_watch(&process->exit, EPOLLIN);
+	process_read_from(process);
+	if (spec->command->deadline_ms > 0)
+		timer_start(&process->deadline, spec->command->deadline_ms);
+}
+
+static int launch(struct process *process, const struct process_spec *spec, struct pipes *pipes)
+{
+	const struct command *command = spec->command;
+	struct launch wanted;
+	int error = spec->rows > 0 ? pipes_open_terminal(pipes, spec->columns, spec->rows) :
+				     pipes_open(pipes, spec->input);
+
+	if (error != 0)
+		return error;
+	process->group = group_new();
+	wanted = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd,
+				  .stdin_fd = pipes->theirs[0], .stdout_fd = pipes->theirs[1],
+				  .stderr_fd = pipes->theirs[2], .passed_fd = -1,
+				  .group_fd = process->group.procs_fd, .terminal = spec->rows > 0 };
+	error = spawn(&wanted, &process->pid, &process->exit.fd);
+	group_started(&process->group);
+	pipes_close(pipes->theirs);
+	if (error != 0) {
+		pipes_close(pipes->ours);
+		group_leave(&process->group);
+	}
+	return error;
+}
+
+int process_start(const struct process_spec *spec, struct process **started)
+{
+	struct process *process, *before;
+	struct pipes pipes;
+	int error;
+
+	while ((ended_count > MAX_ENDED || rings_are_full() || process_count >= MAX_PROCESSES) && forget_oldest())
+		;
+	if (process_count >= MAX_PROCESSES)
+		return -EAGAIN;
+	process = calloc(1, sizeof *process);
+	if (process == NULL)
+		return -ENOMEM;
+	error = launch(process, spec, &pipes);
+	if (error != 0) {
+		free(process);
+		return error;
+	}
+	/* The kernel gave the number of one that has ended to this one. */
+	before = process_find(process->pid);
+	if (before != NULL)
+		forget(before);
+	process_about(process, spec);
+	adopt(process, spec, &pipes);
+	*started = process;
+	return 0;
+}
+
+static void release(struct process *process)
+{
+	for (int i = 0; i < 2; i++) {
+		int fd = process->outputs[i].source.fd;
+
+		source_watch(&process->outputs[i].source, 0);
+		if (fd >= 0)
+			leftover_adopt(fd);
+		ring_free(&process->outputs[i].ring);
+	}
+	group_leave(&process->group);
+	text_free(&process->about);
+	free(process);
+}
+
+void processes_sweep(void)
+{
+	struct process **at = &processes;
+
+	while (*at != NULL) {
+		struct process *process = *at;
+
+		if (!process->forgotten || process->holders > 0) {
+			at = &process->next;
+			continue;
+		}
+		*at = process->next;
+		release(process);
+	}
+}
