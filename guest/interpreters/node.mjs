@@ -14,6 +14,8 @@ const MAX_TEXT_CHARACTERS = 1 << 20;
 
 const control = new net.Socket({ fd: Number(process.env.BOUGH_FD), readable: true, writable: true });
 delete process.env.BOUGH_FD;
+// Code that forks (cluster) starts what it names, never this file over again.
+process.argv.length = 1;
 
 function newContext() {
   const sandbox = { require: createRequire(`${process.cwd()}/`), console, process };

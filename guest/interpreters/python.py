@@ -3,12 +3,15 @@
     python3 python.py [MODULE | MODULE=ALIAS]...
 
 JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true}, answers {"code":...} with {"result", "error",
-"exit_code"}, takes {"env":...} without an answer. Code is an expression if it compiles as one (the result is its repr,
-null for None), otherwise statements (null). SIGINT interrupts the code, and only the code.
+"exit_code"}, takes {"env":...} without an answer. The result is the repr of the last statement if that is an expression,
+null for None and for everything else. SIGINT interrupts the code, and only the code.
+
+A child that code forks may go on like any process; where the code ends, so does the child, for it has nobody to answer.
 """
 
 from __future__ import annotations
 
+import _ast
 import json
 import os
 import signal
@@ -30,19 +33,33 @@ def shortened(text: str) -> str:
     return text if left_out <= 0 else f'{text[:MAX_TEXT_CHARACTERS]}... ({left_out} more characters)'
 
 
-def compile_expression(code: str) -> CodeType | None:
+def parse(code: str) -> tuple[CodeType | None, CodeType | None]:
+    """The statements before the last one, and the last one, if it is an expression; otherwise all of them, and None."""
     try:
-        return compile(code.strip(), '<eval>', 'eval')
+        return None, compile(code.strip(), '<eval>', 'eval')
     except SyntaxError:
-        return None
+        pass
+    tree = compile(code, '<eval>', 'exec', _ast.PyCF_ONLY_AST)
+    assert isinstance(tree, _ast.Module)
+    last = tree.body[-1] if tree.body else None
+    if not isinstance(last, _ast.Expr):
+        return compile(tree, '<eval>', 'exec'), None
+    tree.body.pop()
+    return compile(tree, '<eval>', 'exec'), compile(_ast.Expression(last.value), '<eval>', 'eval')
+
+
+def run(code: str, namespace: dict[str, Any]) -> Any:
+    statements, expression = parse(code)
+    if statements is not None:
+        exec(statements, namespace)
+    return None if expression is None else eval(expression, namespace)
 
 
 def evaluate(code: str, namespace: dict[str, Any]) -> dict[str, Any]:
     try:
-        compiled = compile_expression(code) or compile(code, '<eval>', 'exec')
         signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            value = eval(compiled, namespace)
+            value = run(code, namespace)
             result = None if value is None else shortened(repr(value))
         finally:
             signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -82,10 +99,21 @@ def flush_output() -> None:
             pass  # user code closed or replaced it
 
 
+def end_of_fork(answer: dict[str, Any]) -> None:
+    """Ends a process that the code forked, as Python ends one: with its traceback on stderr and its status."""
+    if answer['error'] is not None and not answer['error'].startswith('SystemExit: '):
+        print(answer['error'], file=sys.stderr)
+    flush_output()
+    os._exit(answer['exit_code'] & 0xFF)
+
+
 def main() -> None:
+    own_pid = os.getpid()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     control = socket.socket(fileno=int(os.environ.pop('BOUGH_FD')))
     control.set_inheritable(False)
+    # What was printed before is printed once, and the socket is this process's alone.
+    os.register_at_fork(before=flush_output, after_in_child=lambda: os.close(control.detach()))
     sys.argv = ['']
     namespace = warm_namespace(MODULES)
     control.sendall(b'{"ready":true}\n')
@@ -96,6 +124,8 @@ def main() -> None:
             os.environ.update(message['env'])
             continue
         answer = evaluate(message['code'], namespace)
+        if os.getpid() != own_pid:
+            end_of_fork(answer)
         flush_output()
         control.sendall(json.dumps(answer).encode() + b'\n')
 

@@ -26,6 +26,8 @@ static struct job *waiting;
 static struct timer grace;
 static const char *state = "none";
 static bool settled, env_changed;
+static bool used;	 /* code has run in the process that there is */
+static char lost[128]; /* how one ended that code had run in, until an eval has been told */
 
 const char *interpreter_state(void)
 {
@@ -88,7 +90,10 @@ static void run_next(void)
 		tell_env();
 	waiting = job->next;
 	running = job;
+	used = true;
 	worker_send(&worker, &job->line, true);
+	if (*lost != 0)
+		worker_note(&worker, lost);
 }
 
 static void became_ready(void)
@@ -103,6 +108,8 @@ static void answered(struct text *outcome)
 
 	running = NULL;
 	timer_stop(&grace);
+	if (job != NULL && job->session != NULL)
+		*lost = 0;
 	if (job != NULL)
 		finish(job, outcome);
 	else
@@ -129,7 +136,7 @@ static void start(void)
 	char reason[160];
 	int error = environment(&env);
 
-	env_changed = false;
+	env_changed = used = false;
 	state = "starting";
 	if (error == 0)
 		error = worker_start(&worker, command, &env);
@@ -142,16 +149,17 @@ static void start(void)
 
 static void died(const char *how)
 {
-	char reason[128];
+	char reason[160];
 
 	timer_stop(&grace);
-	snprintf(reason, sizeof reason, "the interpreter %s", how);
+	if (used)
+		snprintf(lost, sizeof lost, "the interpreter %s; its variables are lost", how);
 	if (running != NULL) {
 		struct job *job = running;
 		struct text outcome = { 0 };
 
 		running = NULL;
-		worker_outcome(&worker, reason, &outcome);
+		worker_outcome(&worker, lost, &outcome); /* it was used by this */
 		finish(job, &outcome);
 	}
 	if (worker.ready) {

@@ -3,7 +3,8 @@
  * time, the others wait.
  *
  * Code whose time is over, or whose client went away, is interrupted (SIGINT); what ignores that for INTERRUPT_GRACE_MS is killed, and
- * the namespace with it. A process that died is started again at once, unless it died before it was ready: then at the next eval.
+ * the namespace with it. A process that died is started again at once, unless it died before it was ready: then at the next eval. Whose
+ * code it died of is told so, and so is the next eval, which finds the variables of those before gone.
  */
 #ifndef AGENT_INTERPRETER_H
 #define AGENT_INTERPRETER_H

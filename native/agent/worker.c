@@ -57,6 +57,12 @@ void worker_send(struct worker *worker, struct text *line, bool collect)
 		flush(worker);
 }
 
+void worker_note(struct worker *worker, const char *line)
+{
+	text_put(&worker->outputs[1].printed, line);
+	text_put(&worker->outputs[1].printed, "\n");
+}
+
 static bool read_output(struct worker_output *output)
 {
 	static char chunk[CHUNK_BYTES];

@@ -51,6 +51,9 @@ int worker_start(struct worker *worker, char *const *command, const struct env *
 /* Sends one line; with `collect` it keeps from now on what is printed. Takes the line. */
 void worker_send(struct worker *worker, struct text *line, bool collect);
 
+/* A line of ours before what is collected of its standard error. */
+void worker_note(struct worker *worker, const char *line);
+
 /* An END object of that error, with what was printed for it. */
 void worker_outcome(struct worker *worker, const char *error, struct text *outcome);
 

@@ -17,7 +17,7 @@ function identity(newSecret: string) {
 
 const refused = (code: string) => (error: unknown) => error instanceof AgentRefused && error.code === code;
 
-describeAgentClient('the guest agent', startRealAgent);
+describeAgentClient('the guest agent', () => startRealAgent());
 
 describe('the guest agent', { timeout: 60_000 }, () => {
   let agent: RealAgent;
@@ -116,8 +116,15 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     assert.deepEqual(await evaluate(' x + 1 '), { ...NOTHING, result: '43' });
     assert.deepEqual(await evaluate('print("a"); __import__("os").system("echo b")'), {
       ...NOTHING,
+      result: '0',
       stdout: 'b\na\n',
     });
+    assert.deepEqual(await evaluate('y = x\nprint("c"); y'), { ...NOTHING, result: '42', stdout: 'c\n' });
+    assert.deepEqual(await evaluate('def f():\n  return 1\n\nf'), {
+      ...NOTHING,
+      result: (await evaluate('repr(f)')).result?.slice(1, -1) ?? '',
+    });
+    assert.deepEqual(await evaluate('f()\nz = 1'), NOTHING);
     const failed = await evaluate('1/0');
     assert.equal(failed.exitCode, 1);
     assert.match(failed.error ?? '', /ZeroDivisionError: division by zero$/);
@@ -146,8 +153,31 @@ describe('the guest agent', { timeout: 60_000 }, () => {
 
   it('eval starts the interpreter again when code has ended it', async () => {
     const { error, exitCode } = await client.eval('import os; os._exit(5)');
-    assert.deepEqual([error, exitCode], ['the interpreter exited with status 5', 1]);
-    assert.equal((await client.eval('2 + 2')).result, '4');
+    const why = 'the interpreter exited with status 5; its variables are lost';
+    assert.deepEqual([error, exitCode], [why, 1]);
+    const next = await client.eval('import sys; print("mine", file=sys.stderr); 2 + 2');
+    assert.deepEqual([next.result, next.stderr], ['4', `${why}\nmine\n`]);
+    assert.deepEqual(await client.eval('3'), { ...NOTHING, result: '3' });
+  });
+
+  it('eval tells of variables that were lost while nobody asked for anything', async () => {
+    const { result } = await client.eval('import os; kept = 1; os.getpid()');
+    process.kill(Number(result), 'SIGKILL');
+    // An eval that is quicker than the agent's notice of the death is told at once.
+    const { error, stderr } = await client.eval('kept', { timeoutMs: 10_000 });
+    assert.match(`${error}${stderr}`, /killed by signal 9; its variables are lost/);
+    // Told once more if that one was; nobody after it is.
+    await client.eval('0');
+    assert.equal((await client.eval('0')).stderr, '');
+  });
+
+  it('eval answers for itself when code forks, whatever the child comes to', async () => {
+    const forked = await client.eval('import os; print("once"); child = os.fork()', { timeoutMs: 10_000 });
+    assert.deepEqual(forked, { ...NOTHING, stdout: 'once\n' });
+    assert.equal((await client.eval('os.waitpid(child, 0)[1]')).result, '0');
+    await client.eval('child = os.fork()\nif child == 0: raise SystemExit(3)');
+    assert.equal((await client.eval('os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])')).result, '3');
+    assert.deepEqual(await client.eval('"after"'), { ...NOTHING, result: "'after'" });
   });
 
   it('takes malformed input for what it is', async () => {

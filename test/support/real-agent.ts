@@ -23,8 +23,11 @@ export interface RealAgent {
   close(): Promise<void>;
 }
 
-/** Starts an agent with a warm Python interpreter that imports nothing. */
-export async function startRealAgent(): Promise<RealAgent> {
+const PYTHON = ['python3', join(PROJECT_DIR, 'guest/interpreters/python.py')];
+export const NODE = [process.execPath, join(PROJECT_DIR, 'guest/interpreters/node.mjs')];
+
+/** Starts an agent with a warm interpreter; a Python one imports nothing. */
+export async function startRealAgent(interpreter: readonly string[] = PYTHON): Promise<RealAgent> {
   const dir = await mkdtemp(join(tmpdir(), 'bough-agent-'));
   const hookPath = join(dir, 'after-restore');
   const config = {
@@ -33,7 +36,7 @@ export async function startRealAgent(): Promise<RealAgent> {
     cwd: dir,
     hook_path: hookPath,
     environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: dir, LANG: 'C.UTF-8' },
-    interpreter: ['python3', join(PROJECT_DIR, 'guest/interpreters/python.py')],
+    interpreter,
   };
   const child = await startInFolder(dir, JSON.stringify(config));
   assert(child.stdout, 'a pipe, as was asked for');

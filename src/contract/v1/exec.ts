@@ -29,15 +29,15 @@ export const execResultSchema = z.object({
 export type ExecResult = z.infer<typeof execResultSchema>;
 
 export const evalRequestSchema = z.object({
-  code: z.string().describe("an expression for the image's warm interpreter"),
+  code: z.string().describe("code for the image's warm interpreter"),
   timeout_secs: timeoutSecsSchema.default(30),
 });
-/** Evaluate an expression in the guest's warm interpreter. */
+/** Evaluate code in the guest's warm interpreter. */
 export type EvalRequest = z.output<typeof evalRequestSchema>;
 export type EvalRequestInput = z.input<typeof evalRequestSchema>;
 
 export const evalResultSchema = z.object({
-  result: z.string().nullable().describe('value of an expression; null for statements'),
+  result: z.string().nullable().describe('value of the last statement, if it is an expression'),
   error: z.string().nullable().describe('traceback of the code'),
   exit_code: z.int(),
   stdout: z.string().describe('what was printed meanwhile, as text; bytes that are not UTF-8 become U+FFFD'),
@@ -77,7 +77,7 @@ export const execRoutes = {
     ...endpoints.evaluate,
     kind: 'json',
     summary:
-      "Evaluate an expression in the image's warm interpreter. Of what it prints the first mebibyte of each stream is kept; `truncated` says whether there was more.",
+      "Evaluate code in the image's warm interpreter; its last expression is the result. Of what it prints the first mebibyte of each stream is kept; `truncated` says whether there was more.",
     resource: 'sandboxes',
     params: byId,
     body: evalRequestSchema,

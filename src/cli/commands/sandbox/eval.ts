@@ -1,4 +1,4 @@
-/** `bough sandbox eval`: an expression in the guest's warm interpreter. */
+/** `bough sandbox eval`: code in the guest's warm interpreter. */
 
 import type { Command } from 'commander';
 import { durationUpTo, nameArgument } from '../../arguments.js';
@@ -19,10 +19,10 @@ export function registerEval(parent: Command, context: Context): void {
   const command = parent
     .command('eval')
     .description(
-      "Evaluate code in the image's warm interpreter; prints what it prints, then the value of an expression.",
+      "Evaluate code in the image's warm interpreter; prints what it prints, then the value of its last expression.",
     )
     .argument('<id>', 'the sandbox', nameArgument)
-    .argument('<code>', 'an expression, or statements')
+    .argument('<code>', 'statements; the value of the last one is printed if it is an expression')
     .option('--timeout <duration>', 'how long it may take (default 30s, at most 1h)', durationUpTo(3600));
   addOutputOption(addClientOptions(command)).action(
     async (id: string, code: string, { timeout }: { timeout?: number }) => {

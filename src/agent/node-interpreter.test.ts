@@ -1,0 +1,62 @@
+/** The warm Node.js interpreter, driven by the guest agent itself as a process of this host. */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { NODE, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
+import { AgentClient } from './client.js';
+
+/** Which sockets a process has. */
+const SOCKETS = `var fs = require('fs'); var sockets = () => fs.readdirSync('/proc/self/fd').flatMap((fd) => {
+  try { return [fs.readlinkSync('/proc/self/fd/' + fd)]; } catch { return []; }
+}).filter((target) => target.startsWith('socket:'))`;
+
+describe('the Node.js interpreter', { timeout: 60_000 }, () => {
+  let agent: RealAgent;
+  let client: AgentClient;
+  const evaluate = (code: string) => client.eval(code, { timeoutMs: 20_000 });
+  const result = async (code: string): Promise<string | null> => {
+    const answer = await evaluate(code);
+    assert.equal(answer.error, null);
+    return answer.result;
+  };
+
+  before(async () => {
+    agent = await startRealAgent(NODE);
+    client = new AgentClient({ host: '127.0.0.1', port: agent.port });
+    await client.waitReady();
+    const seed = Buffer.alloc(32, 7);
+    await client.identify({ newSecret: 'secret-of-this-guest', seed, unixTimeNs: 0n });
+    await client.waitWarm();
+  });
+  after(() => agent.close());
+
+  it('gives the value of the last expression', async () => {
+    assert.equal(await result('const x = 42'), null);
+    assert.equal(await result('let y = x + 1\ny * 2'), '86');
+    assert.equal(await result('Promise.resolve([y])'), '[ 43 ]');
+  });
+
+  it('answers for itself when code starts processes and threads', async () => {
+    await result(SOCKETS);
+    const fork = `new Promise((done) => {
+      const { fork } = require('node:child_process');
+      require('node:fs').writeFileSync('child.js', ${JSON.stringify(`${SOCKETS}; process.send(sockets())`)});
+      fork('./child.js', { execArgv: [] }).once('message', done);
+    }).then((its) => its.filter((socket) => sockets().includes(socket)).length)`;
+    assert.equal(await result(fork), '0');
+    assert.match((await evaluate("require('node:cluster').fork()")).error ?? '', /modulePath/);
+    const worker = `new Promise((done) => {
+      const { Worker } = require('node:worker_threads');
+      new Worker('process.exit(3)', { eval: true }).once('exit', done);
+    })`;
+    assert.equal(await result(worker), '3');
+    assert.equal(await result("'after'"), "'after'");
+  });
+
+  it('says that variables are lost with it, at once and in the next call', async () => {
+    const why = 'the interpreter exited with status 5; its variables are lost';
+    assert.equal((await evaluate('process.exit(5)')).error, why);
+    const next = await evaluate('typeof x');
+    assert.deepEqual([next.result, next.stderr], ["'undefined'", `${why}\n`]);
+    assert.equal((await evaluate('1')).stderr, '');
+  });
+});
