@@ -80,9 +80,13 @@ static void mount_all(void)
 		report("/dev links");
 }
 
-/* What wakes an idle kernel up: statistics every second and the hung task check. */
+/*
+ * What wakes an idle kernel up: statistics every second, the hung task check, and twice a second a look whether memory is
+ * scattered enough to be compacted before anyone asks. Memory is still compacted when somebody needs large pages.
+ */
 static void quiet_kernel(void)
 {
+	write_file("/proc/sys/vm/compaction_proactiveness", "0");
 	write_file("/proc/sys/vm/stat_interval", "3600");
 	write_file("/proc/sys/kernel/hung_task_timeout_secs", "0");
 }
