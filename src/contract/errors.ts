@@ -44,6 +44,11 @@ export const errorCatalogue = {
     message: () =>
       'The Host header does not name this machine: use localhost, 127.0.0.1 or [::1], or listen on another address',
   },
+  origin_not_allowed: {
+    status: 403,
+    retryable: false,
+    message: () => 'A page of another site may not call this daemon',
+  },
   route_not_found: {
     status: 404,
     retryable: false,
@@ -85,7 +90,7 @@ export const errorCatalogue = {
   sandbox_not_found: {
     status: 404,
     retryable: false,
-    message: (a: { id: string }) => `No sandbox has the id "${a.id}"`,
+    message: (a: { id: string }) => `No sandbox has the id or name "${a.id}"`,
   },
   image_not_found: {
     status: 404,
@@ -102,6 +107,11 @@ export const errorCatalogue = {
     status: 409,
     retryable: false,
     message: (a: { tag: string }) => `A snapshot named "${a.tag}" exists already`,
+  },
+  name_exists: {
+    status: 409,
+    retryable: false,
+    message: (a: { name: string }) => `A sandbox named "${a.name}" exists already`,
   },
   branch_in_progress: {
     status: 409,

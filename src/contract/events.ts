@@ -53,15 +53,22 @@ export const eventTable = {
 
   'accelerator.chosen': info<{ accelerator: string; reason: string }>('What runs the guest that boots'),
   'sandbox.not-started': warn<OfSnapshot & Failed>('A child of a snapshot did not start'),
+  'sandbox.created': info<
+    OfSandbox & { snapshotTag: string; parent: string | undefined; name: string | undefined }
+  >('A sandbox is listed from now on, and runs'),
   'sandbox.adopted': info<OfSandbox & OfProcess>('The VM of an earlier daemon is ours'),
   'sandbox.answered': info<OfSandbox & { state: string }>('A VMM that was silent was asked again'),
   'sandbox.unresponsive': warn<OfSandbox & OfProcess & Failed>('A VMM lives and does not answer'),
   'sandbox.failed': warn<OfSandbox & { pid: number | undefined; reason: string }>(
-    'A VM had ended while no daemon ran',
+    'A VM has ended by itself, perhaps while no daemon ran',
   ),
   'sandbox.record-unreadable': warn<OfSandbox & Failed & { kept: string }>('A record was put aside'),
   'sandbox.not-noted': warn<OfSandbox & Failed>('A record could not be written; the next write has it'),
   'sandbox.not-asked-again': warn<Failed>('Silent VMMs could not be asked'),
+  'sandbox.stalled': warn<OfSandbox & { warning: string }>('A guest stands still for want of room'),
+  'sandbox.paused': info<OfSandbox>('A guest stands still, as it was asked to'),
+  'sandbox.resumed': info<OfSandbox>('A guest that was paused runs again'),
+  'sandbox.removed': info<OfSandbox>('A sandbox was removed, as it was asked to'),
   'sandbox.ended': info<OfSandbox & { why: string; snapshot: string | undefined }>(
     'A sandbox was removed at its end',
   ),

@@ -22,6 +22,16 @@ export const sandboxIdSchema = z
   .regex(/^[a-z0-9]{1,64}$/, 'must be lower-case letters and digits')
   .describe('sandbox id, opaque');
 
+/** A sandbox's name, unique among those there are. What could be an id is none: it would mean two things. */
+export const sandboxNameSchema = z
+  .string()
+  .regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/, 'must be a name: letters, digits, ".", "_" or "-", at most 63')
+  .refine(
+    (name) => !/^[a-z0-9]{16}$/.test(name),
+    'must not look like an id, as 16 lower-case letters and digits do',
+  )
+  .describe('a name that no other sandbox has, usable wherever an id is: letters, digits, ".", "_", "-"');
+
 /** The name of a built image. */
 export const imageNameSchema = z
   .string()

@@ -18,6 +18,7 @@ import {
   type ErrorCode,
   type RouteDefinition,
   type RouteTable,
+  type StreamType,
 } from '../contract/index.js';
 import { version } from './version.js';
 
@@ -110,18 +111,28 @@ const bytes: Json = {};
 
 function successes(route: RouteDefinition): Record<string, Json> {
   if (route.kind === 'socket') return { 101: { description: 'A WebSocket.' } };
-  const answers = Object.entries<z.ZodType | string | null>(route.replies).map(([status, body]) => [
+  const answers = Object.entries<z.ZodType | StreamType | null>(route.replies).map(([status, body]) => [
     status,
     body === null
       ? { description: 'Done; no body.' }
-      : { description: 'The answer.', content: contentOf(body) },
+      : { description: 'The answer.', ...replyHeaders(route), content: contentOf(body) },
   ]);
   return Object.fromEntries(answers) as Record<string, Json>;
 }
 
-function contentOf(body: z.ZodType | string): Json {
+function replyHeaders(route: RouteDefinition): Json {
+  if (route.kind !== 'json' || route.replyHeaders === undefined) return {};
+  const headers = Object.entries(route.replyHeaders).map(([name, description]) => [
+    name,
+    { description, schema: { type: 'string' } },
+  ]);
+  return { headers: Object.fromEntries(headers) as Json };
+}
+
+function contentOf(body: z.ZodType | StreamType): Json {
   if (body === 'text') return { 'text/plain': { schema: { type: 'string' } } };
   if (typeof body === 'string') return { [body]: { schema: bytes } };
+  if (!(body instanceof z.ZodType)) return Object.assign({}, ...body.map(contentOf)) as Json;
   return { 'application/json': { schema: reference(body) } };
 }
 

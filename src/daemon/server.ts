@@ -9,6 +9,7 @@ import { Metrics } from './metrics.js';
 import { buildShell, type Shell } from './shell/shell.js';
 import { branchHandlers } from './v1/branches.js';
 import { daemonHandlers } from './v1/daemon.js';
+import { eventHandlers } from './v1/events.js';
 import { nativeApi } from './v1/plugin.js';
 import { sandboxHandlers } from './v1/sandboxes.js';
 import { snapshotHandlers } from './v1/snapshots.js';
@@ -29,6 +30,7 @@ export function buildServer({ host, listen, isToken, log, events }: ServerOption
   events.subscribe((event) => metrics.observe(event));
   const handlers = {
     ...daemonHandlers(host, metrics),
+    ...eventHandlers(host, events),
     ...snapshotHandlers(host),
     ...sandboxHandlers(host),
     ...branchHandlers(host),

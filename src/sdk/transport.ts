@@ -66,10 +66,12 @@ export type CallParts<N extends JsonRouteName> = CallOptions &
 type CallArguments<N extends JsonRouteName> =
   Record<string, never> extends CallParts<N> ? [parts?: CallParts<N>] : [parts: CallParts<N>];
 
+type QueryValues = Readonly<Record<string, string | number | boolean | undefined>>;
+
 /** The parts of any route's call, as they are sent. */
 interface AnyParts extends CallOptions {
   readonly params?: Readonly<Record<string, string>> | undefined;
-  readonly query?: Readonly<Record<string, boolean | undefined>> | undefined;
+  readonly query?: QueryValues | undefined;
   readonly body?: unknown;
 }
 
@@ -119,14 +121,18 @@ function fillPath(path: string, params: Readonly<Record<string, string>>): strin
   return path.replace(/:(\w+)/g, (_, name: string) => {
     const value = params[name] ?? '';
     // Anything else is no name, and "..", which URLs resolve away, would call another route.
-    if (!/^[A-Za-z0-9_-]+$/.test(value)) throw new TypeError(`Not a valid ${name}: ${JSON.stringify(value)}`);
+    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(value))
+      throw new TypeError(`Not a valid ${name}: ${JSON.stringify(value)}`);
     return value;
   });
 }
 
-function queryString(query: Readonly<Record<string, boolean | undefined>>): string {
-  const set = Object.keys(query).filter((name) => query[name] === true);
-  return set.length === 0 ? '' : `?${set.map((name) => `${name}=true`).join('&')}`;
+/** A flag that is not set is left out, like a value that is not given. */
+function queryString(query: QueryValues): string {
+  const values = new URLSearchParams();
+  for (const [name, value] of Object.entries(query))
+    if (value !== undefined && value !== false) values.set(name, String(value));
+  return values.size === 0 ? '' : `?${values.toString()}`;
 }
 
 function readAnswer(status: number, headers: Headers, text: string): unknown {

@@ -20,5 +20,6 @@ export { deleteNodes, readDiskState } from './process/disk-state.js';
 export type { DiskState } from './process/disk-state.js';
 export { readConsoleTail } from './process/last-words.js';
 export type { LastWords } from './process/last-words.js';
+export { processAnonymousBytes, processUsage } from './process/usage.js';
 export { DEFAULT_QEMU_PATH, GuestEnded, Vmm, VmmGone, VmmSilent, VmmStartFailed } from './process/vmm.js';
 export type { VmmExit } from './process/vmm-process.js';

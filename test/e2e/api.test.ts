@@ -105,7 +105,11 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
   });
 
   it('starts n sandboxes, runs programs and expressions in them, pings them, and ends them for good', async () => {
-    const sandboxes = await lab.client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG, n: 3, name: 'trio' });
+    const sandboxes = await lab.client.sandboxes.spawn({
+      snapshot_tag: TEMPLATE_TAG,
+      n: 3,
+      metadata: { of: 'three' },
+    });
     assert.equal(sandboxes.length, 3);
     const [first] = sandboxes;
     assert(first);
@@ -127,7 +131,7 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
       listed.map((sandbox) => sandbox.id).sort(),
       sandboxes.map((sandbox) => sandbox.id).sort(),
     );
-    assert.equal((await lab.client.sandboxes.get(id)).name, 'trio');
+    assert.deepEqual((await lab.client.sandboxes.get(id)).metadata, { of: 'three' });
     for (const sandbox of sandboxes) {
       assert(isAlive(sandbox.pid));
       assert.equal((await request('DELETE', `/v1/sandboxes/${sandbox.id}`, '')).status, 204);

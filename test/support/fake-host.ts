@@ -25,7 +25,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     return found;
   };
   const sandbox = (id: string) => {
-    const found = sandboxes.get(id);
+    const found = sandboxes.get(id) ?? [...sandboxes.values()].find(({ name }) => name === id);
     if (found === undefined) throw new BoughError('sandbox_not_found', { id });
     return found;
   };
@@ -35,9 +35,9 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     snapshots.set(tag, made);
     return made;
   };
-  const start = (snapshotTag: string) => {
+  const start = (snapshotTag: string, more: Partial<SandboxView> = {}) => {
     spawned += 1;
-    const made = aSandbox(`sandbox${spawned}`, snapshot(snapshotTag).tag);
+    const made = { ...aSandbox(`sandbox${spawned}`, snapshot(snapshotTag).tag), ...more };
     sandboxes.set(made.id, made);
     return made;
   };
@@ -68,10 +68,29 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     },
     listSandboxes: () => [...sandboxes.values()],
     getSandbox: (id) => sandbox(id),
-    spawn: ({ snapshotTag, count }) => Array.from({ length: count }, () => start(snapshotTag)),
+    spawn: ({ snapshotTag, count, name, metadata }) =>
+      Array.from({ length: count }, () =>
+        start(snapshotTag, { ...(name && { name }), ...(metadata && { metadata }) }),
+      ),
     removeSandbox: (id) => {
+      sandboxes.delete(sandbox(id).id);
+    },
+    pause: (id) => {
+      const paused = { ...sandbox(id), state: 'paused' as const };
+      sandboxes.set(paused.id, paused);
+      return paused;
+    },
+    resume: (id) => {
+      const resumed = { ...sandbox(id), state: 'running' as const };
+      sandboxes.set(resumed.id, resumed);
+      return resumed;
+    },
+    stats: (id) => {
       sandbox(id);
-      sandboxes.delete(id);
+      return {
+        ...{ cpuTimeMs: 120, memoryUniqueBytes: 4096, memorySharedBytes: 8192, memoryPssBytes: 6144 },
+        ...{ diskUniqueBytes: 512, diskSharedBytes: 1024 },
+      };
     },
     exec: (id, { args }) => {
       sandbox(id);

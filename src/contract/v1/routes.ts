@@ -3,6 +3,7 @@
 import type { z } from 'zod';
 import { branchRoutes } from './branches.js';
 import { daemonRoutes } from './daemon.js';
+import { eventRoutes } from './events.js';
 import { execRoutes } from './exec.js';
 import type { JsonNamesOf, ParamsOf, QueryOf, ReplyOf } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
@@ -10,6 +11,7 @@ import { snapshotRoutes } from './snapshots.js';
 
 export const routes = {
   ...daemonRoutes,
+  ...eventRoutes,
   ...snapshotRoutes,
   ...sandboxRoutes,
   ...execRoutes,

@@ -2,7 +2,14 @@
 
 import { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
-import { bytesSchema, ignoredSchema, plainTextSchema, tagSchema, unixSecondsSchema } from '../fields.js';
+import {
+  bytesSchema,
+  ignoredSchema,
+  plainTextSchema,
+  sandboxNameSchema,
+  tagSchema,
+  unixSecondsSchema,
+} from '../fields.js';
 import { endpoints } from './endpoints.js';
 import {
   lifetimeFields,
@@ -11,9 +18,10 @@ import {
   refuseTwoEnds,
   timeoutRequestSchema,
 } from './lifetime.js';
+import { pageFields, pageHeaders, selectorSchema } from './lists.js';
 import { byId, type RouteTable } from './route.js';
 
-export const sandboxStateSchema = z.enum(['running', 'unresponsive', 'failed']);
+export const sandboxStateSchema = z.enum(['running', 'paused', 'unresponsive', 'failed']);
 
 /** What stands between the guest and the host. */
 export const isolationSchema = z.object({
@@ -22,6 +30,15 @@ export const isolationSchema = z.object({
   seccomp: z.boolean().describe("whether QEMU's system call filter is on"),
   cgroup: z.boolean().describe('whether a cgroup limits it'),
 });
+
+/** Of a sandbox: what a kernel takes as the environment of a program, with room for the program's own. */
+const MAX_ENV_CHARACTERS = 65_536;
+const envSchema = z
+  .record(plainTextSchema.regex(/^[^=]+$/, 'must be a variable name'), plainTextSchema)
+  .refine(
+    (env) => JSON.stringify(env).length <= MAX_ENV_CHARACTERS,
+    `must not be longer than ${MAX_ENV_CHARACTERS} characters`,
+  );
 
 const metadataSchema = z.record(z.string().max(128), z.string().max(1024));
 
@@ -39,14 +56,14 @@ export const sandboxSchema = z.object({
   state: sandboxStateSchema
     .optional()
     .describe(
-      '`unresponsive`: its VMM lives, but does not answer a daemon that came back; it is asked again until it does',
+      '`paused`: its guest stands still until it is resumed. `unresponsive`: its VMM lives, but does not answer a daemon that came back; it is asked again until it does',
     ),
   state_reason: z.string().optional().describe('why it failed'),
   console_tail: z
     .string()
     .optional()
     .describe('the end of its console, at most 4 KiB, when its guest ended by itself; not in lists'),
-  name: z.string().optional(),
+  name: z.string().optional().describe('usable wherever an id is'),
   metadata: metadataSchema.optional(),
   parent: z.string().optional().describe('id of the sandbox its snapshot was branched from'),
   end_at_unix: unixSecondsSchema.optional().describe('when it ends'),
@@ -73,8 +90,13 @@ export const spawnRequestSchema = z
       .max(1_048_576)
       .optional()
       .describe('noted and shown, in MiB; nothing enforces it'),
-    name: plainTextSchema.max(128).optional(),
-    metadata: metadataSchema.optional(),
+    name: sandboxNameSchema
+      .optional()
+      .describe('usable wherever an id is; for one sandbox, and no other has it'),
+    metadata: metadataSchema.optional().describe('anything, to select by'),
+    env: envSchema
+      .optional()
+      .describe('variables of every program that is run in it, unless that brings its own; not shown again'),
     ...lifetimeFields,
     per_child_netns: ignoredSchema,
     live_fork: ignoredSchema,
@@ -84,10 +106,53 @@ export const spawnRequestSchema = z
   .superRefine((request, context) => {
     refuseTwoEnds(request, context);
     refuseSharedTag(request, request.n, context);
+    if (request.name !== undefined && request.n > 1)
+      context.addIssue({
+        code: 'custom',
+        path: ['name'],
+        message: 'needs a single sandbox: a name means one',
+      });
   });
 /** Start `n` sandboxes from one snapshot. */
 export type SpawnRequest = z.output<typeof spawnRequestSchema>;
 export type SpawnRequestInput = z.input<typeof spawnRequestSchema>;
+
+export const removedSchema = z.object({
+  removed: z.array(z.string()).describe('ids of those that are gone'),
+  failed: z
+    .array(z.object({ id: z.string(), error: z.string(), code: z.string() }))
+    .describe('those that could not be ended, and why'),
+});
+/** What became of the sandboxes that a selector chose. */
+export type RemovedSandboxes = z.infer<typeof removedSchema>;
+
+export const sandboxStatsSchema = z.object({
+  cpu_time_ms: z
+    .int()
+    .min(0)
+    .describe('processor time of its VMM since that was started, with that of its guest'),
+  memory_unique_bytes: bytesSchema.describe(
+    'memory that is its own: what it wrote since its snapshot, and its VMM',
+  ),
+  memory_shared_bytes: bytesSchema.describe(
+    'memory that it uses and others may too: layers of snapshots, programs',
+  ),
+  memory_pss_bytes: bytesSchema.describe('its proportional share of all memory that it uses'),
+  disk_unique_bytes: bytesSchema.describe('disk that would be free without it'),
+  disk_shared_bytes: bytesSchema.describe('disk below it that snapshots or images have too'),
+});
+/** What a sandbox uses. */
+export type SandboxStats = z.infer<typeof sandboxStatsSchema>;
+
+/** Where nothing can be said; whatever is said is refused by its name. */
+const nothingSchema = z.strictObject({});
+
+const pauseErrors = [
+  'invalid_request',
+  'sandbox_not_found',
+  'sandbox_not_running',
+  'vmm_failed',
+] as const satisfies readonly ErrorCode[];
 
 const restoreErrors = [
   'snapshot_not_usable',
@@ -103,10 +168,12 @@ export const sandboxRoutes = {
   listSandboxes: {
     ...endpoints.listSandboxes,
     kind: 'json',
-    summary: 'Every sandbox.',
+    summary: 'Every sandbox, or those selected, or a page of them.',
     resource: 'sandboxes',
+    query: z.object({ selector: selectorSchema.optional(), ...pageFields }),
+    replyHeaders: pageHeaders,
     replies: { 200: z.array(sandboxSchema) },
-    errors: [],
+    errors: ['invalid_request'],
   },
   spawn: {
     ...endpoints.spawn,
@@ -117,7 +184,14 @@ export const sandboxRoutes = {
     resource: 'sandboxes',
     body: spawnRequestSchema,
     replies: { 201: z.array(sandboxSchema) },
-    errors: ['invalid_request', 'snapshot_not_found', 'no_space', 'agent_unreachable', ...restoreErrors],
+    errors: [
+      'invalid_request',
+      'snapshot_not_found',
+      'name_exists',
+      'no_space',
+      'agent_unreachable',
+      ...restoreErrors,
+    ],
   },
   getSandbox: {
     ...endpoints.getSandbox,
@@ -136,6 +210,47 @@ export const sandboxRoutes = {
     params: byId,
     replies: { 204: null },
     errors: ['sandbox_not_found'],
+  },
+  removeSandboxes: {
+    ...endpoints.removeSandboxes,
+    kind: 'json',
+    summary: 'End all sandboxes that are selected, each as one that is ended by itself.',
+    resource: 'sandboxes',
+    query: z.strictObject({ selector: selectorSchema }),
+    replies: { 200: removedSchema },
+    errors: ['invalid_request'],
+  },
+  pauseSandbox: {
+    ...endpoints.pauseSandbox,
+    kind: 'json',
+    summary:
+      'Stop the processors of a sandbox. It keeps its memory, can be branched, and takes no calls into its guest; nothing of it is idle meanwhile, but an end in time comes. Pausing a paused one changes nothing.',
+    resource: 'sandboxes',
+    params: byId,
+    body: nothingSchema,
+    replies: { 200: sandboxSchema },
+    errors: [...pauseErrors, 'branch_in_progress'],
+  },
+  resumeSandbox: {
+    ...endpoints.resumeSandbox,
+    kind: 'json',
+    summary:
+      "Let a paused sandbox run again; its guest's clock is set before the answer, if its agent answers.",
+    resource: 'sandboxes',
+    params: byId,
+    body: nothingSchema,
+    replies: { 200: sandboxSchema },
+    errors: pauseErrors,
+  },
+  sandboxStats: {
+    ...endpoints.sandboxStats,
+    kind: 'json',
+    summary: 'What a sandbox uses of this host, now.',
+    resource: 'sandboxes',
+    params: byId,
+    query: nothingSchema,
+    replies: { 200: sandboxStatsSchema },
+    errors: ['invalid_request', 'sandbox_not_found', 'sandbox_not_running'],
   },
   setTimeout: {
     ...endpoints.setTimeout,

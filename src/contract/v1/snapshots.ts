@@ -12,6 +12,7 @@ import {
 } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { expiryFields, refuseTwoExpiries } from './lifetime.js';
+import { pageFields, pageHeaders } from './lists.js';
 import { byTag, type RouteTable } from './route.js';
 
 /** How a branch captures memory: `live` copies while the guest runs, `diff` and `full` inside the pause. */
@@ -130,8 +131,10 @@ export const snapshotRoutes = {
     kind: 'json',
     summary: 'Every snapshot, each tag once; one that is being written is listed as `writing`.',
     resource: 'snapshots',
+    query: z.object(pageFields),
+    replyHeaders: pageHeaders,
     replies: { 200: z.array(snapshotSchema) },
-    errors: [],
+    errors: ['invalid_request'],
   },
   createSnapshot: {
     ...endpoints.createSnapshot,

@@ -24,13 +24,19 @@ export function checkHostHeader(headers: IncomingHttpHeaders, listen: ListenAddr
   if (!loopbackNames.has(name) && name !== listen.host) throw new BoughError('host_not_allowed');
 }
 
+const ownPages = new Set(['same-origin', 'none']);
+
 /**
- * A page of another site may open a socket, or send bytes, with a browser that asks nobody first; what such a request comes from is in
- * its Origin header. Throws `host_not_allowed`.
+ * A page of another site may open a socket, send bytes, or post without a body with a browser that asks nobody first; what such a request
+ * comes from is in its Origin header, and in Sec-Fetch-Site where there is no Origin. Following a link is no harm. No other client sends
+ * either. Throws `origin_not_allowed`.
  */
-export function checkOrigin({ origin, host }: IncomingHttpHeaders): void {
+export function checkOrigin({ origin, host, ...headers }: IncomingHttpHeaders): void {
   if (origin !== undefined && origin.replace(/^https?:\/\//, '') !== host)
-    throw new BoughError('host_not_allowed');
+    throw new BoughError('origin_not_allowed');
+  const site = headers['sec-fetch-site'];
+  if (site === undefined || ownPages.has(site) || headers['sec-fetch-mode'] === 'navigate') return;
+  throw new BoughError('origin_not_allowed');
 }
 
 /** Who sends the request. Throws `unauthorized` where a token is needed and not there. */

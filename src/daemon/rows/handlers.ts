@@ -27,6 +27,8 @@ interface AskedInJson<R extends JsonRoute> extends Asked<R> {
   readonly body: BodyOf<R>;
   /** Answers with `status` instead of the first one the row lists. */
   readonly answerWith: (status: number) => void;
+  /** Adds a header that the row lists to the answer. */
+  readonly addHeader: (name: string, value: string) => void;
 }
 
 interface AskedInBytes<R extends StreamRoute> extends Asked<R> {
@@ -52,6 +54,8 @@ export class JsonBytes {
 export interface StreamAnswer {
   /** The first one the row lists by default. */
   readonly status?: number;
+  /** One of the types that the row lists for the status; by default the first. */
+  readonly type?: string;
   readonly headers?: Readonly<Record<string, string>>;
   /** Read as fast as the client reads, until the call's signal fires. */
   readonly bytes?: AsyncIterable<Uint8Array>;

@@ -38,8 +38,9 @@ export function bindJson(
         const key = route.keyed === true ? requestKey(request.headers, name, asked) : undefined;
         reply.code(defaultStatus);
         const answerWith = (status: number): void => void reply.code(status);
+        const addHeader = (header: string, value: string): void => void reply.header(header, value);
         const context = { ...contextOf(request, call.signal), key };
-        const body = await handler({ ...asked, answerWith } as never, context as never);
+        const body = await handler({ ...asked, answerWith, addHeader } as never, context as never);
         if (route.replies[defaultStatus] === 'text')
           void reply.type('text/plain; version=0.0.4; charset=utf-8');
         sendJson(reply, body);

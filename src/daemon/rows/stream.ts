@@ -28,7 +28,7 @@ export function bindStream(
     // Would run the GET, and read all it has to say.
     exposeHeadRoute: false,
     handler: async (request, reply) => {
-      const call = (request.call = calls.begin('stream'));
+      const call = (request.call = calls.begin('stream', { endless: route.endless === true }));
       finished(reply.raw, () => {
         if (!reply.raw.writableFinished) call.clientLeft();
         calls.end(call);
@@ -37,7 +37,7 @@ export function bindStream(
       const asked = { ...askedOf(route, request), headers: request.headers, body };
       const answer = await handler(asked as never, contextOf(request, call.signal) as never);
       const { status = defaultStatus, headers = {}, bytes } = answer;
-      const type = route.replies[status];
+      const type = answer.type ?? [route.replies[status]].flat()[0];
       void reply.code(status).headers(headers);
       if (type !== null && type !== undefined) void reply.type(type);
       if (bytes === undefined) return reply.send();

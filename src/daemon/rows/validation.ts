@@ -26,6 +26,8 @@ function describeIssue(
 ): { field: string; problem: string } {
   const issue = issues[0];
   if (issue === undefined) return { field: whole, problem: 'is invalid' };
+  if (issue.code === 'unrecognized_keys')
+    return { field: [...issue.path, issue.keys[0]].map(String).join('.'), problem: 'is not known here' };
   const field = issue.path.length === 0 ? whole : issue.path.map(String).join('.');
   if (issue.code !== 'custom' && issue.path.length > 0 && valueAt(value, issue.path) === undefined) {
     return { field, problem: 'is required' };

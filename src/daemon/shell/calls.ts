@@ -7,11 +7,14 @@ import { BoughError, type CallOutcome, type RouteKind } from '../../contract/ind
 
 export class RunningCall {
   readonly kind: RouteKind;
+  /** It ends only when someone ends it. */
+  readonly isEndless: boolean;
   readonly #controller = new AbortController();
   #outcome: CallOutcome | undefined;
 
-  constructor(kind: RouteKind) {
+  constructor(kind: RouteKind, isEndless: boolean) {
     this.kind = kind;
+    this.isEndless = isEndless;
   }
 
   get signal(): AbortSignal {
@@ -42,8 +45,8 @@ export class RunningCalls {
   readonly #running = new Set<RunningCall>();
   #idle: (() => void) | undefined;
 
-  begin(kind: RouteKind): RunningCall {
-    const call = new RunningCall(kind);
+  begin(kind: RouteKind, { endless = kind === 'socket' } = {}): RunningCall {
+    const call = new RunningCall(kind, endless);
     this.#running.add(call);
     return call;
   }
@@ -60,11 +63,11 @@ export class RunningCalls {
   }
 
   /**
-   * Resolves when no call runs any more; after `deadlineMs` aborts those that do, and waits for half as long again. Sockets end only
-   * when someone ends them, so they are not waited for.
+   * Resolves when no call runs any more; after `deadlineMs` aborts those that do, and waits for half as long again. What ends only when
+   * someone ends it is not waited for.
    */
   async drain(deadlineMs: number): Promise<void> {
-    this.#stop((call) => call.kind === 'socket');
+    this.#stop(({ isEndless }) => isEndless);
     if (await this.#waitIdle(deadlineMs)) return;
     this.#stop(() => true);
     await this.#waitIdle(deadlineMs / 2);

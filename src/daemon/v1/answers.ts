@@ -7,14 +7,16 @@ import {
   type GcItem,
   type GcResult,
   type Sandbox,
+  type SandboxStats,
   type Snapshot,
   type SnapshotInfo,
 } from '../../contract/index.js';
 import type { Host } from '../../sandbox/host/host.js';
 
 /** What the host answers. */
-type Answer<N extends 'snapshotInfo' | 'getSnapshot' | 'getSandbox' | 'fork' | 'collect' | 'evaluate'> =
-  Awaited<ReturnType<Host[N]>>;
+type Answer<
+  N extends 'snapshotInfo' | 'getSnapshot' | 'getSandbox' | 'stats' | 'fork' | 'collect' | 'evaluate',
+> = Awaited<ReturnType<Host[N]>>;
 
 export function wireSnapshot(view: Answer<'getSnapshot'>): Snapshot {
   return {
@@ -79,6 +81,17 @@ export function wireSandbox(view: Answer<'getSandbox'>): Sandbox {
       on_end_tag: view.onEndTag,
       warning: view.warning,
     }),
+  };
+}
+
+export function wireStats(stats: Answer<'stats'>): SandboxStats {
+  return {
+    cpu_time_ms: stats.cpuTimeMs,
+    memory_unique_bytes: stats.memoryUniqueBytes,
+    memory_shared_bytes: stats.memorySharedBytes,
+    memory_pss_bytes: stats.memoryPssBytes,
+    disk_unique_bytes: stats.diskUniqueBytes,
+    disk_shared_bytes: stats.diskSharedBytes,
   };
 }
 

@@ -31,7 +31,9 @@ export function nativeApi<T extends RouteTable>(options: NativeApiOptions<T>): A
       app.addHook('onRequest', (request, _reply, done) => {
         const { route } = request.routeOptions.config;
         checkHostHeader(request.headers, listen);
-        if (route?.kind === 'stream' || route?.kind === 'socket') checkOrigin(request.headers);
+        // A browser holds no token for a page of another site to use.
+        if (isToken === undefined || route?.kind === 'stream' || route?.kind === 'socket')
+          checkOrigin(request.headers);
         if (route?.open !== true) request.principal = principalOf(request.headers, isToken);
         done();
       });

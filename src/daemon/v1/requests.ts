@@ -41,6 +41,7 @@ export function spawnSpec(request: SpawnRequest): SpawnSpec {
     memoryLimitMiB: request.memory_limit_mib,
     name: request.name,
     metadata: request.metadata,
+    env: request.env,
     lifetime: lifetimeSpec(request),
   });
 }

@@ -1,7 +1,8 @@
-import { BoughError, sandboxIdSchema } from '../../contract/index.js';
+import { BoughError, sandboxIdSchema, sandboxNameSchema } from '../../contract/index.js';
 
-/** What cannot be an id is not found, and never reaches anything that looks ids up. */
+/** What can be neither an id nor a name is not found, and never reaches anything that looks them up. */
 export function knownForm({ id }: { id: string }): string {
-  if (!sandboxIdSchema.safeParse(id).success) throw new BoughError('sandbox_not_found', { id });
+  if (![sandboxIdSchema, sandboxNameSchema].some((schema) => schema.safeParse(id).success))
+    throw new BoughError('sandbox_not_found', { id });
   return id;
 }

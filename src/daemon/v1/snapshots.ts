@@ -1,7 +1,7 @@
 /** Handlers: snapshots. */
 
 import type { Host } from '../../sandbox/host/host.js';
-import { BoughError } from '../../contract/index.js';
+import { BoughError, NEXT_AFTER, pageOf } from '../../contract/index.js';
 import type { Handlers } from '../rows/handlers.js';
 import { wireSnapshot, wireSnapshotInfo } from './answers.js';
 import { bootSpec } from './requests.js';
@@ -13,7 +13,15 @@ export function snapshotHandlers(
   'listSnapshots' | 'createSnapshot' | 'getSnapshot' | 'snapshotInfo' | 'deleteSnapshot' | 'compactSnapshot'
 > {
   return {
-    listSnapshots: async (_, call) => (await host.listSnapshots(call)).map(wireSnapshot),
+    async listSnapshots({ query, addHeader }, call) {
+      const views = await host.listSnapshots(call);
+      const { items, next } = pageOf(views, query, ({ createdAtUnix, tag }) => ({
+        createdAtUnix,
+        name: tag,
+      }));
+      if (next !== undefined) addHeader(NEXT_AFTER, next);
+      return items.map(wireSnapshot);
+    },
     createSnapshot: async ({ body }, call) => wireSnapshot(await host.createSnapshot(bootSpec(body), call)),
     getSnapshot: async ({ params }, call) => wireSnapshot(await host.getSnapshot(params.tag, call)),
     snapshotInfo: async ({ params }, call) => wireSnapshotInfo(await host.snapshotInfo(params.tag, call)),

@@ -180,8 +180,12 @@ async function adopt(
     const sandbox = Sandbox.running(paths, current, vm, { seccomp: vmHost.qemu.seccomp, emit });
     const { status } = await vm.vmm.qmp.execute('query-status');
     if (status === 'io-error') sandbox.noteStall();
-    // It may have been paused since the last daemon listened.
-    sandbox.clock.set();
+    if (status === 'paused') {
+      sandbox.notePause();
+      sandbox.clock.foundStopped();
+    }
+    // It may have stood still since the last daemon listened.
+    else sandbox.clock.set();
     return sandbox;
   } catch (error) {
     await vm.pager.close();

@@ -2,7 +2,7 @@
  * A guest's wall clock stands still with its vCPUs, and stays behind for good. QEMU tells of every stop, whatever it was for: a branch, a
  * disk without room. When they add up to more than anyone should notice, the clock is set.
  *
- * Not handled: stops while no daemon listens; whoever adopts a guest has its clock set.
+ * Not handled: stops that are over before a daemon listens; whoever adopts a guest that runs has its clock set.
  */
 import type { QmpEvent } from '../../qmp/index.js';
 
@@ -33,6 +33,16 @@ export class ClockKeeper {
     this.#behindMs += Math.max(0, stoodMs);
     // A host whose own clock was set back meanwhile cannot tell for how long the guest stood.
     if (stoodMs < 0 || this.#behindMs > TOLERATED_MS) this.set();
+  }
+
+  /** Takes note of a guest that was found standing still, nobody knows since when. */
+  foundStopped(): void {
+    this.#stoppedAtMs = 0;
+  }
+
+  /** Resolves when every setting that was begun is over. */
+  get settled(): Promise<void> {
+    return this.#setting;
   }
 
   /** Has the clock set, however far behind it is. */

@@ -2,8 +2,10 @@
  * What a sandbox is, what happens to it, and what it takes in each state: the one table.
  *
  *   spawned, adopted ──▶ running ── its VMM exits ──▶ failed ◀── its VMM exited while no daemon ran
- *                           │
- *                           └── its VMM does not answer ──▶ unresponsive ◀── the same, found by a daemon that starts
+ *                         │  ▲ │
+ *                   pause │  │ └─── its VMM does not answer ──▶ unresponsive ◀── the same, found by a daemon that starts
+ *                         ▼  │ resume
+ *            adopted ──▶ paused ── its VMM exits, or does not answer ──▶ as from running
  *
  *   each of these ── remove ──▶ removing ──▶ (gone)          ── the daemon stops ──▶ released ──▶ (the next daemon's)
  *
@@ -17,6 +19,7 @@
 /** The states that last, each with why it is in it: those that the API shows. */
 export type Lasting =
   | { readonly state: 'running'; readonly isStalled: boolean }
+  | { readonly state: 'paused' }
   | { readonly state: 'unresponsive'; readonly why: string }
   | { readonly state: 'failed'; readonly why: string };
 
@@ -35,8 +38,16 @@ export interface Claims {
 
 /** What somebody wants of it. */
 export type SandboxRequest =
-  /** A call into its guest, or a branch that its user asks for. */
+  /** A call into its guest. */
   | 'use'
+  /** A branch that its user asks for. */
+  | 'ask-for-branch'
+  /** To stop its guest, or to have it stopped already. */
+  | 'pause'
+  /** To let it run again, or to have it run already. */
+  | 'resume'
+  /** To say what it uses. */
+  | 'measure'
   | 'change-lifetime'
   /** To be the one branch. */
   | 'branch'
@@ -57,6 +68,8 @@ export const BEING_BRANCHED = 'being branched';
 
 /** Why a request is refused, as the word that completes "it is ...". */
 export type Refusal =
+  | 'paused'
+  | 'stalled'
   | 'unresponsive'
   | 'failed'
   | 'running'
@@ -69,7 +82,14 @@ export type Refusal =
 
 /** The requests that each state takes; anything else it refuses. */
 const TAKES: Readonly<Record<Lifecycle['state'], ReadonlySet<SandboxRequest>>> = {
-  running: new Set(['use', 'change-lifetime', 'branch', 'fold', 'reconcile', 'continue', 'record']),
+  running: new Set([
+    ...['use', 'ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime'],
+    ...['branch', 'fold', 'reconcile', 'continue', 'record'],
+  ] as const),
+  paused: new Set([
+    ...['ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime'],
+    ...['branch', 'fold', 'reconcile', 'record'],
+  ] as const),
   unresponsive: new Set(['change-lifetime', 'adopt', 'record']),
   failed: new Set(['change-lifetime', 'record']),
   removing: new Set(),
@@ -78,6 +98,7 @@ const TAKES: Readonly<Record<Lifecycle['state'], ReadonlySet<SandboxRequest>>> =
 
 const NAMES: Readonly<Record<Lifecycle['state'], Refusal>> = {
   running: 'running',
+  paused: 'paused',
   unresponsive: 'unresponsive',
   failed: 'failed',
   removing: BEING_REMOVED,
@@ -96,8 +117,15 @@ export function refusalOf(
   if (!TAKES[lifecycle.state].has(request)) return nameOf(lifecycle);
   switch (request) {
     case 'use':
+    case 'ask-for-branch':
+    case 'resume':
     case 'change-lifetime':
       return claims.isEnding ? 'at its end' : undefined;
+    case 'pause':
+      if (claims.isEnding) return 'at its end';
+      // What goes on by itself once there is room would go on although it is paused.
+      if (lifecycle.state === 'running' && lifecycle.isStalled) return 'stalled';
+      return claims.isBranching ? BEING_BRANCHED : undefined;
     case 'branch':
       return claims.isBranching ? BEING_BRANCHED : undefined;
     case 'fold':
@@ -116,6 +144,8 @@ export type SandboxEvent =
   | { readonly what: 'stalled' }
   /** A guest that stood still was told to go on. */
   | { readonly what: 'continued' }
+  | { readonly what: 'paused' }
+  | { readonly what: 'resumed' }
   | { readonly what: 'vmm-silent'; readonly why: string }
   | { readonly what: 'vmm-exited'; readonly why: string }
   | { readonly what: 'removal-begun' }
@@ -129,22 +159,40 @@ export function after(lifecycle: Lifecycle, event: SandboxEvent): Lifecycle {
     case 'daemon-stops':
       return lifecycle.state === 'removing' ? lifecycle : { state: 'released', from: lasting(lifecycle) };
     default:
-      return lifecycle.state === 'running' ? afterRunning(event) : lifecycle;
+      if (lifecycle.state === 'running') return afterRunning(lifecycle, event);
+      return lifecycle.state === 'paused' ? afterPaused(lifecycle, event) : lifecycle;
   }
 }
 
-function afterRunning(
-  event: Exclude<SandboxEvent, { what: 'removal-begun' } | { what: 'daemon-stops' }>,
-): Lasting {
+type EventOfVm = Exclude<SandboxEvent, { what: 'removal-begun' } | { what: 'daemon-stops' }>;
+
+function afterRunning(running: Lasting, event: EventOfVm): Lasting {
   switch (event.what) {
     case 'stalled':
       return { state: 'running', isStalled: true };
     case 'continued':
       return { state: 'running', isStalled: false };
+    case 'paused':
+      return { state: 'paused' };
+    case 'resumed':
+      return running;
     case 'vmm-silent':
       return { state: 'unresponsive', why: event.why };
     case 'vmm-exited':
       return { state: 'failed', why: event.why };
+  }
+}
+
+/** A guest that stands still does not come to write to a disk without room. */
+function afterPaused(paused: Lasting, event: EventOfVm): Lasting {
+  switch (event.what) {
+    case 'resumed':
+      return { state: 'running', isStalled: false };
+    case 'vmm-silent':
+    case 'vmm-exited':
+      return afterRunning(paused, event);
+    default:
+      return paused;
   }
 }
 

@@ -5,7 +5,7 @@
  * noted together with its moment on the monotonic clock, and the latter alone decides: whoever steps the host's wall clock ends no
  * sandbox. The two are told apart by boot, since a sandbox that died with the host is still listed afterwards.
  *
- * Being used puts off an idle end and nothing else. A daemon that starts counts as a use: while there was none, nobody could have.
+ * Being used puts off an idle end and nothing else; being paused is as being used, since whoever paused it wants it back. A daemon that starts counts as a use: while there was none, nobody could have.
  */
 import { z } from 'zod';
 import { type Clock, compact, hostClock } from '../../base/index.js';
@@ -119,14 +119,22 @@ export class LifetimeClock {
 
   /** Does `work`; the sandbox is in use for as long as that takes. */
   async during<T>(work: () => Promise<T>): Promise<T> {
-    this.#uses += 1;
-    this.#touch();
+    const end = this.beginUse();
     try {
       return await work();
     } finally {
+      end();
+    }
+  }
+
+  /** The sandbox is in use until what is returned is called, once. */
+  beginUse(): () => void {
+    this.#uses += 1;
+    this.#touch();
+    return () => {
       this.#uses -= 1;
       this.#touch();
-    }
+    };
   }
 
   #touch(): void {

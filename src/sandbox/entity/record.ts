@@ -38,6 +38,8 @@ const recordSchema = z.object({
   agent: z.object({ guestPort: z.number(), secret: z.string() }),
   name: z.string().optional(),
   metadata: z.record(z.string(), z.string()).optional(),
+  /** Of every program that is run in it. */
+  env: z.record(z.string(), z.string()).optional(),
   memoryLimitMiB: z.number().optional(),
   lifetime: lifetimeSchema.optional(),
   /** Noted now and then, not at every use. */

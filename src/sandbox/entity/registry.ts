@@ -1,4 +1,4 @@
-/** The sandboxes of this daemon, by id. */
+/** The sandboxes of this daemon, by id, and by name where they have one. */
 import { BoughError } from '../../contract/index.js';
 import type { Sandbox } from './sandbox.js';
 
@@ -6,6 +6,8 @@ export class SandboxRegistry {
   readonly #byId = new Map<string, Sandbox>();
   /** Not listed yet, or never. */
   readonly #beingMade = new Set<string>();
+  /** Of sandboxes that are being made. */
+  readonly #claimedNames = new Set<string>();
 
   /** Takes note of a VM that is being made, before there is anything of it; until it is added or forgotten. */
   begin(id: string): void {
@@ -22,11 +24,24 @@ export class SandboxRegistry {
     return this.#byId.has(id) || this.#beingMade.has(id);
   }
 
-  /** Throws `sandbox_not_found`. */
+  /** By id or name. Throws `sandbox_not_found`. */
   get(id: string): Sandbox {
-    const sandbox = this.#byId.get(id);
+    const sandbox = this.#byId.get(id) ?? this.#named(id);
     if (sandbox === undefined) throw new BoughError('sandbox_not_found', { id });
     return sandbox;
+  }
+
+  #named(name: string): Sandbox | undefined {
+    return this.list().find(({ record }) => record.name === name);
+  }
+
+  /** Keeps a name for a sandbox that is being made, until what is returned is called. Throws `name_exists`. */
+  claimName(name: string | undefined): () => void {
+    if (name === undefined) return () => undefined;
+    if (this.#claimedNames.has(name) || this.#named(name) !== undefined)
+      throw new BoughError('name_exists', { name });
+    this.#claimedNames.add(name);
+    return () => void this.#claimedNames.delete(name);
   }
 
   /** Oldest first. */
@@ -40,14 +55,15 @@ export class SandboxRegistry {
       .filter(({ record, state }) => record.snapshotTag === tag && state !== 'failed')
       .map(({ id }) => `sandbox ${id}`);
 
-  /** Ends a sandbox; one that cannot be ended now stays listed. */
-  async remove(sandbox: Sandbox): Promise<void> {
+  /** Ends a sandbox; one that cannot be ended now stays listed. True for the one call after which it is so no more. */
+  async remove(sandbox: Sandbox): Promise<boolean> {
     await sandbox.remove();
-    this.forget(sandbox.id);
+    return this.forget(sandbox.id);
   }
 
-  forget(id: string): void {
-    this.#byId.delete(id);
+  /** True if it was listed. */
+  forget(id: string): boolean {
     this.#beingMade.delete(id);
+    return this.#byId.delete(id);
   }
 }

@@ -8,12 +8,12 @@
  * Invariant: a Sandbox that exists has a record on disk, and a VMM that ran when it was made unless it was made `failed`. What
  * happens to the VMM later is noticed here and told by `state`; nothing here ever stops a VM but `remove()`.
  */
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
 import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
 import { BoughError, type Emit } from '../../contract/index.js';
 import type { DiskRef } from '../../store/index.js';
-import { Vmm } from '../../vmm/index.js';
+import { processAnonymousBytes, Vmm } from '../../vmm/index.js';
 import {
   after,
   BEING_BRANCHED,
@@ -60,12 +60,15 @@ export class Sandbox {
   readonly spareOverlays: SpareOverlay[] = [];
   readonly #clock: ClockKeeper;
   readonly #seccomp: boolean;
+  readonly #emit: Emit;
   #record: SandboxRecord;
   #lifecycle: Lifecycle;
   /** Kept when it has failed, let go of when it is unresponsive. */
   #vm: Vm | undefined;
   #agent: AgentClient | undefined;
   #branch: Promise<undefined> | undefined;
+  /** Ends the use that a pause is. */
+  #endPause: (() => void) | undefined;
   #fold: DiskFold | undefined;
   #removing: Promise<void> | undefined;
   /** The latest write of the record. */
@@ -84,11 +87,12 @@ export class Sandbox {
     this.#lifecycle = made.state;
     this.#vm = vm;
     this.#seccomp = made.seccomp;
+    this.#emit = made.emit ?? (() => undefined);
     this.#clock = new ClockKeeper(
       () => this.agent.setClock({ timeoutMs: CLOCK_DEADLINE_MS }),
       (err) => {
         // One that has ended needs no clock.
-        if (this.takes('use')) made.emit?.('sandbox.clock-not-set', { id: record.id, err });
+        if (this.takes('use')) this.#emit('sandbox.clock-not-set', { id: record.id, err });
       },
     );
     const lastUsedAtUnix = record.lastUsedAtUnix ?? record.createdAtUnix;
@@ -134,8 +138,9 @@ export class Sandbox {
     this.#exitNoted = vmm.exited.then(async (exit) => {
       await vmm.qmp.drain();
       const failure = whyEnded(exit, vmm.lastWords, await vmm.logTail());
-      if (this.#happened({ what: 'vmm-exited', why: failure }))
-        await this.update({ failure, ...consoleOf(vmm.lastWords) }).catch(() => undefined);
+      if (!this.#happened({ what: 'vmm-exited', why: failure })) return;
+      this.#emit('sandbox.failed', { id: this.id, pid: vmm.pid, reason: failure });
+      await this.update({ failure, ...consoleOf(vmm.lastWords) }).catch(() => undefined);
     });
   }
 
@@ -203,6 +208,12 @@ export class Sandbox {
   #happened(event: SandboxEvent): boolean {
     const before = this.#lifecycle;
     this.#lifecycle = after(before, event);
+    const isPaused = this.state === 'paused';
+    if (isPaused) this.#endPause ??= this.lifetime.beginUse();
+    else {
+      this.#endPause?.();
+      this.#endPause = undefined;
+    }
     return this.#lifecycle !== before;
   }
 
@@ -300,7 +311,19 @@ export class Sandbox {
 
   /** QEMU has stopped the guest, because its disk could not be written for want of room. */
   noteStall(): void {
+    const isNews = this.takes('use') && this.takes('pause');
     this.#happened({ what: 'stalled' });
+    if (isNews) this.#emit('sandbox.stalled', { id: this.id, warning: STALLED });
+  }
+
+  /** Its guest stands still, as it was asked to. */
+  notePause(): void {
+    if (this.#happened({ what: 'paused' })) this.#emit('sandbox.paused', { id: this.id });
+  }
+
+  /** Its guest runs again. */
+  noteResume(): void {
+    if (this.#happened({ what: 'resumed' })) this.#emit('sandbox.resumed', { id: this.id });
   }
 
   /** Lets a guest that was stopped for its disk go on; QEMU stops it again if nothing has changed. */
@@ -314,6 +337,7 @@ export class Sandbox {
   async becomeUnresponsive(why: string): Promise<void> {
     const vm = this.#vm;
     if (vm === undefined || !this.#happened({ what: 'vmm-silent', why })) return;
+    this.#emit('sandbox.unresponsive', { id: this.id, pid: vm.vmm.pid, err: new Error(why) });
     this.#vm = undefined;
     this.#agent = undefined;
     await vm.pager.close();
@@ -322,10 +346,7 @@ export class Sandbox {
 
   /** Bytes of anonymous memory of the VMM: an upper bound of its guest's private pages. */
   async privateBytes(): Promise<number> {
-    const status = await readFile(`/proc/${this.vm.vmm.pid}/status`, 'utf8');
-    const kib = (field: string): number =>
-      Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(status)?.[1] ?? 0);
-    return (kib('RssAnon') + kib('VmSwap')) * 1024;
+    return processAnonymousBytes(this.vm.vmm.pid);
   }
 
   /** As it is shown when it is asked for by itself. */

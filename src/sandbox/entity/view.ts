@@ -2,7 +2,7 @@
 import type { MachineIdentity } from '../../store/index.js';
 import type { LifetimeView } from './lifetime.js';
 
-export type SandboxState = 'running' | 'unresponsive' | 'failed';
+export type SandboxState = 'running' | 'paused' | 'unresponsive' | 'failed';
 
 /** What stands between the guest and the host. */
 export interface Isolation {

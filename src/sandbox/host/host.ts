@@ -6,6 +6,8 @@
  * and answered as `internal`. Requests are validated before they arrive here; what needs knowledge of state
  * (a tag that exists, a parent that does not match) is checked here.
  *
+ * A sandbox's name means it wherever its id does.
+ *
  * Every method takes the circumstances of the call. A caller that leaves ends what is of use to nobody then: a boot, a spawn, a
  * program, unless there is a key to ask again with. It does not end a branch or a fork: the source's pause is paid for already. What
  * makes something makes nothing twice for one key.
@@ -15,6 +17,7 @@ import type { CollectedExecRequest, EvalResult, ExecResult, Pong } from '../../a
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
 import type { BranchSpec } from '../branch/capture.js';
 import type { LifetimeChange, LifetimeSpec } from '../entity/lifetime.js';
+import type { SandboxStats } from '../entity/stats.js';
 import type { SandboxState, SandboxView } from '../entity/view.js';
 import type { BootSpec } from '../start/create-snapshot.js';
 import type { CollectionReport } from '../upkeep/collector.js';
@@ -27,8 +30,11 @@ export interface SpawnSpec {
   readonly lifetime?: LifetimeSpec | undefined;
   /** Noted and shown; nothing enforces it. */
   readonly memoryLimitMiB?: number | undefined;
+  /** For one sandbox. */
   readonly name?: string | undefined;
   readonly metadata?: Readonly<Record<string, string>> | undefined;
+  /** Variables of every program that is run in it. */
+  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
 /** A branch, and children of it. */
@@ -89,6 +95,11 @@ export interface Host {
   spawn(spec: SpawnSpec, call: CallContext): Promise<SandboxView[]>;
   /** Resolves when the sandbox's process is gone. */
   removeSandbox(id: string, call: CallContext): Promise<void>;
+  /** Stops its processors; changes nothing when they stand still as they were told. */
+  pause(id: string, call: CallContext): Promise<SandboxView>;
+  /** Lets them run again, with the guest's clock set if its agent answers. */
+  resume(id: string, call: CallContext): Promise<SandboxView>;
+  stats(id: string, call: CallContext): Promise<SandboxStats>;
   /** Output that `program.onOutput` takes is not in the result. */
   exec(id: string, program: CollectedExecRequest, call: CallContext): Promise<ExecResult>;
   evaluate(id: string, spec: EvalSpec, call: CallContext): Promise<EvalResult>;

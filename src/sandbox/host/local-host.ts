@@ -5,8 +5,8 @@
  * without a context is called by the daemon itself.
  */
 import type { CollectedExecRequest, EvalResult, ExecResult, Pong } from '../../agent/index.js';
-import { BoughError } from '../../contract/index.js';
-import { anyOf, compact, withDeadline } from '../../base/index.js';
+import { BoughError, isBoughError } from '../../contract/index.js';
+import { anyOf, compact, ResourceStack, withDeadline } from '../../base/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
 import type { BranchSpec } from '../branch/capture.js';
 import { Branches } from '../branch/limits.js';
@@ -18,10 +18,12 @@ import { HotTier } from '../upkeep/hot-tier.js';
 import type { Dependents, EvalSpec, Forked, ForkSpec, Host, HostGauges, SpawnSpec } from './host.js';
 import { Housekeeping } from '../upkeep/housekeeping.js';
 import { changedLifetime, lifetimeOf, type LifetimeChange } from '../entity/lifetime.js';
+import { pauseGuest, resumeGuest } from '../entity/pause.js';
 import { Requests } from './requests.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import type { ChildOptions } from '../start/spawn.js';
 import { Starts } from '../start/starts.js';
+import { statsOf, type SandboxStats } from '../entity/stats.js';
 import type { SandboxView } from '../entity/view.js';
 import type { CollectionReport } from '../upkeep/collector.js';
 
@@ -110,10 +112,10 @@ export class LocalHost implements Host {
 
   async spawn(spec: SpawnSpec, call: CallContext = ownCall()): Promise<SandboxView[]> {
     const { key: requestKey } = call;
-    const { snapshotTag, count, lifetime = {}, memoryLimitMiB, name, metadata } = spec;
+    const { snapshotTag, count, lifetime = {}, memoryLimitMiB, name, metadata, env } = spec;
     const options: ChildOptions = {
       lifetime: () => lifetimeOf(lifetime),
-      ...compact({ memoryLimitMiB, name, metadata }),
+      ...compact({ memoryLimitMiB, name, metadata, env }),
       requestKey,
     };
     const sandboxes = await this.#requests.once(requestKey, async () => {
@@ -121,18 +123,53 @@ export class LocalHost implements Host {
       const missing = count - made.length;
       if (missing === 0) return made;
       lifetimeOf(lifetime);
+      await using undo = new ResourceStack();
+      undo.defer(this.#context.sandboxes.claimName(name));
       return [...made, ...(await this.#starts.all(snapshotTag, missing, options, givenUp(call)))];
     });
     return sandboxes.map((sandbox) => sandbox.view());
   }
 
   async removeSandbox(id: string): Promise<void> {
-    const { sandboxes } = this.#context;
-    await sandboxes.remove(sandboxes.get(id));
+    const { sandboxes, emit } = this.#context;
+    const sandbox = sandboxes.get(id);
+    if (await sandboxes.remove(sandbox)) emit('sandbox.removed', { id: sandbox.id });
+  }
+
+  async pause(id: string): Promise<SandboxView> {
+    return this.#changed(id, 'pause the guest', pauseGuest);
+  }
+
+  async resume(id: string): Promise<SandboxView> {
+    return this.#changed(id, 'resume the guest', resumeGuest);
+  }
+
+  async #changed(
+    id: string,
+    operation: string,
+    change: (sandbox: Sandbox) => Promise<void>,
+  ): Promise<SandboxView> {
+    const sandbox = this.#context.sandboxes.get(id);
+    await catalogued({ operation, sandboxId: sandbox.id }, () => change(sandbox));
+    return sandbox.view();
+  }
+
+  async stats(id: string): Promise<SandboxStats> {
+    const sandbox = this.#context.sandboxes.get(id);
+    try {
+      return await statsOf(sandbox);
+    } catch (error) {
+      // Its process may have ended since.
+      if (!isBoughError(error)) await sandbox.endNoted();
+      sandbox.require('measure');
+      throw error;
+    }
   }
 
   exec(id: string, program: CollectedExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
-    return this.#inGuest(id, 'run a program', ({ agent }) => agent.exec(program, signal));
+    return this.#inGuest(id, 'run a program', ({ agent, record }) =>
+      agent.exec({ ...program, env: { ...record.env, ...program.env } }, signal),
+    );
   }
 
   evaluate(id: string, spec: EvalSpec, { signal }: CallContext = ownCall()): Promise<EvalResult> {
@@ -168,7 +205,8 @@ export class LocalHost implements Host {
     const snapshot = await this.#branch(id, { ...branch, wait: 'ready' }, call);
     const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
     const missing = count - made.length;
-    const options: ChildOptions = { lifetime: () => lifetimeOf(lifetime), requestKey };
+    const { env } = this.#context.sandboxes.get(id).record;
+    const options: ChildOptions = { lifetime: () => lifetimeOf(lifetime), requestKey, ...compact({ env }) };
     const started = missing === 0 ? [] : await this.#starts.each(snapshot.tag, missing, options);
     const children = [...made, ...started].map(({ sandbox, error }) =>
       sandbox === undefined ? { error } : { sandbox: sandbox.view() },
@@ -202,7 +240,9 @@ export class LocalHost implements Host {
   async #inGuest<T>(id: string, operation: string, work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
     const sandbox = this.#context.sandboxes.get(id);
     sandbox.require('use');
-    return sandbox.lifetime.during(() => catalogued({ operation, sandboxId: id }, () => work(sandbox)));
+    return sandbox.lifetime.during(() =>
+      catalogued({ operation, sandboxId: sandbox.id }, () => work(sandbox)),
+    );
   }
 
   async #branch(id: string, spec: BranchSpec, call: CallContext): Promise<SnapshotView> {
@@ -214,7 +254,7 @@ export class LocalHost implements Host {
       const problem = `must be the source's snapshot "${snapshotTag}", not "${spec.parentTag}"`;
       throw new BoughError('invalid_request', { field: 'parentTag', problem });
     }
-    sandbox.require('use');
+    sandbox.require('ask-for-branch');
     const snapshot = await sandbox.lifetime.during(() => this.#branches.run(sandbox, spec, call));
     this.#housekeeping.afterBranch(snapshot);
     return snapshot;

@@ -23,6 +23,7 @@ export interface ChildOptions {
   readonly memoryLimitMiB?: number;
   readonly name?: string;
   readonly metadata?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
   readonly requestKey?: RequestKey | undefined;
   /** When and how it ends; asked when it is ready. */
   readonly lifetime?: () => Lifetime | undefined;
@@ -95,6 +96,7 @@ function childRecord(
     ...compact({
       name: options.name,
       metadata: options.metadata && { ...options.metadata },
+      env: options.env && { ...options.env },
       requestKey: options.requestKey,
       memoryLimitMiB: options.memoryLimitMiB,
       parent: manifest.branchedFrom,

@@ -72,7 +72,7 @@ export class Starts {
         );
         const sandboxes = outcomes.flatMap(({ sandbox }) => sandbox ?? []);
         if (!stop.aborted) {
-          for (const sandbox of sandboxes) this.#context.sandboxes.add(sandbox);
+          for (const sandbox of sandboxes) this.#list(sandbox);
           return sandboxes;
         }
         await Promise.all(sandboxes.map((sandbox) => this.#context.sandboxes.remove(sandbox)));
@@ -85,12 +85,12 @@ export class Starts {
   each(tag: string, count: number, options: ChildOptions): Promise<SpawnOutcome[]> {
     return this.run((signal) =>
       this.#leased(tag, signal, async (lease) => {
-        const { admission, sandboxes } = this.#context;
+        const { admission } = this.#context;
         const { tickets, refusal } = await admission.admitSome(await this.#bytesEach(lease.manifest), count);
         const started = await Promise.all(
           tickets.map(async (ticket) => {
             const outcome = await this.#one(lease, ticket, options, signal);
-            if (outcome.sandbox !== undefined) sandboxes.add(outcome.sandbox);
+            if (outcome.sandbox !== undefined) this.#list(outcome.sandbox);
             return outcome;
           }),
         );
@@ -104,6 +104,12 @@ export class Starts {
   async stop(): Promise<void> {
     this.#stopping.abort(new BoughError('shutting_down'));
     await this.#underWay.settled();
+  }
+
+  #list(sandbox: Sandbox): void {
+    const { id, snapshotTag, parent, name } = sandbox.record;
+    this.#context.sandboxes.add(sandbox);
+    this.#context.emit('sandbox.created', { id, snapshotTag, parent, name });
   }
 
   /** What a child of the snapshot is taken to need, by what those that run own. */

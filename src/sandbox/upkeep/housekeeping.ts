@@ -33,7 +33,9 @@ export class Housekeeping {
     this.#collector = new Collector(context);
     const { store, sandboxes, emit } = context;
     const actions = {
-      remove: (sandbox: Sandbox) => sandboxes.remove(sandbox),
+      remove: async (sandbox: Sandbox) => {
+        await sandboxes.remove(sandbox);
+      },
       sandboxes: () => sandboxes.list(),
       chooseTag: (sandbox: Sandbox) => this.#chooseTag(sandbox),
       isCaptured: ({ id }: Sandbox, tag: string) =>

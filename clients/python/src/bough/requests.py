@@ -78,6 +78,7 @@ class SpawnRequest(KeyedOptions, _Lifetime, total=False):
     memory_limit_mib: Optional[int]
     name: Optional[str]
     metadata: Optional[Mapping[str, str]]
+    env: Optional[Mapping[str, str]]
     per_child_netns: Optional[bool]
     live_fork: Optional[bool]
     prewarm: Optional[bool]
