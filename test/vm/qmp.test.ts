@@ -6,9 +6,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { sleep } from '../../src/base/index.js';
+import { DEFAULT_QEMU_PATH } from '../../src/vmm/index.js';
 import { describeQmpClient, type QmpServerUnderTest } from '../support/qmp-suite.js';
+import { TEST_QEMU_PATH } from '../support/test-host.js';
 
-const QEMU = 'qemu-system-x86_64';
+const QEMU = TEST_QEMU_PATH ?? DEFAULT_QEMU_PATH;
 
 async function startEmptyMachine(): Promise<QmpServerUnderTest> {
   const dir = await mkdtemp(join(tmpdir(), 'bough-qmp-'));
