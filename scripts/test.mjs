@@ -1,6 +1,6 @@
 /**
- * `npm test [tier…]`: sets up, runs the tiers in order, and ends with one line: `N passed, N failed[, N
- * skipped]`.
+ * `npm test [tier…]`: sets up, runs the tiers, and ends with one line: `N passed, N failed[, N skipped]`.
+ * Tiers with guests run in order, and beside them, in order too, the others: a guest's test mostly waits.
  *
  *   unit    anywhere              src/, and test/ except below
  *   native  a C compiler          make -C native/pager test, native/agent
@@ -15,6 +15,8 @@
  */
 import { spawn } from 'node:child_process';
 import { join, relative } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { text } from 'node:stream/consumers';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFailed } from './setup.mjs';
@@ -82,29 +84,25 @@ export function runTestFiles(files, { concurrency, timeoutMs }, tally, output = 
 }
 
 /** Runs `make test`, shows what it prints and counts it. */
-async function runMake(folder, timeoutMs, tally) {
-  const env = { ...process.env };
+async function runMake(folder, timeoutMs, tally, output) {
   const make = spawn('make', ['--silent', '-C', folder, 'test'], {
     cwd: PROJECT_DIR,
-    env,
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
     killSignal: 'SIGKILL',
   });
-  let text = '';
-  make.stdout.setEncoding('utf8').on('data', (chunk) => {
-    text += chunk;
-    process.stdout.write(chunk);
-  });
+  let printed = '';
+  make.stdout.setEncoding('utf8').on('data', (chunk) => (printed += chunk));
+  for (const stream of [make.stdout, make.stderr]) stream.pipe(output, { end: false });
   const status = await new Promise((resolve, reject) => {
     make.once('error', reject);
     make.once('close', (code, signal) => {
       if (signal !== null)
-        console.log(`make -C ${folder} test: ended by ${signal} after at most ${timeoutMs / 1000} s`);
+        output.write(`make -C ${folder} test: ended by ${signal} after at most ${timeoutMs / 1000} s\n`);
       resolve(code);
     });
   });
-  countMake(text, status, tally);
+  countMake(printed, status, tally);
 }
 
 /**
@@ -119,17 +117,43 @@ export function countMake(text, status, tally) {
   if (status !== 0 || verdicts.length === 0) tally.failed++;
 }
 
-async function runTier(tier, tally) {
+async function runTier(tier, tally, output) {
   const { make, timeoutMs } = TIERS[tier];
-  if (make !== undefined) {
-    console.log(`\n# ${tier}`);
-    for (const folder of make) await runMake(folder, timeoutMs, tally);
-    return;
+  const files = make === undefined ? testFiles(tier) : [];
+  output.write(`\n# ${tier}${make === undefined ? `: ${files.length} files` : ''}\n`);
+  for (const folder of make ?? []) await runMake(folder, timeoutMs, tally, output);
+  if (files.length > 0) await runTestFiles(files, TIERS[tier], tally, output);
+}
+
+/** Runs one tier after another; each is printed as one piece when it has ended, so that two lanes stay apart. */
+async function runBeside(tiers, tally) {
+  for (const tier of tiers) {
+    const output = new PassThrough();
+    const printed = text(output);
+    await runTier(tier, tally, output);
+    output.end();
+    process.stdout.write(await printed);
   }
-  const files = testFiles(tier);
-  if (files.length === 0) return;
-  console.log(`\n# ${tier}: ${files.length} files`);
-  await runTestFiles(files, TIERS[tier], tally);
+}
+
+async function runInTurn(tiers, tally) {
+  for (const tier of tiers) await runTier(tier, tally, process.stdout);
+}
+
+async function runWithGuests(tiers, tally) {
+  await prepare();
+  await runInTurn(tiers, tally);
+  await prepare(['--release']);
+}
+
+/** Runs both lanes to their ends, whatever becomes of one; rejects with the first reason. */
+async function runTiers(tiers, tally) {
+  const withGuests = tiers.filter((tier) => TIERS[tier].prepared);
+  const others = tiers.filter((tier) => !TIERS[tier].prepared);
+  if (withGuests.length === 0) return runInTurn(others, tally);
+  const lanes = await Promise.allSettled([runWithGuests(withGuests, tally), runBeside(others, tally)]);
+  const failed = lanes.find(({ status }) => status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 async function prepare(flags = []) {
@@ -147,12 +171,9 @@ if (isMain(import.meta.url)) {
     if (unknown !== undefined) {
       throw new SetupFailed(`No tier "${unknown}": choose from ${Object.keys(TIERS).join(', ')}`);
     }
-    const guests = tiers.some((tier) => TIERS[tier].prepared);
-    await setup({ guests });
-    if (guests) await prepare();
+    await setup({ guests: tiers.some((tier) => TIERS[tier].prepared) });
     const tally = new Tally();
-    for (const tier of tiers) await runTier(tier, tally);
-    if (guests) await prepare(['--release']);
+    await runTiers(tiers, tally);
     const skipsFail = process.env.CI === 'true' && tally.skipped > 0;
     if (skipsFail) console.log(`\nIn CI a skipped test is a failure: this machine lacks something.`);
     console.log(`\n${tally.summary()}`);

@@ -71,9 +71,7 @@ void scenario_arming(const char *dir, uint64_t seed)
 {
 	static struct vmm vmm; /* its threads outlive this function */
 
-	vmm_start(&vmm, dir, seed, 0, (SMALL_RANGES * APART_PAGES + LARGE_PAGES + 8) * MACHINE_PAGE);
-	for (size_t i = 0; i < vmm.machine.vcpu_count; i++)
-		vmm.machine.vcpus[i].pattern = PATTERN_IDLE;
+	vmm_start_idle(&vmm, dir, seed, 0, (SMALL_RANGES * APART_PAGES + LARGE_PAGES + 8) * MACHINE_PAGE);
 	arm_the_largest(&vmm);
 	arm_over_borders(&vmm);
 	fail_while_armed(&vmm);

@@ -76,7 +76,7 @@ static void map(struct vmm *vmm)
 		stack_compare(vmm->machine.ram, vmm->stack, vmm->machine.ram_bytes, "mapped layers");
 }
 
-void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes)
+static void prepare(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes)
 {
 	char qmp_path[128];
 
@@ -96,8 +96,21 @@ void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, si
 	vmm->tracking = strcmp(tracking, "async") == 0 ? ON_ASYNC : strcmp(tracking, "sync") == 0 ? ON_SYNC : ON_NONE;
 	free(tracking);
 	map(vmm);
-	machine_start(&vmm->machine);
 	tally->vmms++;
+}
+
+void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes)
+{
+	prepare(vmm, dir, seed, depth, ram_bytes);
+	machine_start(&vmm->machine);
+}
+
+void vmm_start_idle(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes)
+{
+	prepare(vmm, dir, seed, depth, ram_bytes);
+	for (size_t i = 0; i < vmm->machine.vcpu_count; i++)
+		vmm->machine.vcpus[i].pattern = PATTERN_IDLE;
+	machine_start(&vmm->machine);
 }
 
 /* Empty overlays, and how to switch to each. */

@@ -65,6 +65,8 @@ struct branch_outcome {
 
 /* Starts the machine over the layers of dir and, when there are some, compares it with their reference copy. */
 void vmm_start(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes);
+/* The same with vCPUs that write next to nothing from their first step on, for tests that say where pages are written. */
+void vmm_start_idle(struct vmm *vmm, const char *dir, uint64_t seed, size_t depth, size_t ram_bytes);
 /* One branch, compared with the stop it claims to be of; the names of its files are vmm_path()'s. */
 struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan);
 /* The same in two steps, for what a test does meanwhile. */

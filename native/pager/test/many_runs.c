@@ -64,9 +64,7 @@ void scenario_many_runs(const char *dir, uint64_t seed, size_t depth)
 	for (size_t i = 0; i < depth; i++)
 		left -= left / 2;
 	allow_runs(MAX_RUNS);
-	vmm_start(&vmm, dir, seed, depth, RAM_BYTES);
-	for (size_t i = 0; i < vmm.machine.vcpu_count; i++)
-		vmm.machine.vcpus[i].pattern = PATTERN_IDLE;
+	vmm_start_idle(&vmm, dir, seed, depth, RAM_BYTES);
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
 		check_branch(&vmm, &plans[i], strcmp(plans[i].mode, "full") == 0 ? MAX_RUNS / 2 : left / 2);
 		if (i + 1 < sizeof(plans) / sizeof(plans[0]))
