@@ -2,8 +2,8 @@
 
     python3 python.py [MODULE | MODULE=ALIAS]...
 
-JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true}, answers {"code":...} with {"result", "error",
-"exit_code"}, takes {"env":...} without an answer. The result is the repr of the last statement if that is an expression,
+JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true,"reseeds":true}, answers {"code":...} with {"result",
+"error", "exit_code"}, takes {"env":...} and {"reseed":true} without an answer. The result is the repr of the last statement if that is an expression,
 null for None and for everything else. SIGINT interrupts the code, and only the code.
 
 A child that code forks may go on like any process; where the code ends, so does the child, for it has nobody to answer.
@@ -99,6 +99,22 @@ def flush_output() -> None:
             pass  # user code closed or replaced it
 
 
+def reseed() -> None:
+    """Seeds what the process shares with its twins in other machines; those that code made itself are the code's. Not hash()."""
+    seeds = {
+        'random': lambda module: module.seed(),
+        'numpy.random': lambda module: module.seed(),
+        'ssl': lambda module: module.RAND_add(os.urandom(32), 32.0),
+        'tempfile': lambda module: setattr(module, '_name_sequence', None),
+    }
+    for name, seed in seeds.items():
+        try:
+            if name in sys.modules:
+                seed(sys.modules[name])
+        except Exception:
+            traceback.print_exc()  # what code has put in the place of a module
+
+
 def end_of_fork(answer: dict[str, Any]) -> None:
     """Ends a process that the code forked, as Python ends one: with its traceback on stderr and its status."""
     if answer['error'] is not None and not answer['error'].startswith('SystemExit: '):
@@ -116,12 +132,15 @@ def main() -> None:
     os.register_at_fork(before=flush_output, after_in_child=lambda: os.close(control.detach()))
     sys.argv = ['']
     namespace = warm_namespace(MODULES)
-    control.sendall(b'{"ready":true}\n')
+    control.sendall(b'{"ready":true,"reseeds":true}\n')
     for line in control.makefile('rb'):
         message = json.loads(line)
         if 'env' in message:
             os.environ.clear()
             os.environ.update(message['env'])
+            continue
+        if 'reseed' in message:
+            reseed()
             continue
         answer = evaluate(message['code'], namespace)
         if os.getpid() != own_pid:

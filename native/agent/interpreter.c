@@ -26,6 +26,8 @@ static struct job *waiting;
 static struct timer grace;
 static const char *state = "none";
 static bool settled, env_changed;
+static bool moved;    /* this is another machine than the one the process was last told of */
+static bool renewing; /* the process is on its way out, to be started again */
 static bool used;	 /* code has run in the process that there is */
 static char lost[128]; /* how one ended that code had run in, until an eval has been told */
 
@@ -80,11 +82,34 @@ static void tell_env(void)
 	worker_send(&worker, &line, false);
 }
 
+static void tell_move(void)
+{
+	struct text line = { 0 };
+
+	text_put(&line, "{\"reseed\":true}");
+	worker_send(&worker, &line, false);
+}
+
+/* Makes the process another than its twins. True if it is started again for that: nobody's variables are in it yet. */
+static bool leave_twins(void)
+{
+	if (!moved)
+		return false;
+	moved = false;
+	if (worker.reseeds)
+		tell_move();
+	else if (!used)
+		renewing = true;
+	if (renewing)
+		worker_kill(&worker);
+	return renewing;
+}
+
 static void run_next(void)
 {
 	struct job *job = waiting;
 
-	if (running != NULL || job == NULL || !worker.running || !worker.ready)
+	if (running != NULL || job == NULL || !worker.running || !worker.ready || renewing || leave_twins())
 		return;
 	if (env_changed)
 		tell_env();
@@ -136,7 +161,7 @@ static void start(void)
 	char reason[160];
 	int error = environment(&env);
 
-	env_changed = used = false;
+	env_changed = used = moved = renewing = false;
 	state = "starting";
 	if (error == 0)
 		error = worker_start(&worker, command, &env);
@@ -220,9 +245,10 @@ static void deadline(struct timer *timer)
 		session_fail(session, "deadline", "the evaluation was interrupted at its deadline");
 }
 
-void interpreter_env_changed(void)
+void interpreter_identified(bool restored)
 {
 	env_changed = true;
+	moved |= restored;
 }
 
 static void append(struct job *job)

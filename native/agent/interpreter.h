@@ -5,6 +5,11 @@
  * Code whose time is over, or whose client went away, is interrupted (SIGINT); what ignores that for INTERRUPT_GRACE_MS is killed, and
  * the namespace with it. A process that died is started again at once, unless it died before it was ready: then at the next eval. Whose
  * code it died of is told so, and so is the next eval, which finds the variables of those before gone.
+ *
+ * In a copy of a machine the process would draw the random numbers of its twins. One that can seed its generators again does; another is
+ * started again, if no code has run in it. Both wait for the first piece of code: a copy that needs no interpreter touches none of its pages.
+ *
+ * Not handled: a process that cannot, and in which code has run. Its variables count for more.
  */
 #ifndef AGENT_INTERPRETER_H
 #define AGENT_INTERPRETER_H
@@ -15,8 +20,8 @@
 /* Starts it. The command and the environments stay the caller's, and are read whenever it is started again. */
 void interpreter_open(char *const *command, const struct env *base, const struct env *owners);
 
-/* The owner's environment has changed: it is told before the next piece of code. */
-void interpreter_env_changed(void);
+/* The owner's environment has changed; `restored`: this is a copy of a machine. The process hears of both before the next piece of code. */
+void interpreter_identified(bool restored);
 
 /* "none", "starting", "ready" or "failed". */
 const char *interpreter_state(void);

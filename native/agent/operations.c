@@ -69,7 +69,7 @@ static void identify(struct session *session, struct json request)
 		session_refuse(session, error, &problem);
 	} else {
 		sessions_detach(session);
-		interpreter_env_changed();
+		interpreter_identified(restored);
 		answer_identity(session, nonce, restored, hook_ms);
 	}
 	free(nonce);

@@ -140,6 +140,7 @@ static void take_line(struct worker *worker, const char *bytes, size_t length)
 	}
 	if (json_member(answer, "ready", &value) == 0 && json_is(value, 't')) {
 		worker->ready = true;
+		worker->reseeds = json_member(answer, "reseeds", &value) == 0 && json_is(value, 't');
 		worker->became_ready();
 		return;
 	}

@@ -1,5 +1,6 @@
 /** The warm Node.js interpreter, driven by the guest agent itself as a process of this host. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { NODE, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
@@ -19,15 +20,29 @@ describe('the Node.js interpreter', { timeout: 60_000 }, () => {
     return answer.result;
   };
 
+  const identify = () =>
+    client.identify({ newSecret: 'secret-of-this-guest', seed: Buffer.alloc(32, 7), unixTimeNs: 0n });
+
   before(async () => {
     agent = await startRealAgent(NODE);
     client = new AgentClient({ host: '127.0.0.1', port: agent.port });
     await client.waitReady();
-    const seed = Buffer.alloc(32, 7);
-    await client.identify({ newSecret: 'secret-of-this-guest', seed, unixTimeNs: 0n });
+    await identify();
     await client.waitWarm();
   });
   after(() => agent.close());
+
+  it('is another process in a copy of the machine, until code has run in it', async () => {
+    const children = () => readFile(`/proc/${agent.pid}/task/${agent.pid}/children`, 'utf8');
+    const before = (await children()).trim();
+    assert.equal((await identify()).restored, true);
+    const pids = await Promise.all([result('process.pid'), result('process.pid')]);
+    assert.notEqual(pids[0], before);
+    assert.equal(pids[1], pids[0]);
+    await identify();
+    const kept = await evaluate('process.pid');
+    assert.deepEqual([kept.result, kept.stderr], [pids[0], '']);
+  });
 
   it('gives the value of the last expression', async () => {
     assert.equal(await result('const x = 42'), null);

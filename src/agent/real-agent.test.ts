@@ -212,6 +212,16 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     assert((await readdir(agent.dir)).includes('marker'));
   });
 
+  it('eval draws other numbers in a copy of the machine', async () => {
+    const forks =
+      'import random, tempfile, ssl, os; kept = 1; random.seed(1); state = random.getstate(); names = tempfile._get_candidate_names()';
+    await client.eval(forks, { timeoutMs: 10_000 });
+    assert.equal((await client.eval('random.getstate() == state')).result, 'True');
+    await client.identify(identity('third-secret-of-it'));
+    const now = '[kept, random.getstate() == state, tempfile._get_candidate_names() is names]';
+    assert.deepEqual(await client.eval(now), { ...NOTHING, result: '[1, False, False]' });
+  });
+
   it('leaves no thread, process or descriptor behind', async () => {
     await delay(100);
     const threads = await readdir(`/proc/${agent.pid}/task`);

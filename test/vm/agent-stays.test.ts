@@ -11,6 +11,7 @@ const FULL_DISK =
 /** What keeps files of /etc from being replaced. */
 const OBSTACLES: Record<string, string> = {
   'a full disk': FULL_DISK,
+  'a full /run': 'dd if=/dev/zero of=/run/full bs=64k 2>/dev/null; true',
   'a read-only root': 'mount -o remount,ro /',
   'something mounted over /etc/hosts': 'cp /etc/hosts /run/hosts && mount --bind /run/hosts /etc/hosts',
   'an immutable file':
