@@ -49,6 +49,7 @@ const hints: Partial<Record<ErrorCode, string>> = {
   tag_exists: 'choose another --tag, or remove it with `bough rm --snapshot <tag>`',
   snapshot_in_use: '--cascade deletes what builds on it too, --force deletes it all the same',
   mode_unsupported: '`bough doctor` says what this host can do',
+  sandbox_outdated: 'everything else works; a sandbox that is started now can be branched',
   too_many_mappings: 'sysctl vm.max_map_count=262144 gives VMs started from then on more room',
   boot_failed: '`bough doctor` says what this host can do',
   agent_deadline: 'give it longer with --timeout <duration>',

@@ -143,6 +143,12 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { id: string; state: string }) => `Sandbox "${a.id}" is ${a.state}, not running`,
   },
+  sandbox_outdated: {
+    status: 409,
+    retryable: false,
+    message: (a: { id: string; wanted: number; found: number }) =>
+      `Cannot branch sandbox "${a.id}": another version of bough started it, whose pager speaks protocol ${a.found} where this one speaks ${a.wanted}`,
+  },
 
   not_durable: {
     status: 500,

@@ -13,6 +13,7 @@ import { openHost } from '../../src/sandbox/host/open-host.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { assertDiskFiles } from '../support/disk-files.js';
+import { FakePager } from '../support/fake-pager.js';
 import { Guest } from '../support/guest.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
@@ -261,6 +262,38 @@ describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, ()
     const child = await spawnGuest(await branch(source));
     await child.shell('sha256sum -c /root/sum');
     assert.equal(await child.python('len(memory)'), String(150 << 20));
+  });
+
+  it('serves a sandbox whose pager another version of bough started, and only refuses to branch it', async () => {
+    const source = await spawnGuest();
+    const socket = join(folders.hotDir, 'sandboxes', source.id, 'pager');
+    const hello = 'ok\tversion=1\tpage_bytes=4096\ttracking=async';
+    let older: FakePager | undefined;
+    await whileNoDaemonRuns(async () => {
+      await rename(socket, `${socket}.kept`);
+      older = await FakePager.listen(socket, () => [hello]);
+    });
+    assert(older);
+    try {
+      const { state, warning } = await lab.host.getSandbox(source.id);
+      assert.deepEqual([state, /cannot be branched/.test(warning ?? '')], ['running', true]);
+      assert.equal(await source.shell('echo here'), 'here');
+      assert.equal(await source.python('6 * 7'), '42');
+      for (const mode of ['live', 'diff', 'full'] as const)
+        await assert.rejects(lab.host.branch(source.id, { mode, wait: 'ready' }), {
+          code: 'sandbox_outdated',
+          message: /protocol 1 where this one speaks 2/,
+        });
+      assert.deepEqual(older.received, ['hello']);
+      assert.deepEqual(
+        (await lab.host.listSnapshots()).map(({ tag }) => tag),
+        [TEMPLATE_TAG],
+      );
+      await lab.host.removeSandbox(source.id);
+      assert.deepEqual(await lab.host.listSandboxes(), []);
+    } finally {
+      await older.close();
+    }
   });
 
   it('leaves a VMM alone that it cannot adopt, and says why, until it can', async () => {

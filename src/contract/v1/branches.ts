@@ -114,6 +114,7 @@ const branchErrors = [
   'mode_unsupported',
   'sandbox_not_found',
   'sandbox_not_running',
+  'sandbox_outdated',
   'tag_exists',
   'branch_in_progress',
   'too_many_branches',

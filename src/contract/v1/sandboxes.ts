@@ -71,7 +71,10 @@ export const sandboxSchema = z.object({
   on_end: onEndSchema.optional().describe('what happens at its end; always present when it has one'),
   on_end_tag: z.string().optional().describe('name its last snapshot gets'),
   last_used_at_unix: unixSecondsSchema.optional().describe('last exec, eval, ping, branch or fork'),
-  warning: z.string().optional().describe('why it still runs although its end has come'),
+  warning: z
+    .string()
+    .optional()
+    .describe('why it still runs although its end has come, or stands still, or cannot be branched'),
   memory_mib: z.int().optional().describe("the guest's RAM in MiB"),
   vcpus: z.int().optional(),
   private_bytes: bytesSchema.optional().describe('memory that it shares with nobody'),

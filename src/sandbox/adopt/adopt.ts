@@ -2,6 +2,7 @@
  * Taking over what an earlier daemon left: sandboxes whose VMM still runs, and VMMs nobody can use any more.
  *
  *   folder and record that names a process ─ it runs, answers ─▶ adopted, the record brought in line with the VM's disk
+ *                                          ├ the same, but its pager is of another version ─▶ adopted, never branched
  *                                          ├ runs, cannot be  ─▶ unresponsive: tried again every few seconds, never killed for it
  *                                          └ it is gone       ─▶ failed: listed with the reason, until it is removed
  *   record without a process, or none                         ─▶ removed: nobody was ever told of that sandbox
@@ -204,8 +205,7 @@ async function connect(paths: SandboxPaths, { id, process }: Found, patience: Pa
     deadlineMs: patience.qmpMs,
   });
   try {
-    const pager = await connectPager(paths, patience.pagerMs);
-    return { vmm, pager, agentHostPort };
+    return { vmm, agentHostPort, ...(await connectPager(paths, patience.pagerMs)) };
   } catch (error) {
     await vmm.release();
     throw error;

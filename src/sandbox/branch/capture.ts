@@ -14,6 +14,7 @@ import { join } from 'node:path';
 import { compact, Deferred, failpoint, messageOf, MiB } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import {
+  PAGER_PROTOCOL_VERSION,
   PagerDisconnected,
   PagerError,
   type PagerBranchRequest,
@@ -65,7 +66,7 @@ export interface BranchSpec {
 }
 
 /**
- * Starts a branch. Throws `branch_in_progress`, `sandbox_not_running`, `invalid_request` for an expiry that has passed, or what the store says of tag and room; then
+ * Starts a branch. Throws `branch_in_progress`, `sandbox_not_running`, `sandbox_outdated`, `invalid_request` for an expiry that has passed, or what the store says of tag and room; then
  * nothing has happened.
  */
 export async function startBranch(
@@ -78,6 +79,7 @@ export async function startBranch(
   const retention = retentionOf(spec.retention, sandbox.record.branchCount + 1);
   const release = sandbox.claimForBranch();
   try {
+    requireOwnPager(sandbox);
     await makeRoomInChain(context, sandbox);
     const { record } = sandbox;
     const memory = layersBelow(record.layers, mode);
@@ -105,6 +107,11 @@ export async function startBranch(
     release();
     throw error;
   }
+}
+
+function requireOwnPager({ id, vm: { foreignPagerVersion: found } }: Sandbox): void {
+  if (found !== undefined)
+    throw new BoughError('sandbox_outdated', { id, wanted: PAGER_PROTOCOL_VERSION, found });
 }
 
 /** How the end of QEMU looks from within it. */

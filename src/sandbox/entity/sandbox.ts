@@ -36,6 +36,7 @@ import { consoleOf, whyEnded } from './why-ended.js';
 
 const STALLED =
   'It stands still: the disk it writes to has no room on the host. It goes on when there is some';
+const OUTDATED = 'It cannot be branched: another version of bough started it';
 const END_NOTED_DEADLINE_MS = 1_000;
 const CLOCK_DEADLINE_MS = 5_000;
 
@@ -349,6 +350,10 @@ export class Sandbox {
     return processAnonymousBytes(this.vm.vmm.pid);
   }
 
+  get #outdated(): string | undefined {
+    return this.#vm?.foreignPagerVersion === undefined ? undefined : OUTDATED;
+  }
+
   /** As it is shown when it is asked for by itself. */
   info(): SandboxView {
     return { ...this.view(), ...compact({ consoleTail: this.#record.consoleTail }) };
@@ -379,7 +384,8 @@ export class Sandbox {
         pid: this.state === 'failed' ? undefined : record.process?.pid,
         memoryLimitMiB: record.memoryLimitMiB,
         lastBranchMemoryPath: record.lastBranchMemoryPath,
-        warning: shown.state === 'running' && shown.isStalled ? STALLED : lifetime.warning,
+        warning:
+          shown.state === 'running' && shown.isStalled ? STALLED : (lifetime.warning ?? this.#outdated),
         stateReason: 'why' in shown ? shown.why : undefined,
         name: record.name,
         metadata: record.metadata,

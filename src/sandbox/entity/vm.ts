@@ -46,6 +46,8 @@ export interface VmRequest {
 export interface Vm {
   readonly vmm: Vmm;
   readonly pager: PagerClient;
+  /** The protocol of a pager that another version of bough started: it can be asked nothing but that. */
+  readonly foreignPagerVersion?: number;
   /** Port on 127.0.0.1 that leads to the agent. */
   readonly agentHostPort: number;
 }
@@ -66,7 +68,9 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
   undo.defer(() => vmm.kill());
   requireVersion(vmm.qmp.qemuVersion, host.qemu.version);
   await failpoint('spawn.started');
-  const pager = undo.use(await connectPager(paths));
+  const { pager, foreignPagerVersion } = await connectPager(paths);
+  undo.use(pager);
+  requireProtocol(foreignPagerVersion);
   const layerPaths = request.layers.map((layer) => layer.path);
   await vmm.whileAnswering(pager.map(paths.ramMarker, layerPaths), MAP_DEADLINE_MS);
   await failpoint('spawn.mapped');
@@ -104,23 +108,26 @@ const PAGER_DEADLINE_MS = 10_000;
 const MAP_DEADLINE_MS = 60_000;
 
 /**
- * Connects to a VM's pager and checks that it speaks this daemon's protocol. A pager that is busy with the branch of an earlier
- * daemon answers when that is over; throws DeadlineExceeded if it takes longer than `deadlineMs`.
+ * Connects to a VM's pager and asks which protocol it speaks. A pager that is busy with the branch of an earlier daemon answers when
+ * that is over; throws DeadlineExceeded if it takes longer than `deadlineMs`.
  */
 export async function connectPager(
   paths: SandboxPaths,
   deadlineMs = PAGER_DEADLINE_MS,
-): Promise<PagerClient> {
+): Promise<Pick<Vm, 'pager' | 'foreignPagerVersion'>> {
   await using undo = new ResourceStack();
   const pager = undo.use(await PagerClient.connect(paths.pagerSocket));
   const { version } = await withDeadline(pager.hello(), deadlineMs, 'The answer of the pager');
-  if (version !== PAGER_PROTOCOL_VERSION) {
-    throw new Error(
-      `The pager speaks protocol ${version}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`,
-    );
-  }
   undo.move();
-  return pager;
+  return version === PAGER_PROTOCOL_VERSION ? { pager } : { pager, foreignPagerVersion: version };
+}
+
+/** Of a VM that was just started, with the library that is there now. */
+function requireProtocol(foreignVersion: number | undefined): void {
+  if (foreignVersion === undefined) return;
+  throw new Error(
+    `The pager speaks protocol ${foreignVersion}, not ${PAGER_PROTOCOL_VERSION}: rebuild native/pager`,
+  );
 }
 
 function pagerEnvironment(paths: SandboxPaths): Record<string, string> {

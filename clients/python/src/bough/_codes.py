@@ -44,6 +44,7 @@ CODES: dict[str, Code] = {
     "snapshot_not_usable": Code(errors.SnapshotNotUsable),
     "snapshot_incompatible": Code(errors.SnapshotIncompatible),
     "sandbox_not_running": Code(errors.SandboxNotRunning),
+    "sandbox_outdated": Code(),
     "not_durable": Code(retryable=True),
     "idempotency_key_reused": Code(),
     "mode_unsupported": Code(errors.ModeUnsupported),
