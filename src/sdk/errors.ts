@@ -1,10 +1,20 @@
 /** What a call through the SDK can fail with. */
 
-import type { ErrorCode } from '../contract/errors.js';
+import { errorCatalogue, type ErrorCode } from '../contract/errors.js';
 
-/** The daemon answered, and the answer is a failure. */
+/**
+ * The daemon answered, and the answer is a failure.
+ *
+ * @example
+ * ```ts
+ * const error = await bough.spawn('absent').catch((reason: unknown) => reason);
+ * if (error instanceof BoughApiError) console.log(error.status, error.code, error.details); // 404 snapshot_not_found { tag: 'absent' }
+ * ```
+ */
 export class BoughApiError extends Error {
   override readonly name = 'BoughApiError';
+  /** Whether the same call may succeed later without anyone changing it. */
+  readonly retryable: boolean;
   /** The HTTP status. */
   readonly status: number;
   /** A code of the catalogue, or `unexpected_answer` when what answered does not speak this API. */
@@ -26,6 +36,7 @@ export class BoughApiError extends Error {
     super(message);
     this.status = fields.status;
     this.code = fields.code;
+    this.retryable = fields.code !== 'unexpected_answer' && errorCatalogue[fields.code].retryable;
     this.details = fields.details ?? {};
     this.requestId = fields.requestId;
   }
@@ -33,6 +44,13 @@ export class BoughApiError extends Error {
 
 /**
  * No answer: nothing listens there, the connection was lost, or the client's own transport gave up waiting.
+ *
+ * @example
+ * ```ts
+ * const nowhere = new Bough({ url: 'http://127.0.0.1:1' });
+ * const error = await nowhere.healthz().catch((reason: unknown) => reason);
+ * console.log(error instanceof BoughUnreachable && error.url); // http://127.0.0.1:1
+ * ```
  */
 export class BoughUnreachable extends Error {
   override readonly name = 'BoughUnreachable';

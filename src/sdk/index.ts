@@ -1,9 +1,16 @@
-/** The client of bough's HTTP API, for Node and browsers. Start with `Bough`. */
+/** The client of bough's HTTP API, for Node, Deno, Bun and browsers. Start with `Bough`. */
 
 export { Bough } from './client.js';
+export {
+  Controller,
+  type ControllerDeadline,
+  type ControllerOptions,
+  type ControllerSpawn,
+} from './controller.js';
 export { BoughApiError, BoughUnreachable } from './errors.js';
-export type { Sandboxes } from './sandbox.js';
-export type { Snapshots } from './snapshot.js';
+export { Sandbox, type Fork } from './sandbox.js';
+export type { Sandboxes } from './sandboxes.js';
+export type { Snapshots } from './snapshots.js';
 export type { CallOptions, CallParts, Transport, TransportOptions } from './transport.js';
 export type { ErrorCode } from '../contract/errors.js';
 export type {
@@ -20,7 +27,7 @@ export type {
   PingResult,
   RouteName,
   RouteReply,
-  Sandbox,
+  Sandbox as SandboxInfo,
   Snapshot,
   SnapshotInfo,
   SpawnRequestInput,

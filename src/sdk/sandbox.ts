@@ -1,4 +1,4 @@
-/** Calls about sandboxes. */
+/** A sandbox as an object: an id, and a way to the daemon. Letting go of it ends nothing. */
 
 import type {
   BranchRequestInput,
@@ -9,68 +9,198 @@ import type {
   ForkRequestInput,
   ForkResult,
   PingResult,
-  Sandbox,
+  Sandbox as SandboxInfo,
   Snapshot,
-  SpawnRequestInput,
   TimeoutRequestInput,
 } from '../contract/index.js';
-import type { CallOptions, Transport } from './transport.js';
+import { BoughApiError } from './errors.js';
+import type { Sandboxes } from './sandboxes.js';
+import type { CallOptions } from './transport.js';
 
-/** `bough.sandboxes` */
-export class Sandboxes {
-  readonly #transport: Transport;
+/**
+ * One sandbox: `bough.spawn('base')` starts it, `bough.sandbox(id)` finds it again, `await using` ends it with its block.
+ *
+ * Calls reject with `BoughApiError` of code `sandbox_not_found` when it has ended, calls into its guest also with `sandbox_not_running`
+ * and those that begin with `agent_`.
+ *
+ * @example
+ * ```ts
+ * {
+ *   await using sandbox = await bough.spawn('base');
+ *   const { stdout } = await sandbox.exec(['echo', 'hello']);
+ *   console.log(stdout.trim()); // hello
+ * }
+ * console.log((await bough.sandboxes.list()).length); // 0
+ * ```
+ */
+export class Sandbox implements AsyncDisposable {
+  /** What the daemon calls it. */
+  readonly id: string;
+  readonly #sandboxes: Sandboxes;
 
-  constructor(transport: Transport) {
-    this.#transport = transport;
+  constructor(sandboxes: Sandboxes, id: string) {
+    this.#sandboxes = sandboxes;
+    this.id = id;
   }
 
-  /** Starts `n` (default 1) sandboxes: all or none. */
-  spawn(request: SpawnRequestInput, options?: CallOptions): Promise<Sandbox[]> {
-    return this.#transport.call('spawn', { ...options, body: request });
+  /**
+   * What the daemon says of it now.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const { snapshot_tag, state } = await sandbox.info();
+   * console.log(snapshot_tag, state); // base running
+   * ```
+   */
+  info(options?: CallOptions): Promise<SandboxInfo> {
+    return this.#sandboxes.get(this.id, options);
   }
 
-  /** Every sandbox. */
-  list(options?: CallOptions): Promise<Sandbox[]> {
-    return this.#transport.call('listSandboxes', options);
+  /**
+   * Runs a program in the guest and waits for it; no shell is involved. A status other than 0 is an answer, not an error.
+   *
+   * `timeout_secs` is the program's deadline, 30 if it is not given; past it the call rejects with code `agent_deadline`.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const { stdout, exit_code } = await sandbox.exec(['cat'], { stdin: 'from here' });
+   * console.log(stdout, exit_code); // from here 0
+   * ```
+   */
+  exec(
+    args: readonly string[],
+    request: Omit<ExecRequestInput, 'args'> = {},
+    options?: CallOptions,
+  ): Promise<ExecResult> {
+    return this.#sandboxes.exec(this.id, { ...request, args: [...args] }, options);
   }
 
-  /** One sandbox. */
-  get(id: string, options?: CallOptions): Promise<Sandbox> {
-    return this.#transport.call('getSandbox', { ...options, params: { id } });
+  /**
+   * Evaluates code in the image's warm interpreter, whose variables stay. A traceback is an answer, not an error.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * await sandbox.eval('x = 42');
+   * const { result } = await sandbox.eval('x');
+   * console.log(result); // 42
+   * ```
+   */
+  eval(
+    code: string,
+    request: Omit<EvalRequestInput, 'code'> = {},
+    options?: CallOptions,
+  ): Promise<EvalResult> {
+    return this.#sandboxes.eval(this.id, { ...request, code }, options);
   }
 
-  /** Ends a sandbox; its process is gone when this resolves. */
-  async delete(id: string, options?: CallOptions): Promise<void> {
-    await this.#transport.call('removeSandbox', { ...options, params: { id } });
+  /**
+   * Does the agent in the guest answer?
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * console.log((await sandbox.ping()).pong); // true
+   * ```
+   */
+  ping(options?: CallOptions): Promise<PingResult> {
+    return this.#sandboxes.ping(this.id, options);
   }
 
-  /** Runs a program in the guest. A status other than 0 is an answer, not an error. */
-  exec(id: string, request: ExecRequestInput, options?: CallOptions): Promise<ExecResult> {
-    return this.#transport.call('exec', { ...options, params: { id }, body: request });
+  /**
+   * Sets when and how it ends; what is not given stays as it is.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const { end_at_unix } = await sandbox.setTimeout({ end_at_unix: 4_000_000_000, on_end: 'snapshot' });
+   * console.log(end_at_unix); // 4000000000
+   * ```
+   */
+  setTimeout(request: TimeoutRequestInput, options?: CallOptions): Promise<SandboxInfo> {
+    return this.#sandboxes.setTimeout(this.id, request, options);
   }
 
-  /** Evaluates an expression in the image's warm interpreter. */
-  eval(id: string, request: EvalRequestInput, options?: CallOptions): Promise<EvalResult> {
-    return this.#transport.call('evaluate', { ...options, params: { id }, body: request });
+  /**
+   * Captures it while it runs: memory, devices and disk of one instant. It runs on, on failure too. Rejects with codes `tag_exists`,
+   * `branch_in_progress`, `mode_unsupported`, `no_space`.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const { tag, pause_ms } = await sandbox.branch({ tag: 'point' });
+   * const child = await bough.spawn(tag);
+   * console.log(pause_ms, (await child.info()).snapshot_tag); // 1.25 point
+   * ```
+   */
+  branch(request: BranchRequestInput = {}, options?: CallOptions): Promise<Snapshot> {
+    return this.#sandboxes.branch(this.id, request, options);
   }
 
-  /** Does the agent in the guest answer? */
-  ping(id: string, options?: CallOptions): Promise<PingResult> {
-    return this.#transport.call('ping', { ...options, params: { id } });
+  /**
+   * Branches it and starts `count` children, 1 to 100. A child that does not start does not fail the call: see `failures`.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const { children, failures } = await sandbox.fork({ count: 3 });
+   * const answers = await Promise.all(children.map((child) => child.eval('6 * 7')));
+   * console.log(answers.map(({ result }) => result), failures.length); // [ '42', '42', '42' ] 0
+   * ```
+   */
+  async fork(request: ForkRequestInput = {}, options?: CallOptions): Promise<Fork> {
+    const { snapshot, pause_ms, children } = await this.#sandboxes.fork(this.id, request, options);
+    return {
+      snapshot,
+      pauseMs: pause_ms,
+      children: children.flatMap((child) =>
+        'sandbox' in child ? [new Sandbox(this.#sandboxes, child.sandbox.id)] : [],
+      ),
+      failures: children.flatMap((child) => ('error' in child ? [child] : [])),
+    };
   }
 
-  /** Sets when and how the sandbox ends; what is not given stays as it is. */
-  setTimeout(id: string, request: TimeoutRequestInput, options?: CallOptions): Promise<Sandbox> {
-    return this.#transport.call('setTimeout', { ...options, params: { id }, body: request });
+  /**
+   * Ends it; its process is gone when this resolves. One that has ended already is fine.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * await sandbox.kill();
+   * await sandbox.kill();
+   * ```
+   */
+  async kill(options?: CallOptions): Promise<void> {
+    await this.#sandboxes.delete(this.id, options).catch((error: unknown) => {
+      if (!(error instanceof BoughApiError && error.code === 'sandbox_not_found')) throw error;
+    });
   }
 
-  /** Captures the sandbox, which keeps running, on failure too. */
-  branch(id: string, request: BranchRequestInput = {}, options?: CallOptions): Promise<Snapshot> {
-    return this.#transport.call('branch', { ...options, params: { id }, body: request });
+  /** What `await using` calls: the same as `kill()`. */
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.kill();
   }
+}
 
-  /** Branches the sandbox and starts `count` children; each child is a sandbox or an error. */
-  fork(id: string, request: ForkRequestInput = {}, options?: CallOptions): Promise<ForkResult> {
-    return this.#transport.call('fork', { ...options, params: { id }, body: request });
-  }
+/**
+ * What a fork made. Nothing of it ends by itself: neither the children nor the snapshot.
+ *
+ * @example
+ * ```ts
+ * const sandbox = await bough.spawn('base');
+ * const fork: Fork = await sandbox.fork({ tag: 'between' });
+ * console.log(fork.snapshot.tag, fork.pauseMs); // between 1.25
+ * ```
+ */
+export interface Fork {
+  /** The instant they all start from. */
+  readonly snapshot: Snapshot;
+  /** How long the source stood still, in milliseconds. */
+  readonly pauseMs: number;
+  /** Those that run. */
+  readonly children: readonly Sandbox[];
+  /** Why each of the others does not. */
+  readonly failures: readonly Extract<ForkResult['children'][number], { error: string }>[];
 }

@@ -19,19 +19,36 @@ import type {
   RouteQuery,
   RouteReply,
 } from '../contract/index.js';
+import { defaultUrl, fromEnvironment } from './environment.js';
 import { BoughApiError, BoughUnreachable } from './errors.js';
 
-/** Where the daemon is, and how to reach it. */
+/**
+ * Where the daemon is, and how to reach it.
+ *
+ * @example
+ * ```ts
+ * const options: TransportOptions = { url: 'http://10.0.0.5:8889/behind/a/proxy', token: 'the token' };
+ * console.log(new Bough(options).transport.url); // http://10.0.0.5:8889/behind/a/proxy
+ * ```
+ */
 export interface TransportOptions {
-  /** Such as `http://127.0.0.1:8889`; a path before the API's is kept. */
-  readonly url: string;
-  /** Sent as `Authorization: Bearer`; needed where the daemon has one. */
+  /** Default: BOUGH_URL, or `http://127.0.0.1:8889`; a path before the API's is kept. */
+  readonly url?: string | undefined;
+  /** Sent as `Authorization: Bearer`; needed where the daemon has one. Default: BOUGH_TOKEN. */
   readonly token?: string | undefined;
   /** Used instead of the global one. */
   readonly fetch?: typeof fetch | undefined;
 }
 
-/** What any call takes besides its request. */
+/**
+ * What any call takes besides its request.
+ *
+ * @example
+ * ```ts
+ * const options: CallOptions = { signal: AbortSignal.timeout(60_000), idempotencyKey: 'job-7' };
+ * await using sandbox = await bough.spawn('base', {}, options);
+ * ```
+ */
 export interface CallOptions {
   /**
    * Stops waiting. Ends a snapshot's creation, a spawn, an exec or an eval; a branch, a fork and what has a
@@ -57,7 +74,15 @@ type BodyPart<B> = B extends undefined
     ? { readonly body?: B }
     : { readonly body: B };
 
-/** What `call` takes for a route: its path parameters, query and body, as the route table has them. */
+/**
+ * What `call` takes for a route: its path parameters, query and body, as the route table has them.
+ *
+ * @example
+ * ```ts
+ * const parts: CallParts<'deleteSnapshot'> = { params: { tag: 'old' }, query: { cascade: true } };
+ * console.log(parts.params.tag); // old
+ * ```
+ */
 export type CallParts<N extends JsonRouteName> = CallOptions &
   ParamsPart<RouteParams<N>> &
   QueryPart<RouteQuery<N>> &
@@ -75,32 +100,47 @@ interface AnyParts extends CallOptions {
   readonly body?: unknown;
 }
 
-/** Makes calls to one daemon. */
+/**
+ * Makes calls to one daemon, any route by its name in the [API](api.md).
+ *
+ * @example
+ * ```ts
+ * const sandboxes = await bough.transport.call('listSandboxes');
+ * console.log(sandboxes.length); // 0
+ * ```
+ */
 export class Transport {
-  readonly #base: string;
+  /** The daemon's. */
+  readonly url: string;
   readonly #token: string | undefined;
   readonly #fetch: typeof fetch;
 
-  constructor({ url, token, fetch: ownFetch }: TransportOptions) {
-    this.#base = url.replace(/\/+$/, '');
-    this.#token = token;
+  constructor({ url, token, fetch: ownFetch }: TransportOptions = {}) {
+    this.url = (url ?? fromEnvironment('BOUGH_URL') ?? defaultUrl).replace(/\/+$/, '');
+    this.#token = token ?? fromEnvironment('BOUGH_TOKEN');
     this.#fetch = ownFetch ?? globalThis.fetch.bind(globalThis);
   }
 
   /**
    * Calls a route of the table that takes and gives JSON; resolves with its answer's body, with undefined for one that has none. Never
    * repeats a call.
+   *
+   * @example
+   * ```ts
+   * const [sandbox] = await bough.transport.call('spawn', { body: { snapshot_tag: 'base' } });
+   * console.log(sandbox?.state); // running
+   * ```
    */
   call<N extends JsonRouteName>(route: N, ...parts: CallArguments<N>): Promise<RouteReply<N>>;
   async call(route: JsonRouteName, parts: AnyParts = {}): Promise<unknown> {
     const { method, path } = endpoints[route];
-    const target = this.#base + fillPath(path, parts.params ?? {}) + queryString(parts.query ?? {});
+    const target = this.url + fillPath(path, parts.params ?? {}) + queryString(parts.query ?? {});
     try {
       const response = await this.#fetch(target, { method, ...this.#request(parts) });
       return readAnswer(response.status, response.headers, await response.text());
     } catch (error) {
       if (error instanceof BoughApiError || parts.signal?.aborted === true) throw error;
-      throw new BoughUnreachable(this.#base, transportProblem(error), { cause: error });
+      throw new BoughUnreachable(this.url, transportProblem(error), { cause: error });
     }
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { Bough } from 'bough/sdk';
 import type { JsonNamesOf } from '../../src/contract/index.js';
-import type { Sandbox, Snapshot } from '../../src/sdk/index.js';
+import type { SandboxInfo as Sandbox, Snapshot } from '../../src/sdk/index.js';
 import { table } from '../daemon/rows-table.js';
 
 let calls = 0;
