@@ -92,6 +92,11 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { id: string }) => `No sandbox has the id or name "${a.id}"`,
   },
+  process_not_found: {
+    status: 404,
+    retryable: false,
+    message: (a: { id: string; problem: string }) => `No such process in sandbox "${a.id}": ${a.problem}`,
+  },
   image_not_found: {
     status: 404,
     retryable: false,
@@ -148,6 +153,30 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { id: string; wanted: number; found: number }) =>
       `Cannot branch sandbox "${a.id}": another version of bough started it, whose pager speaks protocol ${a.found} where this one speaks ${a.wanted}`,
+  },
+
+  process_not_started: {
+    status: 400,
+    retryable: false,
+    message: (a: { id: string; problem: string }) =>
+      `Cannot start the program in sandbox "${a.id}": ${a.problem}`,
+  },
+  process_ended: {
+    status: 409,
+    retryable: false,
+    message: (a: { id: string; problem: string }) => `Too late in sandbox "${a.id}": ${a.problem}`,
+  },
+  stdin_closed: {
+    status: 409,
+    retryable: false,
+    message: (a: { id: string; problem: string }) =>
+      `Cannot write to a process of sandbox "${a.id}": ${a.problem}`,
+  },
+  no_terminal: {
+    status: 409,
+    retryable: false,
+    message: (a: { id: string; problem: string }) =>
+      `Cannot resize a process of sandbox "${a.id}": ${a.problem}`,
   },
 
   not_durable: {

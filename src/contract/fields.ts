@@ -61,3 +61,15 @@ export const timeoutSecsSchema = z.number().positive().max(3600).describe('secon
 
 /** Accepted for clients of the API's first form, and without effect. */
 export const ignoredSchema = z.unknown().optional().describe('accepted, without effect');
+
+/** A switch in a query: there, empty, `1` or `true`. */
+export const flagSchema = z
+  .enum(['', 'true', '1', 'false', '0'])
+  .optional()
+  .transform((text) => text === '' || text === 'true' || text === '1');
+
+/** A whole number in a path or a query. */
+export const numberTextSchema = z
+  .string()
+  .regex(/^(0|[1-9][0-9]{0,14})$/, 'must be a whole number')
+  .transform(Number);

@@ -10,6 +10,7 @@ import {
   errorCatalogue,
   errorsOf,
   routes,
+  processSchema,
   sandboxSchema,
   snapshotInfoSchema,
   snapshotSchema,
@@ -40,6 +41,7 @@ const objectNames = new Map<z.ZodType, string>([
   [snapshotSchema, '[Snapshot](#snapshot)'],
   [snapshotInfoSchema, '[Snapshot](#snapshot) with more fields'],
   [sandboxSchema, '[Sandbox](#sandbox)'],
+  [processSchema, '[Process](#process)'],
 ]);
 
 const intro = `# HTTP API
@@ -70,6 +72,7 @@ export function apiReference(table: RouteTable = routes): string {
     objectSection('Snapshot', snapshotSchema),
     `\`/info\` adds:\n\n${fieldTable(snapshotInfoSchema, 'output', Object.keys(snapshotSchema.shape))}`,
     objectSection('Sandbox', sandboxSchema),
+    objectSection('Process', processSchema),
     objectSection('Error', errorBodySchema),
     '## Error codes\n',
     errorTable(),
@@ -88,6 +91,10 @@ function routeSection(route: RouteDefinition): string {
       : Object.entries<z.ZodType | StreamType | null>(route.replies).map(
           ([status, body]) => `\`${status}\` ${replyText(body)}`,
         );
+  if (route.kind === 'json' && route.streams !== undefined)
+    replies.push(
+      `\`200\` with such an \`Accept\` a stream of ${route.streams.map((type) => `\`${type}\``).join(' or ')}`,
+    );
   parts.push(`Answer: ${replies.join(' · ')}\n`);
   if (route.kind === 'json')
     for (const [name, meaning] of Object.entries(route.replyHeaders ?? {}))

@@ -10,6 +10,7 @@ import {
   errorCatalogue,
   errorsOf,
   routes,
+  processSchema,
   sandboxSchema,
   snapshotInfoSchema,
   snapshotSchema,
@@ -31,6 +32,7 @@ const components = new Map<z.ZodType, string>([
   [snapshotSchema, 'Snapshot'],
   [snapshotInfoSchema, 'SnapshotInfo'],
   [sandboxSchema, 'Sandbox'],
+  [processSchema, 'Process'],
   [errorBodySchema, 'Error'],
 ]);
 
@@ -117,7 +119,15 @@ function successes(route: RouteDefinition): Record<string, Json> {
       ? { description: 'Done; no body.' }
       : { description: 'The answer.', ...replyHeaders(route), content: contentOf(body) },
   ]);
-  return Object.fromEntries(answers) as Record<string, Json>;
+  return withStreams(route, Object.fromEntries(answers) as Record<string, Json>);
+}
+
+/** Answers with 200 that are streams, beside the one in JSON, if that is a 200 too. */
+function withStreams(route: RouteDefinition, answers: Record<string, Json>): Record<string, Json> {
+  if (route.kind !== 'json' || route.streams === undefined) return answers;
+  const streams: Json = Object.fromEntries(route.streams.map((type) => [type, { schema: bytes }]));
+  const { content = {}, ...rest } = answers[200] ?? { description: 'A stream.' };
+  return { ...answers, 200: { ...rest, content: { ...(content as Json), ...streams } } };
 }
 
 function replyHeaders(route: RouteDefinition): Json {

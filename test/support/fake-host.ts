@@ -3,9 +3,11 @@
  * `fakeHost({ branch: () => Promise.reject(new BoughError(...)) })`.
  */
 
+import type { ExecEvent, ExecRequest } from '../../src/agent/index.js';
 import { BoughError } from '../../src/contract/index.js';
 import type { SandboxView } from '../../src/sandbox/entity/view.js';
 import type { SnapshotView } from '../../src/store/index.js';
+import { fakeProcesses } from './fake-processes.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 
 export interface FakeHost extends Host {
@@ -121,6 +123,11 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     },
     close: () => undefined,
   });
+  const execStream = (id: string, { args }: ExecRequest) => {
+    sandbox(id);
+    return printed(`${args.join(' ')}\n`);
+  };
+  const processes = fakeProcesses((id) => void sandbox(id));
   const gauges = () => ({
     sandboxes: { running: sandboxes.size },
     snapshots: { ready: snapshots.size },
@@ -128,10 +135,15 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     hotBytes: 0,
     durableBytes: 0,
   });
-  return Object.assign(host, { gauges }, script, { snapshots, sandboxes });
+  return Object.assign(host, { gauges, execStream, processes }, script, { snapshots, sandboxes });
 }
 
-type Operations = Omit<Host, 'gauges'>;
+async function* printed(text: string): AsyncGenerator<ExecEvent> {
+  yield await Promise.resolve({ type: 'stdout', bytes: Buffer.from(text) });
+  yield { type: 'exit', exitCode: 0 };
+}
+
+type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes'>;
 type Immediate = {
   [K in keyof Operations]: (...args: Parameters<Operations[K]>) => Awaited<ReturnType<Operations[K]>>;
 };

@@ -1,10 +1,10 @@
 /** Calls into a sandbox's guest: exec, eval, ping. */
 
 import { z } from 'zod';
-import type { ErrorCode } from '../errors.js';
 import { plainTextSchema, timeoutSecsSchema } from '../fields.js';
 import { endpoints } from './endpoints.js';
-import { byId, type RouteTable } from './route.js';
+import { byId, guestErrors, type RouteTable } from './route.js';
+import { STREAM_TYPES } from './streams.js';
 
 export const execRequestSchema = z.object({
   args: z.array(plainTextSchema).min(1).max(4096).describe('program and arguments; no shell is involved'),
@@ -50,27 +50,18 @@ export const pingResultSchema = z.looseObject({ pong: z.literal(true) });
 /** The agent's answer; it may say more than `pong`. */
 export type PingResult = z.infer<typeof pingResultSchema>;
 
-/** What a call into a guest can fail with. */
-const guestErrors = [
-  'sandbox_not_found',
-  'sandbox_not_running',
-  'agent_unreachable',
-  'agent_protocol',
-  'agent_refused',
-  'agent_deadline',
-] as const satisfies readonly ErrorCode[];
-
 /** Routes into guests. */
 export const execRoutes = {
   exec: {
     ...endpoints.exec,
     kind: 'json',
     summary:
-      'Run a program in the guest and wait for it. Of stdout and stderr the first 16 MiB each are kept; `truncated` says whether there was more.',
+      'Run a program in the guest and wait for it. Of stdout and stderr the first 16 MiB each are kept; `truncated` says whether there was more. As a stream, all of it as it comes: the program is killed when the client leaves.',
     resource: 'sandboxes',
     params: byId,
     body: execRequestSchema,
     replies: { 200: execResultSchema },
+    streams: STREAM_TYPES,
     errors: ['invalid_request', ...guestErrors],
   },
   evaluate: {

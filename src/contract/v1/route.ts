@@ -12,12 +12,12 @@
 
 import { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
-import { tagSchema } from '../fields.js';
+import { numberTextSchema, tagSchema } from '../fields.js';
 import type { Endpoint } from './endpoints.js';
 
 interface AnyRoute extends Endpoint {
   readonly summary: string;
-  readonly resource: 'daemon' | 'snapshots' | 'sandboxes';
+  readonly resource: 'daemon' | 'snapshots' | 'sandboxes' | 'processes';
   /** True for a route that needs no token. */
   readonly open?: boolean;
   readonly params?: z.ZodType;
@@ -35,6 +35,8 @@ export interface JsonRoute extends AnyRoute {
   readonly body?: z.ZodType;
   /** For each success status the body; `null` is none, `'text'` is plain text. */
   readonly replies: Readonly<Record<number, z.ZodType | 'text' | null>>;
+  /** Content types of a stream that answers instead, with 200, when the request's `Accept` names one. */
+  readonly streams?: readonly string[];
   /** Headers that an answer may have besides, with what they say. */
   readonly replyHeaders?: Readonly<Record<string, string>>;
 }
@@ -120,6 +122,19 @@ export const byTag = z.object({ tag: tagSchema });
 
 /** Path parameters of a sandbox's routes. Any text that is no known id or name is simply not found. */
 export const byId = z.object({ id: z.string().describe('id or name of a sandbox') });
+
+/** Path parameters of a process's routes. */
+export const byPid = byId.extend({ pid: numberTextSchema.describe('process id in the guest') });
+
+/** What any call into a guest can fail with. */
+export const guestErrors = [
+  'sandbox_not_found',
+  'sandbox_not_running',
+  'agent_unreachable',
+  'agent_protocol',
+  'agent_refused',
+  'agent_deadline',
+] as const satisfies readonly ErrorCode[];
 
 /** The HTTP status of a code when `route` fails with it. */
 export function statusOf(

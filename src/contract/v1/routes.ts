@@ -5,6 +5,7 @@ import { branchRoutes } from './branches.js';
 import { daemonRoutes } from './daemon.js';
 import { eventRoutes } from './events.js';
 import { execRoutes } from './exec.js';
+import { processRoutes } from './processes.js';
 import type { JsonNamesOf, ParamsOf, QueryOf, ReplyOf } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
@@ -16,6 +17,7 @@ export const routes = {
   ...sandboxRoutes,
   ...execRoutes,
   ...branchRoutes,
+  ...processRoutes,
 };
 
 export type Routes = typeof routes;

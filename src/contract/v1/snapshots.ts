@@ -9,6 +9,7 @@ import {
   plainTextSchema,
   tagSchema,
   unixSecondsSchema,
+  flagSchema,
 } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { expiryFields, refuseTwoExpiries } from './lifetime.js';
@@ -106,11 +107,6 @@ export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequestSchema>;
 export const compactRequestSchema = z.object({
   to: tagSchema.describe('name of the new, parentless snapshot'),
 });
-
-const flagSchema = z
-  .enum(['', 'true', '1', 'false', '0'])
-  .optional()
-  .transform((text) => text === '' || text === 'true' || text === '1');
 
 /** What to do when other snapshots build on the deleted one; at most one is true. */
 export const deleteSnapshotQuerySchema = z

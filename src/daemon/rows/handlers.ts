@@ -27,6 +27,8 @@ interface AskedInJson<R extends JsonRoute> extends Asked<R> {
   readonly body: BodyOf<R>;
   /** Answers with `status` instead of the first one the row lists. */
   readonly answerWith: (status: number) => void;
+  /** The content type of a stream that the row lists and the request asks for; without one the answer is JSON. */
+  readonly streamType: string | undefined;
   /** Adds a header that the row lists to the answer. */
   readonly addHeader: (name: string, value: string) => void;
 }
@@ -50,6 +52,17 @@ export class JsonBytes {
   }
 }
 
+/** An answer of a json row that was asked for a stream of this type; also one of a stream row. */
+export class StreamReply {
+  readonly type: string;
+  readonly bytes: AsyncIterable<Uint8Array>;
+
+  constructor(type: string, bytes: AsyncIterable<Uint8Array>) {
+    this.type = type;
+    this.bytes = bytes;
+  }
+}
+
 /** An answer in bytes, under the content type that the row lists for its status. */
 export interface StreamAnswer {
   /** The first one the row lists by default. */
@@ -64,7 +77,9 @@ export interface StreamAnswer {
 type JsonHandler<R extends JsonRoute> = (
   asked: AskedInJson<R>,
   call: CallContext,
-) => ReplyOf<R> | JsonBytes | Promise<ReplyOf<R> | JsonBytes>;
+) => JsonAnswer<R> | Promise<JsonAnswer<R>>;
+
+type JsonAnswer<R extends JsonRoute> = ReplyOf<R> | JsonBytes | StreamReply;
 
 type StreamHandler<R extends StreamRoute> = (
   asked: AskedInBytes<R>,

@@ -4,7 +4,10 @@ import { BoughError, type JsonRoute } from '../../contract/index.js';
 import type { Limits } from '../shell/limits.js';
 import type { Shell } from '../shell/shell.js';
 import { askedOf, contextOf } from './asked.js';
-import { JsonBytes } from './handlers.js';
+import { finished } from 'node:stream';
+import { acceptedOf } from './accepted.js';
+import { JsonBytes, StreamReply } from './handlers.js';
+import { sendBytes } from './stream.js';
 import { requestKey } from './request-key.js';
 import { parseRequestPart, withoutNullFields } from './validation.js';
 
@@ -26,14 +29,15 @@ export function bindJson(
     schema: { response: Object.fromEntries(replySchemas) },
     handler: async (request, reply) => {
       const call = (request.call = calls.begin('json'));
-      const onClose = (): void => {
+      finished(reply.raw, () => {
         if (!reply.raw.writableFinished) call.clientLeft();
-      };
-      reply.raw.once('close', onClose);
+      });
+      let isOver = true;
       try {
         const asked = {
           ...askedOf(route, request),
           body: route.body && parseRequestPart(route.body, withoutNullFields(request.body), 'body'),
+          streamType: acceptedOf(route.streams, request.headers.accept),
         };
         const key = route.keyed === true ? requestKey(request.headers, name, asked) : undefined;
         reply.code(defaultStatus);
@@ -41,12 +45,16 @@ export function bindJson(
         const addHeader = (header: string, value: string): void => void reply.header(header, value);
         const context = { ...contextOf(request, call.signal), key };
         const body = await handler({ ...asked, answerWith, addHeader } as never, context as never);
+        if (body instanceof StreamReply) {
+          isOver = false;
+          finished(reply.raw, () => calls.end(call));
+          return await sendBytes(reply.code(200).type(body.type), body.bytes, call.signal);
+        }
         if (route.replies[defaultStatus] === 'text')
           void reply.type('text/plain; version=0.0.4; charset=utf-8');
         sendJson(reply, body);
       } finally {
-        reply.raw.off('close', onClose);
-        calls.end(call);
+        if (isOver) calls.end(call);
       }
     },
   });

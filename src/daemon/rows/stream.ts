@@ -4,7 +4,7 @@
  * No limit holds for the whole, which may take hours; a client may only not leave a handler that waits for its next bytes waiting for
  * too long. A handler that fails once the answer has begun ends the connection, which the client sees as an answer without an end.
  */
-import type { FastifyInstance } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import { addAbortSignal, finished, Readable } from 'node:stream';
 import { BoughError, type StreamRoute } from '../../contract/index.js';
 import type { Shell } from '../shell/shell.js';
@@ -41,9 +41,18 @@ export function bindStream(
       void reply.code(status).headers(headers);
       if (type !== null && type !== undefined) void reply.type(type);
       if (bytes === undefined) return reply.send();
-      return reply.send(addAbortSignal(call.signal, Readable.from(bytes, { objectMode: false })));
+      return sendBytes(reply, bytes, call.signal);
     },
   });
+}
+
+/** Sends bytes as fast as the client takes them, until the signal fires. */
+export function sendBytes(
+  reply: FastifyReply,
+  bytes: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): FastifyReply {
+  return reply.send(addAbortSignal(signal, Readable.from(bytes, { objectMode: false })));
 }
 
 /** Makes this context hand on bodies of whatever type, unread. */

@@ -2,12 +2,17 @@
 
 import type { Host } from '../../sandbox/host/host.js';
 import { JsonBytes, type Handler } from '../rows/handlers.js';
+import { failureOf, outputStream } from '../streams/output.js';
 import { JsonText } from './json-text.js';
 import { program } from './requests.js';
 import { knownForm } from './sandbox-id.js';
 
 export function execHandler(host: Host): Handler<'exec'> {
-  return async ({ params, body }, call) => {
+  return async ({ params, body, streamType }, call) => {
+    if (streamType !== undefined) {
+      const events = host.execStream(knownForm(params), program(body), call);
+      return outputStream(events, { type: streamType, wireError: failureOf(call.requestId) });
+    }
     const output = { stdout: new JsonText(), stderr: new JsonText() };
     const onOutput = (stream: keyof typeof output, bytes: Buffer): void => output[stream].add(bytes);
     const ended = await host.exec(knownForm(params), { ...program(body), onOutput }, call);

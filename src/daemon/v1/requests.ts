@@ -103,9 +103,9 @@ function retentionSpec(request: RetentionRequest): BootSpec['retention'] {
 }
 
 /** Whole milliseconds, so that they come back as the same seconds; the shortest time that is not none is one. */
-function toMs(secs: number): number;
-function toMs(secs: number | undefined): number | undefined;
-function toMs(secs: number | undefined): number | undefined {
+export function toMs(secs: number): number;
+export function toMs(secs: number | undefined): number | undefined;
+export function toMs(secs: number | undefined): number | undefined {
   if (secs === undefined || secs === 0) return secs;
   return Math.max(1, Math.round(secs * 1000));
 }

@@ -144,6 +144,17 @@ function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError |
   return undefined;
 }
 
+/** What an agent refuses for a reason that the catalogue knows. */
+const REFUSALS = new Map<string, Refusal>([
+  ['no_process', 'process_not_found'],
+  ['not_started', 'process_not_started'],
+  ['process_ended', 'process_ended'],
+  ['stdin_closed', 'stdin_closed'],
+  ['no_terminal', 'no_terminal'],
+]);
+
+type Refusal = 'process_not_found' | 'process_not_started' | 'process_ended' | 'stdin_closed' | 'no_terminal';
+
 function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughError | undefined {
   const options = { cause };
   if (cause instanceof AgentUnreachable) {
@@ -153,6 +164,8 @@ function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughErr
     return new BoughError('agent_protocol', { id, problem: cause.message }, options);
   }
   if (cause instanceof AgentRefused) {
+    const known = REFUSALS.get(cause.code);
+    if (known !== undefined) return new BoughError(known, { id, problem: cause.problem }, options);
     return cause.code === 'bad_request'
       ? new BoughError(
           'invalid_request',

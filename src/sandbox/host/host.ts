@@ -13,7 +13,14 @@
  * makes something makes nothing twice for one key.
  */
 
-import type { CollectedExecRequest, EvalResult, ExecResult, Pong } from '../../agent/index.js';
+import type {
+  CollectedExecRequest,
+  EvalResult,
+  ExecEvent,
+  ExecRequest,
+  ExecResult,
+  Pong,
+} from '../../agent/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
 import type { BranchSpec } from '../branch/capture.js';
 import type { LifetimeChange, LifetimeSpec } from '../entity/lifetime.js';
@@ -22,6 +29,7 @@ import type { SandboxState, SandboxView } from '../entity/view.js';
 import type { BootSpec } from '../start/create-snapshot.js';
 import type { CollectionReport } from '../upkeep/collector.js';
 import type { CallContext } from './call.js';
+import type { ProcessesHost } from './guest-processes.js';
 
 /** Sandboxes to start, all from one snapshot. */
 export interface SpawnSpec {
@@ -102,10 +110,15 @@ export interface Host {
   stats(id: string, call: CallContext): Promise<SandboxStats>;
   /** Output that `program.onOutput` takes is not in the result. */
   exec(id: string, program: CollectedExecRequest, call: CallContext): Promise<ExecResult>;
+  /** Its output as it comes, last of all its exit. Whoever stops iterating kills it. */
+  execStream(id: string, program: ExecRequest, call: CallContext): AsyncGenerator<ExecEvent, void, undefined>;
   evaluate(id: string, spec: EvalSpec, call: CallContext): Promise<EvalResult>;
   ping(id: string, call: CallContext): Promise<Pong>;
   /** Sets when and how the sandbox ends. */
   setTimeout(id: string, change: LifetimeChange, call: CallContext): Promise<SandboxView>;
+
+  /** Processes that outlive the connection that started them. */
+  readonly processes: ProcessesHost;
 
   /** On any failure the source runs and nothing of the snapshot is left. */
   branch(id: string, spec: BranchSpec, call: CallContext): Promise<SnapshotView>;

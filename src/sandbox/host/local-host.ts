@@ -4,7 +4,14 @@
  * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once. A method called
  * without a context is called by the daemon itself.
  */
-import type { CollectedExecRequest, EvalResult, ExecResult, Pong } from '../../agent/index.js';
+import type {
+  CollectedExecRequest,
+  EvalResult,
+  ExecEvent,
+  ExecRequest,
+  ExecResult,
+  Pong,
+} from '../../agent/index.js';
 import { BoughError, isBoughError } from '../../contract/index.js';
 import { anyOf, compact, ResourceStack, withDeadline } from '../../base/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
@@ -14,14 +21,16 @@ import { ownCall, type CallContext } from './call.js';
 import type { HostContext } from './context.js';
 import { createSnapshot, type BootSpec } from '../start/create-snapshot.js';
 import { catalogued } from './failures.js';
+import { GuestProcesses, type ProcessesHost } from './guest-processes.js';
 import { HotTier } from '../upkeep/hot-tier.js';
 import type { Dependents, EvalSpec, Forked, ForkSpec, Host, HostGauges, SpawnSpec } from './host.js';
 import { Housekeeping } from '../upkeep/housekeeping.js';
 import { changedLifetime, lifetimeOf, type LifetimeChange } from '../entity/lifetime.js';
 import { pauseGuest, resumeGuest } from '../entity/pause.js';
+import { inGuest, streamFromGuest, withEnv } from './in-guest.js';
 import { Requests } from './requests.js';
-import type { Sandbox } from '../entity/sandbox.js';
 import type { ChildOptions } from '../start/spawn.js';
+import type { Sandbox } from '../entity/sandbox.js';
 import { Starts } from '../start/starts.js';
 import { statsOf, type SandboxStats } from '../entity/stats.js';
 import type { SandboxView } from '../entity/view.js';
@@ -31,6 +40,7 @@ import type { CollectionReport } from '../upkeep/collector.js';
 const BRANCHES_GRACE_MS = 10_000;
 
 export class LocalHost implements Host {
+  readonly processes: ProcessesHost;
   readonly #context: HostContext;
   readonly #branches: Branches;
   readonly #housekeeping: Housekeeping;
@@ -40,6 +50,7 @@ export class LocalHost implements Host {
 
   constructor(context: HostContext, options: { readonly maxConcurrentBranches: number }) {
     this.#context = context;
+    this.processes = new GuestProcesses(context);
     this.#branches = new Branches(context, options.maxConcurrentBranches);
     this.#starts = new Starts(context);
     this.#hotTier = new HotTier(context);
@@ -167,20 +178,30 @@ export class LocalHost implements Host {
   }
 
   exec(id: string, program: CollectedExecRequest, { signal }: CallContext = ownCall()): Promise<ExecResult> {
-    return this.#inGuest(id, 'run a program', ({ agent, record }) =>
-      agent.exec({ ...program, env: { ...record.env, ...program.env } }, signal),
+    return inGuest(this.#context, { id, operation: 'run a program' }, (sandbox) =>
+      sandbox.agent.exec(withEnv(program, sandbox), signal),
+    );
+  }
+
+  execStream(
+    id: string,
+    program: ExecRequest,
+    { signal }: CallContext = ownCall(),
+  ): AsyncGenerator<ExecEvent, void, undefined> {
+    return streamFromGuest(this.#context, { id, operation: 'run a program' }, (sandbox) =>
+      sandbox.agent.execStream(withEnv(program, sandbox), signal),
     );
   }
 
   evaluate(id: string, spec: EvalSpec, { signal }: CallContext = ownCall()): Promise<EvalResult> {
     const { code, timeoutMs } = spec;
-    return this.#inGuest(id, 'evaluate an expression', ({ agent }) =>
+    return inGuest(this.#context, { id, operation: 'evaluate an expression' }, ({ agent }) =>
       agent.eval(code, { timeoutMs, signal }),
     );
   }
 
   ping(id: string, { signal }: CallContext = ownCall()): Promise<Pong> {
-    return this.#inGuest(id, 'ping', ({ agent }) => agent.ping({ signal }));
+    return inGuest(this.#context, { id, operation: 'ping' }, ({ agent }) => agent.ping({ signal }));
   }
 
   async setTimeout(id: string, change: LifetimeChange): Promise<SandboxView> {
@@ -235,14 +256,6 @@ export class LocalHost implements Host {
     // Those that were left fail with their VM let go, and clean up after themselves.
     await this.#branches.settled();
     await this.#context.store.close();
-  }
-
-  async #inGuest<T>(id: string, operation: string, work: (sandbox: Sandbox) => Promise<T>): Promise<T> {
-    const sandbox = this.#context.sandboxes.get(id);
-    sandbox.require('use');
-    return sandbox.lifetime.during(() =>
-      catalogued({ operation, sandboxId: sandbox.id }, () => work(sandbox)),
-    );
   }
 
   async #branch(id: string, spec: BranchSpec, call: CallContext): Promise<SnapshotView> {

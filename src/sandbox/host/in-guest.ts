@@ -1,0 +1,51 @@
+/** Calls into the guest of a sandbox: it has to take them, it is in use meanwhile, and what fails is told in the catalogue's words. */
+import { Deferred } from '../../base/index.js';
+import type { Sandbox } from '../entity/sandbox.js';
+import type { HostContext } from './context.js';
+import { catalogued, toCatalogue } from './failures.js';
+
+/** Which sandbox, and what is attempted: it completes "failed to ...". */
+export interface GuestCall {
+  readonly id: string;
+  readonly operation: string;
+}
+
+/** Throws `sandbox_not_found`, `sandbox_not_running`, and what the agent's errors become. */
+export async function inGuest<T>(
+  { sandboxes }: HostContext,
+  { id, operation }: GuestCall,
+  work: (sandbox: Sandbox) => Promise<T>,
+): Promise<T> {
+  const sandbox = sandboxes.get(id);
+  sandbox.require('use');
+  return sandbox.lifetime.during(() => catalogued({ operation, sandboxId: sandbox.id }, () => work(sandbox)));
+}
+
+/** As `inGuest`, for what is a stream: that a sandbox cannot be used is thrown at once, everything else while it is iterated. */
+export function streamFromGuest<T>(
+  { sandboxes }: HostContext,
+  { id, operation }: GuestCall,
+  work: (sandbox: Sandbox) => AsyncIterable<T>,
+): AsyncGenerator<T, void, undefined> {
+  const sandbox = sandboxes.get(id);
+  sandbox.require('use');
+  return (async function* (): AsyncGenerator<T, void, undefined> {
+    const over = new Deferred<undefined>();
+    void sandbox.lifetime.during(() => over.promise);
+    try {
+      yield* work(sandbox);
+    } catch (error) {
+      throw toCatalogue(error, { operation, sandboxId: sandbox.id });
+    } finally {
+      over.resolve(undefined);
+    }
+  })();
+}
+
+/** The program with the sandbox's variables, as far as it does not set them itself. */
+export function withEnv<P extends { readonly env?: Readonly<Record<string, string>> }>(
+  program: P,
+  { record }: Sandbox,
+): P {
+  return { ...program, env: { ...record.env, ...program.env } };
+}
