@@ -43,7 +43,7 @@ export function streamFromGuest<T>(
 }
 
 /** The program with the sandbox's variables, as far as it does not set them itself. */
-export function withEnv<P extends { readonly env?: Readonly<Record<string, string>> }>(
+export function withEnv<P extends { readonly env?: Readonly<Record<string, string>> | undefined }>(
   program: P,
   { record }: Sandbox,
 ): P {
