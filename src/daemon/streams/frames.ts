@@ -1,7 +1,7 @@
 /** A guest's output as frames of the agent's protocol. */
 import { encodeFrame, FrameKind } from '../../agent/index.js';
 import { wireProcess } from '../v1/process-answers.js';
-import type { OutputEncoder, OutputEvent } from './output.js';
+import type { OutputEncoder, OutputEvent } from './encoder.js';
 
 const KINDS = { stdout: FrameKind.stdout, stderr: FrameKind.stderr, pty: FrameKind.pty };
 

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from 'node:buffer';
 import { wireProcess } from '../v1/process-answers.js';
-import type { OutputEncoder, OutputEvent } from './output.js';
+import type { OutputEncoder, OutputEvent } from './encoder.js';
 
 type Stream = 'stdout' | 'stderr' | 'pty';
 

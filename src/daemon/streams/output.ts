@@ -5,22 +5,11 @@
  * begun its failure can only be told in it: as its last piece.
  */
 import { BoughError, FRAMES_TYPE, isBoughError } from '../../contract/index.js';
-import type { ExecEvent, ProcessEvent } from '../../agent/index.js';
 import { StreamReply } from '../rows/handlers.js';
+import type { OutputEncoder, OutputEvent } from './encoder.js';
 import { framesEncoder } from './frames.js';
 import { linesEncoder } from './lines.js';
 import { withPauses } from './pauses.js';
-
-/** What a guest may say in a stream. */
-export type OutputEvent = ProcessEvent | ExecEvent;
-
-export interface OutputEncoder {
-  piece(event: OutputEvent): Uint8Array;
-  /** What is held back still, in front of the end. */
-  rest(): Uint8Array;
-  keepAlive(): Uint8Array;
-  failure(error: BoughError): Uint8Array;
-}
 
 export const KEEP_ALIVE_MS = 15_000;
 

@@ -144,16 +144,16 @@ function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError |
   return undefined;
 }
 
+type Refusal = (args: { id: string; problem: string }, options: ErrorOptions) => BoughError;
+
 /** What an agent refuses for a reason that the catalogue knows. */
 const REFUSALS = new Map<string, Refusal>([
-  ['no_process', 'process_not_found'],
-  ['not_started', 'process_not_started'],
-  ['process_ended', 'process_ended'],
-  ['stdin_closed', 'stdin_closed'],
-  ['no_terminal', 'no_terminal'],
+  ['no_process', (args, options) => new BoughError('process_not_found', args, options)],
+  ['not_started', (args, options) => new BoughError('process_not_started', args, options)],
+  ['process_ended', (args, options) => new BoughError('process_ended', args, options)],
+  ['stdin_closed', (args, options) => new BoughError('stdin_closed', args, options)],
+  ['no_terminal', (args, options) => new BoughError('no_terminal', args, options)],
 ]);
-
-type Refusal = 'process_not_found' | 'process_not_started' | 'process_ended' | 'stdin_closed' | 'no_terminal';
 
 function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughError | undefined {
   const options = { cause };
@@ -165,7 +165,7 @@ function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughErr
   }
   if (cause instanceof AgentRefused) {
     const known = REFUSALS.get(cause.code);
-    if (known !== undefined) return new BoughError(known, { id, problem: cause.problem }, options);
+    if (known !== undefined) return known({ id, problem: cause.problem }, options);
     return cause.code === 'bad_request'
       ? new BoughError(
           'invalid_request',
