@@ -206,7 +206,7 @@ describe('the command line with a daemon', () => {
     const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
     const { code, stderr } = await bough('rm', 'absent', id);
     assert.equal(code, 1);
-    assert.match(stderr, /^error: No sandbox has the id "absent"\nhint: /);
+    assert.match(stderr, /^error: No sandbox has the id or name "absent"\nhint: /);
     assert.ok(!host.sandboxes.has(id));
   });
 

@@ -48,7 +48,7 @@ export interface ControllerOptions {
  *
  * @example
  * ```ts
- * const request: ControllerSpawn = { snapshotTag: 'base', n: 2, memoryLimitMib: 512, name: 'worker' };
+ * const request: ControllerSpawn = { snapshotTag: 'base', n: 2, memoryLimitMib: 512, env: { LANG: 'C' } };
  * console.log((await controller.spawnSandboxes(request)).length); // 2
  * ```
  */

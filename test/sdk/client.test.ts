@@ -11,6 +11,8 @@ import { fakeHost } from '../support/fake-host.js';
 /** Routes that are called by their names alone, if at all: the SDK has no method for them yet. */
 const WITHOUT_METHOD = new Set([
   ...['events', 'sandboxEvents', 'removeSandboxes', 'pauseSandbox', 'resumeSandbox', 'sandboxStats'],
+  ...['startProcess', 'listProcesses', 'getProcess', 'processOutput', 'processInput', 'signalProcess'],
+  ...['resizeProcess', 'attachProcess'],
 ]);
 
 describe('the SDK against a daemon', () => {

@@ -21,7 +21,11 @@ PROJECT_DIR = Path(__file__).parents[3]
 REFERENCE_DIR = PROJECT_DIR / "docs" / "reference"
 DOCUMENT: dict[str, Any] = json.loads((REFERENCE_DIR / "openapi.json").read_text())
 # For which this client has no verb yet.
-WITHOUT_VERB = {"events", "sandboxEvents", "removeSandboxes", "pauseSandbox", "resumeSandbox", "sandboxStats"}
+WITHOUT_VERB = {
+    *("events", "sandboxEvents", "removeSandboxes", "pauseSandbox", "resumeSandbox", "sandboxStats"),
+    *("startProcess", "listProcesses", "getProcess", "processOutput", "processInput", "signalProcess", "resizeProcess"),
+    "attachProcess",
+}
 # Fields that it has no argument for yet.
 WITHOUT_ARGUMENT = {"selector", "limit", "after"}
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
