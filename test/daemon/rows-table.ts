@@ -86,7 +86,8 @@ export async function drip(port: number, line: string, everyMs: number, byteCoun
   let received = '';
   socket.on('data', (chunk) => (received += chunk.toString('latin1')));
   socket.on('error', () => undefined);
-  const closed = once(socket, 'close');
+  // Not once(), which would reject: what came before the connection was reset is the answer.
+  const closed = new Promise((resolve) => socket.once('close', resolve));
   const end = line.startsWith('GET') ? '' : 'Connection: close\r\n';
   const type = 'Content-Type: application/json\r\n';
   socket.write(`${line} HTTP/1.1\r\nHost: localhost\r\n${end}${type}Content-Length: ${byteCount}\r\n\r\n`);

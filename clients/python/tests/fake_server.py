@@ -63,6 +63,8 @@ class FakeServer:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._peers: list[socket.socket] = []
         self.connection_count = 0
+        #: Released once for each connection that has been closed from here.
+        self.closed = threading.Semaphore(0)
         self.requests: list[bytes] = []
         self.url = "http://127.0.0.1:%d" % self._listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
@@ -81,6 +83,7 @@ class FakeServer:
     def _serve(self, sock: socket.socket, number: int) -> None:
         with sock:
             self._behave(Peer(sock), number)
+        self.closed.release()
 
     def __enter__(self) -> FakeServer:
         return self

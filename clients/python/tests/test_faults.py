@@ -152,7 +152,7 @@ class GoneTest(unittest.TestCase):
             client = Bough(server.url)
             for _ in range(20):
                 client.sandboxes.exec("s1", ["a"])
-                time.sleep(0.005)
+                self.assertTrue(server.closed.acquire(timeout=60))
         self.assertEqual(len(requests), 20)
 
     def test_politely_is_waited_for_by_what_may_be_repeated(self) -> None:
