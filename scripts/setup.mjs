@@ -21,7 +21,8 @@ import { performance } from 'node:perf_hooks';
 import { fileURLToPath } from 'node:url';
 
 export const PROJECT_DIR = fileURLToPath(new URL('..', import.meta.url));
-const MIN_NODE_MAJOR = 20;
+/** The first with `AbortSignal.any`. */
+const MIN_NODE = [20, 3];
 
 /** What must be there, how it is recognised (a program's name, or a file's path), and which Debian package brings it. */
 export const REQUIREMENTS = [
@@ -70,9 +71,10 @@ export async function ensureMapCount(path = MAP_COUNT_PATH) {
 
 /** Throws SetupFailed for a Node that is too old; the version is like `20.1.0`. */
 export function checkNode(version) {
-  if (Number(version.split('.')[0]) >= MIN_NODE_MAJOR) return;
+  const [major, minor] = version.split('.').map(Number);
+  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return;
   throw new SetupFailed(
-    `Node ${MIN_NODE_MAJOR} or newer is needed, found ${version}. See https://nodejs.org/en/download`,
+    `Node ${MIN_NODE.join('.')} or newer is needed, found ${version}. See https://nodejs.org/en/download`,
   );
 }
 

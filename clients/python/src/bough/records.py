@@ -77,7 +77,7 @@ class _SandboxAlways(TypedDict):
 class SandboxInfo(_SandboxAlways, total=False):
     """A sandbox as the daemon lists it. `memory_mib` is the guest's RAM, `private_bytes` what it shares with nobody."""
 
-    state: Literal["running", "unresponsive", "failed"]
+    state: Literal["running", "paused", "unresponsive", "failed"]
     state_reason: str
     console_tail: str
     name: str
