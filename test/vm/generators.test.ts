@@ -1,4 +1,4 @@
-/** What two copies of one machine draw: each generator of the warm interpreters, by spawns, children and daemons. */
+/** What two copies of one machine draw: each generator of the warm interpreters, by spawns and children. */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { Guest } from '../support/guest.js';
