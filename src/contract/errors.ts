@@ -154,7 +154,6 @@ export const errorCatalogue = {
     message: (a: { id: string; wanted: number; found: number }) =>
       `Cannot branch sandbox "${a.id}": another version of bough started it, whose pager speaks protocol ${a.found} where this one speaks ${a.wanted}`,
   },
-
   process_not_started: {
     status: 400,
     retryable: false,

@@ -85,16 +85,18 @@ export function startProcess(
   request: StartRequest,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
 ): Promise<Process> {
-  const { timeoutMs: lifeMs, ...rest } = request;
-  // The deadline is the program's, not the call's.
-  const fields = { ...rest, timeout_secs: lifeMs === undefined ? undefined : lifeMs / 1000 };
-  return ask(endpoint, { op: 'start', fields }, processAnswer, { timeoutMs, signal });
+  return ask(endpoint, { op: 'start', fields: startFields(request) }, processAnswer, { timeoutMs, signal });
+}
+
+/** A `timeoutMs` among the fields would be the call's deadline; this one is the program's. */
+function startFields({ timeoutMs, ...request }: StartRequest): Operation['fields'] {
+  return { ...request, timeout_secs: timeoutMs === undefined ? undefined : timeoutMs / 1000 };
 }
 
 /** Starts a program and yields what it prints, `started` first and `end` last. With `kill` it does not outlive the stream. */
 export function startAttached(
   endpoint: Endpoint,
-  { timeoutMs, ...request }: StartRequest,
+  request: StartRequest,
   {
     input,
     kill,
@@ -106,9 +108,8 @@ export function startAttached(
   },
 ): ProcessEvents {
   const fields = {
-    ...request,
+    ...startFields(request),
     ...(input === undefined ? {} : { stdin: true }),
-    timeout_secs: timeoutMs === undefined ? undefined : timeoutMs / 1000,
     attach: true,
     killOnDisconnect: kill,
   };

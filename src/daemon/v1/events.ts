@@ -3,11 +3,11 @@ import { NDJSON, SSE, type Events } from '../../contract/index.js';
 import { monotonicMs } from '../../base/index.js';
 import type { Host } from '../../sandbox/host/host.js';
 import { EventRing, type Kept, type Missed, type RingReader } from '../event-ring.js';
+import { acceptedOf } from '../rows/accepted.js';
 import type { Handler, Handlers } from '../rows/handlers.js';
+import { KEEP_ALIVE_MS } from '../streams/output.js';
 import { asLines, asServerSent, toldOf, type EventFormat, type ToldEvent } from './event-wire.js';
 import { knownForm } from './sandbox-id.js';
-
-const KEEP_ALIVE_MS = 15_000;
 
 type Told = ToldEvent & { readonly at_unix_ms: number };
 
@@ -26,7 +26,7 @@ export function eventHandlers(
     signal: AbortSignal,
     sandbox: OfOne = {},
   ): ReturnType<Handler<'events'>> => {
-    const isServerSent = headers.accept?.includes(SSE) === true;
+    const isServerSent = acceptedOf([SSE], headers.accept) !== undefined;
     const lastSeen = query.from ?? lastEventId(headers['last-event-id']);
     const how = { format: isServerSent ? asServerSent : asLines, keepAliveMs, ...sandbox };
     return { type: isServerSent ? SSE : NDJSON, bytes: written(ring.reader(lastSeen), how, signal) };

@@ -31,8 +31,8 @@ export async function isStopped(pid: number): Promise<boolean> {
   return stat !== undefined && ['T', 't'].includes(fieldsAfterName(stat)[0] ?? '');
 }
 
-/** What follows the program's name, which is in parentheses and may hold spaces and parentheses itself. */
-function fieldsAfterName(stat: string): string[] {
+/** The fields of /proc/PID/stat after the program's name, which is in parentheses and may hold spaces and parentheses itself. */
+export function fieldsAfterName(stat: string): string[] {
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 

@@ -5,6 +5,7 @@
  * stopped: some milliseconds for a gigabyte.
  */
 import { readFile } from 'node:fs/promises';
+import { fieldsAfterName } from './process-identity.js';
 
 /** What the kernel's clock ticks are for user space, on every architecture QEMU is built for here. */
 const TICKS_PER_SEC = 100;
@@ -23,9 +24,7 @@ export async function processUsage(pid: number): Promise<ProcessUsage> {
   const [stat, status, rollup] = await Promise.all(
     ['stat', 'status', 'smaps_rollup'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8')),
   );
-  const [utime = 0, stime = 0] = (stat ?? '')
-    .slice((stat ?? '').lastIndexOf(')') + 2)
-    .split(' ')
+  const [utime = 0, stime = 0] = fieldsAfterName(stat ?? '')
     .slice(11, 13)
     .map(Number);
   return {
