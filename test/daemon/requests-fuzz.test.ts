@@ -124,7 +124,8 @@ const CHUNKED = [
 const VERSIONS = ['HTTP/1.1', 'HTTP/1.1', 'HTTP/1.1', 'HTTP/1.0', 'HTTP/0.9', 'HTTP/2.0', ''];
 
 function request(chance: Seeded): string {
-  const headers = Array.from({ length: chance.below(4) }, () => chance.pick(HEADERS));
+  // Most headers of the list are wrong: with none, a request has a chance of being answered.
+  const headers = Array.from({ length: chance.below(2) * chance.below(4) }, () => chance.pick(HEADERS));
   if (chance.below(4) > 0) headers.unshift('Host: localhost');
   const isPlausible = chance.below(3) > 0;
   const method = isPlausible ? METHODS[chance.below(5)] : chance.pick(METHODS);
@@ -166,15 +167,19 @@ it('requests put together by chance are answered or refused, and leave nothing b
   test.diagnostic(chance.name);
   await withRows(
     async ({ port, app, calls }) => {
-      let statuses = '';
+      const plain = 'GET /v1/number HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
       for (let done = 0; done < REQUESTS; done += AT_A_TIME) {
         const texts = Array.from({ length: AT_A_TIME }, () => request(chance));
-        const answers = await Promise.all(texts.map((text) => exchange(port, text)));
+        const [ofPlain, ...answers] = await Promise.all(
+          [plain, ...texts].map((text) => exchange(port, text)),
+        );
+        assert.match(
+          ofPlain ?? '',
+          /^HTTP\/1\.1 200 [^]*\{"n":7\}$/,
+          'a plain request beside them is answered',
+        );
         texts.forEach((text, at) => checkAnswer(text, answers[at] ?? ''));
-        statuses += answers.map((answer) => answer.slice(9, 10)).join('');
       }
-      assert.match(statuses, /2/, 'some are answered');
-      assert.match(statuses, /4/, 'some are refused');
       await until(() => ['json', 'stream', 'socket'].every((kind) => calls.count(kind as 'json') === 0));
       const open = () =>
         new Promise<number>((resolve) => app.server.getConnections((_error, count) => resolve(count)));

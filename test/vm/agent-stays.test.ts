@@ -5,8 +5,12 @@ import { sleep } from '../../src/base/index.js';
 import type { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 
-const FULL_DISK =
-  'dd if=/dev/zero of=/full bs=1M 2>/dev/null; dd if=/dev/zero of=/full2 bs=1k 2>/dev/null; sync; true';
+/** Reserves all of it but a MiB, which takes no time whatever the disk's size, and writes until nothing more fits. */
+const FULL_DISK = [
+  'fallocate -l $(($(stat -f -c "%a * %S" /) - (1 << 20))) /full',
+  'dd if=/dev/zero of=/full2 bs=1k 2>/dev/null',
+  'sync; ! echo x > /full3',
+].join('; ');
 
 /** What keeps files of /etc from being replaced. */
 const OBSTACLES: Record<string, string> = {
