@@ -1,0 +1,225 @@
+/*
+ * preload.c - how the gate gets between libslirp and the kernel: LD_PRELOAD, and the calls that reach the world interposed.
+ *
+ *   guest ── virtio-net ──▶ QEMU: libslirp ── connect(), sendto() ──▶ here ── Unix socket ──▶ egress ──▶ world
+ *
+ * Until libslirp listens on the forwarded port, an internet socket is the kernel's, and it can only listen. From then on it
+ * is a stand-in of ours and the kernel makes no other (seal.h). The egress hears that this happened, by HELLO, only if the
+ * listening call came from libslirp: then it is a shared library and our functions are the ones it calls. Whoever started
+ * the VMM lets it run only then.
+ *
+ * The library is a guest in someone's process: it never exits, aborts, prints, waits, or touches the guest's memory. It must
+ * stand before other libraries in LD_PRELOAD that interpose listen(). Each hook is safe to interpose because for descriptors
+ * that are not ours it makes the very system call libc's function makes.
+ *
+ * Not handled: a libslirp built to call the checked forms of libc's functions (__recv_chk): its guests' cut connections
+ * would look complete; and IPv6, which QEMU is to be told to leave out.
+ */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "calls.h"
+#include "channel.h"
+#include "protocol.h"
+#include "seal.h"
+#include "stream.h"
+#include "table.h"
+#include "udp.h"
+
+#define EXPORT __attribute__((visibility("default")))
+/* A pending connection has three descriptors; QEMU's own are few. */
+#define DESCRIPTORS_WANTED 8192
+
+static bool enabled; /* set before any other thread is there */
+static atomic_bool sealed;
+
+/* libc's convention out of ours. */
+static ssize_t result_of(ssize_t result)
+{
+	if (result >= 0)
+		return result;
+	errno = (int)-result;
+	return -1;
+}
+
+static bool is_internet(const struct sockaddr *address)
+{
+	return enabled && address && (address->sa_family == AF_INET || address->sa_family == AF_INET6);
+}
+
+EXPORT int connect(int fd, const struct sockaddr *to, socklen_t bytes)
+{
+	if (!is_internet(to))
+		return call_connect(fd, to, bytes);
+	if (to->sa_family != AF_INET || bytes < sizeof(struct sockaddr_in))
+		return (int)result_of(-ENETUNREACH);
+	/* The cast: the family says what it is. */
+	return (int)result_of(stream_connect(fd, (const struct sockaddr_in *)to));
+}
+
+EXPORT ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const struct sockaddr *to, socklen_t to_bytes)
+{
+	if (!is_internet(to))
+		return call_sendto(fd, data, bytes, flags, to, to_bytes);
+	if (to->sa_family != AF_INET || to_bytes < sizeof(struct sockaddr_in))
+		return result_of(-ENETUNREACH);
+	return result_of(udp_send(fd, data, bytes, (const struct sockaddr_in *)to));
+}
+
+static bool is_datagram(int fd)
+{
+	struct descriptor *descriptor;
+	bool result;
+
+	if (!table_knows(fd))
+		return false;
+	table_lock();
+	descriptor = table_find(fd);
+	result = descriptor && descriptor->state == DATAGRAM;
+	table_unlock();
+	return result;
+}
+
+EXPORT ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sockaddr *from, socklen_t *from_bytes)
+{
+	struct sockaddr_in sender;
+	ssize_t got;
+
+	if (!is_datagram(fd))
+		return call_recvfrom(fd, data, bytes, flags, from, from_bytes);
+	got = udp_receive(fd, data, bytes, &sender);
+	if (got >= 0 && from && from_bytes) {
+		memcpy(from, &sender, *from_bytes < sizeof(sender) ? *from_bytes : sizeof(sender));
+		*from_bytes = sizeof(sender);
+	}
+	return result_of(got);
+}
+
+/* libslirp looks for ICMP errors before every datagram; a Unix socket would hand out its data for that. */
+EXPORT ssize_t recvmsg(int fd, struct msghdr *message, int flags)
+{
+	if ((flags & MSG_ERRQUEUE) && table_knows(fd))
+		return result_of(-EAGAIN);
+	return call_recvmsg(fd, message, flags);
+}
+
+EXPORT ssize_t recv(int fd, void *data, size_t bytes, int flags)
+{
+	ssize_t got = call_recv(fd, data, bytes, flags);
+
+	if (got == 0 && bytes > 0 && table_knows(fd))
+		return result_of(stream_ended(fd));
+	return got;
+}
+
+EXPORT int close(int fd)
+{
+	if (table_knows(fd)) {
+		table_lock();
+		table_forget(fd);
+		table_unlock();
+	}
+	return call_close(fd);
+}
+
+/* A socket to stand in for an internet one, which connect() or sendto() replaces. */
+static int stand_in(int type, bool is_udp)
+{
+	int fd, error;
+
+	/* libslirp answers a guest's SYN with a reset for this errno alone. */
+	if (!table_has_room(is_udp))
+		return is_udp ? -ENOBUFS : -ECONNREFUSED;
+	fd = call_socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return -errno;
+	error = table_add(fd, is_udp);
+	if (error)
+		call_close(fd);
+	return error ? error : fd;
+}
+
+EXPORT int socket(int domain, int type, int protocol)
+{
+	int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), result;
+	bool is_udp = kind == SOCK_DGRAM;
+
+	if (!enabled || !atomic_load(&sealed) || (domain != AF_INET && domain != AF_INET6))
+		return call_socket(domain, type, protocol);
+	if (domain != AF_INET || (kind != SOCK_STREAM && !is_udp) || (is_udp && protocol == IPPROTO_ICMP))
+		return (int)result_of(-EACCES);
+	table_lock();
+	result = stand_in(type, is_udp);
+	table_unlock();
+	return (int)result_of(result);
+}
+
+static bool is_inet(int fd)
+{
+	struct sockaddr_storage address;
+	socklen_t bytes = sizeof(address);
+
+	/* The cast is what the sockets API asks for: sockaddr_storage is large and aligned enough for any address. */
+	return getsockname(fd, (struct sockaddr *)&address, &bytes) == 0 &&
+	       (address.ss_family == AF_INET || address.ss_family == AF_INET6);
+}
+
+static bool is_from_libslirp(const void *caller)
+{
+	Dl_info object;
+
+	return dladdr(caller, &object) != 0 && object.dli_fname && strstr(object.dli_fname, "libslirp");
+}
+
+/* The forwarded port listens: nothing in this process needs an internet socket any more. */
+static void seal(const void *caller)
+{
+	int error = seal_process();
+
+	/* Also without the kernel's filter nothing leaves by a hook: every one refuses what is not a stand-in. */
+	atomic_store(&sealed, true);
+	(void)channel_start(error == 0 && is_from_libslirp(caller));
+}
+
+EXPORT int listen(int fd, int backlog)
+{
+	/* The next library's, which may change the backlog. The cast: dlsym() has one type for everything it finds. */
+	int (*next)(int, int) = (int (*)(int, int))dlsym(RTLD_NEXT, "listen");
+	int result = next ? next(fd, backlog) : (int)syscall(SYS_listen, fd, backlog);
+	int error = errno;
+
+	if (enabled && result == 0 && !atomic_load(&sealed) && is_inet(fd))
+		seal(__builtin_return_address(0));
+	errno = error;
+	return result;
+}
+
+static void raise_limit(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) != 0 || files.rlim_cur >= DESCRIPTORS_WANTED)
+		return;
+	files.rlim_cur = files.rlim_max < DESCRIPTORS_WANTED ? files.rlim_max : DESCRIPTORS_WANTED;
+	setrlimit(RLIMIT_NOFILE, &files);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+	const char *path = getenv(GATE_ENV_SOCKET);
+
+	if (!path)
+		return;
+	/* Programs QEMU might start are not VMMs. A path that is none refuses everything: nobody can be dialled. */
+	unsetenv("LD_PRELOAD");
+	(void)channel_init(path);
+	raise_limit();
+	enabled = true;
+}

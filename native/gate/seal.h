@@ -1,0 +1,15 @@
+/*
+ * seal.h - a filter of the kernel's: from here on no thread of this process, and no program it starts, can make a socket
+ * that is not of the Unix kind. What no hook catches the kernel refuses.
+ *
+ * Also refused: rings that could make sockets past the filter (io_uring), and system calls of another ABI, whose numbers
+ * differ. Not handled: a ring, or the listening socket of the forwarded port, that the process had before. Honest code
+ * makes no use of them; code that an attacker runs inside the VMM could. A network namespace is the wall against that.
+ */
+#ifndef BOUGH_GATE_SEAL_H
+#define BOUGH_GATE_SEAL_H
+
+/* Sets the filter and tries it. 0, or -errno; -EBADE if it is set and an internet socket can still be made. */
+int seal_process(void);
+
+#endif
