@@ -1,0 +1,246 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import { FakeGate } from '../../../test/support/fake-gate.js';
+import type { PolicyWireInput } from '../schema.js';
+import { Egress } from './egress.js';
+
+const ADDRESSES: Readonly<Record<string, readonly string[]>> = {
+  'origin.example': ['127.0.0.1'],
+  'x.wild.example': ['127.0.0.1'],
+  'metadata.example': ['169.254.169.254'],
+};
+
+async function everything(socket: Socket): Promise<string> {
+  let text = '';
+  for await (const chunk of socket) text += String(chunk);
+  return text;
+}
+
+describe('Egress', () => {
+  let dir = '';
+  let egress: Egress;
+  let gate: FakeGate;
+  let origin: Server;
+  let port = 0;
+  const accepted: Socket[] = [];
+
+  before(async () => {
+    origin = createServer({ allowHalfOpen: true }, (socket) => {
+      accepted.push(socket);
+      socket.on('error', () => undefined);
+      socket.pipe(socket);
+    }).listen(0, '127.0.0.1');
+    await once(origin, 'listening');
+    ({ port } = origin.address() as AddressInfo);
+  });
+  after(() => origin.close());
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'bough-egress-'));
+    await start();
+  });
+  afterEach(async () => {
+    gate.close();
+    for (const socket of accepted.splice(0)) socket.destroy();
+    await egress.close();
+    await rm(dir, { recursive: true });
+  });
+
+  async function start(): Promise<void> {
+    egress = await Egress.open(join(dir, 'egress'), (name) => Promise.resolve(ADDRESSES[name] ?? []));
+    await put({ mode: 'list', rules: [{ allow: 'host', ports: [port] }] });
+    gate = await FakeGate.connect(join(dir, 'gate'));
+  }
+  async function ask(request: object): Promise<Record<string, unknown>> {
+    const socket = connect(join(dir, 'egress'));
+    socket.write(`${JSON.stringify(request)}\n`);
+    const [line] = (await once(createInterface(socket), 'line')) as [string];
+    socket.destroy();
+    return JSON.parse(line) as Record<string, unknown>;
+  }
+  const put = (policy: PolicyWireInput): Promise<Record<string, unknown>> => {
+    const paths = {
+      socketPath: join(dir, 'gate'),
+      logPath: join(dir, 'log'),
+      namesPath: join(dir, 'names'),
+    };
+    return ask({ put: { sandbox: 's', ...paths, policy, presets: {} } });
+  };
+  const byName = (): Promise<Record<string, unknown>> =>
+    put({
+      mode: 'list',
+      rules: [
+        { allow: 'origin.example', ports: [port, 80, 443] },
+        { allow: '*.wild.example', ports: [port] },
+        { allow: 'metadata.example' },
+        { allow: '127.0.0.1', ports: [port] },
+      ],
+    });
+  const log = async (): Promise<Record<string, unknown>[]> =>
+    (await readFile(join(dir, 'log'), 'utf8'))
+      .trim()
+      .split('\n')
+      .map((line) => JSON.parse(line) as Record<string, unknown>);
+  const addressIn = (answer: Buffer): string => [...answer.subarray(-4)].join('.');
+
+  it('carries what a rule allows, both ways, and says that the end is one', async () => {
+    const { verdict, socket, seq } = await gate.dial('127.0.0.1', port);
+    assert.equal(verdict, 'accepted');
+    const sent = 'x'.repeat(3_000_000);
+    socket.end(sent);
+    assert.equal(await everything(socket), sent);
+    assert(await gate.isEnded(seq));
+    const { ok } = (await ask({ get: 's' })) as { ok: { counts: object; isSealed: boolean } };
+    assert.deepEqual(ok.counts, {
+      open: 0,
+      connections: 1,
+      refused: 0,
+      queries: 1,
+      bytesUp: sent.length,
+      bytesDown: sent.length,
+    });
+    assert.equal(ok.isSealed, true);
+    assert.deepEqual(
+      (await log()).flatMap(({ kind, verdict, rule }) => (kind === 'dns' ? [] : [[kind, verdict, rule]])),
+      [
+        ['tcp', 'allowed', `allow host on ${port}`],
+        ['closed', undefined, undefined],
+      ],
+    );
+  });
+
+  it('refuses the rest at once, with the reason in the log', async () => {
+    for (const [address, wrong] of [
+      ['127.0.0.1', port + 1],
+      ['169.254.169.254', 80],
+      ['93.184.216.34', 443],
+      ['28.1.2.3', 443],
+    ] as const) {
+      assert.equal((await gate.dial(address, wrong)).verdict, 'refused', address);
+    }
+    const lines = await log();
+    assert.equal(lines.length, 4);
+    assert(lines.every(({ verdict, why }) => verdict === 'refused' && typeof why === 'string'));
+  });
+
+  it('tells a name’s own address, and connects to what the name resolves to on the host', async () => {
+    await byName();
+    const address = addressIn(await gate.ask('Origin.example'));
+    assert.match(address, /^28\./);
+    const { verdict, socket } = await gate.dial(address, port);
+    assert.equal(verdict, 'accepted');
+    socket.end('hello');
+    assert.equal(await everything(socket), 'hello');
+    assert.equal((await gate.ask('x.wild.example')).readUInt16BE(2) & 15, 0);
+    assert.equal((await gate.ask('typo.wild.example')).readUInt16BE(2) & 15, 3);
+    assert.equal((await gate.ask('other.example')).readUInt16BE(2) & 15, 3);
+    assert.equal((await gate.ask('origin.example', 28)).readUInt16BE(6), 0);
+    assert.equal((await gate.ask('host.bough.internal')).readUInt16BE(2) & 15, 0);
+  });
+
+  it('connects to no address of a name that no rule names', async () => {
+    await byName();
+    const address = addressIn(await gate.ask('metadata.example'));
+    assert.equal((await gate.dial(address, 80)).verdict, 'refused');
+    const last = (await log()).at(-1);
+    assert.match(String(last?.['why']), /^private_address: it is of the kind linkLocal/);
+  });
+
+  it('cuts a connection whose client says another name', async (t) => {
+    const web = createServer((socket) => socket.on('error', () => undefined).resume());
+    web.listen(80, '127.0.0.1');
+    const [failure] = await Promise.race([once(web, 'listening'), once(web, 'error')]);
+    if (failure !== undefined) return t.skip('port 80 of the loopback cannot be listened on');
+    await put({
+      mode: 'list',
+      rules: [{ allow: 'origin.example' }, { allow: '127.0.0.1', ports: [80] }],
+    });
+    const { verdict, socket, seq } = await gate.dial(addressIn(await gate.ask('origin.example')), 80);
+    assert.equal(verdict, 'accepted');
+    socket.write('GET / HTTP/1.1\r\nHost: other.example\r\n\r\n');
+    await everything(socket).catch(() => undefined);
+    assert(!(await gate.isEnded(seq)));
+    web.close();
+    const told = (await log()).filter(({ why }) => why === 'the client says other.example');
+    assert.equal(told.length, 1);
+  });
+
+  it('cuts, and does not end, what a new policy refuses, and leaves the rest', async () => {
+    await put({ mode: 'list', rules: [{ allow: '127.0.0.1', ports: [port] }] });
+    const first = await gate.dial('127.0.0.1', port);
+    await put({ mode: 'list', rules: [{ allow: '127.0.0.0/8', ports: [port] }] });
+    first.socket.write('still here');
+    assert.equal(String(((await once(first.socket, 'data')) as [Buffer])[0]), 'still here');
+    await put({ mode: 'off' });
+    await everything(first.socket).catch(() => undefined);
+    assert(!(await gate.isEnded(first.seq)));
+    assert.equal((await gate.dial('127.0.0.1', port)).verdict, 'refused');
+  });
+
+  it('says of a connection that the other side resets that it was cut', async () => {
+    const { socket, seq } = await gate.dial('127.0.0.1', port);
+    socket.write('x');
+    await once(socket, 'data');
+    accepted.at(-1)?.resetAndDestroy();
+    await everything(socket).catch(() => undefined);
+    assert(!(await gate.isEnded(seq)));
+  });
+
+  it('refuses more connections than max_connections', async () => {
+    await put({ mode: 'list', rules: [{ allow: 'host', ports: [port] }], max_connections: 2 });
+    const verdicts = [];
+    for (let i = 0; i < 3; i++) verdicts.push((await gate.dial('127.0.0.1', port)).verdict);
+    assert.deepEqual(verdicts, ['accepted', 'accepted', 'refused']);
+  });
+
+  it('reads no faster than the guest', async () => {
+    const { socket } = await gate.dial('127.0.0.1', port);
+    socket.pause();
+    let taken = 0;
+    const flood = setInterval(() => (taken += socket.write(Buffer.alloc(1 << 20)) ? 1 : 0), 1);
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    clearInterval(flood);
+    const { ok } = (await ask({ get: 's' })) as { ok: { counts: { open: number } } };
+    assert.equal(ok.counts.open, 1);
+    assert(accepted.at(-1) !== undefined && accepted.at(-1)!.bytesRead < 64 << 20);
+    socket.destroy();
+  });
+
+  it('knows the names again after it was killed and started again', async () => {
+    await byName();
+    const address = addressIn(await gate.ask('origin.example'));
+    gate.close();
+    await egress.close();
+    await start();
+    await byName();
+    assert.equal((await gate.dial(address, port)).verdict, 'accepted');
+  });
+
+  it('ends a connection that says what no gate would, and serves the others', async () => {
+    for (const bytes of [
+      'garbage garbage',
+      '\x02\x01\0\0\0\0\0\0',
+      '\x05\x01\0\x02\0\0\0\0ab',
+      '\x01\x02\0\0\0\0\0\0',
+    ]) {
+      const socket = connect(join(dir, 'gate'));
+      socket.on('error', () => undefined);
+      socket.write(Buffer.from(bytes, 'latin1'));
+      await once(socket, 'close');
+    }
+    assert.equal((await gate.dial('127.0.0.1', port)).verdict, 'accepted');
+  });
+
+  it('names the part of a policy that cannot be', async () => {
+    const { error } = await put({ mode: 'list', rules: [{ allow: '*' }] });
+    assert.deepEqual(error, {
+      path: 'rules[0].allow',
+      problem: 'would be every name: use the mode "internet"',
+    });
+  });
+});

@@ -1,0 +1,141 @@
+/**
+ * The egress: one process for all sandboxes of a host. It decides on what their gates ask for, and carries it.
+ *
+ * It outlives the daemon, as sandboxes do: a restart of the daemon breaks no connection. The daemon tells it of
+ * sandboxes on a Unix socket, one JSON line a request, one an answer, in order:
+ *
+ *   {"put": {sandbox, socketPath, logPath, namesPath, policy, presets}}   a new sandbox, or a new policy of one
+ *   {"remove": sandbox}
+ *   {"get": sandbox}                               {"ok": {counts, isSealed, names}}
+ *   any of them                                    {"error": {path?, problem}}
+ *
+ * An egress that was started again knows nothing until it is told; the gates find its sockets by themselves.
+ */
+import { chmodSync, rmSync } from 'node:fs';
+import { createServer, type Server, type Socket } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { z } from 'zod';
+import { BoundedLines, messageOf, MiB, startRounds, type Rounds } from '../../base/index.js';
+import { parseAddress } from '../address.js';
+import { Policy, type OwnAddresses } from '../policy.js';
+import { presetsSchema } from '../presets.js';
+import { PolicyRefused } from '../rule.js';
+import { policySchema } from '../schema.js';
+import type { Resolve } from './resolver.js';
+import { SandboxGate } from './sandbox-gate.js';
+
+const OWN_ADDRESSES_INTERVAL_MS = 60_000;
+
+const requestSchema = z.union([
+  z.strictObject({
+    put: z.strictObject({
+      sandbox: z.string().min(1),
+      socketPath: z.string().min(1).max(107),
+      logPath: z.string().min(1),
+      namesPath: z.string().min(1),
+      policy: policySchema,
+      presets: presetsSchema,
+    }),
+  }),
+  z.strictObject({ remove: z.string() }),
+  z.strictObject({ get: z.string() }),
+]);
+type Request = z.output<typeof requestSchema>;
+type Put = Extract<Request, { put: unknown }>['put'];
+
+export class Egress {
+  readonly #gates = new Map<string, SandboxGate>();
+  readonly #resolve: Resolve;
+  readonly #server: Server;
+  readonly #clients = new Set<Socket>();
+  readonly #rounds: Rounds;
+  #own = ownAddresses();
+
+  private constructor(resolve: Resolve) {
+    this.#resolve = resolve;
+    this.#server = createServer((socket) => this.#serve(socket));
+    this.#rounds = startRounds(OWN_ADDRESSES_INTERVAL_MS, () => {
+      this.#own = ownAddresses();
+      return Promise.resolve();
+    });
+  }
+
+  /** Serves the daemon on `socketPath` when this resolves. */
+  static async open(socketPath: string, resolve: Resolve): Promise<Egress> {
+    const egress = new Egress(resolve);
+    rmSync(socketPath, { force: true });
+    await new Promise<void>((done, reject) => {
+      egress.#server.once('error', reject);
+      egress.#server.listen(socketPath, done);
+    });
+    chmodSync(socketPath, 0o600);
+    return egress;
+  }
+
+  async close(): Promise<void> {
+    await this.#rounds.stop();
+    for (const client of this.#clients) client.destroy();
+    await Promise.all([...this.#gates.values()].map((gate) => gate.close()));
+    await new Promise<void>((done) => this.#server.close(() => done()));
+  }
+
+  #serve(socket: Socket): void {
+    const lines = new BoundedLines(MiB);
+    let before = Promise.resolve();
+    this.#clients.add(socket);
+    socket.on('close', () => this.#clients.delete(socket));
+    socket.on('error', () => socket.destroy());
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        for (const line of lines.push(chunk)) before = before.then(() => this.#answer(socket, line));
+      } catch {
+        socket.destroy();
+      }
+    });
+  }
+
+  async #answer(socket: Socket, line: string): Promise<void> {
+    let answer: object;
+    try {
+      answer = { ok: (await this.#do(requestSchema.parse(JSON.parse(line)))) ?? null };
+    } catch (error) {
+      const refusal =
+        error instanceof PolicyRefused ? { path: error.path, problem: error.problem } : undefined;
+      answer = { error: refusal ?? { problem: messageOf(error) } };
+    }
+    if (socket.writable) socket.write(`${JSON.stringify(answer)}\n`);
+  }
+
+  async #do(request: Request): Promise<unknown> {
+    if ('put' in request) return this.#put(request.put);
+    if ('get' in request) {
+      const gate = this.#gates.get(request.get);
+      return gate && { counts: gate.counts, isSealed: gate.isSealed, names: gate.names };
+    }
+    await this.#gates.get(request.remove)?.close();
+    this.#gates.delete(request.remove);
+    return undefined;
+  }
+
+  async #put({ sandbox, policy, presets, ...paths }: Put): Promise<void> {
+    const compiled = Policy.compile(policy, presets);
+    const known = this.#gates.get(sandbox);
+    if (known !== undefined) {
+      known.replacePolicy(compiled);
+      return;
+    }
+    const gate = await SandboxGate.open({
+      ...paths,
+      policy: compiled,
+      resolve: this.#resolve,
+      ownAddresses: () => this.#own,
+    });
+    this.#gates.set(sandbox, gate);
+  }
+}
+
+/** Of this host's interfaces, the loopback's too: in their one form. */
+function ownAddresses(): OwnAddresses {
+  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
+  return new Set(all.flatMap(({ address }) => parseAddress(address)?.toString() ?? []));
+}

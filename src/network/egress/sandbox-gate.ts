@@ -1,0 +1,307 @@
+/**
+ * One sandbox at the egress: its socket, on which its gate connects; its policy, names, counts and log.
+ *
+ * Who connects to the socket is that sandbox. The first frame says what a connection is: HELLO makes it the control
+ * connection, in the place of an earlier one; CONNECT makes it one of the guest's. Anything else ends it.
+ */
+import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { chmod } from 'node:fs/promises';
+import { createServer, type Server, type Socket } from 'node:net';
+import { messageOf } from '../../base/index.js';
+import { addressOfBytes } from '../address.js';
+import type { OwnAddresses, Policy } from '../policy.js';
+import { HOST_ADDRESS } from '../rule.js';
+import { connectAny, firstWordsOf, judge, routeTo, type Target } from './connection.js';
+import { noCounts, type Counts } from './counts.js';
+import { readQuestion, writeAnswer, type Answer, type Question } from './dns.js';
+import {
+  ACCEPTED,
+  ADDRESS_BYTES,
+  FrameReader,
+  FrameType,
+  HELLO_SEALED,
+  REFUSED,
+  writeFrame,
+} from './frames.js';
+import type { Frame } from './frames.js';
+import { ConnectionLog } from './log.js';
+import { NameTable, type NameEntry } from './names.js';
+import type { Resolve } from './resolver.js';
+import { splice } from './splice.js';
+
+/** New names a guest may ask for in a minute. */
+const MAX_NAMES_A_MINUTE = 300;
+const NOTHING = Buffer.alloc(0);
+
+export interface SandboxGateOptions {
+  readonly socketPath: string;
+  readonly logPath: string;
+  /** Where the names are kept for an egress that is started again. */
+  readonly namesPath: string;
+  readonly policy: Policy;
+  readonly resolve: Resolve;
+  readonly ownAddresses: () => OwnAddresses;
+}
+
+interface OpenConnection {
+  readonly target: Target;
+  readonly guest: Socket;
+}
+
+export class SandboxGate {
+  readonly counts: Counts = noCounts();
+  readonly #options: SandboxGateOptions;
+  readonly #server: Server;
+  readonly #log: ConnectionLog;
+  readonly #names: NameTable;
+  readonly #open = new Set<OpenConnection>();
+  readonly #sockets = new Set<Socket>();
+  #policy: Policy;
+  #control: Socket | undefined;
+  #isSealed = false;
+  #minute = { number: 0, names: 0 };
+
+  private constructor(options: SandboxGateOptions) {
+    this.#options = options;
+    this.#policy = options.policy;
+    this.#log = new ConnectionLog(options.logPath);
+    this.#names = new NameTable(readNames(options.namesPath));
+    this.#server = createServer({ allowHalfOpen: true }, (socket) => this.#meet(socket));
+  }
+
+  /** Listens when this resolves. */
+  static async open(options: SandboxGateOptions): Promise<SandboxGate> {
+    const gate = new SandboxGate(options);
+    rmSync(options.socketPath, { force: true });
+    await new Promise<void>((resolve, reject) => {
+      gate.#server.once('error', reject);
+      gate.#server.listen({ path: options.socketPath, backlog: 4096 }, resolve);
+    });
+    await chmod(options.socketPath, 0o600);
+    return gate;
+  }
+
+  /** Whether its gate is there, and has said that the VMM can make no socket of its own. */
+  get isSealed(): boolean {
+    return this.#isSealed && this.#control !== undefined;
+  }
+
+  get names(): NameEntry[] {
+    return this.#names.entries();
+  }
+
+  /** In force when this returns; what it refuses of what is open is cut. */
+  replacePolicy(policy: Policy): void {
+    this.#policy = policy;
+    for (const { target, guest } of this.#open) {
+      const verdict = judge(policy, target, this.#options.ownAddresses());
+      if (verdict.allowed) continue;
+      this.#log.write({ kind: 'policy', ...described(target), verdict: 'refused', ...whyOf(verdict) });
+      guest.destroy();
+    }
+  }
+
+  /** Cuts everything and stops listening. Idempotent. */
+  async close(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy();
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    this.#log.close();
+    rmSync(this.#options.socketPath, { force: true });
+  }
+
+  #meet(socket: Socket): void {
+    const reader = new FrameReader();
+    this.#sockets.add(socket);
+    socket.on('close', () => this.#sockets.delete(socket));
+    socket.on('error', () => socket.destroy());
+    const onData = (chunk: Buffer): void => {
+      try {
+        reader.push(chunk);
+        const frame = reader.next();
+        if (frame === undefined) return;
+        socket.off('data', onData);
+        socket.off('end', onEnd);
+        this.#begin(socket, frame, reader);
+      } catch {
+        socket.destroy();
+      }
+    };
+    const onEnd = (): void => void socket.destroy();
+    socket.on('data', onData);
+    socket.on('end', onEnd);
+  }
+
+  #begin(socket: Socket, frame: Frame, reader: FrameReader): void {
+    if (frame.type === FrameType.hello && frame.payload.length === 4) {
+      this.#control?.destroy();
+      this.#control = socket;
+      this.#isSealed = (frame.payload.readUInt32BE(0) & HELLO_SEALED) !== 0;
+      this.#serveControl(socket, reader);
+    } else if (frame.type === FrameType.connect && frame.payload.length === ADDRESS_BYTES) {
+      socket.pause();
+      if (reader.rest.length > 0) socket.unshift(reader.rest);
+      void this.#serveConnection(socket, frame);
+    } else socket.destroy();
+  }
+
+  #serveControl(socket: Socket, reader: FrameReader): void {
+    const takeAll = (): void => {
+      for (let frame = reader.next(); frame !== undefined; frame = reader.next()) {
+        if (frame.type !== FrameType.query || frame.payload.length <= ADDRESS_BYTES)
+          return void socket.destroy();
+        void this.#answer(socket, frame);
+      }
+    };
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        reader.push(chunk);
+        takeAll();
+      } catch {
+        socket.destroy();
+      }
+    });
+    socket.on('end', () => socket.destroy());
+    socket.on('close', () => {
+      if (this.#control === socket) this.#control = undefined;
+    });
+    takeAll();
+  }
+
+  async #answer(socket: Socket, { seq, payload }: Frame): Promise<void> {
+    const question = readQuestion(payload.subarray(ADDRESS_BYTES));
+    this.counts.queries++;
+    if (question === undefined) return;
+    const message = writeAnswer(question, await this.#find(question));
+    const reply = Buffer.concat([payload.subarray(0, ADDRESS_BYTES), message]);
+    if (socket.writable) socket.write(writeFrame({ type: FrameType.reply, seq, payload: reply }));
+  }
+
+  async #find({ name, asksForAddress }: Question): Promise<Answer> {
+    const lookup = name === undefined ? 'refused' : this.#policy.lookup(name);
+    if (name === undefined || lookup === 'refused') {
+      this.#log.write({ kind: 'dns', name, verdict: 'refused' });
+      return 'no such name';
+    }
+    if (lookup === 'host') return asksForAddress ? { address: HOST_ADDRESS.split('.').map(Number) } : 'empty';
+    if (!this.#names.has(name) && this.#isBeyondRate()) return 'failed';
+    try {
+      const exists = lookup === 'known' || (await this.#options.resolve(name)).length > 0;
+      if (!exists) return 'no such name';
+    } catch {
+      return 'failed';
+    }
+    return asksForAddress ? this.#give(name) : 'empty';
+  }
+
+  #give(name: string): Answer {
+    const isNew = !this.#names.has(name);
+    const address = this.#names.addressOf(name);
+    if (address === undefined) return 'failed';
+    if (isNew)
+      appendFileSync(this.#options.namesPath, `${JSON.stringify([name, address.join('.')])}\n`, {
+        mode: 0o600,
+      });
+    return { address };
+  }
+
+  #isBeyondRate(): boolean {
+    const number = Math.floor(Date.now() / 60_000);
+    if (this.#minute.number !== number) this.#minute = { number, names: 0 };
+    return ++this.#minute.names > MAX_NAMES_A_MINUTE;
+  }
+
+  async #serveConnection(guest: Socket, { seq, payload }: Frame): Promise<void> {
+    const address = addressOfBytes(payload.subarray(0, 4));
+    const target = { name: this.#names.nameOf(address), address, port: payload.readUInt16BE(4) };
+    if (this.#open.size >= this.#policy.wire.max_connections) {
+      return this.#refuse(guest, target, { why: 'max_connections are open' });
+    }
+    const connection = { target, guest };
+    this.#open.add(connection);
+    guest.once('close', () => this.#open.delete(connection));
+    const { resolve, ownAddresses } = this.#options;
+    const route = await routeTo(this.#policy, target, ownAddresses(), resolve);
+    if (!route.allowed) return this.#refuse(guest, target, whyOf(route));
+    const line = { kind: 'tcp', ...described(target), verdict: 'allowed', ...whyOf(route) } as const;
+    if (!this.#log.write(line)) return this.#refuse(guest, target, { why: 'the log cannot be written' });
+    try {
+      const { socket } = await connectAny(route.addresses, target.port);
+      this.#splice(guest, socket, target, seq);
+    } catch (error) {
+      this.#refuse(guest, target, { why: `nobody takes the connection: ${messageOf(error)}` });
+    }
+  }
+
+  #refuse(guest: Socket, target: Target, why: { rule?: string | undefined; why: string }): void {
+    this.counts.refused++;
+    this.#log.write({ kind: 'tcp', ...described(target), verdict: 'refused', ...why });
+    guest.resume();
+    guest.end(REFUSED);
+  }
+
+  #splice(guest: Socket, world: Socket, target: Target, seq: number): void {
+    if (guest.destroyed) return void world.destroy();
+    const count = { bytesUp: 0, bytesDown: 0 };
+    this.counts.connections++;
+    this.counts.open++;
+    guest.once('close', () => this.#account(target, count));
+    guest.write(ACCEPTED);
+    const beforeEnd = (done: () => void): void => {
+      const end = writeFrame({ type: FrameType.end, seq, payload: NOTHING });
+      // Without a gate to tell it to, the end is a cut.
+      if (this.#control?.writable === true) this.#control.write(end, () => done());
+      else guest.destroy();
+    };
+    splice(guest, world, { beforeEnd, count, hold: this.#holdFor(target) });
+  }
+
+  #holdFor(target: Target): ((said: Buffer) => 'pass' | 'more' | 'cut') | undefined {
+    const read = firstWordsOf(target);
+    if (read === undefined) return undefined;
+    return (said) => {
+      const first = read(said);
+      if (first === 'more') return 'more';
+      if (first !== 'none' && first.name === target.name) return 'pass';
+      this.counts.refused++;
+      const why = first === 'none' ? 'the client says no name' : `the client says ${first.name}`;
+      this.#log.write({ kind: 'tcp', ...described(target), verdict: 'refused', why });
+      return 'cut';
+    };
+  }
+
+  #account(target: Target, { bytesUp, bytesDown }: { bytesUp: number; bytesDown: number }): void {
+    this.counts.open--;
+    this.counts.bytesUp += bytesUp;
+    this.counts.bytesDown += bytesDown;
+    this.#log.write({ kind: 'closed', ...described(target), bytes_up: bytesUp, bytes_down: bytesDown });
+  }
+}
+
+function described({ name, address, port }: Target): {
+  name: string | undefined;
+  address: string;
+  port: number;
+} {
+  return { name, address: address.toString(), port };
+}
+
+function whyOf({ rule, why }: { rule: string | undefined; why: string }): {
+  rule: string | undefined;
+  why: string;
+} {
+  return { rule, why };
+}
+
+/** Lines that a crash left half written are left out. */
+function readNames(path: string): NameEntry[] {
+  if (!existsSync(path)) return [];
+  return readFileSync(path, 'utf8')
+    .split('\n')
+    .flatMap((line) => {
+      try {
+        return line === '' ? [] : [JSON.parse(line) as NameEntry];
+      } catch {
+        return [];
+      }
+    });
+}
