@@ -182,6 +182,39 @@ describe('Egress', () => {
     assert.equal((await gate.dial('127.0.0.1', port)).verdict, 'refused');
   });
 
+  it('cuts a named connection when its address loses the rule that named it', async () => {
+    await byName();
+    const { socket, seq } = await gate.dial(addressIn(await gate.ask('origin.example')), port);
+    await put({ mode: 'list', rules: [{ allow: 'origin.example', ports: [port] }] });
+    await everything(socket).catch(() => undefined);
+    assert(!(await gate.isEnded(seq)));
+    assert.match(
+      String((await log()).find(({ kind }) => kind === 'policy')?.['why']),
+      /loopback|own address/,
+    );
+  });
+
+  it('asks the policy that is in force when the other side has answered', async () => {
+    let found: (addresses: string[]) => void = () => undefined;
+    await egress.close();
+    egress = await Egress.open(join(dir, 'egress'), () => new Promise((resolve) => (found = resolve)));
+    await byName();
+    gate = await FakeGate.connect(join(dir, 'gate'));
+    const dialled = gate.dial(addressIn(await gate.ask('origin.example')), port);
+    await gate.isEnded(0);
+    await put({ mode: 'list', rules: [{ allow: 'other.example' }] });
+    found(['127.0.0.1']);
+    assert.equal((await dialled).verdict, 'refused');
+  });
+
+  it('answers and logs 300 new names a minute', async () => {
+    const codes = [];
+    for (let i = 0; i < 620; i++) codes.push((await gate.ask(`n${i}.example`)).readUInt16BE(2) & 15);
+    assert(codes.filter((code) => code === 3).length <= 600, 'at most two minutes were begun');
+    assert.equal(codes[0], 3);
+    assert.equal((await log()).length, codes.filter((code) => code === 3).length);
+  });
+
   it('says of a connection that the other side resets that it was cut', async () => {
     const { socket, seq } = await gate.dial('127.0.0.1', port);
     socket.write('x');

@@ -8,8 +8,8 @@ import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../base/index.js';
-import { addressOfBytes } from '../address.js';
-import type { OwnAddresses, Policy } from '../policy.js';
+import { addressOfBytes, parseAddress } from '../address.js';
+import type { OwnAddresses, Policy, Verdict } from '../policy.js';
 import { HOST_ADDRESS } from '../rule.js';
 import { connectAny, firstWordsOf, judge, routeTo, type Target } from './connection.js';
 import { noCounts, type Counts } from './counts.js';
@@ -46,6 +46,8 @@ export interface SandboxGateOptions {
 interface OpenConnection {
   readonly target: Target;
   readonly guest: Socket;
+  /** What was connected to; undefined until that is. */
+  to?: string;
 }
 
 export class SandboxGate {
@@ -93,8 +95,8 @@ export class SandboxGate {
   /** In force when this returns; what it refuses of what is open is cut. */
   replacePolicy(policy: Policy): void {
     this.#policy = policy;
-    for (const { target, guest } of this.#open) {
-      const verdict = judge(policy, target, this.#options.ownAddresses());
+    for (const { target, guest, to } of this.#open) {
+      const verdict = this.#judge(target, to);
       if (verdict.allowed) continue;
       this.#log.write({ kind: 'policy', ...described(target), verdict: 'refused', ...whyOf(verdict) });
       guest.destroy();
@@ -177,13 +179,14 @@ export class SandboxGate {
   }
 
   async #find({ name, asksForAddress }: Question): Promise<Answer> {
+    // Also names that are refused count: each is a line of the log.
+    if ((name === undefined || !this.#names.has(name)) && this.#isBeyondRate()) return 'failed';
     const lookup = name === undefined ? 'refused' : this.#policy.lookup(name);
     if (name === undefined || lookup === 'refused') {
       this.#log.write({ kind: 'dns', name, verdict: 'refused' });
       return 'no such name';
     }
     if (lookup === 'host') return asksForAddress ? { address: HOST_ADDRESS.split('.').map(Number) } : 'empty';
-    if (!this.#names.has(name) && this.#isBeyondRate()) return 'failed';
     try {
       const exists = lookup === 'known' || (await this.#options.resolve(name)).length > 0;
       if (!exists) return 'no such name';
@@ -216,7 +219,7 @@ export class SandboxGate {
     if (this.#open.size >= this.#policy.wire.max_connections) {
       return this.#refuse(guest, target, { why: 'max_connections are open' });
     }
-    const connection = { target, guest };
+    const connection: OpenConnection = { target, guest };
     this.#open.add(connection);
     guest.once('close', () => this.#open.delete(connection));
     const { resolve, ownAddresses } = this.#options;
@@ -225,11 +228,26 @@ export class SandboxGate {
     const line = { kind: 'tcp', ...described(target), verdict: 'allowed', ...whyOf(route) } as const;
     if (!this.#log.write(line)) return this.#refuse(guest, target, { why: 'the log cannot be written' });
     try {
-      const { socket } = await connectAny(route.addresses, target.port);
+      const { socket, to } = await connectAny(route.addresses, target.port);
+      connection.to = to;
+      const verdict = this.#judge(target, to); // by what may be another policy by now
+      if (!verdict.allowed) {
+        socket.destroy();
+        return this.#refuse(guest, target, whyOf(verdict));
+      }
       this.#splice(guest, socket, target, seq);
     } catch (error) {
       this.#refuse(guest, target, { why: `nobody takes the connection: ${messageOf(error)}` });
     }
+  }
+
+  /** What the policy says now of a target, and of the address that its name led to. */
+  #judge(target: Target, to: string | undefined): Verdict {
+    const own = this.#options.ownAddresses();
+    const verdict = judge(this.#policy, target, own);
+    const address = to === undefined || target.name === undefined ? undefined : parseAddress(to);
+    if (!verdict.allowed || address === undefined) return verdict;
+    return this.#policy.judgeResolved(address, target.port, own);
   }
 
   #refuse(guest: Socket, target: Target, why: { rule?: string | undefined; why: string }): void {
