@@ -40,6 +40,7 @@ const web = createHttp((request, response) => {
   }
   if (request.url === '/slow') {
     response.writeHead(200);
+    slowBegan();
     const timer = setInterval(() => response.write('line\n'), 50);
     return void response.on('close', () => clearInterval(timer));
   }
@@ -49,6 +50,8 @@ web.on('upgrade', (_request, socket) => {
   socket.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n');
   socket.on('error', () => undefined).pipe(socket);
 });
+let slowBegan;
+const slow = new Promise((done) => (slowBegan = done));
 const webPort = await listening(web);
 const echo = createServer((socket) => socket.on('error', () => undefined).pipe(socket));
 const echoPort = await listening(echo);
@@ -216,7 +219,8 @@ try:
 except OSError as error: print('egress killed: a stream ends with', errno.errorcode[error.errno], 'after', n > 0)
 print('without an egress:', tcp('10.0.2.2', ${webPort}))
 `);
-  await sleep(3000);
+  await slow;
+  await sleep(500);
   egress.kill('SIGKILL');
   const said = await dying;
   console.log(said);
