@@ -17,6 +17,8 @@
 
 #define REDIAL_MS 200
 #define EVENTS 64
+/* More bytes than a Unix socket's queue holds: what was there at the call is read, and an egress that never stops holds nobody. */
+#define PUMP_READS 1024
 /* What epoll says of the control connection; no seq of a connection, since those name a descriptor of the table. */
 #define CONTROL_EVENT UINT32_MAX
 
@@ -135,7 +137,7 @@ static int take_all(void)
 
 void channel_pump(void)
 {
-	while (channel.is_connected) {
+	for (int reads = 0; channel.is_connected && reads < PUMP_READS; reads++) {
 		ssize_t got = call_recv(channel.control_fd, channel.in + channel.have, sizeof(channel.in) - channel.have,
 					MSG_DONTWAIT);
 		if (got < 0 && errno == EINTR)
