@@ -45,6 +45,9 @@ export function addressOfBytes(bytes: Uint8Array): Address {
   return new ipaddr.IPv4([...bytes]);
 }
 
+/** The loopback of the host, which a guest reaches at its gateway. */
+export const LOOPBACK: Address = ipaddr.parse('127.0.0.1');
+
 export function kindOf(address: Address): AddressKind {
   const other = ALSO_SET_ASIDE.find(({ cidr }) => contains(cidr, address));
   if (other !== undefined) return other.kind;

@@ -55,5 +55,5 @@ export function coversPattern(outer: NamePattern, inner: NamePattern): boolean {
 }
 
 function isAscii(text: string): boolean {
-  return [...text].every((character) => character <= '\x7f');
+  return Buffer.byteLength(text) === text.length;
 }

@@ -11,7 +11,7 @@
  *
  * Not handled: UDP, which nothing reaches; secrets and what a rule says of HTTP.
  */
-import { contains, kindOf, parseAddress, type Address } from './address.js';
+import { contains, kindOf, LOOPBACK, type Address } from './address.js';
 import { matchesName, parseHost } from './name.js';
 import { presetRules, type Presets } from './presets.js';
 import {
@@ -32,7 +32,6 @@ import type { CheckReply, PolicyWire } from './schema.js';
 
 /** Servers take it for a sign of abuse when mail comes from anywhere: a mode alone never opens it. */
 const SMTP_PORT = 25;
-const LOOPBACK = '127.0.0.1';
 
 /** `rule` is the text of the one that decided, undefined where the mode or a guard did. */
 export interface Verdict {
@@ -74,7 +73,7 @@ export class Policy {
 
   /** An address that a guest asked for itself. */
   judgeAddress(address: Address, port: number, own: OwnAddresses): Verdict {
-    const asked = address.toString() === HOST_ADDRESS ? loopback() : address;
+    const asked = address.toString() === HOST_ADDRESS ? LOOPBACK : address;
     const rule = this.#ruleFor(asked, port);
     if (rule?.allows === false) return byRule(rule);
     const guard = this.#guardOf(asked, port, own);
@@ -112,7 +111,7 @@ export class Policy {
     const target = parseHost(host);
     if (target === undefined) return refused('it is neither a name nor an address');
     if ('address' in target) return this.judgeAddress(target.address, port, own);
-    if (target.name === HOST_NAME) return this.judgeAddress(loopback(), port, own);
+    if (target.name === HOST_NAME) return this.judgeAddress(LOOPBACK, port, own);
     return this.judgeName(target.name, port);
   }
 
@@ -133,7 +132,7 @@ export class Policy {
   }
 
   #reachesHost(): boolean {
-    return this.#addresses.some((rule) => rule.allows && contains(rule.cidr, loopback()));
+    return this.#addresses.some((rule) => rule.allows && contains(rule.cidr, LOOPBACK));
   }
 
   #byMode(port: number): Verdict {
@@ -150,10 +149,6 @@ function byRule(rule: CompiledRule): Verdict {
 
 function refused(why: string): Verdict {
   return { allowed: false, rule: undefined, why };
-}
-
-function loopback(): Address {
-  return parseAddress(LOOPBACK) as Address;
 }
 
 function refuseIdle({ mode, rules, presets }: PolicyWire): void {

@@ -10,7 +10,7 @@ import {
   isSingle,
   kindOf,
   kindOfAll,
-  parseAddress,
+  LOOPBACK,
   parseCidr,
   type Address,
   type Cidr,
@@ -72,8 +72,7 @@ function hostRule(terms: Terms, path: string): AddressRule {
   if (terms.allows && terms.ports === undefined) {
     throw new PolicyRefused(path, 'needs "ports": everything on the loopback of the host would be open');
   }
-  const address = parseAddress('127.0.0.1') as Address;
-  return { ...terms, cidr: { first: address, prefixBits: 32 } };
+  return { ...terms, cidr: { first: LOOPBACK, prefixBits: 32 } };
 }
 
 function cidrOf(target: string, path: string): Cidr {

@@ -154,8 +154,14 @@ describe('Egress', () => {
   it('cuts a connection whose client says another name', async (t) => {
     const web = createServer((socket) => socket.on('error', () => undefined).resume());
     web.listen(80, '127.0.0.1');
-    const [failure] = await Promise.race([once(web, 'listening'), once(web, 'error')]);
-    if (failure !== undefined) return t.skip('port 80 of the loopback cannot be listened on');
+    const isListening = await once(web, 'listening').then(
+      () => true,
+      () => false,
+    );
+    if (!isListening) {
+      t.skip('port 80 of the loopback cannot be listened on');
+      return;
+    }
     await put({
       mode: 'list',
       rules: [{ allow: 'origin.example' }, { allow: '127.0.0.1', ports: [80] }],
@@ -240,7 +246,7 @@ describe('Egress', () => {
     clearInterval(flood);
     const { ok } = (await ask({ get: 's' })) as { ok: { counts: { open: number } } };
     assert.equal(ok.counts.open, 1);
-    assert(accepted.at(-1) !== undefined && accepted.at(-1)!.bytesRead < 64 << 20);
+    assert((accepted.at(-1)?.bytesRead ?? Infinity) < 64 << 20);
     socket.destroy();
   });
 
