@@ -159,9 +159,11 @@ const BUILD_STAMP = 'dist/.built-from';
 async function ensureBuilt() {
   const stampPath = join(PROJECT_DIR, BUILD_STAMP);
   const inputs = fingerprint(PROJECT_DIR);
-  const nativeBuilt = ['native/pager/build/libpager.so', 'native/agent/build/bough-agent'].every((path) =>
-    existsSync(join(PROJECT_DIR, path)),
-  );
+  const nativeBuilt = [
+    'native/pager/build/libpager.so',
+    'native/gate/build/libgate.so',
+    'native/agent/build/bough-agent',
+  ].every((path) => existsSync(join(PROJECT_DIR, path)));
   if (nativeBuilt && existsSync(stampPath) && readFileSync(stampPath, 'utf8') === inputs) return;
   await step('building', () => run('npm', ['run', '--silent', 'build']));
   mkdirSync(join(PROJECT_DIR, 'dist'), { recursive: true });

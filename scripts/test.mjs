@@ -3,7 +3,7 @@
  * Tiers with guests run in order, and beside them, in order too, the others: a guest's test mostly waits.
  *
  *   unit    anywhere              src/, and test/ except below
- *   native  a C compiler          make -C native/pager test, native/agent
+ *   native  a C compiler          make -C native/pager test, native/gate, native/agent
  *   host    userfaultfd, tmpfs    test/host
  *   vm      QEMU                  test/vm
  *   e2e     daemon, CLI, SDK      test/e2e
@@ -23,7 +23,7 @@ import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFai
 
 const TIERS = {
   unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 120_000 },
-  native: { make: ['native/pager', 'native/agent'], timeoutMs: 900_000 },
+  native: { make: ['native/pager', 'native/gate', 'native/agent'], timeoutMs: 900_000 },
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },

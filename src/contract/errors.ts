@@ -194,6 +194,18 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { mode: string; reason: string }) => `Cannot branch in mode "${a.mode}": ${a.reason}`,
   },
+  network_fixed: {
+    status: 409,
+    retryable: false,
+    message: (a: { id: string }) =>
+      `Sandbox "${a.id}" was started without a network and can be given none: start it with a policy, of the mode "off" at least`,
+  },
+  egress_unavailable: {
+    status: 503,
+    retryable: true,
+    message: (a: { problem: string }) =>
+      `The process that connects sandboxes cannot be reached: ${a.problem}`,
+  },
   too_many_branches: {
     status: 503,
     retryable: true,

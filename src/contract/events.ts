@@ -100,6 +100,11 @@ export const eventTable = {
   'sandbox.clock-not-set': warn<OfSandbox & Failed>(
     'The clock of a source is behind by the pause of its branch',
   ),
+  'egress.lost': warn<Failed & { sandboxes: number }>(
+    'The process that connects sandboxes has ended; until it is back they reach nothing',
+  ),
+  'egress.restored': info<{ sandboxes: number }>('It runs again and knows the policies'),
+  'egress.not-restored': warn<Failed>('It could not be started; it is tried again'),
   'branches.left': warn<Failed>('Branches did not end in time when the daemon stopped'),
   'sandbox.disk-not-folded': warn<OfSandbox & Failed>('A long chain of overlays stays long'),
   'sandbox.disk-not-corrected': warn<OfSandbox & Failed>('The overlays of a failed branch stay'),

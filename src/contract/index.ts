@@ -11,6 +11,7 @@ export * from './v1/exec.js';
 export * from './v1/lifetime.js';
 export * from './v1/lists.js';
 export * from './v1/processes.js';
+export * from './v1/network.js';
 export * from './v1/route.js';
 export * from './v1/routes.js';
 export * from './v1/sandboxes.js';

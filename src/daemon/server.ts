@@ -11,6 +11,7 @@ import { branchHandlers } from './v1/branches.js';
 import { daemonHandlers } from './v1/daemon.js';
 import { eventHandlers } from './v1/events.js';
 import { processHandlers } from './v1/processes.js';
+import { networkHandlers } from './v1/network.js';
 import { nativeApi } from './v1/plugin.js';
 import { sandboxHandlers } from './v1/sandboxes.js';
 import { snapshotHandlers } from './v1/snapshots.js';
@@ -36,6 +37,7 @@ export function buildServer({ host, listen, isToken, log, events }: ServerOption
     ...sandboxHandlers(host),
     ...branchHandlers(host),
     ...processHandlers(host),
+    ...networkHandlers(host),
   };
   const shell = buildShell({ log, events, apis: [nativeApi({ table: routes, handlers, listen, isToken })] });
   metrics.watch(shell.calls);

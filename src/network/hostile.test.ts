@@ -5,11 +5,11 @@ import ipaddr from 'ipaddr.js';
 import { contains, kindOf, kindOfAll, parseAddress, parseCidr, type Address } from './address.js';
 import { matchesName, parseHost, parseName, parsePattern } from './name.js';
 import { Policy } from './policy.js';
-import { policySchema } from './schema.js';
+import { networkPolicySchema } from '../contract/index.js';
 
 const NOBODY: ReadonlySet<string> = new Set();
 const open = Policy.compile(
-  policySchema.parse({ mode: 'internet', rules: [{ allow: '0.0.0.0/0' }, { allow: '::/0' }] }),
+  networkPolicySchema.parse({ mode: 'internet', rules: [{ allow: '0.0.0.0/0' }, { allow: '::/0' }] }),
   {},
 );
 
@@ -211,7 +211,7 @@ describe('properties', () => {
       if ('problem' in cidr || kindOfAll(cidr) === kindOf(address)) continue;
       checked++;
       const rules = [{ allow: `${start.toString()}/${prefixBits}` }];
-      const policy = Policy.compile(policySchema.parse({ mode: 'internet', rules }), {});
+      const policy = Policy.compile(networkPolicySchema.parse({ mode: 'internet', rules }), {});
       assert.equal(policy.judgeAddress(address, 443, NOBODY).allowed, false, `seed ${seed}`);
       assert.equal(policy.judgeResolved(address, 443, NOBODY).allowed, false, `seed ${seed}`);
     }

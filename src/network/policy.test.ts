@@ -3,18 +3,19 @@ import { describe, it } from 'node:test';
 import { parseAddress, type Address } from './address.js';
 import { Policy } from './policy.js';
 import { PolicyRefused } from './rule.js';
-import { policySchema, type PolicyWireInput } from './schema.js';
+import { networkPolicySchema, type NetworkPolicyInput } from '../contract/index.js';
 
 const NOBODY: ReadonlySet<string> = new Set();
 const PRESETS = { python: [{ allow: 'index.example', ports: [443] }, { allow: '*.files.example' }] };
 
-const compile = (wire: PolicyWireInput): Policy => Policy.compile(policySchema.parse(wire), PRESETS);
+const compile = (wire: NetworkPolicyInput): Policy =>
+  Policy.compile(networkPolicySchema.parse(wire), PRESETS);
 const address = (text: string): Address => {
   const parsed = parseAddress(text);
   assert(parsed !== undefined, text);
   return parsed;
 };
-const refusal = (wire: PolicyWireInput): string => {
+const refusal = (wire: NetworkPolicyInput): string => {
   try {
     compile(wire);
   } catch (error) {
@@ -32,7 +33,7 @@ describe('Policy', () => {
       assert.equal(policy.check('93.184.216.34', 443, NOBODY).verdict, 'refused', mode);
       assert.equal(policy.lookup('example.org'), 'refused', mode);
     }
-    assert.equal(policySchema.parse({}).mode, 'off');
+    assert.equal(networkPolicySchema.parse({}).mode, 'off');
   });
 
   it('lets the first rule that matches decide, then the mode', () => {
@@ -192,7 +193,7 @@ describe('policies that cannot be', () => {
       { mode: 'open' },
       { mode: 'list', max_connections: 0 },
     ]) {
-      assert.equal(policySchema.safeParse(wire).success, false, JSON.stringify(wire));
+      assert.equal(networkPolicySchema.safeParse(wire).success, false, JSON.stringify(wire));
     }
   });
 });

@@ -11,6 +11,7 @@
  *
  * Not handled: UDP, which nothing reaches; secrets and what a rule says of HTTP.
  */
+import type { NetworkPolicy, NetworkVerdict } from '../contract/index.js';
 import { contains, kindOf, LOOPBACK, type Address } from './address.js';
 import { matchesName, parseHost } from './name.js';
 import { presetRules, type Presets } from './presets.js';
@@ -28,7 +29,6 @@ import {
   type CompiledRule,
   type NameRule,
 } from './rule.js';
-import type { CheckReply, PolicyWire } from './schema.js';
 
 /** Servers take it for a sign of abuse when mail comes from anywhere: a mode alone never opens it. */
 const SMTP_PORT = 25;
@@ -47,18 +47,18 @@ export type OwnAddresses = ReadonlySet<string>;
 export type Lookup = 'refused' | 'known' | 'resolve' | 'host';
 
 export class Policy {
-  readonly wire: PolicyWire;
+  readonly wire: NetworkPolicy;
   readonly #names: readonly NameRule[];
   readonly #addresses: readonly AddressRule[];
 
-  private constructor(wire: PolicyWire, rules: readonly CompiledRule[]) {
+  private constructor(wire: NetworkPolicy, rules: readonly CompiledRule[]) {
     this.wire = wire;
     this.#names = rules.filter(isNameRule);
     this.#addresses = rules.filter(isAddressRule);
   }
 
   /** Throws PolicyRefused for what can never match or opens more than it seems to. */
-  static compile(wire: PolicyWire, presets: Presets): Policy {
+  static compile(wire: NetworkPolicy, presets: Presets): Policy {
     const own = wire.rules.map((rule, index) => compileRule(rule, `rules[${index}]`));
     refuseIdle(wire);
     refuseShadowed(own);
@@ -102,7 +102,7 @@ export class Policy {
   }
 
   /** The verdict on what a program would write as its target, before anything is resolved. */
-  check(host: string, port: number, own: OwnAddresses): CheckReply {
+  check(host: string, port: number, own: OwnAddresses): NetworkVerdict {
     const { allowed, rule, why } = this.#judgeHost(host, port, own);
     return { verdict: allowed ? 'allowed' : 'refused', rule: rule ?? null, why };
   }
@@ -151,7 +151,7 @@ function refused(why: string): Verdict {
   return { allowed: false, rule: undefined, why };
 }
 
-function refuseIdle({ mode, rules, presets }: PolicyWire): void {
+function refuseIdle({ mode, rules, presets }: NetworkPolicy): void {
   if (mode === 'list' || mode === 'internet') return;
   if (rules.length > 0) throw new PolicyRefused('rules', `have no effect in the mode "${mode}"`);
   if (presets.length > 0) throw new PolicyRefused('presets', `have no effect in the mode "${mode}"`);

@@ -6,15 +6,15 @@
  * is not in it is refused by name.
  */
 import { z } from 'zod';
+import { networkPresetSchema, networkRuleSchema, type NetworkPreset } from '../contract/index.js';
 import { compileRule, PolicyRefused, type CompiledRule } from './rule.js';
-import { presetNameSchema, ruleSchema, type PresetName } from './schema.js';
 
 /** The file: `{"python": [{"allow": "index.example", "ports": [443]}], …}`; a preset may be missing. */
-export const presetsSchema = z.partialRecord(presetNameSchema, z.array(ruleSchema).min(1).max(200));
+export const presetsSchema = z.partialRecord(networkPresetSchema, z.array(networkRuleSchema).min(1).max(200));
 export type Presets = z.infer<typeof presetsSchema>;
 
 /** The rules of the presets, in the order asked for. Throws PolicyRefused. */
-export function presetRules(names: readonly PresetName[], presets: Presets): CompiledRule[] {
+export function presetRules(names: readonly NetworkPreset[], presets: Presets): CompiledRule[] {
   return names.flatMap((name, index) => {
     const rules = presets[name];
     if (rules === undefined) {

@@ -4,6 +4,7 @@
  * A rule is about names or about addresses, never both: names are decided on before they are resolved.
  * `host` is the loopback of the host, which a guest reaches at the gateway's address.
  */
+import type { NetworkRule } from '../contract/index.js';
 import {
   contains,
   covers,
@@ -16,7 +17,6 @@ import {
   type Cidr,
 } from './address.js';
 import { coversPattern, parsePattern, type NamePattern } from './name.js';
-import type { Rule } from './schema.js';
 
 /** The name by which a guest may ask for its host, and where it finds it. */
 export const HOST_NAME = 'host.bough.internal';
@@ -53,7 +53,7 @@ export class PolicyRefused extends Error {
 }
 
 /** Throws PolicyRefused, with `path` for where the rule stands. */
-export function compileRule(rule: Rule, path: string): CompiledRule {
+export function compileRule(rule: NetworkRule, path: string): CompiledRule {
   const [verb, target] = 'allow' in rule ? (['allow', rule.allow] as const) : (['deny', rule.deny] as const);
   const allows = verb === 'allow';
   const terms = (ports: readonly number[] | undefined): Terms => ({

@@ -8,6 +8,7 @@ import type {
   AgentAccess,
   ImageIdentity,
   MachineIdentity,
+  Manifest,
   RequestKey,
   Retention,
   SnapshotMode,
@@ -78,6 +79,7 @@ export interface PublishFields extends CaptureFacts {
   readonly machine: MachineIdentity;
   readonly image: ImageIdentity;
   readonly agent: AgentAccess;
+  readonly network?: Manifest['network'];
   /** True when the capture wrote `draft.tail.path`; it goes on top of the disk chain. */
   readonly hasTail: boolean;
   /** Default true; false together with `warning` for a snapshot that is kept but must not be started from. */

@@ -16,6 +16,7 @@ import { createSnapshot, type BootSteps } from '../../src/sandbox/start/create-s
 import { SandboxEnds, type SandboxWithEnd } from '../../src/sandbox/upkeep/ends.js';
 import { OverlayTemplates } from '../../src/sandbox/disk/overlays.js';
 import { overlaysDir } from '../../src/sandbox/entity/paths.js';
+import { Networks } from '../../src/sandbox/entity/networks.js';
 import { SandboxRegistry } from '../../src/sandbox/entity/registry.js';
 import type { Store } from '../../src/store/index.js';
 import { FakeClock } from '../support/fake-clock.js';
@@ -47,6 +48,7 @@ export function contextOver(dirs: StoreDirs, store: Store): HostContext {
     },
     overlays: new OverlayTemplates(overlaysDir(dirs)),
     sandboxes: new SandboxRegistry(),
+    networks: new Networks({ tiers: dirs, gateLibrary: '/none', presets: {}, emit: () => undefined }),
     admission: new Admission({ reserveBytes: 0 }),
     emit: () => undefined,
   };

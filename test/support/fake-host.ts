@@ -3,8 +3,9 @@
  * `fakeHost({ branch: () => Promise.reject(new BoughError(...)) })`.
  */
 
+import { Readable } from 'node:stream';
 import type { ExecEvent, ExecRequest } from '../../src/agent/index.js';
-import { BoughError } from '../../src/contract/index.js';
+import { BoughError, type Network } from '../../src/contract/index.js';
 import type { SandboxView } from '../../src/sandbox/entity/view.js';
 import type { SnapshotView } from '../../src/store/index.js';
 import { fakeProcesses } from './fake-processes.js';
@@ -121,6 +122,22 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
       const made = add(tag, { branchedFrom: id, mode, pauseMs: 1.25 });
       return { snapshot: made, children: Array.from({ length: count }, () => ({ sandbox: start(tag) })) };
     },
+    network: (id) => {
+      sandbox(id);
+      return aNetwork;
+    },
+    setNetwork: (id, policy) => {
+      sandbox(id);
+      return { ...aNetwork, policy };
+    },
+    checkNetwork: (id) => {
+      sandbox(id);
+      return { verdict: 'refused', rule: null, why: 'there is no network' };
+    },
+    networkLog: (id) => {
+      sandbox(id);
+      return Readable.from([Buffer.from('{"kind":"tcp"}\n')]);
+    },
     close: () => undefined,
   });
   const execStream = (id: string, { args }: ExecRequest) => {
@@ -137,6 +154,11 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
   });
   return Object.assign(host, { gauges, execStream, processes }, script, { snapshots, sandboxes });
 }
+
+const aNetwork: Network = {
+  policy: { mode: 'none', rules: [], presets: [], max_connections: 1 },
+  ...{ open: 0, connections: 0, refused: 0, queries: 0, bytes_up: 0, bytes_down: 0 },
+};
 
 async function* printed(text: string): AsyncGenerator<ExecEvent> {
   yield await Promise.resolve({ type: 'stdout', bytes: Buffer.from(text) });
@@ -182,6 +204,7 @@ export function aSandbox(id: string, snapshotTag: string): SandboxView {
     memoryMiB: 1024,
     vcpus: 1,
     isolation: { accel: 'tcg', uid: 0, seccomp: true, cgroup: false },
+    networkMode: 'none',
     lastUsedAtUnix: 1_700_000_000,
   };
 }

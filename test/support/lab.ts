@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import type { BranchSpec } from '../../src/sandbox/branch/capture.js';
-import type { Emit } from '../../src/contract/index.js';
+import { networkPolicySchema, type Emit, type NetworkPolicyInput } from '../../src/contract/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost, type HostOptions } from '../../src/sandbox/host/open-host.js';
 import { sleep } from '../../src/base/index.js';
@@ -21,7 +21,8 @@ const DURABLE_DEADLINE_MS = 60_000;
 export type LoggedEvent = { readonly event: string } & Readonly<Record<string, unknown>>;
 
 export class Lab {
-  readonly host: LocalHost;
+  /** May be closed and opened again over the same folders. */
+  host: LocalHost;
   readonly folders: OwnFolders;
   readonly events: LoggedEvent[];
   readonly #before: string[];
@@ -44,22 +45,27 @@ export class Lab {
   /** Opens a host over folders named after the test file. */
   static async open(
     name: string,
-    options: Partial<Pick<HostOptions, 'maxConcurrentBranches'>> & { folders?: OwnFolders } = {},
+    options: Partial<Pick<HostOptions, 'maxConcurrentBranches' | 'dnsServers' | 'networkPresets'>> & {
+      folders?: OwnFolders;
+    } = {},
   ): Promise<Lab> {
-    const { maxConcurrentBranches = 4, folders = await foldersWithTemplate(name) } = options;
+    const { maxConcurrentBranches = 4, folders = await foldersWithTemplate(name), ...network } = options;
     const events: LoggedEvent[] = [];
     const emit: Emit = (event, facts) => void events.push({ ...facts, event });
-    const host = await openHost({ ...folders, maxConcurrentBranches, emit }).catch(async (error: unknown) => {
-      await folders.remove();
-      throw error;
-    });
+    const host = await openHost({ ...folders, ...network, maxConcurrentBranches, emit }).catch(
+      async (error: unknown) => {
+        await folders.remove();
+        throw error;
+      },
+    );
     const keptTags = (await host.listSnapshots()).map(({ tag }) => tag);
     return new Lab(host, folders, events, await inventory(folders, keptTags), keptTags);
   }
 
   /** One sandbox of a snapshot. */
-  async spawn(tag = TEMPLATE_TAG): Promise<Guest> {
-    const [sandbox] = await this.host.spawn({ snapshotTag: tag, count: 1 });
+  async spawn(tag = TEMPLATE_TAG, network?: NetworkPolicyInput): Promise<Guest> {
+    const policy = network && networkPolicySchema.parse(network);
+    const [sandbox] = await this.host.spawn({ snapshotTag: tag, count: 1, network: policy });
     assert(sandbox);
     return Guest.ofHost(this.host, sandbox.id);
   }

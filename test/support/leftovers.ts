@@ -2,7 +2,7 @@
  * What a host leaves in its two folders and among the processes of this machine, as a list of lines.
  *
  * Equal lists before and after mean: no process, socket, temporary file, layer or staging folder is left. The
- * lock and the overlay templates belong to the host itself, and whether a snapshot's hot copy is loaded is a
+ * lock, the overlay templates and the egress belong to the host itself, and whether a snapshot's hot copy is loaded is a
  * matter of caching.
  */
 import { readdir, readFile } from 'node:fs/promises';
@@ -15,9 +15,12 @@ export async function inventory(
   { stateDir, hotDir }: TestFolders,
   cachedTags: readonly string[] = [TEMPLATE_TAG],
 ): Promise<string[]> {
-  const state = (await pathsBelow(stateDir)).filter((path) => !/^(lock|overlays(\/.*)?)$/.test(path));
+  const state = (await pathsBelow(stateDir)).filter(
+    (path) => !/^(lock|egress\.log|overlays(\/.*)?)$/.test(path),
+  );
   const hot = (await pathsBelow(hotDir)).filter(
-    (path) => path !== 'lock' && !cachedTags.includes(/^snapshots\/([^/]+)/.exec(path)?.[1] ?? ''),
+    (path) =>
+      !/^(lock|egress)$/.test(path) && !cachedTags.includes(/^snapshots\/([^/]+)/.exec(path)?.[1] ?? ''),
   );
   return [
     ...state.map((path) => `state: ${path}`),

@@ -16,6 +16,7 @@ import {
   refuseTwoExpiries,
   retentionFields,
 } from './lifetime.js';
+import { networkFields } from './network.js';
 import { byId, type RouteTable } from './route.js';
 import { sandboxSchema } from './sandboxes.js';
 import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshots.js';
@@ -80,6 +81,7 @@ export const forkRequestSchema = z
     ...modeFields,
     ...lifetimeFields,
     ...retentionFields,
+    ...networkFields,
   })
   .superRefine((request, context) => {
     refuseTwoModes(request, context);
@@ -90,7 +92,7 @@ export const forkRequestSchema = z
   .transform(({ count, tag, ...rest }) => ({
     count,
     ...(tag === undefined ? {} : { tag }),
-    ...only(rest, { ...lifetimeFields, ...retentionFields }),
+    ...only(rest, { ...lifetimeFields, ...retentionFields, ...networkFields }),
     mode: effectiveMode(rest),
   }));
 /** Branch a sandbox and start `count` children from the capture. */

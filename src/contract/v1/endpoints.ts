@@ -46,6 +46,10 @@ export const endpoints = {
   setTimeout: { method: 'POST', path: '/v1/sandboxes/:id/timeout' },
   branch: { method: 'POST', path: '/v1/sandboxes/:id/branch' },
   fork: { method: 'POST', path: '/v1/sandboxes/:id/fork' },
+  getNetwork: { method: 'GET', path: '/v1/sandboxes/:id/network' },
+  setNetwork: { method: 'PUT', path: '/v1/sandboxes/:id/network' },
+  checkNetwork: { method: 'POST', path: '/v1/sandboxes/:id/network/check' },
+  networkLog: { method: 'GET', path: '/v1/sandboxes/:id/network/log' },
 } as const satisfies Record<string, Endpoint>;
 
 export type EndpointName = keyof typeof endpoints;

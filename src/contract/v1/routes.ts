@@ -6,6 +6,7 @@ import { daemonRoutes } from './daemon.js';
 import { eventRoutes } from './events.js';
 import { execRoutes } from './exec.js';
 import { processRoutes } from './processes.js';
+import { networkRoutes } from './network.js';
 import type { JsonNamesOf, ParamsOf, QueryOf, ReplyOf } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
@@ -18,6 +19,7 @@ export const routes = {
   ...execRoutes,
   ...branchRoutes,
   ...processRoutes,
+  ...networkRoutes,
 };
 
 export type Routes = typeof routes;

@@ -19,6 +19,7 @@ import {
   timeoutRequestSchema,
 } from './lifetime.js';
 import { pageFields, pageHeaders, selectorSchema } from './lists.js';
+import { networkFields, networkModeSchema } from './network.js';
 import { byId, type RouteTable } from './route.js';
 
 export const sandboxStateSchema = z.enum(['running', 'paused', 'unresponsive', 'failed']);
@@ -79,6 +80,7 @@ export const sandboxSchema = z.object({
   vcpus: z.int().optional(),
   private_bytes: bytesSchema.optional().describe('memory that it shares with nobody'),
   isolation: isolationSchema.optional(),
+  network: z.object({ mode: networkModeSchema }).optional(),
 });
 /** A VM with an identity. */
 export type Sandbox = z.infer<typeof sandboxSchema>;
@@ -101,6 +103,7 @@ export const spawnRequestSchema = z
       .optional()
       .describe('variables of every program that is run in it, unless that brings its own; not shown again'),
     ...lifetimeFields,
+    ...networkFields,
     per_child_netns: ignoredSchema,
     live_fork: ignoredSchema,
     prewarm: ignoredSchema,
@@ -193,6 +196,7 @@ export const sandboxRoutes = {
       'name_exists',
       'no_space',
       'agent_unreachable',
+      'egress_unavailable',
       ...restoreErrors,
     ],
   },

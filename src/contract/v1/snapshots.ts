@@ -14,6 +14,7 @@ import {
 import { endpoints } from './endpoints.js';
 import { expiryFields, refuseTwoExpiries } from './lifetime.js';
 import { pageFields, pageHeaders } from './lists.js';
+import { networkFields } from './network.js';
 import { byTag, type RouteTable } from './route.js';
 
 /** How a branch captures memory: `live` copies while the guest runs, `diff` and `full` inside the pause. */
@@ -83,6 +84,7 @@ export const createSnapshotRequestSchema = z
       .optional()
       .describe('seconds to let the guest run after its agent answered, before the capture'),
     ...expiryFields,
+    ...networkFields,
   })
   .superRefine((request, context) => {
     const refuse = (field: string, message: string) =>
@@ -148,6 +150,7 @@ export const snapshotRoutes = {
       'no_space',
       'no_memory',
       'boot_failed',
+      'egress_unavailable',
       'vmm_failed',
     ],
     statusFor: { tag_exists: 400 },

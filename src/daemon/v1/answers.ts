@@ -68,6 +68,7 @@ export function wireSandbox(view: Answer<'getSandbox'>): Sandbox {
     memory_mib: view.memoryMiB,
     vcpus: view.vcpus,
     isolation: { ...view.isolation },
+    network: { mode: view.networkMode },
     last_used_at_unix: view.lastUsedAtUnix,
     ...compact({
       state_reason: view.stateReason,

@@ -31,6 +31,7 @@ export function bootSpec(request: CreateSnapshotRequest): BootSpec {
     vcpus: request.vcpus,
     restMs: toMs(request.boot_wait_secs),
     retention: retentionSpec(request),
+    network: request.network,
   });
 }
 
@@ -42,6 +43,7 @@ export function spawnSpec(request: SpawnRequest): SpawnSpec {
     name: request.name,
     metadata: request.metadata,
     env: request.env,
+    network: request.network,
     lifetime: lifetimeSpec(request),
   });
 }
@@ -77,6 +79,7 @@ export function forkSpec(request: ForkRequest): Spec<'fork'> {
     branch: compact({ mode, tag, retention: retentionSpec(request) }),
     count,
     lifetime: lifetimeSpec(request),
+    network: request.network,
   };
 }
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { FakeGate } from '../../../test/support/fake-gate.js';
-import type { PolicyWireInput } from '../schema.js';
+import type { NetworkPolicyInput } from '../../contract/index.js';
 import { Egress } from './egress.js';
 
 const ADDRESSES: Readonly<Record<string, readonly string[]>> = {
@@ -63,7 +63,7 @@ describe('Egress', () => {
     socket.destroy();
     return JSON.parse(line) as Record<string, unknown>;
   }
-  const put = (policy: PolicyWireInput): Promise<Record<string, unknown>> => {
+  const put = (policy: NetworkPolicyInput): Promise<Record<string, unknown>> => {
     const paths = {
       socketPath: join(dir, 'gate'),
       logPath: join(dir, 'log'),

@@ -5,22 +5,22 @@
  * sandboxes on a Unix socket, one JSON line a request, one an answer, in order:
  *
  *   {"put": {sandbox, socketPath, logPath, namesPath, policy, presets}}   a new sandbox, or a new policy of one
- *   {"remove": sandbox}
+ *   {"remove": sandbox}                            {"keep": [sandbox…]}: removes all others
  *   {"get": sandbox}                               {"ok": {counts, isSealed, names}}
  *   any of them                                    {"error": {path?, problem}}
  *
- * An egress that was started again knows nothing until it is told; the gates find its sockets by themselves.
+ * An egress that was started again knows nothing until it is told; the gates find its sockets by themselves. One that
+ * serves no sandbox and that no daemon is connected to is of no use: `onUseless`.
  */
 import { chmodSync, rmSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { z } from 'zod';
+import { networkPolicySchema } from '../../contract/index.js';
 import { BoundedLines, messageOf, MiB, startRounds, type Rounds } from '../../base/index.js';
-import { parseAddress } from '../address.js';
-import { Policy, type OwnAddresses } from '../policy.js';
+import { ownAddresses } from '../own-addresses.js';
+import { Policy } from '../policy.js';
 import { presetsSchema } from '../presets.js';
 import { PolicyRefused } from '../rule.js';
-import { policySchema } from '../schema.js';
 import type { Resolve } from './resolver.js';
 import { SandboxGate } from './sandbox-gate.js';
 
@@ -33,11 +33,12 @@ const requestSchema = z.union([
       socketPath: z.string().min(1).max(107),
       logPath: z.string().min(1),
       namesPath: z.string().min(1),
-      policy: policySchema,
+      policy: networkPolicySchema,
       presets: presetsSchema,
     }),
   }),
   z.strictObject({ remove: z.string() }),
+  z.strictObject({ keep: z.array(z.string()) }),
   z.strictObject({ get: z.string() }),
 ]);
 type Request = z.output<typeof requestSchema>;
@@ -49,10 +50,12 @@ export class Egress {
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
   readonly #rounds: Rounds;
+  readonly #onUseless: () => void;
   #own = ownAddresses();
 
-  private constructor(resolve: Resolve) {
+  private constructor(resolve: Resolve, onUseless: () => void) {
     this.#resolve = resolve;
+    this.#onUseless = onUseless;
     this.#server = createServer((socket) => this.#serve(socket));
     this.#rounds = startRounds(OWN_ADDRESSES_INTERVAL_MS, () => {
       this.#own = ownAddresses();
@@ -61,8 +64,12 @@ export class Egress {
   }
 
   /** Serves the daemon on `socketPath` when this resolves. */
-  static async open(socketPath: string, resolve: Resolve): Promise<Egress> {
-    const egress = new Egress(resolve);
+  static async open(
+    socketPath: string,
+    resolve: Resolve,
+    onUseless: () => void = () => undefined,
+  ): Promise<Egress> {
+    const egress = new Egress(resolve, onUseless);
     rmSync(socketPath, { force: true });
     await new Promise<void>((done, reject) => {
       egress.#server.once('error', reject);
@@ -83,7 +90,10 @@ export class Egress {
     const lines = new BoundedLines(MiB);
     let before = Promise.resolve();
     this.#clients.add(socket);
-    socket.on('close', () => this.#clients.delete(socket));
+    socket.on('close', () => {
+      this.#clients.delete(socket);
+      if (this.#clients.size === 0 && this.#gates.size === 0) this.#onUseless();
+    });
     socket.on('error', () => socket.destroy());
     socket.on('data', (chunk: Buffer) => {
       try {
@@ -112,9 +122,16 @@ export class Egress {
       const gate = this.#gates.get(request.get);
       return gate && { counts: gate.counts, isSealed: gate.isSealed, names: gate.names };
     }
-    await this.#gates.get(request.remove)?.close();
-    this.#gates.delete(request.remove);
+    if ('remove' in request) return this.#remove(request.remove);
+    const others = [...this.#gates.keys()].filter((sandbox) => !request.keep.includes(sandbox));
+    for (const sandbox of others) await this.#remove(sandbox);
     return undefined;
+  }
+
+  async #remove(sandbox: string): Promise<void> {
+    const gate = this.#gates.get(sandbox);
+    this.#gates.delete(sandbox);
+    await gate?.close();
   }
 
   async #put({ sandbox, policy, presets, ...paths }: Put): Promise<void> {
@@ -132,10 +149,4 @@ export class Egress {
     });
     this.#gates.set(sandbox, gate);
   }
-}
-
-/** Of this host's interfaces, the loopback's too: in their one form. */
-function ownAddresses(): OwnAddresses {
-  const all = Object.values(networkInterfaces()).flatMap((each) => each ?? []);
-  return new Set(all.flatMap(({ address }) => parseAddress(address)?.toString() ?? []));
 }

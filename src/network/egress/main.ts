@@ -1,9 +1,15 @@
-/** `node main.js SOCKET [DNS-SERVER…]`: serves until it is told to stop by SIGTERM. */
+/** `node main.js SOCKET [DNS-SERVER…]`: serves until it is told to stop by SIGTERM, or is of no use to anybody. */
 import { Egress } from './egress.js';
 import { cachedResolver } from './resolver.js';
 
 const [socketPath, ...servers] = process.argv.slice(2);
 if (socketPath === undefined) throw new TypeError('The path of the socket is missing');
 
-const egress = await Egress.open(socketPath, cachedResolver(servers.length === 0 ? undefined : servers));
-process.once('SIGTERM', () => void egress.close().then(() => process.exit()));
+process.umask(0o077);
+const stop = (): void => void egress.close().then(() => process.exit());
+const egress = await Egress.open(
+  socketPath,
+  cachedResolver(servers.length === 0 ? undefined : servers),
+  stop,
+);
+process.once('SIGTERM', stop);

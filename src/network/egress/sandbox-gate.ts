@@ -4,7 +4,7 @@
  * Who connects to the socket is that sandbox. The first frame says what a connection is: HELLO makes it the control
  * connection, in the place of an earlier one; CONNECT makes it one of the guest's. Anything else ends it.
  */
-import { appendFileSync, existsSync, readFileSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../base/index.js';
@@ -26,6 +26,7 @@ import {
 import type { Frame } from './frames.js';
 import { ConnectionLog } from './log.js';
 import { NameTable, type NameEntry } from './names.js';
+import { appendName, readNames } from './names-file.js';
 import type { Resolve } from './resolver.js';
 import { splice } from './splice.js';
 
@@ -200,10 +201,11 @@ export class SandboxGate {
     const isNew = !this.#names.has(name);
     const address = this.#names.addressOf(name);
     if (address === undefined) return 'failed';
-    if (isNew)
-      appendFileSync(this.#options.namesPath, `${JSON.stringify([name, address.join('.')])}\n`, {
-        mode: 0o600,
-      });
+    try {
+      if (isNew) appendName(this.#options.namesPath, [name, address.join('.')]);
+    } catch {
+      return 'failed'; // the disk is full, or the sandbox is being removed
+    }
     return { address };
   }
 
@@ -308,18 +310,4 @@ function whyOf({ rule, why }: { rule: string | undefined; why: string }): {
   why: string;
 } {
   return { rule, why };
-}
-
-/** Lines that a crash left half written are left out. */
-function readNames(path: string): NameEntry[] {
-  if (!existsSync(path)) return [];
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .flatMap((line) => {
-      try {
-        return line === '' ? [] : [JSON.parse(line) as NameEntry];
-      } catch {
-        return [];
-      }
-    });
 }

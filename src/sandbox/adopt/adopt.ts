@@ -76,6 +76,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     await Vmm.killOrphan(vmm).catch((err: unknown) => context.emit('vmm.orphan-left', { ...vmm, err }));
   }
   await failpoint('adopt.orphans-killed');
+  await restoreNetworks(context, records.values());
   const limit = pLimit(CONCURRENT_ADOPTIONS);
   const taken = await Promise.all(ids.map((id) => limit(() => takeOver(context, id, records.get(id)))));
   for (const sandbox of taken) {
@@ -83,6 +84,18 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     context.sandboxes.add(sandbox);
     foldIfLong(context, sandbox);
   }
+}
+
+/** What runs goes on behind the gates it has, whether or not the egress has ended meanwhile. */
+async function restoreNetworks(
+  { tiers, networks }: HostContext,
+  records: Iterable<SandboxRecord | undefined>,
+): Promise<void> {
+  for (const record of records) {
+    if (record?.network === undefined || record.failure !== undefined || !hasProcess(record)) continue;
+    networks.adopt(sandboxPaths(tiers, record.id), record.network);
+  }
+  await networks.restore();
 }
 
 /** Tries again to adopt those that could not be; each becomes what it turns out to be, in the registry. */
@@ -158,6 +171,7 @@ async function adoptOrBury(
     return Sandbox.unresponsive(paths, record, {
       why: messageOf(error),
       seccomp: context.vmHost.qemu.seccomp,
+      networks: context.networks,
     });
   }
 }
@@ -165,7 +179,7 @@ async function adoptOrBury(
 const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
 
 async function adopt(
-  { vmHost, emit }: HostContext,
+  { vmHost, emit, networks }: HostContext,
   paths: SandboxPaths,
   record: Found,
   patience: Patience,
@@ -178,7 +192,11 @@ async function adopt(
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
     await failpoint('adopt.noted');
-    const sandbox = Sandbox.running(paths, current, vm, { seccomp: vmHost.qemu.seccomp, emit });
+    const sandbox = Sandbox.running(paths, current, vm, {
+      seccomp: vmHost.qemu.seccomp,
+      emit,
+      networks,
+    });
     const { status } = await vm.vmm.qmp.execute('query-status');
     if (status === 'io-error') sandbox.noteStall();
     if (status === 'paused') {
@@ -228,5 +246,5 @@ async function asFailed(
     context.emit('sandbox.not-noted', { id: record.id, err }),
   );
   context.emit('sandbox.failed', { id: record.id, pid, reason: failure });
-  return Sandbox.failed(paths, failed);
+  return Sandbox.failed(paths, failed, context.networks);
 }

@@ -236,6 +236,8 @@ async function publish(
     machine: record.machine,
     image: record.image,
     agent: record.agent,
+    // After the pause: all names that the guest's memory can have an address of.
+    ...compact({ network: context.networks.forChild(sandbox.paths, record.network) }),
     hasTail: true,
     pauseMs: pause.pauseUs / 1000,
     capturedBytes: captured.capturedBytes,

@@ -49,6 +49,8 @@ export type SandboxRequest =
   /** To say what it uses. */
   | 'measure'
   | 'change-lifetime'
+  /** To say what it may reach, also of one that nobody can talk to. */
+  | 'change-network'
   /** To be the one branch. */
   | 'branch'
   /** To be the one fold of its disk. */
@@ -83,14 +85,14 @@ export type Refusal =
 /** The requests that each state takes; anything else it refuses. */
 const TAKES: Readonly<Record<Lifecycle['state'], ReadonlySet<SandboxRequest>>> = {
   running: new Set([
-    ...['use', 'ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime'],
+    ...['use', 'ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'change-network'],
     ...['branch', 'fold', 'reconcile', 'continue', 'record'],
   ] as const),
   paused: new Set([
-    ...['ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime'],
+    ...['ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'change-network'],
     ...['branch', 'fold', 'reconcile', 'record'],
   ] as const),
-  unresponsive: new Set(['change-lifetime', 'adopt', 'record']),
+  unresponsive: new Set(['change-lifetime', 'change-network', 'adopt', 'record']),
   failed: new Set(['change-lifetime', 'record']),
   removing: new Set(),
   released: new Set(['record']),

@@ -7,6 +7,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { failpoint, writeFileAtomic } from '../../base/index.js';
+import { networkPolicySchema } from '../../contract/index.js';
 import { imageIdentitySchema, machineIdentitySchema, requestKeySchema } from '../../store/index.js';
 import { lifetimeSchema } from './lifetime.js';
 
@@ -41,6 +42,8 @@ const recordSchema = z.object({
   /** Of every program that is run in it. */
   env: z.record(z.string(), z.string()).optional(),
   memoryLimitMiB: z.number().optional(),
+  /** What it may reach; without one it has no network, and cannot be given one. */
+  network: networkPolicySchema.optional(),
   lifetime: lifetimeSchema.optional(),
   /** Noted now and then, not at every use. */
   lastUsedAtUnix: z.number().optional(),

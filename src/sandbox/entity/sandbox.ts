@@ -28,6 +28,7 @@ import {
 } from './lifecycle.js';
 import { ClockKeeper } from './clock-keeper.js';
 import { LifetimeClock } from './lifetime.js';
+import type { Networks } from './networks.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
 import type { SandboxState, SandboxView } from './view.js';
@@ -62,6 +63,7 @@ export class Sandbox {
   readonly #clock: ClockKeeper;
   readonly #seccomp: boolean;
   readonly #emit: Emit;
+  readonly #networks: Networks | undefined;
   #record: SandboxRecord;
   #lifecycle: Lifecycle;
   /** Kept when it has failed, let go of when it is unresponsive. */
@@ -80,7 +82,13 @@ export class Sandbox {
   private constructor(
     paths: SandboxPaths,
     record: SandboxRecord,
-    made: { readonly state: Lasting; readonly vm?: Vm; readonly seccomp: boolean; readonly emit?: Emit },
+    made: {
+      readonly state: Lasting;
+      readonly vm?: Vm;
+      readonly seccomp: boolean;
+      readonly emit?: Emit;
+      readonly networks?: Networks | undefined;
+    },
   ) {
     const { vm } = made;
     this.paths = paths;
@@ -89,6 +97,7 @@ export class Sandbox {
     this.#vm = vm;
     this.#seccomp = made.seccomp;
     this.#emit = made.emit ?? (() => undefined);
+    this.#networks = made.networks;
     this.#clock = new ClockKeeper(
       () => this.agent.setClock({ timeoutMs: CLOCK_DEADLINE_MS }),
       (err) => {
@@ -109,26 +118,31 @@ export class Sandbox {
     paths: SandboxPaths,
     record: SandboxRecord,
     vm: Vm,
-    { seccomp, emit }: { readonly seccomp: boolean; readonly emit: Emit },
+    how: { readonly seccomp: boolean; readonly emit: Emit; readonly networks?: Networks },
   ): Sandbox {
     const state = { state: 'running', isStalled: false } as const;
-    const sandbox = new Sandbox(paths, record, { state, vm, seccomp, emit });
+    const sandbox = new Sandbox(paths, record, { state, vm, ...how });
     sandbox.#watch(vm);
     return sandbox;
   }
 
   /** A sandbox whose VM is gone for good: listed as failed, for the reason in its record, until it is removed. */
-  static failed(paths: SandboxPaths, record: SandboxRecord & { readonly failure: string }): Sandbox {
-    return new Sandbox(paths, record, { state: { state: 'failed', why: record.failure }, seccomp: false });
+  static failed(
+    paths: SandboxPaths,
+    record: SandboxRecord & { readonly failure: string },
+    networks?: Networks,
+  ): Sandbox {
+    const state = { state: 'failed', why: record.failure } as const;
+    return new Sandbox(paths, record, { state, seccomp: false, networks });
   }
 
   /** A sandbox whose VMM lives and cannot be used: nothing can be done with it but wait, or remove it. */
   static unresponsive(
     paths: SandboxPaths,
     record: SandboxRecord,
-    { why, seccomp }: { readonly why: string; readonly seccomp: boolean },
+    { why, ...how }: { readonly why: string; readonly seccomp: boolean; readonly networks?: Networks },
   ): Sandbox {
-    return new Sandbox(paths, record, { state: { state: 'unresponsive', why }, seccomp });
+    return new Sandbox(paths, record, { state: { state: 'unresponsive', why }, ...how });
   }
 
   #watch({ vmm }: Vm): void {
@@ -289,6 +303,7 @@ export class Sandbox {
     await failpoint('remove.forgotten');
     await (this.#vm === undefined ? this.#killOrphan() : this.#vm.vmm.kill());
     await failpoint('remove.killed');
+    await this.#networks?.forget(this.id);
     await this.#vm?.pager.close();
     await this.#branch;
     await this.#fold?.over;
@@ -379,6 +394,7 @@ export class Sandbox {
         seccomp: this.#seccomp,
         cgroup: false,
       },
+      networkMode: record.network?.mode ?? 'none',
       ...lifetime,
       ...compact({
         pid: this.state === 'failed' ? undefined : record.process?.pid,

@@ -1,4 +1,5 @@
 /** A sandbox as the host shows it: plain data, of one moment. */
+import type { NetworkMode } from '../../contract/index.js';
 import type { MachineIdentity } from '../../store/index.js';
 import type { LifetimeView } from './lifetime.js';
 
@@ -38,4 +39,5 @@ export interface SandboxView extends LifetimeView {
   readonly memoryMiB: number;
   readonly vcpus: number;
   readonly isolation: Isolation;
+  readonly networkMode: NetworkMode;
 }

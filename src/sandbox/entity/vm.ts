@@ -19,6 +19,7 @@ import {
   type QemuFacts,
   type WantedAccelerator,
 } from '../../vmm/index.js';
+import type { Gate } from './networks.js';
 import type { SandboxPaths } from './paths.js';
 
 /** What this host offers every VM. */
@@ -38,6 +39,8 @@ export interface VmRequest {
   readonly disks: readonly DiskRef[];
   readonly overlay: DiskRef;
   readonly agentPort: number;
+  /** What stands between it and a network; without one it has none. */
+  readonly gate?: Gate;
   /** How it starts: from a kernel, or from a device state. */
   readonly from: { readonly boot: NonNullable<MachineSpec['boot']> } | { readonly deviceState: string };
   readonly signal?: AbortSignal;
@@ -62,8 +65,8 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     logPath: paths.qemuLog,
     qemuPath: host.qemu.qemuPath,
     pagerLibrary: host.pagerLibrary,
-    env: pagerEnvironment(paths),
-    ...compact({ signal }),
+    env: { ...pagerEnvironment(paths), ...gateEnvironment(request.gate) },
+    ...compact({ signal, gateLibrary: request.gate?.library }),
   });
   undo.defer(() => vmm.kill());
   requireVersion(vmm.qmp.qemuVersion, host.qemu.version);
@@ -103,6 +106,8 @@ function requireVersion(found: string, wanted: string): void {
   throw new BoughError('vmm_failed', { operation: 'start a virtual machine', problem });
 }
 
+/** As native/gate/protocol.h has it. */
+const GATE_ENV_SOCKET = 'BOUGH_GATE_SOCKET';
 const PAGER_DEADLINE_MS = 10_000;
 /** Mapping takes milliseconds. */
 const MAP_DEADLINE_MS = 60_000;
@@ -134,6 +139,10 @@ function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
   return { [PAGER_ENV_SOCKET]: paths.pagerSocket, [PAGER_ENV_QMP]: paths.pagerQmpSocket };
 }
 
+function gateEnvironment(gate: Gate | undefined): Record<string, string> {
+  return gate === undefined ? {} : { [GATE_ENV_SOCKET]: gate.socketPath };
+}
+
 function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
   const { paths, machine } = request;
   const boots = 'boot' in request.from;
@@ -150,7 +159,7 @@ function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
       ...request.disks.map(({ path, format }) => ({ path, format, readOnly: true })),
       { path: request.overlay.path, format: request.overlay.format, readOnly: false },
     ],
-    network: { agentPort: request.agentPort },
+    network: { agentPort: request.agentPort, gated: request.gate !== undefined },
     console: 'ringbuf',
     qmpSocketPath: paths.qmpSocket,
     pagerQmpSocketPath: paths.pagerQmpSocket,

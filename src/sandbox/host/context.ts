@@ -4,6 +4,7 @@ import type { Store } from '../../store/index.js';
 import type { Admission } from '../start/admission.js';
 import type { OverlayTemplates } from '../disk/overlays.js';
 import type { Tiers } from '../entity/paths.js';
+import type { Networks } from '../entity/networks.js';
 import type { SandboxRegistry } from '../entity/registry.js';
 import type { VmHost } from '../entity/vm.js';
 
@@ -15,6 +16,7 @@ export interface HostContext {
   readonly vmHost: VmHost;
   readonly overlays: OverlayTemplates;
   readonly sandboxes: SandboxRegistry;
+  readonly networks: Networks;
   /** Room in memory for VMs. */
   readonly admission: Admission;
   readonly emit: Emit;

@@ -21,6 +21,7 @@ import type {
   ExecResult,
   Pong,
 } from '../../agent/index.js';
+import type { Network, NetworkCheck, NetworkPolicy, NetworkVerdict } from '../../contract/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
 import type { BranchSpec } from '../branch/capture.js';
 import type { LifetimeChange, LifetimeSpec } from '../entity/lifetime.js';
@@ -43,6 +44,8 @@ export interface SpawnSpec {
   readonly metadata?: Readonly<Record<string, string>> | undefined;
   /** Variables of every program that is run in it. */
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** The snapshot's when absent. */
+  readonly network?: NetworkPolicy | undefined;
 }
 
 /** A branch, and children of it. */
@@ -50,6 +53,7 @@ export interface ForkSpec {
   readonly branch: Omit<BranchSpec, 'wait' | 'parentTag'>;
   readonly count: number;
   readonly lifetime?: LifetimeSpec | undefined;
+  readonly network?: NetworkPolicy | undefined;
 }
 
 /** What became of one child. */
@@ -119,6 +123,17 @@ export interface Host {
 
   /** Processes that outlive the connection that started them. */
   readonly processes: ProcessesHost;
+  /** Its policy, and what came of it. */
+  network(id: string, call: CallContext): Promise<Network>;
+  /** Replaces the policy as a whole; in force when it resolves. */
+  setNetwork(id: string, policy: NetworkPolicy, call: CallContext): Promise<Network>;
+  checkNetwork(id: string, what: NetworkCheck, call: CallContext): Promise<NetworkVerdict>;
+  /** JSON lines, oldest first; with `follow` those to come, until the call's signal fires. */
+  networkLog(
+    id: string,
+    how: { readonly follow: boolean },
+    call: CallContext,
+  ): Promise<AsyncIterable<Uint8Array>>;
 
   /** On any failure the source runs and nothing of the snapshot is left. */
   branch(id: string, spec: BranchSpec, call: CallContext): Promise<SnapshotView>;

@@ -12,7 +12,14 @@ import type {
   ExecResult,
   Pong,
 } from '../../agent/index.js';
-import { BoughError, isBoughError } from '../../contract/index.js';
+import {
+  BoughError,
+  isBoughError,
+  type Network,
+  type NetworkCheck,
+  type NetworkPolicy,
+  type NetworkVerdict,
+} from '../../contract/index.js';
 import { anyOf, compact, ResourceStack, withDeadline } from '../../base/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
 import type { BranchSpec } from '../branch/capture.js';
@@ -28,6 +35,9 @@ import { Housekeeping } from '../upkeep/housekeeping.js';
 import { changedLifetime, lifetimeOf, type LifetimeChange } from '../entity/lifetime.js';
 import { pauseGuest, resumeGuest } from '../entity/pause.js';
 import { inGuest, streamFromGuest, withEnv } from './in-guest.js';
+import { linesOf } from './log-lines.js';
+import { setNetwork, viewNetwork } from './network.js';
+import { networkLogPath, NO_NETWORK } from '../entity/networks.js';
 import { Requests } from './requests.js';
 import type { ChildOptions } from '../start/spawn.js';
 import type { Sandbox } from '../entity/sandbox.js';
@@ -123,10 +133,11 @@ export class LocalHost implements Host {
 
   async spawn(spec: SpawnSpec, call: CallContext = ownCall()): Promise<SandboxView[]> {
     const { key: requestKey } = call;
-    const { snapshotTag, count, lifetime = {}, memoryLimitMiB, name, metadata, env } = spec;
+    const { snapshotTag, count, lifetime = {}, memoryLimitMiB, name, metadata, env, network } = spec;
+    this.#context.networks.checked(network);
     const options: ChildOptions = {
       lifetime: () => lifetimeOf(lifetime),
-      ...compact({ memoryLimitMiB, name, metadata, env }),
+      ...compact({ memoryLimitMiB, name, metadata, env, network }),
       requestKey,
     };
     const sandboxes = await this.#requests.once(requestKey, async () => {
@@ -211,6 +222,30 @@ export class LocalHost implements Host {
     return sandbox.view();
   }
 
+  network(id: string): Promise<Network> {
+    return viewNetwork(this.#context, this.#context.sandboxes.get(id));
+  }
+
+  setNetwork(id: string, policy: NetworkPolicy): Promise<Network> {
+    return setNetwork(this.#context, this.#context.sandboxes.get(id), policy);
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
+  async checkNetwork(id: string, what: NetworkCheck): Promise<NetworkVerdict> {
+    const { sandboxes, networks } = this.#context;
+    return networks.check(sandboxes.get(id).record.network ?? NO_NETWORK, what);
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
+  async networkLog(
+    id: string,
+    { follow }: { readonly follow: boolean },
+    { signal }: CallContext = ownCall(),
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const { paths } = this.#context.sandboxes.get(id);
+    return linesOf(networkLogPath(paths), { follow, signal });
+  }
+
   async branch(id: string, spec: BranchSpec, call: CallContext = ownCall()): Promise<SnapshotView> {
     return this.#requests.once(call.key, () => this.#branch(id, spec, call));
   }
@@ -220,14 +255,21 @@ export class LocalHost implements Host {
   }
 
   async #fork(id: string, spec: ForkSpec, call: CallContext): Promise<Forked> {
-    const { branch, count, lifetime = {} } = spec;
+    const { branch, count, lifetime = {}, network } = spec;
+    // What no child can have is refused before the source is paused.
+    this.#context.networks.checked(network);
     const { key: requestKey } = call;
     if (this.#requests.snapshotOf(requestKey) === undefined) lifetimeOf(lifetime);
     const snapshot = await this.#branch(id, { ...branch, wait: 'ready' }, call);
     const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
     const missing = count - made.length;
     const { env } = this.#context.sandboxes.get(id).record;
-    const options: ChildOptions = { lifetime: () => lifetimeOf(lifetime), requestKey, ...compact({ env }) };
+    const options: ChildOptions = {
+      lifetime: () => lifetimeOf(lifetime),
+      network,
+      requestKey,
+      ...compact({ env }),
+    };
     const started = missing === 0 ? [] : await this.#starts.each(snapshot.tag, missing, options);
     const children = [...made, ...started].map(({ sandbox, error }) =>
       sandbox === undefined ? { error } : { sandbox: sandbox.view() },
@@ -255,6 +297,7 @@ export class LocalHost implements Host {
     await Promise.all(this.#context.sandboxes.list().map((sandbox) => sandbox.release()));
     // Those that were left fail with their VM let go, and clean up after themselves.
     await this.#branches.settled();
+    await this.#context.networks.close();
     await this.#context.store.close();
   }
 

@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url';
 import { compact, ResourceStack } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
+import type { Presets } from '../../network/index.js';
 import { openStore } from '../../store/index.js';
 import { probeQemu, type WantedAccelerator } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
@@ -12,6 +13,7 @@ import type { HostContext } from './context.js';
 import { LocalHost } from './local-host.js';
 import { OverlayTemplates } from '../disk/overlays.js';
 import { overlaysDir, prepareSharedFolders } from '../entity/paths.js';
+import { Networks } from '../entity/networks.js';
 import { SandboxRegistry } from '../entity/registry.js';
 import { checkStateFolder } from '../adopt/state-folder.js';
 
@@ -30,6 +32,10 @@ export interface HostOptions {
   readonly qemuPath?: string | undefined;
   /** What guests are to boot under; `auto` if absent. */
   readonly accelerator?: WantedAccelerator | undefined;
+  /** Rules that policies name. */
+  readonly networkPresets?: Presets | undefined;
+  /** Where names of policies are resolved, instead of the host's own servers. */
+  readonly dnsServers?: readonly string[] | undefined;
   readonly emit: Emit;
 }
 
@@ -37,6 +43,8 @@ export interface HostOptions {
 export const PAGER_LIBRARY = fileURLToPath(
   new URL('../../../../native/pager/build/libpager.so', import.meta.url),
 );
+
+const GATE_LIBRARY = fileURLToPath(new URL('../../../../native/gate/build/libgate.so', import.meta.url));
 
 /** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
 export async function openHost(options: HostOptions): Promise<LocalHost> {
@@ -63,6 +71,15 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     vmHost: { qemu, pagerLibrary: PAGER_LIBRARY, ...compact({ wantedAccelerator: options.accelerator }) },
     overlays: new OverlayTemplates(overlaysDir({ stateDir, hotDir })),
     sandboxes: new SandboxRegistry(),
+    networks: undo.use(
+      new Networks({
+        tiers: { stateDir, hotDir },
+        gateLibrary: GATE_LIBRARY,
+        presets: options.networkPresets ?? {},
+        dnsServers: options.dnsServers,
+        emit,
+      }),
+    ),
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
     emit,
   };

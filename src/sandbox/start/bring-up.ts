@@ -18,6 +18,7 @@ import {
   type Tiers,
 } from '../entity/paths.js';
 import type { SandboxRegistry } from '../entity/registry.js';
+import type { Gate, Networks, SnapshotNetwork } from '../entity/networks.js';
 import { startVm, type Vm, type VmHost, type VmRequest } from '../entity/vm.js';
 
 /** The folders of a VM that nobody knows of yet. */
@@ -44,9 +45,21 @@ export async function makeOverlay(
   return { id: newId(), format: 'qcow2', path };
 }
 
-/** Starts the VM and lets its guest run. `start` is `startVm` but for tests. */
+/** The gate of a VM that is to have the network; undefined without one. */
+export async function openGate(
+  { networks }: { readonly networks: Networks },
+  paths: SandboxPaths,
+  network: SnapshotNetwork | undefined,
+  undo: ResourceStack,
+): Promise<Gate | undefined> {
+  if (network === undefined) return undefined;
+  undo.defer(() => networks.forget(paths.id));
+  return networks.open(paths, network.policy, network.names);
+}
+
+/** Starts the VM and lets its guest run, behind its gate if there is one: not before that is shut. `start` is `startVm` but for tests. */
 export async function bringUp(
-  { vmHost }: { readonly vmHost: VmHost },
+  { vmHost, networks }: { readonly vmHost: VmHost; readonly networks: Networks },
   request: VmRequest,
   undo: ResourceStack,
   start: typeof startVm = startVm,
@@ -54,6 +67,7 @@ export async function bringUp(
   const vm = await start(vmHost, request);
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
+  if (request.gate !== undefined) await networks.requireSealed(request.paths.id);
   await vm.vmm.qmp.execute('cont');
   return vm;
 }

@@ -14,7 +14,7 @@ import {
   ResourceStack,
   sleep,
 } from '../../base/index.js';
-import { BoughError } from '../../contract/index.js';
+import { BoughError, type NetworkPolicy } from '../../contract/index.js';
 import { findImage, kernelCmdline, type Image } from '../../image/index.js';
 import {
   copyDisk,
@@ -28,7 +28,7 @@ import {
 import { chooseAccelerator, cpuModelFor, hostProcessor, readConsoleTail } from '../../vmm/index.js';
 import type { PagerCapture } from '../../pager/index.js';
 import { bootBytes } from './admission.js';
-import { bringUp, makeGround, makeOverlay } from './bring-up.js';
+import { bringUp, makeGround, makeOverlay, openGate } from './bring-up.js';
 import type { HostContext } from '../host/context.js';
 import { claimGuest } from './identity.js';
 import { imageOfFiles, type GuestFiles } from './image-of-files.js';
@@ -58,6 +58,8 @@ export interface BootSpec {
   /** How long the guest runs on after its agent answered, before the capture. */
   readonly restMs?: number | undefined;
   readonly retention?: RetentionSpec | undefined;
+  /** For the boot, and for children. */
+  readonly network?: NetworkPolicy | undefined;
 }
 
 /** What takes a VM; tests have other ways. */
@@ -79,6 +81,7 @@ export async function createSnapshot(
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
   const retention = retentionOf(request.retention);
+  const policy = context.networks.checked(request.network);
   const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention, requestKey });
   undo.defer(() => draft.abandon());
   await failpoint('create.drafted');
@@ -97,7 +100,8 @@ export async function createSnapshot(
   const boot = compact({ kernelPath: image.kernelPath, initrdPath: image.initrdPath, cmdline });
   const { agentPort } = image;
   const disk = { layers: [], disks: [base], overlay };
-  const vmRequest = compact({ paths, machine, ...disk, agentPort, from: { boot }, signal });
+  const gate = await openGate(context, paths, policy && { policy, names: [] }, undo);
+  const vmRequest = compact({ paths, machine, ...disk, agentPort, gate, from: { boot }, signal });
   const vm = await bringUp(context, vmRequest, undo, steps.startVm);
   await failpoint('create.booting');
   const secret = await warmUp(vm, request.restMs ?? 0, steps, signal);
@@ -111,6 +115,7 @@ export async function createSnapshot(
     machine,
     image: { name: image.name, digest: image.digest },
     agent: { secret, guestPort: agentPort },
+    ...compact({ network: context.networks.forChild(paths, policy) }),
     hasTail: true,
     pauseMs,
     capturedBytes,

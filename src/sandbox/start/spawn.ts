@@ -8,13 +8,15 @@
  */
 import { stat } from 'node:fs/promises';
 import { compact, failpoint, ResourceStack, unixSeconds } from '../../base/index.js';
+import type { NetworkPolicy } from '../../contract/index.js';
 import type { DiskRef, Lease, LinkedSnapshot, Manifest, RequestKey } from '../../store/index.js';
 import { diskNodeName } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
-import { bringUp, makeGround, makeOverlay } from './bring-up.js';
+import { bringUp, makeGround, makeOverlay, openGate } from './bring-up.js';
 import { identifyChild } from './identity.js';
 import { loadFailure } from './compatible.js';
 import type { Lifetime } from '../entity/lifetime.js';
+import type { SnapshotNetwork } from '../entity/networks.js';
 import { newRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { Sandbox } from '../entity/sandbox.js';
 
@@ -25,6 +27,8 @@ export interface ChildOptions {
   readonly metadata?: Readonly<Record<string, string>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly requestKey?: RequestKey | undefined;
+  /** The snapshot's when absent. */
+  readonly network?: NetworkPolicy | undefined;
   /** When and how it ends; asked when it is ready. */
   readonly lifetime?: () => Lifetime | undefined;
 }
@@ -44,19 +48,21 @@ export async function spawnChild(
   await failpoint('spawn.linked');
   const overlay = await makeOverlay(context, paths, await diskBytes(linked.disks));
   await failpoint('spawn.overlay-made');
+  const network = networkOf(context, manifest, options);
+  const gate = await openGate(context, paths, network, undo);
   const record = childRecord(
     paths.id,
     { ...manifest, machine: { ...manifest.machine, qemuVersion: context.vmHost.qemu.version } },
     linked,
     overlay,
-    options,
+    { ...options, network: network?.policy },
   );
   await writeRecord(paths.record, record);
   await failpoint('spawn.recorded');
 
   const { machine } = manifest;
   const { layers, disks, vmstatePath } = linked;
-  const request = compact({ paths, machine, layers, disks, overlay, signal });
+  const request = compact({ paths, machine, layers, disks, overlay, gate, signal });
   const from = { agentPort: manifest.agent.guestPort, from: { deviceState: vmstatePath } };
   const { version } = context.vmHost.qemu;
   const vm = await bringUp(context, { ...request, ...from }, undo).catch((error: unknown) => {
@@ -76,7 +82,17 @@ export async function spawnChild(
   await failpoint('spawn.owned');
   undo.move();
   const { seccomp } = context.vmHost.qemu;
-  return Sandbox.running(paths, owned, vm, { seccomp, emit: context.emit });
+  return Sandbox.running(paths, owned, vm, { seccomp, emit: context.emit, networks: context.networks });
+}
+
+/** What was asked for, or what the snapshot has; whatever an address meant in the source it means here. */
+function networkOf(
+  { networks }: HostContext,
+  { network }: Manifest,
+  { network: asked }: ChildOptions,
+): SnapshotNetwork | undefined {
+  const policy = networks.checked(asked ?? network?.policy);
+  return policy && { policy, names: network?.names ?? [] };
 }
 
 function childRecord(
@@ -99,6 +115,7 @@ function childRecord(
       env: options.env && { ...options.env },
       requestKey: options.requestKey,
       memoryLimitMiB: options.memoryLimitMiB,
+      network: options.network,
       parent: manifest.branchedFrom,
     }),
     layers: linked.layers.map((layer) => ({

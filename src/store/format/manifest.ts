@@ -6,6 +6,7 @@
  * docs/internals/snapshot-format.md.
  */
 import { z } from 'zod';
+import { networkPolicySchema } from '../../contract/index.js';
 
 /**
  * The version this program writes, and the highest it reads. Version 1 knows only plain digests of disk
@@ -59,6 +60,15 @@ export const agentAccessSchema = z.strictObject({
  * How to reach the agent which sleeps in the memory: a child must know the source's secret to get its own.
  */
 export type AgentAccess = z.infer<typeof agentAccessSchema>;
+
+const networkSchema = z.strictObject({
+  policy: networkPolicySchema,
+  /** Which name each address stands for that the guest was given for one. */
+  names: z
+    .array(z.tuple([z.string().max(253), z.ipv4()]).readonly())
+    .max(4096)
+    .readonly(),
+});
 
 export const retentionSchema = z.strictObject({
   /** When it may be removed. */
@@ -154,6 +164,7 @@ export const manifestSchema = z
     machine: machineIdentitySchema,
     image: imageIdentitySchema,
     agent: agentAccessSchema,
+    network: networkSchema.optional(),
     /** Bottom first; the last is the snapshot's own. */
     layers: z.array(layerSchema).min(1).max(MAX_CHAIN_DEPTH),
     /** Bottom first; the last is the top of the chain. Empty for a VM without a disk. */

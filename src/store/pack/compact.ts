@@ -54,6 +54,7 @@ export async function compactSnapshot(
       machine: manifest.machine,
       image: manifest.image,
       agent: manifest.agent,
+      ...compact({ network: manifest.network }),
       bootable: manifest.bootable,
     });
   } catch (error) {

@@ -111,6 +111,14 @@ describe('qemuArgv()', () => {
     assert.equal(network, 'user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:5000');
   });
 
+  it('lets connections come as far as the gate where there is one, and the devices be the same', () => {
+    const gated = { ...spec, network: { agentPort: 5000, gated: true } };
+    assert.deepEqual(valuesOf(qemuArgv(gated), '-netdev'), [
+      'user,id=net0,restrict=off,ipv6=off,hostfwd=tcp:127.0.0.1:0-:5000',
+    ]);
+    assert.deepEqual(valuesOf(qemuArgv(gated), '-device'), valuesOf(qemuArgv(spec), '-device'));
+  });
+
   it('doubles commas in paths and refuses names and socket paths that QEMU would misread', () => {
     const argv = qemuArgv({ ...spec, memoryMarkerPath: '/a,b' });
     assert.match(valuesOf(argv, '-object')[0] ?? '', /mem-path=\/a,,b,/);

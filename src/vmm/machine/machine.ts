@@ -30,8 +30,11 @@ export interface MachineSpec {
   readonly boot?: { readonly kernelPath: string; readonly initrdPath?: string; readonly cmdline: string };
   /** Bottom first; the last one is the guest's disk, all below it are read-only. Empty: no disk. */
   readonly disk: readonly DiskLayer[];
-  /** User network reaching nothing but this: 127.0.0.1:hostPort (0 or absent: the kernel picks) to the guest's agentPort. */
-  readonly network?: { readonly agentPort: number; readonly hostPort?: number };
+  /**
+   * User network reaching nothing but this: 127.0.0.1:hostPort (0 or absent: the kernel picks) to the guest's agentPort. `gated`:
+   * libslirp takes the guest's connections, and the gate in QEMU is what decides on them.
+   */
+  readonly network?: { readonly agentPort: number; readonly hostPort?: number; readonly gated?: boolean };
   /** Serial console: appended to a file, or the last 64 KiB kept in memory (`ringbuf-read`, device `console`). */
   readonly console: { readonly filePath: string } | 'ringbuf';
   readonly qmpSocketPath: string;
@@ -111,7 +114,10 @@ function networkArguments({ network }: MachineSpec): string[] {
   if (network === undefined) return [];
   const forward = `hostfwd=tcp:127.0.0.1:${network.hostPort ?? 0}-:${network.agentPort}`;
   return [
-    ...['-netdev', `user,id=net0,restrict=on,${forward}`],
+    ...[
+      '-netdev',
+      `user,id=net0,${network.gated === true ? 'restrict=off,ipv6=off' : 'restrict=on'},${forward}`,
+    ],
     ...['-device', 'virtio-net-pci,id=eth0,netdev=net0,addr=0x4,disable-modern=on,romfile='],
   ];
 }

@@ -33,7 +33,8 @@ export interface VmmProcess {
 export interface SpawnOptions {
   readonly qemuPath: string;
   readonly argv: readonly string[];
-  readonly pagerLibrary?: string | undefined;
+  /** Loaded into QEMU with LD_PRELOAD, in this order. */
+  readonly libraries: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly logPath: string;
 }
@@ -59,7 +60,7 @@ export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess
       '-c',
       LAUNCH_SCRIPT,
       LAUNCHER_NAME,
-      options.pagerLibrary ?? '',
+      options.libraries.join(' '),
       options.qemuPath,
       ...options.argv,
     ];

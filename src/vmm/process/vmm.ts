@@ -36,6 +36,8 @@ export interface VmmStartOptions {
   qemuPath?: string;
   /** Loaded into QEMU with LD_PRELOAD. */
   pagerLibrary?: string;
+  /** Loaded before the pager. */
+  gateLibrary?: string;
   /** QEMU's whole environment besides LD_PRELOAD. */
   env?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
@@ -132,13 +134,14 @@ export class Vmm {
    * signal's reason; no process remains then.
    */
   static async start(options: VmmStartOptions): Promise<Vmm> {
-    const { spec, logPath, pagerLibrary, signal, deadlineMs = 10_000 } = options;
+    const { spec, logPath, pagerLibrary, gateLibrary, signal, deadlineMs = 10_000 } = options;
     if (signal?.aborted === true) throw abortReason(signal);
     await using undo = new ResourceStack();
     const process = await spawnVmmProcess({
       qemuPath: options.qemuPath ?? DEFAULT_QEMU_PATH,
       argv: qemuArgv(spec),
-      pagerLibrary,
+      // The gate looks at who calls listen(), so nobody may stand before it.
+      libraries: [gateLibrary, pagerLibrary].filter((library) => library !== undefined),
       env: options.env ?? {},
       logPath,
     });
