@@ -12,7 +12,7 @@ import { fakeHost } from '../support/fake-host.js';
 const WITHOUT_METHOD = new Set([
   ...['events', 'sandboxEvents', 'removeSandboxes', 'pauseSandbox', 'resumeSandbox', 'sandboxStats'],
   ...['startProcess', 'listProcesses', 'getProcess', 'processOutput', 'processInput', 'signalProcess'],
-  ...['resizeProcess', 'attachProcess'],
+  ...['resizeProcess', 'attachProcess', 'getNetwork', 'setNetwork', 'checkNetwork', 'networkLog'],
 ]);
 
 describe('the SDK against a daemon', () => {

@@ -24,10 +24,10 @@ DOCUMENT: dict[str, Any] = json.loads((REFERENCE_DIR / "openapi.json").read_text
 WITHOUT_VERB = {
     *("events", "sandboxEvents", "removeSandboxes", "pauseSandbox", "resumeSandbox", "sandboxStats"),
     *("startProcess", "listProcesses", "getProcess", "processOutput", "processInput", "signalProcess", "resizeProcess"),
-    "attachProcess",
+    *("attachProcess", "getNetwork", "setNetwork", "checkNetwork", "networkLog"),
 }
 # Fields that it has no argument for yet.
-WITHOUT_ARGUMENT = {"selector", "limit", "after"}
+WITHOUT_ARGUMENT = {"selector", "limit", "after", "network"}
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, methods in DOCUMENT["paths"].items()

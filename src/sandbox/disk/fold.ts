@@ -17,7 +17,8 @@ import { stat } from 'node:fs/promises';
 import { failpoint, withDeadline } from '../../base/index.js';
 import type { HostContext } from '../host/context.js';
 import { reconcileDisk, removeOtherDisks } from './reconcile.js';
-import type { DiskFold, Sandbox } from '../entity/sandbox.js';
+import type { DiskFold } from '../entity/disk-work.js';
+import type { Sandbox } from '../entity/sandbox.js';
 import { cancelJobs, runJob } from '../../vmm/index.js';
 
 /** Frozen files in the chain from which on it is folded in the background. */

@@ -12,7 +12,6 @@ import { rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
 import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
 import { BoughError, type Emit } from '../../contract/index.js';
-import type { DiskRef } from '../../store/index.js';
 import { processAnonymousBytes, Vmm } from '../../vmm/index.js';
 import {
   after,
@@ -27,6 +26,7 @@ import {
   type SandboxRequest,
 } from './lifecycle.js';
 import { ClockKeeper } from './clock-keeper.js';
+import type { DiskFold, SpareOverlay } from './disk-work.js';
 import { LifetimeClock } from './lifetime.js';
 import type { Networks } from './networks.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
@@ -40,20 +40,6 @@ const STALLED =
 const OUTDATED = 'It cannot be branched: another version of bough started it';
 const END_NOTED_DEADLINE_MS = 1_000;
 const CLOCK_DEADLINE_MS = 5_000;
-
-/** An empty overlay the disk can be switched to; see disk/spares.ts. */
-export interface SpareOverlay {
-  readonly disk: DiskRef;
-  readonly node: string;
-}
-
-/** A fold of its disk under way. */
-export interface DiskFold {
-  /** Resolves when the record says what became of it; never rejects. */
-  readonly over: Promise<void>;
-  /** Ends it early and resolves as `over` does; rejects if QEMU cannot be told, or does not end it in time. */
-  cancel(): Promise<void>;
-}
 
 export class Sandbox {
   readonly paths: SandboxPaths;

@@ -53,6 +53,8 @@ CODES: dict[str, Code] = {
     "not_durable": Code(retryable=True),
     "idempotency_key_reused": Code(),
     "mode_unsupported": Code(errors.ModeUnsupported),
+    "network_fixed": Code(errors.Conflict),
+    "egress_unavailable": Code(retryable=True),
     "too_many_branches": Code(retryable=True),
     "too_many_open_files": Code(retryable=True),
     "no_space": Code(errors.NoRoom),

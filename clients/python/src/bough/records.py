@@ -74,6 +74,12 @@ class _SandboxAlways(TypedDict):
     last_branch_memory_path: Union[str, None]
 
 
+class Network(TypedDict):
+    """Which network a sandbox has."""
+
+    mode: Literal["none", "off", "list", "internet"]
+
+
 class SandboxInfo(_SandboxAlways, total=False):
     """A sandbox as the daemon lists it. `memory_mib` is the guest's RAM, `private_bytes` what it shares with nobody."""
 
@@ -93,6 +99,7 @@ class SandboxInfo(_SandboxAlways, total=False):
     vcpus: int
     private_bytes: int
     isolation: Isolation
+    network: Network
 
 
 class ExecResult(TypedDict):
