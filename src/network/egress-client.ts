@@ -117,7 +117,7 @@ export class EgressClient {
     });
     closeSync(output);
     child.unref();
-    const [failed] = await Promise.race([once(child, 'spawn'), once(child, 'error')]);
+    const [failed] = (await Promise.race([once(child, 'spawn'), once(child, 'error')])) as unknown[];
     if (failed !== undefined) throw new EgressUnavailable(messageOf(failed));
     const giveUpAtMs = monotonicMs() + START_DEADLINE_MS;
     for (;;) {

@@ -111,7 +111,7 @@ describe('a sandbox with a network', { timeout: 400_000 }, () => {
     for (const { why } of refusals) assert.equal(typeof why, 'string');
     assert(
       names.asked.every((name) => ['origin.example', 'x.wild.example'].includes(name)),
-      `${names.asked}`,
+      names.asked.join(),
     );
 
     const without = await lab.spawn();

@@ -24,7 +24,10 @@ export async function* linesOf(
   }
 }
 
-type Place = { readonly inode: number; readonly offset: number };
+interface Place {
+  readonly inode: number;
+  readonly offset: number;
+}
 
 /** What stands at the place, in whole lines as far as they fit; undefined if nothing does. */
 async function pieceOf(path: string, at: Place): Promise<{ bytes: Uint8Array; next: Place } | undefined> {
