@@ -219,23 +219,31 @@ export class SandboxGate {
     const address = addressOfBytes(payload.subarray(0, 4));
     const target = { name: this.#names.nameOf(address), address, port: payload.readUInt16BE(4) };
     if (this.#open.size >= this.#policy.wire.max_connections) {
-      return this.#refuse(guest, target, { why: 'max_connections are open' });
+      this.#refuse(guest, target, { why: 'max_connections are open' });
+      return;
     }
     const connection: OpenConnection = { target, guest };
     this.#open.add(connection);
     guest.once('close', () => this.#open.delete(connection));
     const { resolve, ownAddresses } = this.#options;
     const route = await routeTo(this.#policy, target, ownAddresses(), resolve);
-    if (!route.allowed) return this.#refuse(guest, target, whyOf(route));
+    if (!route.allowed) {
+      this.#refuse(guest, target, whyOf(route));
+      return;
+    }
     const line = { kind: 'tcp', ...described(target), verdict: 'allowed', ...whyOf(route) } as const;
-    if (!this.#log.write(line)) return this.#refuse(guest, target, { why: 'the log cannot be written' });
+    if (!this.#log.write(line)) {
+      this.#refuse(guest, target, { why: 'the log cannot be written' });
+      return;
+    }
     try {
       const { socket, to } = await connectAny(route.addresses, target.port);
       connection.to = to;
       const verdict = this.#judge(target, to); // by what may be another policy by now
       if (!verdict.allowed) {
         socket.destroy();
-        return this.#refuse(guest, target, whyOf(verdict));
+        this.#refuse(guest, target, whyOf(verdict));
+        return;
       }
       this.#splice(guest, socket, target, seq);
     } catch (error) {

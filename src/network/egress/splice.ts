@@ -34,7 +34,10 @@ export function splice(guest: Socket, world: Socket, options: SpliceOptions): vo
     if (!world.write(chunk)) guest.pause();
   };
   guest.on('data', (chunk: Buffer) => {
-    if (held === undefined || options.hold === undefined) return up(chunk);
+    if (held === undefined || options.hold === undefined) {
+      up(chunk);
+      return;
+    }
     held = Buffer.concat([held, chunk]);
     const verdict = options.hold(held);
     if (verdict === 'cut') cut();
