@@ -6,6 +6,10 @@
  *
  *   aside_run()  ──▶ the result, in time          ──▶ aside_end(): nothing left to wait for
  *                └─▶ -ETIMEDOUT: the guest runs on ──▶ aside_end(): waits for the work, whose result nobody wants
+ *
+ * What aside_end() waits for is bounded by calls, not by time: work looks at the deadline between its calls, so at most it ends the
+ * piece it is at, and a call ends when the disk answers. Nothing may end that wait earlier: the call uses the branch's files and
+ * memory. Until then the branch is not answered.
  */
 #ifndef BOUGH_ASIDE_H
 #define BOUGH_ASIDE_H

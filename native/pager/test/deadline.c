@@ -25,27 +25,31 @@ static bool runs_again(struct vmm *vmm)
 	return vmm->qmp.saves > vmm->saves_before;
 }
 
-static bool syncs(struct vmm *vmm)
+static bool is_held(struct vmm *vmm)
 {
 	(void)vmm;
-	return faulty_fsync_waits();
+	return faulty_waits();
 }
 
-/* An fsync() that does not return: the guest runs again at the deadline, and the branch has failed when it does. */
-static void hold_fsync(struct vmm *vmm, const char *mode)
+/*
+ * A call of the durable copy that does not return: the guest runs again at the deadline, and the branch has failed when it does,
+ * after no more calls than that.
+ */
+static void hold(struct vmm *vmm, const char *mode, const char *call, long calls_after)
 {
 	struct branch_plan plan = {.mode = mode, .durable = true, .deadline_ms = 2000};
 
-	faulty_hold_fsync();
+	faulty_hold(call);
 	vmm_begin(vmm, &plan);
-	wait_until(syncs, vmm);
+	wait_until(is_held, vmm);
 	wait_until(runs_again, vmm);
-	CHECK(faulty_fsync_waits(), "the guest ran again only after the fsync()");
+	CHECK(faulty_waits(), "the guest ran again only after the %s()", call);
 	machine_check_running(&vmm->machine);
-	faulty_let_fsync_go();
+	faulty_let_go();
 	struct branch_outcome outcome = vmm_end(vmm, &plan);
 	CHECK(outcome.error == ETIMEDOUT && strcmp(outcome.operation, "write the durable layer") == 0, "errno %d, %s",
 	      outcome.error, outcome.operation);
+	CHECK(faulty_calls_since() == calls_after, "%s(), and %ld calls after it", call, faulty_calls_since());
 	vmm_check_recovers(vmm);
 }
 
@@ -55,6 +59,9 @@ void scenario_deadline(const char *dir, uint64_t seed)
 
 	vmm_start(&vmm, dir, seed, 0, 12 * 1024 * 1024);
 	vmm.machine.vcpus[0].pattern = PATTERN_RANDOM;
-	hold_fsync(&vmm, "diff");
-	hold_fsync(&vmm, "full");
+	hold(&vmm, "diff", "fsync", 0);
+	hold(&vmm, "full", "fsync", 0);
+	/* What was read is written; nothing is read or synchronised after that. */
+	hold(&vmm, "diff", "pread", 1);
+	hold(&vmm, "full", "pread", 1);
 }

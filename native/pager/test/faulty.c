@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -50,6 +51,45 @@ static bool fails(enum fault_kind call_kind, const char *name)
 	return true;
 }
 
+static const char *_Atomic held;
+static _Atomic bool waits;
+static _Atomic long calls_since;
+
+void faulty_hold(const char *name)
+{
+	held = name;
+}
+
+void faulty_let_go(void)
+{
+	calls_since = 0;
+	held = NULL;
+}
+
+bool faulty_waits(void)
+{
+	return waits;
+}
+
+long faulty_calls_since(void)
+{
+	return calls_since;
+}
+
+static void wait_if_held(const char *name)
+{
+	const char *name_held = held;
+
+	if (!name_held || strcmp(name, name_held) != 0) {
+		calls_since++;
+		return;
+	}
+	waits = true;
+	while (held)
+		usleep(1000);
+	waits = false;
+}
+
 /* A call that fails with -1 and errno. */
 #define FAULTY(returns, name, parameters, arguments, error)                                                            \
 	returns faulty_##name parameters;                                                                              \
@@ -77,6 +117,7 @@ static bool fails(enum fault_kind call_kind, const char *name)
 		}                                                                                                      \
 		if (bytes > 8 && fails(FAULT_SHORT, #name))                                                            \
 			bytes = bytes / 16 * 8;                                                                        \
+		wait_if_held(#name);                                                                                   \
 		return name(fd, buffer, bytes, offset);                                                                \
 	}
 
@@ -86,23 +127,6 @@ FAULTY(int, ftruncate, (int fd, off_t bytes), (fd, bytes), ENOSPC)
 FAULTY(int, fallocate, (int fd, int mode, off_t at, off_t bytes), (fd, mode, at, bytes), EOPNOTSUPP)
 FAULTY(off_t, lseek, (int fd, off_t at, int whence), (fd, at, whence), EIO)
 
-static _Atomic bool hold_fsync, fsync_waits;
-
-void faulty_hold_fsync(void)
-{
-	hold_fsync = true;
-}
-
-void faulty_let_fsync_go(void)
-{
-	hold_fsync = false;
-}
-
-bool faulty_fsync_waits(void)
-{
-	return fsync_waits;
-}
-
 int faulty_fsync(int fd);
 int faulty_fsync(int fd)
 {
@@ -110,10 +134,7 @@ int faulty_fsync(int fd)
 		errno = EIO;
 		return -1;
 	}
-	fsync_waits = true;
-	while (hold_fsync)
-		usleep(1000);
-	fsync_waits = false;
+	wait_if_held("fsync");
 	return fsync(fd);
 }
 FAULTY(int, fstat, (int fd, struct stat *info), (fd, info), EIO)

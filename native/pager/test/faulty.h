@@ -19,10 +19,12 @@ enum fault_kind {
 
 /* The n-th call from now (1: the next) fails; 0: none. */
 void faulty_arm(enum fault_kind kind, long n);
-/* The next fsync() does not return before it is let go; whether one waits now. */
-void faulty_hold_fsync(void);
-void faulty_let_fsync_go(void);
-bool faulty_fsync_waits(void);
+/* The next fsync(), or pread(), does not return before it is let go; whether one waits now. */
+void faulty_hold(const char *name);
+void faulty_let_go(void);
+bool faulty_waits(void);
+/* How many fsync(), pread() and pwrite() there were since one was let go. */
+long faulty_calls_since(void);
 /* Whether it came to that; the name of the call. Disarms. */
 bool faulty_disarm(const char **name);
 /* The kernel of before Linux 6.3: protecting a range fails when it reaches over a border between mappings, one each so many pages; 0: none. */
