@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "layer.h"
+#include "zeroes.h"
 
 /* Runs the kernel reports per call of a scan. */
 #define SCAN_BUFFER_RUNS 8192
@@ -100,11 +101,25 @@ int capture_scan_and_arm(struct capture *capture)
 	return error;
 }
 
+static int write_piece(const struct capture *capture, const uint8_t *from, const uint8_t *end)
+{
+	uint8_t *base = capture->ram->base;
+	int error = 0;
+
+	while (from < end && !error) {
+		struct zeroes zeroes = {end, end};
+
+		if (capture->leaves_out_zeroes)
+			zeroes = zeroes_first(from, end);
+		error = layer_write(capture->layer_fd, from, (size_t)(zeroes.start - from), (uint64_t)(from - base));
+		from = zeroes.end;
+	}
+	return error;
+}
+
 /* Host addresses: a run's, as the kernel reported it, or those of a layer's run in RAM. */
 static int write_range(const struct capture *capture, uint64_t start, uint64_t end, const struct window *pause)
 {
-	uint64_t base = (uintptr_t)capture->ram->base;
-
 	while (start < end) {
 		size_t bytes = end - start;
 		int error;
@@ -113,7 +128,7 @@ static int write_range(const struct capture *capture, uint64_t start, uint64_t e
 			return -ETIMEDOUT;
 		if (pause && bytes > PAUSE_WRITE_BYTES)
 			bytes = PAUSE_WRITE_BYTES;
-		error = layer_write(capture->layer_fd, (const void *)start, bytes, start - base);
+		error = write_piece(capture, (const uint8_t *)start, (const uint8_t *)start + bytes);
 		if (error)
 			return error;
 		start += bytes;

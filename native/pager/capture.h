@@ -7,6 +7,7 @@
 #ifndef BOUGH_CAPTURE_H
 #define BOUGH_CAPTURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "ram.h"
@@ -22,6 +23,7 @@ struct run_list {
 struct capture {
 	const struct ram *ram;
 	int layer_fd;
+	bool leaves_out_zeroes; /* the layer stands on nothing and is written once: what it does not hold reads as zero */
 	struct run_list found; /* by the latest scan */
 	size_t page_count;     /* of these */
 	struct run_list ranges; /* where the latest arming scan looked */

@@ -103,8 +103,10 @@ int memory_take_residue(struct memory *memory, const struct window *pause)
 
 int memory_write_stopped(struct memory *memory, bool flat, const struct window *pause)
 {
-	int error = flat ? capture_write_layers(&memory->capture, 0, pause) : 0;
+	int error;
 
+	memory->capture.leaves_out_zeroes = flat;
+	error = flat ? capture_write_layers(&memory->capture, 0, pause) : 0;
 	return error ? error : capture_write_found(&memory->capture, 0, pause);
 }
 

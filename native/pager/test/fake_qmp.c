@@ -71,6 +71,8 @@ static void member(const char *line, const char *key, char *value, size_t size)
 /* The main thread itself writes guest memory, some of it armed. */
 static void write_some_pages(struct fake_qmp *qmp)
 {
+	if (qmp->leaves_ram_alone)
+		return;
 	for (uint64_t i = random_below(&qmp->random, 12); i > 0; i--)
 		machine_write_page(qmp->machine, random_below(&qmp->random, qmp->machine->page_count),
 				   random_next(&qmp->random));

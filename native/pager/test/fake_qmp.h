@@ -36,6 +36,7 @@ struct fake_qmp {
 	uint64_t random;
 	_Atomic int script;
 	_Atomic unsigned script_ms;
+	_Atomic bool leaves_ram_alone; /* for tests that say what each page holds */
 	_Atomic unsigned dawdle_us; /* between receiving the command and stopping */
 	_Atomic size_t late_disk_bytes; /* written to the disk in that time, by the next late_disk_saves stops */
 	_Atomic unsigned late_disk_saves;

@@ -88,6 +88,7 @@ void scenario_qmp_faults(const char *dir, uint64_t seed);
 void scenario_disk(const char *dir, uint64_t seed);
 void scenario_requests(const char *dir, uint64_t seed);
 void scenario_full_store(const char *dir, uint64_t seed);
+void scenario_zero_pages(const char *dir, uint64_t seed, size_t depth);
 #ifndef PRELOADED
 void scenario_injected(const char *dir, uint64_t seed);
 void scenario_deadline(const char *dir, uint64_t seed);

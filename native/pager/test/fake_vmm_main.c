@@ -56,6 +56,8 @@ static int run_vmm(char **argv)
 		scenario_requests(dir, check_seed);
 	else if (strcmp(scenario, "full-store") == 0)
 		scenario_full_store(dir, check_seed);
+	else if (strcmp(scenario, "zero-pages") == 0)
+		scenario_zero_pages(dir, check_seed, depth);
 #ifndef PRELOADED
 	else if (strcmp(scenario, "injected") == 0)
 		scenario_injected(dir, check_seed);
@@ -144,6 +146,19 @@ static unsigned long option(int argc, char **argv, const char *name, unsigned lo
 	return fallback;
 }
 
+static unsigned generations_of(const char *scenario)
+{
+	static const struct {
+		const char *scenario;
+		unsigned generations;
+	} several[] = {{"random", 4}, {"many-runs", 4}, {"zero-pages", 3}, {"big", 2}};
+
+	for (size_t i = 0; i < sizeof(several) / sizeof(several[0]); i++)
+		if (strcmp(several[i].scenario, scenario) == 0)
+			return several[i].generations;
+	return 1;
+}
+
 static void print_tally(unsigned long seed, unsigned long runs)
 {
 	printf("fake_vmm: seeds %lu..%lu: %lu VMMs (%lu children of captures), %lu branches equal byte for byte: %lu live "
@@ -170,9 +185,8 @@ int main(int argc, char **argv)
 	CHECK(mkdtemp(root_dir), "%s: errno %d", root_dir, errno);
 
 	if (argc > 2 && strcmp(argv[1], "--only") == 0) {
-		unsigned generations = strcmp(argv[2], "random") == 0 || strcmp(argv[2], "many-runs") == 0 ? 4 : strcmp(argv[2], "big") == 0 ? 2 : 1;
 		for (unsigned long i = 0; i < runs; i++)
-			run_lineage(argv[2], root_dir, seed + i, generations);
+			run_lineage(argv[2], root_dir, seed + i, generations_of(argv[2]));
 		rmdir(root_dir);
 		print_tally(seed, runs);
 		return 0;
@@ -181,6 +195,7 @@ int main(int argc, char **argv)
 	run_lineage("disk", root_dir, seed, 1);
 	run_lineage("requests", root_dir, seed, 1);
 	run_lineage("full-store", root_dir, seed, 1);
+	run_lineage("zero-pages", root_dir, seed, 3);
 #ifndef PRELOADED
 	run_lineage("injected", root_dir, seed, 1);
 	run_lineage("deadline", root_dir, seed, 1);

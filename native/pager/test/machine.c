@@ -35,6 +35,12 @@ void machine_write_page(struct machine *machine, size_t page, uint64_t value)
 	__atomic_store_n((uint64_t *)(machine->ram + page * MACHINE_PAGE) + word, value | 1, __ATOMIC_RELAXED);
 }
 
+void machine_zero_page(struct machine *machine, size_t page)
+{
+	atomic_store_explicit(&machine->touched[page], 1, memory_order_relaxed);
+	memset(machine->ram + page * MACHINE_PAGE, 0, MACHINE_PAGE);
+}
+
 static void read_into_page(struct machine *machine, size_t page, int fd)
 {
 	atomic_store_explicit(&machine->touched[page], 1, memory_order_relaxed);

@@ -74,6 +74,8 @@ void machine_switch_overlay(struct machine *machine, const char *path);
 void machine_write_disk(struct machine *machine, size_t bytes);
 /* Writes to one page as whoever calls: QEMU's main thread, say. */
 void machine_write_page(struct machine *machine, size_t page, uint64_t value);
+/* Makes one page all zeroes, the same way. */
+void machine_zero_page(struct machine *machine, size_t page);
 /* Writes to all pages the kernel holds protected: returns only when no protection keeps a writer waiting. */
 void machine_touch_protected(struct machine *machine);
 /* How many pages the kernel holds write-protected. */

@@ -1,25 +1,31 @@
 #!/bin/sh
-# Breaks the pager's tracking of writes, one way at a time, in a library of its own, and expects the fake VMM to find a page that
+# Breaks which pages the pager captures, one way at a time, in a library of its own, and expects the fake VMM to find a page that
 # differs, or a branch that fails. A mutant that survives, or one whose edit no longer matches the source, fails.
 # Usage: tracking_mutants.sh CC BUILD_DIR, from native/pager.
 set -eu
 cc=$1
 bin=$PWD/$2 dir=$PWD/$2/tracking_mutants
-sources="kernel thread ram layer sweep tracker armed qmp window capture fit stage disk aside memory branch control preload"
+sources="kernel thread ram layer sweep tracker armed qmp window zeroes capture fit stage disk aside memory branch control preload"
 count=0
 mutant() {
-	name=$1 file=$2 edit=$3
+	name=$1 file=$2 edit=$3 scenario=${4:-random}
 	rm -rf "$dir"
 	mkdir -p "$dir"
 	cp ./*.c ./*.h "$dir"
 	sed "$edit" "$file" >"$dir/$file"
 	if cmp -s "$file" "$dir/$file"; then
-		echo "tracking_mutants: '$name' changes nothing: adapt its edit" >&2
+		mutant 'zeroes over a layer are left out' memory.c 's/^\(\tint error = capture_prepare(.*\)/\1\n\n\tmemory->capture.leaves_out_zeroes = true;/' zero-pages
+mutant 'zeroes on nothing are written' memory.c 's/leaves_out_zeroes = flat;/leaves_out_zeroes = false;/' zero-pages
+mutant 'a run of zeroes ends one page late' zeroes.c 's/run.end = skip_pages(run.start, end, true);/& run.end += run.end < end ? PAGE_BYTES : 0;/' zero-pages
+echo "tracking_mutants: '$name' changes nothing: adapt its edit" >&2
 		exit 1
 	fi
 	(cd "$dir" && $cc -std=gnu11 -O1 -g -fPIC -shared -fvisibility=hidden -pthread -o libpager.so $(printf '%s.c ' $sources))
-	if FAKE_VMM_PRELOAD=$dir/libpager.so "$bin/test/fake_vmm.preloaded" --only random --seed 1 --runs 3 >"$dir/out" 2>&1; then
-		echo "tracking_mutants: '$name' survives" >&2
+	if FAKE_VMM_PRELOAD=$dir/libpager.so "$bin/test/fake_vmm.preloaded" --only "$scenario" --seed 1 --runs 3 >"$dir/out" 2>&1; then
+		mutant 'zeroes over a layer are left out' memory.c 's/^\(\tint error = capture_prepare(.*\)/\1\n\n\tmemory->capture.leaves_out_zeroes = true;/' zero-pages
+mutant 'zeroes on nothing are written' memory.c 's/leaves_out_zeroes = flat;/leaves_out_zeroes = false;/' zero-pages
+mutant 'a run of zeroes ends one page late' zeroes.c 's/run.end = skip_pages(run.start, end, true);/& run.end += run.end < end ? PAGE_BYTES : 0;/' zero-pages
+echo "tracking_mutants: '$name' survives" >&2
 		exit 1
 	fi
 	count=$((count + 1))
@@ -32,4 +38,7 @@ mutant 'pages are copied, and protected afterwards' memory.c 's/int error = capt
 mutant 'what is protected is not copied' capture.c '/^int capture_scan_and_arm/,/^}/s/note_run, capture);/note_run, \&(struct capture){.layer_fd = -1});/'
 mutant 'what was lent is not taken back' tracker.c '/^int tracker_take_back/,/^}/s/tracker->on ?/0 ?/'
 mutant 'what the pause staged stays unwritten' branch.c 's/^\treturn stage_write(.*/\treturn 0;/'
+mutant 'zeroes over a layer are left out' memory.c 's/^\(\tint error = capture_prepare(.*\)/\1\n\n\tmemory->capture.leaves_out_zeroes = true;/' zero-pages
+mutant 'zeroes on nothing are written' memory.c 's/leaves_out_zeroes = flat;/leaves_out_zeroes = false;/' zero-pages
+mutant 'a run of zeroes ends one page late' zeroes.c 's/run.end = skip_pages(run.start, end, true);/& run.end += run.end < end ? PAGE_BYTES : 0;/' zero-pages
 echo "tracking_mutants: $count ways to lose a write, all noticed"
