@@ -59,7 +59,7 @@ int memory_reserve_stage(struct memory *memory);
 /* Inside the pause; -ETIMEDOUT at the window's deadline. */
 int memory_scan_stopped(struct memory *memory);
 int memory_take_residue(struct memory *memory, const struct window *pause);
-/* With what the mapped layers hold as well, if it is to be flat. */
+/* With what the mapped layers hold as well, and without runs of zeroes, if it is to be flat. */
 int memory_write_stopped(struct memory *memory, bool flat, const struct window *pause);
 
 /* Guest running again: returns when all that is armed is in the layer. */

@@ -156,15 +156,15 @@ FAULTY_ALLOCATION(calloc, (size_t count, size_t bytes), (count, bytes))
 FAULTY_ALLOCATION(realloc, (void *at, size_t bytes), (at, bytes))
 
 /* Whether this read is one of those that fail for good. */
-static bool stays_broken(void)
+static bool stays_broken(enum fault_kind call_kind, const char *name)
 {
-	if (kind != FAULT_STAYS || countdown <= 0)
+	if (kind != (int)call_kind || countdown <= 0)
 		return false;
 	if (countdown > 1) {
 		countdown--;
 		return false;
 	}
-	hit = "read";
+	hit = name;
 	stayed++;
 	return true;
 }
@@ -173,7 +173,7 @@ static bool stays_broken(void)
 ssize_t faulty_read(int fd, void *buffer, size_t bytes);
 ssize_t faulty_read(int fd, void *buffer, size_t bytes)
 {
-	if (stays_broken() || fails(FAULT_ERROR, "read")) {
+	if (stays_broken(FAULT_STAYS, "read") || fails(FAULT_ERROR, "read")) {
 		errno = EINVAL;
 		return -1;
 	}
@@ -236,6 +236,13 @@ int faulty_poll(struct pollfd *fds, nfds_t count, int timeout)
 	if (fails(FAULT_INTERRUPT, "poll")) {
 		errno = EINTR;
 		return -1;
+	}
+	/* The one poll() of two is of a userfaultfd, and of what ends the wait for it. */
+	if (count == 2 && stays_broken(FAULT_POLL_STAYS, "poll")) {
+		int others = poll(&fds[1], 1, 0);
+
+		fds[0].revents = POLLERR;
+		return others < 0 ? others : others + 1;
 	}
 	return poll(fds, count, timeout);
 }

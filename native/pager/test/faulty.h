@@ -3,7 +3,7 @@
  *
  * The pager's objects are linked with their calls renamed (faulty.syms); those of the test program itself are not
  * affected. One call fails each time it is set up, so a loop over n reaches every failure there is. What stays broken is the
- * userfaultfd: all reads of it fail for as long as it is set up.
+ * userfaultfd, for as long as it is set up.
  */
 #ifndef BOUGH_TEST_FAULTY_H
 #define BOUGH_TEST_FAULTY_H
@@ -15,6 +15,7 @@ enum fault_kind {
 	FAULT_INTERRUPT, /* EINTR where that can happen: nobody may notice */
 	FAULT_SHORT,     /* half of what was asked for: nobody may notice */
 	FAULT_STAYS,     /* read() fails from the n-th on */
+	FAULT_POLL_STAYS, /* poll() tells of an error from the n-th on, and read() finds nothing */
 };
 
 /* The n-th call from now (1: the next) fails; 0: none. */
@@ -29,7 +30,7 @@ long faulty_calls_since(void);
 bool faulty_disarm(const char **name);
 /* The kernel of before Linux 6.3: protecting a range fails when it reaches over a border between mappings, one each so many pages; 0: none. */
 void faulty_borders(unsigned long pages);
-/* How many calls FAULT_STAYS has failed since it was set up. */
+/* How many calls one that stays has failed since it was set up. */
 long faulty_stayed(void);
 
 #endif

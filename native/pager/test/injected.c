@@ -42,18 +42,18 @@ static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum faul
 }
 
 /*
- * A userfaultfd that cannot be read any more, from the n-th read on: nobody is left waiting, the branch is exact or has
+ * A userfaultfd that cannot be read any more, or has nothing but an error to tell of, from the n-th look on: nobody is left waiting, the branch is exact or has
  * failed, and the fault thread does not go round and round until the sweep is over.
  */
-static void break_faults(struct vmm *vmm, const struct branch_plan *armed, long n)
+static void break_faults(struct vmm *vmm, const struct branch_plan *armed, enum fault_kind kind, long n)
 {
 	const char *name;
 
-	faulty_arm(FAULT_STAYS, n);
+	faulty_arm(kind, n);
 	struct branch_outcome outcome = vmm_branch(vmm, armed);
-	long reads = faulty_stayed();
+	long looks = faulty_stayed();
 	bool hit = faulty_disarm(&name);
-	CHECK(reads <= 2, "read %ld times in vain", reads);
+	CHECK(looks <= 2, "looked %ld times in vain", looks);
 	CHECK(hit || outcome.ok, "errno %d, %s", outcome.error, outcome.operation);
 	CHECK(outcome.ok || strcmp(outcome.operation, "sweep") == 0, "errno %d, %s", outcome.error, outcome.operation);
 	tally->injected += hit;
@@ -86,5 +86,7 @@ void scenario_injected(const char *dir, uint64_t seed)
 		}
 	}
 	for (long n = 1; n <= 16; n++)
-		break_faults(&vmm, &modes[1], n);
+		break_faults(&vmm, &modes[1], FAULT_STAYS, n);
+	for (long n = 1; n <= 4; n++)
+		break_faults(&vmm, &modes[1], FAULT_POLL_STAYS, n);
 }

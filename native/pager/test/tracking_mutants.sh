@@ -41,4 +41,4 @@ mutant 'what the pause staged stays unwritten' branch.c 's/^\treturn stage_write
 mutant 'zeroes over a layer are left out' memory.c 's/^\(\tint error = capture_prepare(.*\)/\1\n\n\tmemory->capture.leaves_out_zeroes = true;/' zero-pages
 mutant 'zeroes on nothing are written' memory.c 's/leaves_out_zeroes = flat;/leaves_out_zeroes = false;/' zero-pages
 mutant 'a run of zeroes ends one page late' zeroes.c 's/run.end = skip_pages(run.start, end, true);/& run.end += run.end < end ? PAGE_BYTES : 0;/' zero-pages
-echo "tracking_mutants: $count ways to lose a write, all noticed"
+echo "tracking_mutants: $count broken captures, all noticed"
