@@ -24,7 +24,7 @@ export function formatTable<T>(rows: readonly T[], columns: readonly Column<T>[]
     chars: { ...noBorders, middle: '  ' },
     style: { head: [], border: [], 'padding-left': 0, 'padding-right': 0 },
   });
-  for (const row of rows) table.push(columns.map(({ value }) => oneLine(value(row))));
+  for (const row of rows) table.push(columns.map(({ value }) => cell(value(row))));
   return `${table
     .toString()
     .split('\n')
@@ -32,8 +32,12 @@ export function formatTable<T>(rows: readonly T[], columns: readonly Column<T>[]
     .join('\n')}\n`;
 }
 
-// Names and reasons may come from a guest: no line ends or escape sequences reach the terminal.
-function oneLine(value: string | number | undefined): string {
+function cell(value: string | number | undefined): string {
+  return value === undefined || value === '' ? '-' : plainLine(String(value));
+}
+
+/** Names and reasons may come from a guest: no line ends or escape sequences reach the terminal. */
+export function plainLine(text: string): string {
   // eslint-disable-next-line no-control-regex
-  return value === undefined || value === '' ? '-' : String(value).replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
+  return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }

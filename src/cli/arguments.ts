@@ -58,7 +58,20 @@ export function keyValue(text: string, earlier: Record<string, string> = {}): Re
   return { ...earlier, [text.slice(0, at)]: text.slice(at + 1) };
 }
 
-/** A tag or an id. */
+/** A sandbox's id or name. */
+export function sandboxArgument(text: string): string {
+  if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]{0,63}$/.test(text)) {
+    throw new InvalidArgumentError('It must be the id or the name of a sandbox.');
+  }
+  return text;
+}
+
+/** Like `sandboxArgument`, for a list of them. */
+export function sandboxArguments(text: string, earlier: string[] = []): string[] {
+  return [...earlier, sandboxArgument(text)];
+}
+
+/** A tag. */
 export function nameArgument(text: string): string {
   if (!/^[A-Za-z0-9_-]{1,64}$/.test(text)) {
     throw new InvalidArgumentError('It must be 1 to 64 letters, digits, "_" or "-".');

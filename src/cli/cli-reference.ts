@@ -23,7 +23,8 @@ ${Object.entries(shortForms)
 
 /** The whole page as Markdown. */
 export function cliReference(program: Command): string {
-  const commands = program.commands.filter((command) => !(command.name() in shortForms));
+  const visible = program.createHelp().visibleCommands(program);
+  const commands = visible.filter((command) => command.name() !== 'help' && !(command.name() in shortForms));
   return [intro, ...commands.flatMap((command) => sections(command, [program.name()]))].join('\n');
 }
 

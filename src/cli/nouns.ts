@@ -7,6 +7,9 @@
 import type { Command } from 'commander';
 import { registerImageBuild } from './commands/image/build.js';
 import { registerImageLs } from './commands/image/ls.js';
+import { registerNetworkCheck } from './commands/network/check.js';
+import { registerNetworkSet } from './commands/network/set.js';
+import { registerNetworkShow } from './commands/network/show.js';
 import { registerRm } from './commands/rm.js';
 import { registerBranch } from './commands/sandbox/branch.js';
 import { registerEval } from './commands/sandbox/eval.js';
@@ -14,8 +17,11 @@ import { registerExec } from './commands/sandbox/exec.js';
 import { registerFork } from './commands/sandbox/fork.js';
 import { registerSandboxInfo } from './commands/sandbox/info.js';
 import { registerSandboxLs } from './commands/sandbox/ls.js';
+import { registerPause } from './commands/sandbox/pause.js';
+import { registerResume } from './commands/sandbox/resume.js';
 import { registerSandboxRm } from './commands/sandbox/rm.js';
 import { registerSpawn } from './commands/sandbox/spawn.js';
+import { registerStats } from './commands/sandbox/stats.js';
 import { registerTimeout } from './commands/sandbox/timeout.js';
 import { registerCompact } from './commands/snapshot/compact.js';
 import { registerCreate } from './commands/snapshot/create.js';
@@ -43,12 +49,19 @@ const nouns: Readonly<Record<string, Noun>> = {
       registerBranch,
       registerFork,
       registerTimeout,
+      registerPause,
+      registerResume,
+      registerStats,
       registerSandboxRm,
     ],
   },
   snapshot: {
     description: 'Make, list, inspect, fold and remove snapshots.',
     verbs: [registerCreate, registerSnapshotLs, registerSnapshotInfo, registerCompact, registerSnapshotRm],
+  },
+  network: {
+    description: 'See and set what a sandbox may reach.',
+    verbs: [registerNetworkShow, registerNetworkSet, registerNetworkCheck],
   },
   image: {
     description: 'Build and list guest images. Needs no daemon.',
@@ -60,11 +73,15 @@ const nouns: Readonly<Record<string, Noun>> = {
 export const shortForms = {
   spawn: 'sandbox spawn',
   ls: 'sandbox ls',
+  inspect: 'sandbox info',
   exec: 'sandbox exec',
   eval: 'sandbox eval',
   branch: 'sandbox branch',
   fork: 'sandbox fork',
   timeout: 'sandbox timeout',
+  pause: 'sandbox pause',
+  resume: 'sandbox resume',
+  stats: 'sandbox stats',
   snapshots: 'snapshot ls',
   rm: 'sandbox rm',
   'rm --snapshot': 'snapshot rm',
@@ -73,11 +90,15 @@ export const shortForms = {
 const short: readonly Register[] = [
   registerSpawn,
   registerSandboxLs,
+  (program, context) => registerSandboxInfo(program, context, 'inspect'),
   registerExec,
   registerEval,
   registerBranch,
   registerFork,
   registerTimeout,
+  registerPause,
+  registerResume,
+  registerStats,
   (program, context) => registerSnapshotLs(program, context, 'snapshots'),
   registerRm,
 ];

@@ -4,27 +4,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { pino } from 'pino';
+import { runInProcess, type Ran } from '../../test/support/cli-in-process.js';
 import { fakeHost, type FakeHost } from '../../test/support/fake-host.js';
+import type { Check } from '../vmm/host/check.js';
 import { BoughError, type Sandbox } from '../contract/index.js';
 import { ConfigError, loadConfig } from '../daemon/config.js';
 import { serve, type Daemon } from '../daemon/serve.js';
 import { exampleOf } from './example.js';
 import { processIo } from './io.js';
 import { shortForms } from './nouns.js';
-import { buildProgram, run } from './program.js';
+import { buildProgram } from './program.js';
 import { providers, type Providers } from './providers.js';
 
 const token = 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y';
-
-interface Ran {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
-
-function unused(): Promise<never> {
-  return Promise.reject(new Error('not scripted'));
-}
 
 async function runWith(
   args: string[],
@@ -33,25 +25,8 @@ async function runWith(
   stdin = '',
   isTerminal = false,
 ): Promise<Ran> {
-  const ran: Ran = { code: 0, stdout: '', stderr: '' };
-  ran.code = await run(args, {
-    io: {
-      stdout: (text) => (ran.stdout += text),
-      stderr: (text) => (ran.stderr += text),
-      env,
-      isTerminal,
-      readStdin: () => Promise.resolve(stdin),
-    },
-    providers: {
-      runDaemon: unused,
-      stopDaemon: unused,
-      buildImage: unused,
-      listImages: unused,
-      runDoctor: unused,
-      ...script,
-    },
-  });
-  return ran;
+  const io = { isTerminal, readStdin: () => Promise.resolve(stdin) };
+  return runInProcess(args, { env, providers: script, io });
 }
 
 describe('the command line with a daemon', () => {
@@ -310,13 +285,15 @@ describe('the command line without a daemon', () => {
     assert.match(onTerminal.stderr, /http:\/\/127\.0\.0\.1:1; stop it: bough stop --state-dir \/s\n$/);
   });
 
-  it('image build shows progress on stderr and the name on stdout', async () => {
+  it('image build shows progress on a terminal, and the name on stdout', async () => {
     const buildImage: Providers['buildImage'] = ({ name, onProgress }) => {
       onProgress('packing');
       return Promise.resolve({ name, digest: 'sha256:0', rootfsBytes: 1, memoryMiB: 1, vcpus: 1 });
     };
     const ran = await runWith(['image', 'build', 'python'], {}, { buildImage });
-    assert.deepEqual(ran, { code: 0, stdout: 'python\n', stderr: 'packing\n' });
+    assert.deepEqual(ran, { code: 0, stdout: 'python\n', stderr: '' });
+    const watched = await runWith(['image', 'build', 'python'], {}, { buildImage }, '', true);
+    assert.deepEqual(watched, { code: 0, stdout: 'python\n', stderr: 'packing\n' });
   });
 
   it('doctor fails when a check does', async () => {
@@ -326,6 +303,27 @@ describe('the command line without a daemon', () => {
     assert.equal(code, 1);
     assert.match(stdout, /fail +qemu +missing/);
     assert.equal(stderr, 'hint: qemu: install it\n');
+  });
+
+  it('doctor --fix sets what can be set, says so, and looks again', async () => {
+    const setting = { path: '/proc/sys/vm/x', value: '7' };
+    const wanting = { name: 'mappings', status: 'warn' as const, found: 'few', remedy: 'raise it', setting };
+    const applied: unknown[] = [];
+    const checks = (): Promise<Check[]> =>
+      Promise.resolve(applied.length === 0 ? [wanting] : [{ name: 'mappings', status: 'ok', found: 'many' }]);
+    const told = await runWith(['doctor'], {}, { runDoctor: checks });
+    assert.equal(told.stderr, 'hint: mappings: raise it; `bough doctor --fix` does it\n');
+    const applySetting: Providers['applySetting'] = (each) => Promise.resolve(void applied.push(each));
+    const fixed = await runWith(['doctor', '--fix'], {}, { runDoctor: checks, applySetting });
+    assert.deepEqual(applied, [setting]);
+    assert.equal(fixed.code, 0);
+    assert.match(fixed.stdout, /ok +mappings +many/);
+    assert.match(fixed.stderr, /^fixed: mappings: wrote 7 to \/proc\/sys\/vm\/x, until the next boot\n$/);
+    applied.length = 0;
+    const refused = () => Promise.reject(new Error('EACCES: permission denied'));
+    const failed = await runWith(['doctor', '--fix'], {}, { runDoctor: checks, applySetting: refused });
+    assert.equal(failed.code, 1);
+    assert.match(failed.stderr, /^error: mappings: EACCES/);
   });
 
   it('an error of the catalogue from below keeps its words', async () => {
@@ -339,9 +337,10 @@ describe('the command line without a daemon', () => {
     const withoutNoun = commands
       .filter(({ commands: verbs }) => verbs.length === 0)
       .map((each) => each.name());
-    const ofHost = ['serve', 'stop', 'doctor', 'gc', 'quickstart', 'bench'];
+    const ofHost = ['serve', 'stop', 'doctor', 'gc', 'quickstart', 'bench', 'completion', '__complete'];
+    const ofAll = ['tree'];
     const short = Object.keys(shortForms).filter((form) => !form.includes(' '));
-    assert.deepEqual(withoutNoun.sort(), [...short, ...ofHost].sort());
+    assert.deepEqual(withoutNoun.sort(), [...short, ...ofHost, ...ofAll].sort());
     for (const long of Object.values(shortForms)) {
       const [noun, verb] = long.split(' ');
       const found = commands

@@ -5,12 +5,15 @@
 import { Command } from 'commander';
 import { version } from '../daemon/version.js';
 import { registerBench } from './commands/bench.js';
+import { registerCompletion } from './commands/completion.js';
 import { registerDoctor } from './commands/doctor.js';
 import { registerGc } from './commands/gc.js';
 import { registerQuickstart } from './commands/quickstart.js';
 import { registerServe } from './commands/serve.js';
 import { registerStop } from './commands/stop.js';
-import { addClientOptions, addOutputOption, type Context } from './context.js';
+import { registerTree } from './commands/tree.js';
+import { addClientOptions, type Context } from './context.js';
+import { addOutputOption } from './output.js';
 import { describeFailure, usageHint } from './exit.js';
 import { registerNouns, registerShortForms } from './nouns.js';
 
@@ -33,6 +36,7 @@ export function buildProgram(context: Context): Command {
 
   program.commandsGroup('Commands:');
   registerNouns(program, context);
+  registerTree(program, context);
   program.commandsGroup('Short forms:');
   registerShortForms(program, context);
   program.commandsGroup('This host and its daemon:');
@@ -43,6 +47,7 @@ export function buildProgram(context: Context): Command {
     registerGc,
     registerQuickstart,
     registerBench,
+    registerCompletion,
   ]) {
     register(program, context);
   }

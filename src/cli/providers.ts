@@ -3,10 +3,11 @@
  * ls` does not load a daemon.
  */
 
+import { writeFile } from 'node:fs/promises';
 import { compact } from '../base/index.js';
 import type { Config, SettingName } from '../daemon/config.js';
 import type { Listening } from '../daemon/main.js';
-import type { Check } from '../vmm/host/check.js';
+import type { Check, KernelSetting } from '../vmm/host/check.js';
 
 /** A built image as `image ls` shows it. */
 export interface ImageSummary {
@@ -33,6 +34,8 @@ export interface Providers {
   readonly listImages: (cacheDir: string) => Promise<ImageSummary[]>;
   /** Examines the host and the configuration's folders. */
   readonly runDoctor: (config: Config) => Promise<readonly Check[]>;
+  /** Changes the running kernel. */
+  readonly applySetting: (setting: KernelSetting) => Promise<void>;
 }
 
 /** The real ones. */
@@ -61,4 +64,5 @@ export const providers: Providers = {
     const [guest] = await listImages(cacheDir);
     return runDoctor({ stateDir, hotDir, cacheDir, accelerator, ...compact({ guest, qemuPath }) });
   },
+  applySetting: ({ path, value }) => writeFile(path, `${value}\n`),
 };

@@ -1,7 +1,7 @@
 /** One QEMU process: from its description to its end, and what this host's QEMU can do. */
 export { chooseAccelerator, knownAccelerator } from './host/accelerator.js';
 export type { WantedAccelerator } from './host/wanted-accelerator.js';
-export type { Check } from './host/check.js';
+export type { Check, KernelSetting } from './host/check.js';
 export { checkDurableDir, checkHotDir } from './host/check-folders.js';
 export { diskNodeName, spareOverlayNode } from './machine/disk-graph.js';
 export { runDoctor } from './host/doctor.js';

@@ -13,14 +13,8 @@ import {
 } from '../../bench/request.js';
 import { loadConfig } from '../../daemon/config.js';
 import { nameArgument, wholeNumber } from '../arguments.js';
-import {
-  addClientOptions,
-  addOutputOption,
-  clientFor,
-  printJson,
-  wantsJson,
-  type Context,
-} from '../context.js';
+import { addClientOptions, clientFor, type Context } from '../context.js';
+import { addOutputOption, printAsData } from '../output.js';
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes, UsageError } from '../exit.js';
 import { untilInterrupted } from '../interrupt.js';
@@ -94,8 +88,7 @@ export function registerBench(
         }),
       );
       if (outCsv !== undefined) await writeFile(outCsv, outcome.csv ?? '');
-      if (wantsJson(command)) printJson(io, outcome.json);
-      else io.stdout(outcome.text);
+      if (!printAsData(command, context, outcome.json)) io.stdout(outcome.text);
       if (outcome.reportPath !== undefined) io.stderr(`report: ${outcome.reportPath}\n`);
       if (options.strict === true && outcome.missed) throw new CommandEnd(exitCodes.failed);
     },

@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { formatTable, type Column } from '../../base/table.js';
 import type { GcItem } from '../../contract/index.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../context.js';
+import { addClientOptions, clientFor, type Context } from '../context.js';
+import { addOutputOption, printResult } from '../output.js';
 import { withExample } from '../example.js';
 import { formatBytes } from '../format.js';
 

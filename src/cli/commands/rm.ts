@@ -4,18 +4,15 @@
  */
 
 import type { Command } from 'commander';
-import { nameArguments } from '../arguments.js';
+import { sandboxArguments } from '../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../context.js';
+import { endSandboxes } from '../end-sandboxes.js';
 import { withExample } from '../example.js';
 import { UsageError } from '../exit.js';
-import {
-  addSnapshotRemovalOptions,
-  removeEach,
-  snapshotRemoval,
-  type SnapshotRemovalOptions,
-} from '../remove-each.js';
+import { addSnapshotRemovalOptions, forEach, snapshotRemoval, type SnapshotRemovalOptions } from '../each.js';
+import { addSelectorOption, type SelectorOptions } from '../selected.js';
 
-interface RmOptions extends SnapshotRemovalOptions {
+interface RmOptions extends SnapshotRemovalOptions, SelectorOptions {
   snapshot?: true;
 }
 
@@ -23,18 +20,19 @@ export function registerRm(program: Command, context: Context): void {
   const command = program
     .command('rm')
     .description('End sandboxes, or remove snapshots with --snapshot.')
-    .argument('<names...>', 'sandbox ids, or tags with --snapshot', nameArguments)
+    .argument('[names...]', 'sandboxes, by id or name, or tags with --snapshot', sandboxArguments)
     .option('--snapshot', 'the names are tags of snapshots');
-  addClientOptions(addSnapshotRemovalOptions(command)).action(
+  addSelectorOption(addClientOptions(addSnapshotRemovalOptions(command))).action(
     async (names: string[], { snapshot, ...options }: RmOptions) => {
       if (snapshot !== true && (options.cascade === true || options.force === true)) {
         throw new UsageError('--cascade and --force are for snapshots: add --snapshot');
       }
       const how = snapshotRemoval(options);
       const client = await clientFor(command, context);
-      const remove = (name: string) =>
-        snapshot === true ? client.snapshots.delete(name, how) : client.sandboxes.delete(name);
-      await removeEach(names, remove, context.io);
+      if (snapshot !== true) return endSandboxes(client, names, options, context.io);
+      if (options.selector !== undefined || names.length === 0)
+        throw new UsageError('Snapshots are removed by their tags');
+      return forEach(names, (tag) => client.snapshots.delete(tag, how), context.io);
     },
   );
   withExample(command, 'bough rm $id\nbough rm --snapshot --cascade base');

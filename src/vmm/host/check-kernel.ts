@@ -10,6 +10,7 @@ import { MiB } from '../../base/index.js';
 import { fail, ok, warn, type Check } from './check.js';
 
 /** Each run of a layer is one mapping; the kernel's usual limit suffices for folded layers. */
+const MAP_COUNT_PATH = '/proc/sys/vm/max_map_count';
 /** Linux's default. */
 const MIN_MAP_COUNT = 65_530;
 /** With this, a guest of 1 GiB that writes every second page is captured without filling gaps. */
@@ -99,15 +100,14 @@ export async function checkUserfaultfd(): Promise<Check> {
 
 /** How many mappings a process may have: each run of a memory layer needs one. */
 export async function checkMapCount(): Promise<Check> {
-  const count = (await readNumber('/proc/sys/vm/max_map_count')) ?? 0;
+  const count = (await readNumber(MAP_COUNT_PATH)) ?? 0;
   const found = `vm.max_map_count = ${count}`;
-  const advice = `sysctl vm.max_map_count=${AMPLE_MAP_COUNT}`;
   if (count >= AMPLE_MAP_COUNT) return ok('mappings', found);
-  if (count < MIN_MAP_COUNT) return warn('mappings', found, advice);
-  return ok(
-    'mappings',
-    `${found}; layers of guests that write scattered pages get their gaps filled (${advice})`,
-  );
+  const setting = { path: MAP_COUNT_PATH, value: String(AMPLE_MAP_COUNT) };
+  const advice = `sysctl vm.max_map_count=${AMPLE_MAP_COUNT}`;
+  if (count < MIN_MAP_COUNT) return { ...warn('mappings', found, advice), setting };
+  const wanting = `${found}; layers of guests that write scattered pages get their gaps filled (${advice})`;
+  return { ...ok('mappings', wanting), setting };
 }
 
 /** The host's memory. */
@@ -125,7 +125,8 @@ export async function checkHugePages(): Promise<Check> {
   const text = await readFile(path, 'utf8').catch(() => '[never]');
   const setting = /\[(\w+)\]/.exec(text)?.[1] ?? 'unknown';
   if (setting !== 'always') return ok(name, setting);
-  return warn(name, setting, `echo madvise > ${path}, so that small writes stay small`);
+  const remedy = `echo madvise > ${path}, so that small writes stay small`;
+  return { ...warn(name, setting, remedy), setting: { path, value: 'madvise' } };
 }
 
 async function readNumber(path: string): Promise<number | undefined> {

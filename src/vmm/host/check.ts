@@ -7,6 +7,14 @@ export interface Check {
   readonly found: string;
   /** What to do about it; absent when there is nothing to do. */
   readonly remedy?: string;
+  /** The remedy as a setting of the running kernel, which lasts until it is booted again. */
+  readonly setting?: KernelSetting;
+}
+
+/** A file below /proc or /sys, and what to write there. */
+export interface KernelSetting {
+  readonly path: string;
+  readonly value: string;
 }
 
 /** A check that holds. */

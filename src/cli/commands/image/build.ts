@@ -1,7 +1,8 @@
 /** `bough image build`: make an image on this host. */
 
 import type { Command } from 'commander';
-import { addOutputOption, printResult, type Context } from '../../context.js';
+import { type Context } from '../../context.js';
+import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
 import { addCacheDirOption, cacheDirOf, type CacheDirOptions } from '../../cache-dir.js';
 
@@ -12,7 +13,9 @@ export function registerImageBuild(parent: Command, context: Context): void {
     .description('Build an image: kernel, initramfs and root filesystem. Needs no daemon.')
     .argument('<name>', 'name of an image definition');
   addCacheDirOption(addOutputOption(command)).action(async (name: string, options: CacheDirOptions) => {
-    const onProgress = (words: string) => io.stderr(`${words}\n`);
+    const onProgress = (words: string) => {
+      if (io.isTerminal) io.stderr(`${words}\n`);
+    };
     const built = await providers.buildImage({ name, cacheDir: cacheDirOf(options, io), onProgress });
     printResult(command, context, built, { lines: [built.name] });
   });

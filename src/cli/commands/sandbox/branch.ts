@@ -2,8 +2,10 @@
 
 import { Option, type Command } from 'commander';
 import type { BranchMode, BranchWait } from '../../../contract/index.js';
-import { nameArgument } from '../../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { nameArgument, sandboxArgument } from '../../arguments.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { withProgress } from '../../progress.js';
+import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
 import { formatBytes, formatMs } from '../../format.js';
 import { addRetentionOptions, retentionRequest, type RetentionOptions } from '../../lifetime-options.js';
@@ -20,7 +22,7 @@ export function registerBranch(parent: Command, context: Context): void {
   const command = parent
     .command('branch')
     .description('Capture a running sandbox, which keeps running; prints the tag of the snapshot.')
-    .argument('<id>', 'the sandbox', nameArgument)
+    .argument('<id>', 'the sandbox, by id or name', sandboxArgument)
     .option('--tag <tag>', 'name of the snapshot (default: made up)', nameArgument)
     .addOption(
       new Option('--mode <mode>', 'how to capture memory (default live)').choices(['live', 'diff', 'full']),
@@ -33,12 +35,15 @@ export function registerBranch(parent: Command, context: Context): void {
   addOutputOption(addClientOptions(addRetentionOptions(command))).action(
     async (id: string, { tag, mode, wait, ...retention }: BranchOptions) => {
       const client = await clientFor(command, context);
-      const snapshot = await client.sandboxes.branch(id, {
+      const request = {
         tag,
         mode,
         wait: wait === undefined ? undefined : waits[wait],
         ...retentionRequest(retention),
-      });
+      };
+      const snapshot = await withProgress(context.io, `branching ${id}`, () =>
+        client.sandboxes.branch(id, request),
+      );
       const facts = [
         `snapshot "${snapshot.tag}" is ${snapshot.status}`,
         snapshot.pause_ms === undefined

@@ -2,15 +2,9 @@
 
 import type { Command } from 'commander';
 import { limits } from '../../../daemon/shell/limits.js';
-import { durationUpTo, keyValue, nameArgument } from '../../arguments.js';
-import {
-  addClientOptions,
-  addOutputOption,
-  clientFor,
-  printJson,
-  wantsJson,
-  type Context,
-} from '../../context.js';
+import { durationUpTo, keyValue, sandboxArgument } from '../../arguments.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { addOutputOption, printAsData } from '../../output.js';
 import { withExample } from '../../example.js';
 import { CommandEnd } from '../../exit.js';
 import { printOutput } from '../../guest-output.js';
@@ -27,7 +21,7 @@ export function registerExec(parent: Command, context: Context): void {
   const command = parent
     .command('exec')
     .description('Run a program in a sandbox; passes on its output and ends with its status.')
-    .argument('<id>', 'the sandbox', nameArgument)
+    .argument('<id>', 'the sandbox, by id or name', sandboxArgument)
     .argument('<args...>', 'the program and its arguments; put -- before them')
     .option('--timeout <duration>', 'how long it may take (default 30s, at most 1h)', durationUpTo(3600))
     .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
@@ -44,11 +38,7 @@ export function registerExec(parent: Command, context: Context): void {
         cwd: options.cwd,
         stdin: options.stdin === true ? await io.readStdin(limits.bodyLimitBytes) : undefined,
       });
-      if (wantsJson(command)) {
-        printJson(io, result);
-      } else {
-        printOutput(io, result);
-      }
+      if (!printAsData(command, context, result)) printOutput(io, result);
       if (result.exit_code !== 0) throw new CommandEnd(result.exit_code);
     },
   );

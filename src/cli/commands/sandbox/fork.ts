@@ -2,8 +2,10 @@
 
 import { Option, type Command } from 'commander';
 import type { BranchMode } from '../../../contract/index.js';
-import { nameArgument, wholeNumber } from '../../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { nameArgument, sandboxArgument, wholeNumber } from '../../arguments.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { withProgress } from '../../progress.js';
+import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
 import { CommandEnd, exitCodes } from '../../exit.js';
 import { formatMs } from '../../format.js';
@@ -26,7 +28,7 @@ export function registerFork(parent: Command, context: Context): void {
   const command = parent
     .command('fork')
     .description('Branch a sandbox and start children from the capture; prints their ids.')
-    .argument('<id>', 'the sandbox', nameArgument)
+    .argument('<id>', 'the sandbox, by id or name', sandboxArgument)
     .option('--count <n>', 'how many children (default 1)', wholeNumber(1, 100))
     .option('--tag <tag>', 'name of the snapshot between (default: made up)', nameArgument)
     .addOption(
@@ -36,11 +38,14 @@ export function registerFork(parent: Command, context: Context): void {
     async (id: string, options: ForkOptions) => {
       const { count, tag, mode } = options;
       const client = await clientFor(command, context);
-      const result = await client.sandboxes.fork(id, {
+      const request = {
         ...{ count, tag, mode },
         ...lifetimeRequest(options),
         ...retentionRequest(options),
-      });
+      };
+      const result = await withProgress(context.io, `forking ${id}`, () =>
+        client.sandboxes.fork(id, request),
+      );
       const ids = result.children.flatMap((child) => ('sandbox' in child ? [child.sandbox.id] : []));
       const errors = result.children.flatMap((child) => ('error' in child ? [child.error] : []));
       printResult(command, context, result, {

@@ -1,17 +1,19 @@
-/** `bough sandbox info`: all that is known of one. */
+/** `bough sandbox info`, or `bough inspect`: all that is known of one. */
 
 import type { Command } from 'commander';
-import { nameArgument } from '../../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printFacts, type Context } from '../../context.js';
+import { sandboxArgument } from '../../arguments.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { addOutputOption, printFacts } from '../../output.js';
 import { withExample } from '../../example.js';
 
-export function registerSandboxInfo(parent: Command, context: Context): void {
+export function registerSandboxInfo(parent: Command, context: Context, name = 'info'): void {
   const command = parent
-    .command('info')
+    .command(name)
     .description('Show all that is known of a sandbox.')
-    .argument('<id>', 'the sandbox', nameArgument);
+    .argument('<id>', 'the sandbox, by id or name', sandboxArgument);
   addOutputOption(addClientOptions(command)).action(async (id: string) => {
-    printFacts(command, context, await (await clientFor(command, context)).sandboxes.get(id));
+    const sandbox = await (await clientFor(command, context)).sandboxes.get(id);
+    printFacts(command, context, sandbox, sandbox.id);
   });
-  withExample(command, 'bough sandbox info $id');
+  withExample(command, `bough ${name === 'info' ? 'sandbox info' : name} $id -o yaml`);
 }

@@ -3,7 +3,9 @@
 import type { Command } from 'commander';
 import type { Column } from '../../../base/table.js';
 import type { Sandbox } from '../../../contract/index.js';
-import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../../context.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { addListOptions, printRows } from '../../output.js';
+import { addSelectorOption, type SelectorOptions } from '../../selected.js';
 import { withExample } from '../../example.js';
 import { formatAge, formatDuration, formatUntil } from '../../format.js';
 
@@ -28,14 +30,13 @@ function endOf({ end_at_unix: atUnix, idle_timeout_secs: idle, on_end: onEnd }: 
 }
 
 export function registerSandboxLs(parent: Command, context: Context): void {
-  const command = parent
-    .command('ls')
-    .description('List sandboxes.')
-    .option('-q, --quiet', 'print nothing but their ids');
-  addOutputOption(addClientOptions(command)).action(async ({ quiet }: { quiet?: true }) => {
-    const sandboxes = await (await clientFor(command, context)).sandboxes.list();
-    if (quiet === true) context.io.stdout(sandboxes.map(({ id }) => `${id}\n`).join(''));
-    else printRows(command, context, sandboxes, columns);
-  });
-  withExample(command, 'bough ls -o json');
+  const command = parent.command('ls').description('List sandboxes.');
+  addSelectorOption(addListOptions(addClientOptions(command))).action(
+    async ({ selector }: SelectorOptions) => {
+      const client = await clientFor(command, context);
+      const rows = await client.transport.call('listSandboxes', { query: { selector } });
+      printRows(command, context, { rows, columns, name: ({ id }) => id });
+    },
+  );
+  withExample(command, 'bough ls -o json\nbough ls -q --selector job=tests,stage!=done');
 }

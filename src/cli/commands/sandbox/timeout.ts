@@ -1,8 +1,9 @@
 /** `bough sandbox timeout`: set when a sandbox ends; prints when that is. */
 
 import type { Command } from 'commander';
-import { durationOrNever, nameArgument } from '../../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { durationOrNever, sandboxArgument } from '../../arguments.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
 import { UsageError } from '../../exit.js';
 import { formatDuration } from '../../format.js';
@@ -17,7 +18,7 @@ export function registerTimeout(parent: Command, context: Context): void {
   const command = parent
     .command('timeout')
     .description('Set when a sandbox ends, counted from now, or how.')
-    .argument('<id>', 'the sandbox', nameArgument)
+    .argument('<id>', 'the sandbox, by id or name', sandboxArgument)
     .argument('[duration]', 'such as 90s, 10m, 1h30m, 7d, or never', durationOrNever)
     .option('--idle-timeout <duration>', 'end it after so long without use, or never', durationOrNever)
     .option('--extend-only', 'change nothing to an earlier end');

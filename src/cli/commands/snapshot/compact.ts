@@ -2,7 +2,9 @@
 
 import type { Command } from 'commander';
 import { nameArgument } from '../../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { withProgress } from '../../progress.js';
+import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
 
 export function registerCompact(parent: Command, context: Context): void {
@@ -12,7 +14,8 @@ export function registerCompact(parent: Command, context: Context): void {
     .argument('<tag>', 'the snapshot', nameArgument)
     .requiredOption('--to <tag>', 'name of the new snapshot', nameArgument);
   addOutputOption(addClientOptions(command)).action(async (tag: string, { to }: { to: string }) => {
-    const made = await (await clientFor(command, context)).snapshots.compact(tag, to);
+    const { snapshots } = await clientFor(command, context);
+    const made = await withProgress(context.io, `folding ${tag}`, () => snapshots.compact(tag, to));
     printResult(command, context, made, { lines: [made.tag] });
   });
   withExample(command, 'bough snapshot compact step-40 --to base-2');

@@ -2,7 +2,9 @@
 
 import type { Command } from 'commander';
 import { durationUpTo, nameArgument, wholeNumber } from '../../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printResult, type Context } from '../../context.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { withProgress } from '../../progress.js';
+import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
 import { UsageError } from '../../exit.js';
 import { formatBytes } from '../../format.js';
@@ -25,7 +27,7 @@ export function registerCreate(parent: Command, context: Context): void {
     .command('create')
     .description('Boot an image and capture it when it is ready.')
     .requiredOption('--tag <tag>', 'name of the snapshot', nameArgument)
-    .option('--image <name>', 'a built image')
+    .option('--image <image>', 'a built image')
     .option('--kernel <file>', 'instead of an image, with --rootfs')
     .option('--rootfs <file>', 'instead of an image, with --kernel')
     .option('--initrd <file>', 'with --kernel')
@@ -42,7 +44,7 @@ export function registerCreate(parent: Command, context: Context): void {
       throw new UsageError('Nothing to boot: give --image, or --kernel and --rootfs');
     }
     const client = await clientFor(command, context);
-    const made = await client.snapshots.create({
+    const request = {
       tag,
       image,
       kernel,
@@ -52,7 +54,10 @@ export function registerCreate(parent: Command, context: Context): void {
       vcpus,
       boot_wait_secs: bootWait,
       expires_in_secs: expires,
-    });
+    };
+    const made = await withProgress(context.io, `booting ${image ?? kernel ?? ''}`, () =>
+      client.snapshots.create(request),
+    );
     const size = formatBytes(made.memory_physical_bytes);
     printResult(command, context, made, {
       lines: [made.tag],

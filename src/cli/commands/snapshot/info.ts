@@ -2,7 +2,8 @@
 
 import type { Command } from 'commander';
 import { nameArgument } from '../../arguments.js';
-import { addClientOptions, addOutputOption, clientFor, printFacts, type Context } from '../../context.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { addOutputOption, printFacts } from '../../output.js';
 import { withExample } from '../../example.js';
 
 export function registerSnapshotInfo(parent: Command, context: Context): void {
@@ -11,7 +12,7 @@ export function registerSnapshotInfo(parent: Command, context: Context): void {
     .description('Show sizes and lineage of a snapshot.')
     .argument('<tag>', 'the snapshot', nameArgument);
   addOutputOption(addClientOptions(command)).action(async (tag: string) => {
-    printFacts(command, context, await (await clientFor(command, context)).snapshots.info(tag));
+    printFacts(command, context, await (await clientFor(command, context)).snapshots.info(tag), tag);
   });
   withExample(command, 'bough snapshot info base');
 }

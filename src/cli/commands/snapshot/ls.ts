@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import type { Column } from '../../../base/table.js';
 import type { Snapshot } from '../../../contract/index.js';
-import { addClientOptions, addOutputOption, clientFor, printRows, type Context } from '../../context.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { addListOptions, printRows } from '../../output.js';
 import { withExample } from '../../example.js';
 import { formatAge, formatBytes, formatMs, formatUntil } from '../../format.js';
 
@@ -30,8 +31,9 @@ function endOf({ expires_at_unix: atUnix, keep_last: keepLast }: Snapshot): stri
 
 export function registerSnapshotLs(parent: Command, context: Context, name = 'ls'): void {
   const command = parent.command(name).description('List snapshots.');
-  addOutputOption(addClientOptions(command)).action(async () => {
-    printRows(command, context, await (await clientFor(command, context)).snapshots.list(), columns);
+  addListOptions(addClientOptions(command)).action(async () => {
+    const rows = await (await clientFor(command, context)).snapshots.list();
+    printRows(command, context, { rows, columns, name: ({ tag }) => tag });
   });
   withExample(command, 'bough snapshot ls');
 }

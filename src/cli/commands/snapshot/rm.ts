@@ -5,11 +5,11 @@ import { nameArguments } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
 import {
-  removeEach,
+  forEach,
   snapshotRemoval,
   addSnapshotRemovalOptions,
   type SnapshotRemovalOptions,
-} from '../../remove-each.js';
+} from '../../each.js';
 
 export function registerSnapshotRm(parent: Command, context: Context): void {
   const command = parent
@@ -20,7 +20,7 @@ export function registerSnapshotRm(parent: Command, context: Context): void {
     async (tags: string[], options: SnapshotRemovalOptions) => {
       const how = snapshotRemoval(options);
       const client = await clientFor(command, context);
-      await removeEach(tags, (tag) => client.snapshots.delete(tag, how), context.io);
+      await forEach(tags, (tag) => client.snapshots.delete(tag, how), context.io);
     },
   );
   withExample(command, 'bough snapshot rm --cascade base');

@@ -1,5 +1,5 @@
 /**
- * What the commands that remove something share: all names are tried, and the worst outcome is the command's.
+ * What the commands on several things share: all names are tried, and the worst outcome is the command's.
  */
 
 import type { Command } from 'commander';
@@ -26,18 +26,16 @@ export function snapshotRemoval({ cascade = false, force = false }: SnapshotRemo
   return { cascade, force };
 }
 
-/**
- * Removes one after the other, says what failed and goes on. Throws `CommandEnd` with the worst exit code.
- */
-export async function removeEach(
+/** Does it to one after the other, says what failed and goes on. Throws `CommandEnd` with the worst exit code. */
+export async function forEach(
   names: readonly string[],
-  remove: (name: string) => Promise<void>,
+  deed: (name: string) => Promise<unknown>,
   io: Io,
 ): Promise<void> {
   let worst = 0;
   for (const name of names) {
     try {
-      await remove(name);
+      await deed(name);
     } catch (error) {
       const { exitCode, words, hint } = describeFailure(error);
       io.stderr(`error: ${words ?? name}\n${hint === undefined ? '' : `hint: ${hint}\n`}`);

@@ -1,0 +1,44 @@
+/** The command line within the test: arguments in, what it printed and its status out; what it has of its process is scripted. */
+import type { Io } from '../../src/cli/io.js';
+import { run } from '../../src/cli/program.js';
+import type { Providers } from '../../src/cli/providers.js';
+
+export interface Ran {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+export interface Scripted {
+  readonly env?: Record<string, string>;
+  readonly providers?: Partial<Providers>;
+  readonly io?: Partial<Io>;
+}
+
+/** What is not scripted rejects, or is not there. */
+export async function runInProcess(args: readonly string[], scripted: Scripted = {}): Promise<Ran> {
+  const ran: Ran = { code: 0, stdout: '', stderr: '' };
+  const io: Io = {
+    stdout: (text) => (ran.stdout += text),
+    stderr: (text) => (ran.stderr += text),
+    env: scripted.env ?? {},
+    isTerminal: false,
+    readStdin: () => Promise.resolve(''),
+    ...scripted.io,
+  };
+  const providers: Providers = {
+    runDaemon: unused,
+    stopDaemon: unused,
+    buildImage: unused,
+    listImages: unused,
+    runDoctor: unused,
+    applySetting: unused,
+    ...scripted.providers,
+  };
+  ran.code = await run(args, { io, providers });
+  return ran;
+}
+
+function unused(): Promise<never> {
+  return Promise.reject(new Error('not scripted'));
+}
