@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../../src/base/index.js';
+import { limitMs } from './time-limit.js';
 
-const GIVE_UP_MS = 10_000;
+const GIVE_UP_MS = limitMs(10_000);
 
 /**
  * Waits until a pager has begun to write a layer below `hotDir`: the request for it has left the daemon. A

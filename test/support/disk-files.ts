@@ -5,9 +5,10 @@ import { isDeepStrictEqual } from 'node:util';
 import { sleep } from '../../src/base/index.js';
 import { spareNames } from '../../src/sandbox/disk/spares.js';
 import type { SandboxRecord } from '../../src/sandbox/entity/record.js';
+import { limitMs } from './time-limit.js';
 
 /** Removing a few files takes a hundredth of it. */
-const REMOVAL_DEADLINE_MS = 5_000;
+const REMOVAL_DEADLINE_MS = limitMs(5_000);
 
 /** What may be in a sandbox's disk folder: its chain, alone or with the spares in the order they are made; sorted names. */
 function possibleDiskFiles({ disks, overlay, switchCount }: SandboxRecord): string[][] {

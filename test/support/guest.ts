@@ -5,8 +5,9 @@ import { wireEvaluated } from '../../src/daemon/v1/answers.js';
 import type { EvalResult, ExecResult } from '../../src/contract/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import type { Bough } from '../../src/sdk/index.js';
+import { limitMs } from './time-limit.js';
 
-const DEADLINE_SECS = 60;
+const DEADLINE_MS = limitMs(60_000);
 
 export class Guest {
   readonly id: string;
@@ -20,7 +21,7 @@ export class Guest {
   }
 
   static ofHost(host: LocalHost, id: string): Guest {
-    const timeoutMs = DEADLINE_SECS * 1000;
+    const timeoutMs = DEADLINE_MS;
     return new Guest(
       id,
       async (args, stdin) => {
@@ -34,8 +35,8 @@ export class Guest {
   static ofDaemon(client: Bough, id: string): Guest {
     return new Guest(
       id,
-      (args, stdin) => client.sandboxes.exec(id, { args, stdin, timeout_secs: DEADLINE_SECS }),
-      (code) => client.sandboxes.eval(id, { code, timeout_secs: DEADLINE_SECS }),
+      (args, stdin) => client.sandboxes.exec(id, { args, stdin, timeout_secs: DEADLINE_MS / 1000 }),
+      (code) => client.sandboxes.eval(id, { code, timeout_secs: DEADLINE_MS / 1000 }),
     );
   }
 

@@ -13,9 +13,10 @@ import { Guest } from './guest.js';
 import { difference, inventory } from './leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from './template-copy.js';
 import { TEMPLATE_TAG } from './test-host.js';
+import { limitMs } from './time-limit.js';
 
 const POLL_MS = 20;
-const DURABLE_DEADLINE_MS = 60_000;
+const DURABLE_DEADLINE_MS = limitMs(60_000);
 
 /** What the host told: `event` and its facts. */
 export type LoggedEvent = { readonly event: string } & Readonly<Record<string, unknown>>;

@@ -16,6 +16,7 @@
 import assert from 'node:assert/strict';
 import { sleep } from '../../src/base/index.js';
 import type { Guest } from './guest.js';
+import { limitMs } from './time-limit.js';
 
 const SHARED = `
 import os, mmap, signal, time
@@ -119,14 +120,14 @@ def progress():
         return int.from_bytes(memory.read(8), 'little')
 `;
 
-const START_POLLS = 300;
 const POLL_MS = 100;
+const POLLS = limitMs(30_000) / POLL_MS;
 
 /** Starts the program over `memoryMiB` MiB (a power of two) and waits until it is at work. */
 export async function startLedger(guest: Guest, memoryMiB: number): Promise<void> {
   await guest.python(CHECK);
   await guest.start(PROGRAM, memoryMiB);
-  for (let poll = 0; poll < START_POLLS; poll++) {
+  for (let poll = 0; poll < POLLS; poll++) {
     if ((await guest.exec(['test', '-e', '/run/ledger'])).exit_code === 0) return;
     await sleep(POLL_MS);
   }
@@ -152,7 +153,7 @@ export async function checkLedger(guest: Guest): Promise<number> {
 /** Waits until the program has made `steps` more steps, so that it has looked at what it overwrote. */
 export async function letLedgerRun(guest: Guest, steps: number): Promise<void> {
   const goal = (await ledgerStep(guest)) + steps;
-  for (let poll = 0; poll < START_POLLS; poll++) {
+  for (let poll = 0; poll < POLLS; poll++) {
     if ((await ledgerStep(guest)) >= goal) return;
     await sleep(POLL_MS);
   }

@@ -14,7 +14,7 @@ import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
 import { MANIFEST_VERSION } from '../../src/store/index.js';
-import { probeQemu } from '../../src/vmm/index.js';
+import { probeQemu, type WantedAccelerator } from '../../src/vmm/index.js';
 
 export const TEMPLATE_TAG = 'python-numpy';
 
@@ -25,11 +25,13 @@ export interface TestFolders {
   readonly cacheDir: string;
   /** The daemon's BOUGH_QEMU, so that a tier of tests can run with another QEMU. */
   readonly qemuPath?: string;
+  /** The daemon's BOUGH_ACCELERATOR. */
+  readonly accelerator?: WantedAccelerator;
 }
 
 /** As the daemon would take it; absent, Debian's own. */
-export const { qemuPath: TEST_QEMU_PATH } = loadConfig({}, process.env);
-const chosenQemu = compact({ qemuPath: TEST_QEMU_PATH });
+export const { qemuPath: TEST_QEMU_PATH, accelerator: TEST_ACCELERATOR } = loadConfig({}, process.env);
+const chosen = compact({ qemuPath: TEST_QEMU_PATH, accelerator: TEST_ACCELERATOR });
 
 /** Builds the image unless it is there. */
 export async function testImage(name = 'python-numpy'): Promise<Image> {
@@ -48,6 +50,7 @@ export async function sharedFolders(): Promise<TestFolders> {
     digest,
     basename(initrdPath),
     kernelCmdline('tcg', image),
+    ...(TEST_ACCELERATOR === 'auto' ? [] : [TEST_ACCELERATOR]),
     memoryMiB,
     version,
     DEVICE_LAYOUT,
@@ -55,7 +58,7 @@ export async function sharedFolders(): Promise<TestFolders> {
   ];
   const key = digestOf(JSON.stringify(booted));
   const stateDir = join(cacheDir, 'test', key);
-  return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}`, ...chosenQemu };
+  return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}`, ...chosen };
 }
 
 /** Gives the template's memory back; what is on disk stays for the next run. No host may be open. */
@@ -89,5 +92,5 @@ export async function emptyFolders(name: string): Promise<TestFolders & { remove
     await rm(hotDir, { recursive: true, force: true });
   };
   await remove();
-  return { cacheDir, stateDir, hotDir, ...chosenQemu, remove };
+  return { cacheDir, stateDir, hotDir, ...chosen, remove };
 }

@@ -18,18 +18,19 @@ import { Guest } from '../support/guest.js';
 import { vmProcesses } from '../support/leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
+import { limitMs } from '../support/time-limit.js';
 
 /** A daemon that dies while it branches: prints its sandbox's id, dirties the guest, and is killed by whoever started it. */
 const DOOMED_DAEMON = `
   const { openHost } = await import(process.argv[1]);
   const host = await openHost({ ...JSON.parse(process.argv[2]), emit: () => undefined });
   const [{ id }] = await host.spawn({ snapshotTag: process.argv[3], count: 1 });
-  await host.evaluate(id, { code: 'memory = bytearray(b"x") * (150 << 20)', timeoutMs: 60_000 });
-  await host.exec(id, { args: ['sh', '-c', 'head -c 3000000 /dev/urandom > /root/big; sync'], timeoutMs: 60_000 });
+  await host.evaluate(id, { code: 'memory = bytearray(b"x") * (150 << 20)', timeoutMs: ${limitMs(60_000)} });
+  await host.exec(id, { args: ['sh', '-c', 'head -c 3000000 /dev/urandom > /root/big; sync'], timeoutMs: ${limitMs(60_000)} });
   process.stdout.write(id);
   await host.branch(id, { mode: 'live', wait: 'ready', tag: 'doomed' });`;
 
-describe('openHost() over what an earlier daemon left', { timeout: 300_000 }, () => {
+describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_000) }, () => {
   let folders: OwnFolders;
   let lab: { host: LocalHost };
   before(async () => {

@@ -3,8 +3,9 @@ import { after, before, describe, it } from 'node:test';
 import type { BranchMode } from '../../src/contract/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openTestHost, TEMPLATE_TAG } from '../support/test-host.js';
+import { limitMs } from '../support/time-limit.js';
 
-describe('branch() of a real guest', { timeout: 300_000 }, () => {
+describe('branch() of a real guest', { timeout: limitMs(300_000) }, () => {
   let host: LocalHost;
   before(async () => {
     host = await openTestHost();
@@ -20,14 +21,14 @@ describe('branch() of a real guest', { timeout: 300_000 }, () => {
     return sandbox.id;
   };
   const evaluate = async (id: string, code: string): Promise<string | null> => {
-    const { result, error } = await host.evaluate(id, { code, timeoutMs: 30_000 });
+    const { result, error } = await host.evaluate(id, { code, timeoutMs: limitMs(30_000) });
     assert.equal(error, null);
     return result;
   };
   const shell = async (id: string, script: string): Promise<string> => {
     const { stdout, stderr, exitCode } = await host.exec(id, {
       args: ['sh', '-c', script],
-      timeoutMs: 30_000,
+      timeoutMs: limitMs(30_000),
     });
     assert.equal(exitCode, 0, stderr);
     return stdout.trim();

@@ -4,6 +4,9 @@ import type { BranchWait } from '../../src/sandbox/branch/capture.js';
 import type { SnapshotMode } from '../../src/store/index.js';
 import { Lab } from '../support/lab.js';
 import { checkLedger, ledgerStep, letLedgerRun, startLedger } from '../support/ledger.js';
+import { limitMs } from '../support/time-limit.js';
+
+const timeout = limitMs(240_000);
 
 const LIVE: [SnapshotMode, BranchWait][] = [
   ['live', 'ready'],
@@ -20,7 +23,7 @@ const STOPPED: [SnapshotMode, BranchWait][] = [
   ['full', 'ready'],
 ];
 
-describe('branch() of a guest that writes to memory and disk all the time', { timeout: 240_000 }, () => {
+describe('branch() of a guest that writes to memory and disk all the time', { timeout }, () => {
   let lab: Lab;
   before(async () => {
     lab = await Lab.open('exact');
