@@ -20,6 +20,7 @@ enum frame_kind {
 #define FRAME_HEADER_BYTES 5
 #define MAX_REQUEST_BYTES (8u << 20)
 #define MAX_STDIN_BYTES (1u << 20)
+#define MAX_FILE_BYTES (1u << 20)
 #define MAX_CONTROL_BYTES 4096u
 #define CHUNK_BYTES (64u << 10)
 

@@ -16,6 +16,7 @@
 
 #include "attachment.h"
 #include "config.h"
+#include "errand.h"
 #include "group.h"
 #include "identity.h"
 #include "interpreter.h"
@@ -86,6 +87,7 @@ int main(int count, char **args)
 		programs_sweep();
 		attachments_sweep();
 		processes_sweep();
+		errands_sweep();
 		sessions_sweep();
 	}
 }

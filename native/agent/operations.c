@@ -7,7 +7,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "errand.h"
 #include "fields.h"
+#include "file_operations.h"
 #include "hook.h"
 #include "identity.h"
 #include "interpreter.h"
@@ -25,6 +27,7 @@ void operations_open(const struct config *with, bool privileged)
 	config = with;
 	may_shut_down_machine = privileged;
 	process_operations_open(with);
+	errands_open(with->cwd);
 }
 
 static void answer_identity(struct session *session, const char *nonce, bool restored, int64_t hook_ms)
@@ -269,6 +272,8 @@ static void run_named(struct session *session, const char *name, struct json req
 			return;
 		}
 	}
+	if (run_file_operation(session, name, request))
+		return;
 	snprintf(problem.text, sizeof problem.text, "there is no operation \"%.64s\"", name);
 	session_fail(session, "unknown_op", problem.text);
 }

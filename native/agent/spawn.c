@@ -38,9 +38,9 @@ static void write_zero(int fd)
 		errno = 0;
 }
 
-static void leave_oom_score(void)
+void spawn_leave_oom_score(void)
 {
-	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	int fd = resets_oom ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
 
 	if (fd >= 0) {
 		write_zero(fd);
@@ -81,8 +81,7 @@ static int become(const struct launch *launch)
 	setsid();
 	if (launch->group_fd >= 0)
 		write_zero(launch->group_fd);
-	if (resets_oom)
-		leave_oom_score();
+	spawn_leave_oom_score();
 	for (int i = 0; i < 3; i++)
 		if (dup2(fds[i], i) < 0)
 			return errno;

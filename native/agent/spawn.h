@@ -32,6 +32,9 @@ int reap(pid_t pid, int *signal);
 /* Init protects the agent from the kernel's out-of-memory killer; what the agent starts does not inherit that. */
 void spawn_resets_oom(void);
 
+/* That, in a child of the agent. */
+void spawn_leave_oom_score(void);
+
 /* The agent takes all descriptors it may have; what it starts gets the limit that was. */
 void spawn_raise_descriptors(void);
 

@@ -92,6 +92,24 @@ void text_quote(struct text *text, const char *bytes, size_t length)
 	text_put(text, "\"");
 }
 
+void text_base64(struct text *text, const char *bytes, size_t length)
+{
+	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	const unsigned char *at = (const unsigned char *)bytes; /* bytes are looked at as numbers */
+
+	text_put(text, "\"");
+	for (size_t i = 0; i < length; i += 3) {
+		size_t left = length - i;
+		unsigned bits = (unsigned)at[i] << 16 | (left > 1 ? (unsigned)at[i + 1] << 8 : 0) |
+				(left > 2 ? (unsigned)at[i + 2] : 0);
+		char four[4] = { digits[bits >> 18], digits[bits >> 12 & 63],
+				 left > 1 ? digits[bits >> 6 & 63] : '=', left > 2 ? digits[bits & 63] : '=' };
+
+		text_add(text, four, sizeof four);
+	}
+	text_put(text, "\"");
+}
+
 void text_drop(struct text *text, size_t length)
 {
 	text->length -= length;

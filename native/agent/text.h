@@ -21,6 +21,9 @@ void text_number(struct text *text, long long number);
 /* Adds a JSON string; what is not UTF-8 in it becomes U+FFFD. */
 void text_quote(struct text *text, const char *bytes, size_t length);
 
+/* Adds bytes as a JSON string of base64. */
+void text_base64(struct text *text, const char *bytes, size_t length);
+
 /* Room for so many bytes beyond the length. False when there is none. */
 bool text_reserve(struct text *text, size_t room);
 

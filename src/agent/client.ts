@@ -7,6 +7,7 @@
  * Not handled: retries. A caller knows what may be repeated; `waitReady` repeats because a ping may be.
  */
 import type { CallOptions, Endpoint } from './call.js';
+import { AgentFiles } from './files.js';
 import type { Frame } from './frames.js';
 import type { Input } from './input.js';
 import { evaluate, type EvalResult } from './operations/eval.js';
@@ -54,6 +55,8 @@ export const MAX_STREAMS = 1_000;
 
 export class AgentClient {
   #endpoint: Endpoint;
+  /** The guest's files. */
+  readonly files = new AgentFiles(() => this.#endpoint);
 
   constructor({ host, port, secret }: AgentAddress) {
     this.#endpoint = { host, port, secret, slots: new Slots(MAX_CALLS), streams: new Slots(MAX_STREAMS) };

@@ -14,6 +14,7 @@ export const FrameKind = {
   stdout: 3,
   stderr: 4,
   pty: 5,
+  file: 6,
   event: 7,
   control: 8,
   end: 9,
@@ -31,6 +32,7 @@ const AGENT_LIMITS = new Map<number, number>([
   [FrameKind.stdout, 1 << 20],
   [FrameKind.stderr, 1 << 20],
   [FrameKind.pty, 1 << 20],
+  [FrameKind.file, 1 << 20],
   [FrameKind.event, 1 << 20],
   [FrameKind.end, 32 << 20],
 ]);

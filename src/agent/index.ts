@@ -5,10 +5,20 @@ export { MAX_CAPTURED_BYTES, OutputLimit } from './capture.js';
 export { AgentClient, MAX_CALLS, MAX_STREAMS } from './client.js';
 export type { AgentAddress } from './client.js';
 export { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
+export type { AgentFiles } from './files.js';
 export { InputFailed } from './input.js';
 export type { Input } from './input.js';
 export type { EvalResult } from './operations/eval.js';
 export type { CollectedExecRequest, ExecEvent, ExecRequest, ExecResult } from './operations/exec.js';
+export type {
+  FileChange,
+  FileEntry,
+  FileMove,
+  FileRange,
+  FileReading,
+  FileSubject,
+  FileWrite,
+} from './operations/files.js';
 export type { IdentifyRequest, IdentifyResult } from './operations/identify.js';
 export type { Pong } from './operations/ping.js';
 export type {

@@ -36,6 +36,12 @@ export async function sendFrames(channel: Channel, frames: AsyncIterable<Frame<U
   }
 }
 
+/** The bytes of a file as frames, an empty one at their end. */
+export async function* fileFrames(input: Input): AsyncGenerator<Frame<Uint8Array>, void, undefined> {
+  for await (const payload of pieces(input)) yield { kind: FrameKind.file, payload };
+  yield { kind: FrameKind.file, payload: new Uint8Array() };
+}
+
 async function* pieces(input: Input): AsyncGenerator<Uint8Array, void, undefined> {
   const whole =
     typeof input === 'string' ? [Buffer.from(input)] : input instanceof Uint8Array ? [input] : input;

@@ -9,6 +9,8 @@
  * Not handled: E2B's error shape (`{code, message}`), which its own adapter makes from the same errors.
  */
 
+import { fileErrors } from './file-errors.js';
+
 interface CatalogueRow {
   /** HTTP status the code is answered with, unless the route says otherwise (`statusFor` in v1/route.ts). */
   readonly status: number;
@@ -177,6 +179,8 @@ export const errorCatalogue = {
     message: (a: { id: string; problem: string }) =>
       `Cannot resize a process of sandbox "${a.id}": ${a.problem}`,
   },
+
+  ...fileErrors,
 
   not_durable: {
     status: 500,

@@ -8,6 +8,7 @@ export * from './v1/daemon.js';
 export * from './v1/endpoints.js';
 export * from './v1/events.js';
 export * from './v1/exec.js';
+export * from './v1/files.js';
 export * from './v1/lifetime.js';
 export * from './v1/lists.js';
 export * from './v1/processes.js';

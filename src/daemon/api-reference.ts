@@ -10,6 +10,7 @@ import {
   errorCatalogue,
   errorsOf,
   routes,
+  fileEntrySchema,
   processSchema,
   sandboxSchema,
   snapshotInfoSchema,
@@ -42,6 +43,7 @@ const objectNames = new Map<z.ZodType, string>([
   [snapshotInfoSchema, '[Snapshot](#snapshot) with more fields'],
   [sandboxSchema, '[Sandbox](#sandbox)'],
   [processSchema, '[Process](#process)'],
+  [fileEntrySchema, '[FileEntry](#fileentry)'],
 ]);
 
 const intro = `# HTTP API
@@ -73,6 +75,7 @@ export function apiReference(table: RouteTable = routes): string {
     `\`/info\` adds:\n\n${fieldTable(snapshotInfoSchema, 'output', Object.keys(snapshotSchema.shape))}`,
     objectSection('Sandbox', sandboxSchema),
     objectSection('Process', processSchema),
+    objectSection('FileEntry', fileEntrySchema),
     objectSection('Error', errorBodySchema),
     '## Error codes\n',
     errorTable(),

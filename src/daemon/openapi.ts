@@ -10,6 +10,7 @@ import {
   errorCatalogue,
   errorsOf,
   routes,
+  fileEntrySchema,
   processSchema,
   sandboxSchema,
   snapshotInfoSchema,
@@ -33,6 +34,7 @@ const components = new Map<z.ZodType, string>([
   [snapshotInfoSchema, 'SnapshotInfo'],
   [sandboxSchema, 'Sandbox'],
   [processSchema, 'Process'],
+  [fileEntrySchema, 'FileEntry'],
   [errorBodySchema, 'Error'],
 ]);
 

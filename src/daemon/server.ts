@@ -10,6 +10,7 @@ import { buildShell, type Shell } from './shell/shell.js';
 import { branchHandlers } from './v1/branches.js';
 import { daemonHandlers } from './v1/daemon.js';
 import { eventHandlers } from './v1/events.js';
+import { fileHandlers } from './v1/files.js';
 import { processHandlers } from './v1/processes.js';
 import { networkHandlers } from './v1/network.js';
 import { nativeApi } from './v1/plugin.js';
@@ -38,6 +39,7 @@ export function buildServer({ host, listen, isToken, log, events }: ServerOption
     ...branchHandlers(host),
     ...processHandlers(host),
     ...networkHandlers(host),
+    ...fileHandlers(host),
   };
   const shell = buildShell({ log, events, apis: [nativeApi({ table: routes, handlers, listen, isToken })] });
   metrics.watch(shell.calls);

@@ -5,6 +5,7 @@ import { AgentDeadline, AgentProtocolError, AgentRefused } from '../../src/agent
 import { encodeFrame, FrameDecoder, FrameKind } from '../../src/agent/frames.js';
 import { evalAnswer } from '../../src/agent/operations/eval.js';
 import { exitAnswer } from '../../src/agent/operations/exec.js';
+import { fileAnswer, listEvent } from '../../src/agent/operations/files.js';
 import { identifyAnswer } from '../../src/agent/operations/identify.js';
 import { pongAnswer } from '../../src/agent/operations/ping.js';
 import { mutateBytes, mutateJson } from './mutations.js';
@@ -37,8 +38,14 @@ function cut(stream: Buffer, random: Seeded): Buffer[] {
   return pieces;
 }
 
-const KINDS = [FrameKind.stdout, FrameKind.stderr, FrameKind.end];
+const KINDS = [FrameKind.stdout, FrameKind.stderr, FrameKind.file, FrameKind.end];
+const AN_ENTRY = {
+  ...{ path: 'L2E=', type: 'link', size: 3, mode: 0o644, uid: 0, gid: 0, modified_at_unix: 1, etag: '1-a' },
+  target: '/w==',
+};
 const ANSWERS_OF_AGENTS: readonly object[] = [
+  { file: AN_ENTRY },
+  { entries: [AN_ENTRY, { ...AN_ENTRY, unreadable: true }] },
   { pong: true, interpreter: 'ready', uptime_secs: 3.5 },
   { exit_code: 0 },
   { result: '1', error: null, exit_code: 0, stdout: '', stderr: '' },
@@ -67,7 +74,7 @@ for (const random of [new Seeded(1), Seeded.fromEnvironment()]) {
       for (let round = 0; round < ANSWERS; round++) {
         const text = mutateJson(random.pick(ANSWERS_OF_AGENTS), random);
         const payload = random.below(2) === 0 ? text : mutateBytes(text, random);
-        for (const schema of [pongAnswer, exitAnswer, evalAnswer, identifyAnswer]) {
+        for (const schema of [pongAnswer, exitAnswer, evalAnswer, identifyAnswer, fileAnswer, listEvent]) {
           try {
             readAnswer<unknown>(schema, payload, { operation: 'ping', timeoutMs: 1 });
           } catch (error) {

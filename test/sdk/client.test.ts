@@ -13,6 +13,8 @@ const WITHOUT_METHOD = new Set([
   ...['events', 'sandboxEvents', 'removeSandboxes', 'pauseSandbox', 'resumeSandbox', 'sandboxStats'],
   ...['startProcess', 'listProcesses', 'getProcess', 'processOutput', 'processInput', 'signalProcess'],
   ...['resizeProcess', 'attachProcess', 'getNetwork', 'setNetwork', 'checkNetwork', 'networkLog'],
+  ...['readFile', 'headFile', 'writeFile', 'removeFile', 'statFile', 'listFolder', 'makeFolder', 'moveFile'],
+  ...['packTree', 'unpackTree'],
 ]);
 
 describe('the SDK against a daemon', () => {

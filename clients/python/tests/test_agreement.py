@@ -25,6 +25,8 @@ WITHOUT_VERB = {
     *("events", "sandboxEvents", "removeSandboxes", "pauseSandbox", "resumeSandbox", "sandboxStats"),
     *("startProcess", "listProcesses", "getProcess", "processOutput", "processInput", "signalProcess", "resizeProcess"),
     *("attachProcess", "getNetwork", "setNetwork", "checkNetwork", "networkLog"),
+    *("readFile", "headFile", "writeFile", "removeFile", "statFile", "listFolder", "makeFolder", "moveFile"),
+    *("packTree", "unpackTree"),
 }
 # Fields that it has no argument for yet.
 WITHOUT_ARGUMENT = {"selector", "limit", "after", "network"}

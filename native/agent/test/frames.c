@@ -8,6 +8,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
@@ -47,6 +48,19 @@ static const char *const PROCESS_REQUESTS[] = {
 	"{\"op\":\"resize\",\"secret\":\"" SECRET "\",\"pid\":%d,\"cols\":7,\"rows\":7}",
 	"{\"op\":\"process\",\"secret\":\"" SECRET "\",\"pid\":%d}",
 	"{\"op\":\"processes\",\"secret\":\"" SECRET "\",\"pid\":%d}",
+};
+
+/* Those about files, with names of which chance makes nothing that is there; paths are base64: "bough-fuzz-files", "bough-fuzz-files/a", ".", "/proc/self/maps". */
+static const char *const FILE_REQUESTS[] = {
+	"{\"op\":\"write\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\"}",
+	"{\"op\":\"write\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcy9h\",\"parents\":true,\"mode\":420,\"exclusive\":true}",
+	"{\"op\":\"read\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\",\"from\":3,\"length\":9}",
+	"{\"op\":\"read\",\"secret\":\"" SECRET "\",\"path\":\"L3Byb2Mvc2VsZi9tYXBz\"}",
+	"{\"op\":\"stat\",\"secret\":\"" SECRET "\",\"path\":\"Lg==\",\"follow\":true,\"user\":\"nobody\"}",
+	"{\"op\":\"list\",\"secret\":\"" SECRET "\",\"path\":\"Lg==\",\"depth\":2}",
+	"{\"op\":\"mkdir\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcy9h\",\"parents\":true}",
+	"{\"op\":\"move\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\",\"to\":\"Ym91Z2gtZnV6ei1maWxlcy9h\",\"replace\":true}",
+	"{\"op\":\"remove\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\",\"recursive\":true}",
 };
 
 static const char LIST[] = "{\"op\":\"processes\",\"secret\":\"" SECRET "\"}";
@@ -94,7 +108,10 @@ static size_t put_request(char *to)
 {
 	char request[1024];
 
-	if (random_below(2) == 0)
+	if (random_below(3) == 0)
+		snprintf(request, sizeof request, "%s",
+			 FILE_REQUESTS[random_below(sizeof FILE_REQUESTS / sizeof *FILE_REQUESTS)]);
+	else if (random_below(2) == 0)
 		snprintf(request, sizeof request, "%s", REQUESTS[random_below(sizeof REQUESTS / sizeof *REQUESTS)]);
 	else
 		snprintf(request, sizeof request,
@@ -124,14 +141,15 @@ static void disturb(void)
 	static const char noise[256];
 	const struct linger reset = { .l_onoff = 1 };
 	size_t length = put_request(bytes);
+	enum frame_kind input = random_below(2) == 0 ? FRAME_STDIN : FRAME_FILE;
 	int fd = connect_agent();
 
 	for (unsigned i = random_below(4); i > 0; i--)
-		length += put_frame(bytes + length, FRAME_STDIN, noise, random_below(sizeof noise));
+		length += put_frame(bytes + length, input, noise, random_below(sizeof noise));
 	if (random_below(4) == 0)
 		length += put_frame(bytes + length, FRAME_CONTROL, CONTROL, sizeof CONTROL - 1);
 	if (random_below(2) == 0)
-		length += put_frame(bytes + length, FRAME_STDIN, "", 0);
+		length += put_frame(bytes + length, input, "", 0);
 	for (unsigned i = random_below(3) == 0 ? 1 + random_below(3) : 0; i > 0; i--)
 		bytes[random_below((unsigned)length)] = (char)random_below(256); /* any byte */
 	if (random_below(4) == 0)
@@ -210,14 +228,15 @@ static int count_descriptors(void)
 /* With its configuration and a folder as descriptors 3 and 4; learns the port from its first line. */
 static void start_agent(const char *program, const char *folder)
 {
-	static const char config[] = "{\"bind\":\"127.0.0.1\",\"port\":0,\"cwd\":\"/tmp\"}";
+	char config[128];
 	int out[2], state_fd = open(folder, O_RDONLY | O_DIRECTORY);
 	int config_fd = open(folder, O_TMPFILE | O_RDWR, 0600);
 	char line[128] = "";
 	int port;
 
 	assert(state_fd >= 0 && config_fd >= 0 && pipe(out) == 0);
-	assert(write(config_fd, config, sizeof config - 1) == (ssize_t)sizeof config - 1);
+	snprintf(config, sizeof config, "{\"bind\":\"127.0.0.1\",\"port\":0,\"cwd\":\"%s\"}", folder);
+	assert(write(config_fd, config, strlen(config)) == (ssize_t)strlen(config)); /* short */
 	agent = fork();
 	if (agent == 0) {
 		int high = fcntl(state_fd, F_DUPFD, 20), low = fcntl(config_fd, F_DUPFD, 20);
@@ -236,13 +255,15 @@ static void start_agent(const char *program, const char *folder)
 	close(config_fd);
 }
 
+static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where)
+{
+	(void)info, (void)kind, (void)where; /* whatever it is */
+	return remove(path);
+}
+
 static void remove_folder(const char *folder)
 {
-	char path[64];
-
-	snprintf(path, sizeof path, "%s/agent.json", folder);
-	unlink(path);
-	rmdir(folder);
+	nftw(folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 int main(int count, char **args)

@@ -17,7 +17,7 @@ import type { Endpoint } from './endpoints.js';
 
 interface AnyRoute extends Endpoint {
   readonly summary: string;
-  readonly resource: 'daemon' | 'snapshots' | 'sandboxes' | 'processes';
+  readonly resource: 'daemon' | 'snapshots' | 'sandboxes' | 'processes' | 'files';
   /** True for a route that needs no token. */
   readonly open?: boolean;
   readonly params?: z.ZodType;

@@ -5,6 +5,7 @@ import { branchRoutes } from './branches.js';
 import { daemonRoutes } from './daemon.js';
 import { eventRoutes } from './events.js';
 import { execRoutes } from './exec.js';
+import { fileRoutes } from './files.js';
 import { processRoutes } from './processes.js';
 import { networkRoutes } from './network.js';
 import type { JsonNamesOf, ParamsOf, QueryOf, ReplyOf } from './route.js';
@@ -20,6 +21,7 @@ export const routes = {
   ...branchRoutes,
   ...processRoutes,
   ...networkRoutes,
+  ...fileRoutes,
 };
 
 export type Routes = typeof routes;

@@ -6,6 +6,7 @@ import type { StartRequest } from '../../agent/index.js';
 import type { Host } from '../../sandbox/host/host.js';
 import { acceptedOf } from '../rows/accepted.js';
 import type { Handlers } from '../rows/handlers.js';
+import { begun } from '../streams/begun.js';
 import { frameOf } from '../streams/frames.js';
 import { failureOf, outputStream } from '../streams/output.js';
 import { framesFrom, sendMessage } from '../streams/socket.js';
@@ -79,19 +80,4 @@ function startSpec(request: StartProcessRequest): StartRequest {
   const { args = [], shell, env, cwd, pty, stdin, timeout_secs, tag } = request;
   const program = shell === undefined ? args : ['sh', '-c', shell];
   return compact({ args: program, env, cwd, pty, stdin, timeoutMs: toMs(timeout_secs), tag });
-}
-
-/** Waits for the first event, so that what fails at once is a failure and no stream. */
-async function begun<T>(
-  events: AsyncGenerator<T, void, undefined>,
-): Promise<AsyncGenerator<T, void, undefined>> {
-  const first = await events.next();
-  return (async function* () {
-    try {
-      if (first.done !== true) yield first.value;
-      yield* events;
-    } finally {
-      await events.return();
-    }
-  })();
 }

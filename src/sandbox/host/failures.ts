@@ -4,7 +4,13 @@
  * Each use case wraps itself in `catalogued()` once. An error it does not know stays as it is, and the daemon answers
  * `internal` and logs it.
  */
-import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from '../../agent/index.js';
+import {
+  AgentDeadline,
+  AgentProtocolError,
+  AgentRefused,
+  AgentUnreachable,
+  InputFailed,
+} from '../../agent/index.js';
 import { errorCode } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { ImageUnknown, ImageUnusable } from '../../image/index.js';
@@ -40,6 +46,8 @@ export async function catalogued<T>(attempt: Attempt, work: () => Promise<T>): P
 export function toCatalogue(error: unknown, attempt: Attempt): unknown {
   if (isOutOfFiles(error)) return new BoughError('too_many_open_files', undefined, { cause: error });
   if (error instanceof BoughError) return error;
+  // What reading from the caller came to is the caller's, such as a body that does not arrive in time.
+  if (error instanceof InputFailed) return toCatalogue(error.cause, attempt);
   if (error instanceof ImageUnknown)
     return new BoughError('image_not_found', { image: error.image }, { cause: error });
   if (error instanceof ImageUnusable)
@@ -153,6 +161,18 @@ const REFUSALS = new Map<string, Refusal>([
   ['process_ended', (args, options) => new BoughError('process_ended', args, options)],
   ['stdin_closed', (args, options) => new BoughError('stdin_closed', args, options)],
   ['no_terminal', (args, options) => new BoughError('no_terminal', args, options)],
+  ['no_file', (args, options) => new BoughError('file_not_found', args, options)],
+  ['file_exists', (args, options) => new BoughError('file_exists', args, options)],
+  ['not_a_file', (args, options) => new BoughError('not_a_file', args, options)],
+  ['not_a_folder', (args, options) => new BoughError('not_a_folder', args, options)],
+  ['denied', (args, options) => new BoughError('file_denied', args, options)],
+  ['bad_archive', (args, options) => new BoughError('bad_archive', args, options)],
+  ['no_space', (args, options) => new BoughError('guest_disk_full', args, options)],
+  ['file_failed', (args, options) => new BoughError('file_failed', args, options)],
+  [
+    'no_user',
+    ({ problem }, options) => new BoughError('invalid_request', { field: 'user', problem }, options),
+  ],
 ]);
 
 function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughError | undefined {

@@ -30,6 +30,7 @@ import type { SandboxState, SandboxView } from '../entity/view.js';
 import type { BootSpec } from '../start/create-snapshot.js';
 import type { CollectionReport } from '../upkeep/collector.js';
 import type { CallContext } from './call.js';
+import type { FilesHost } from './guest-files.js';
 import type { ProcessesHost } from './guest-processes.js';
 
 /** Sandboxes to start, all from one snapshot. */
@@ -123,6 +124,7 @@ export interface Host {
 
   /** Processes that outlive the connection that started them. */
   readonly processes: ProcessesHost;
+  readonly files: FilesHost;
   /** Its policy, and what came of it. */
   network(id: string, call: CallContext): Promise<Network>;
   /** Replaces the policy as a whole; in force when it resolves. */

@@ -28,6 +28,7 @@ import { ownCall, type CallContext } from './call.js';
 import type { HostContext } from './context.js';
 import { createSnapshot, type BootSpec } from '../start/create-snapshot.js';
 import { catalogued } from './failures.js';
+import { GuestFiles, type FilesHost } from './guest-files.js';
 import { GuestProcesses, type ProcessesHost } from './guest-processes.js';
 import { HotTier } from '../upkeep/hot-tier.js';
 import type { Dependents, EvalSpec, Forked, ForkSpec, Host, HostGauges, SpawnSpec } from './host.js';
@@ -51,6 +52,7 @@ const BRANCHES_GRACE_MS = 10_000;
 
 export class LocalHost implements Host {
   readonly processes: ProcessesHost;
+  readonly files: FilesHost;
   readonly #context: HostContext;
   readonly #branches: Branches;
   readonly #housekeeping: Housekeeping;
@@ -61,6 +63,7 @@ export class LocalHost implements Host {
   constructor(context: HostContext, options: { readonly maxConcurrentBranches: number }) {
     this.#context = context;
     this.processes = new GuestProcesses(context);
+    this.files = new GuestFiles(context);
     this.#branches = new Branches(context, options.maxConcurrentBranches);
     this.#starts = new Starts(context);
     this.#hotTier = new HotTier(context);
