@@ -38,7 +38,10 @@ export function addNetworkOptions(command: Command): Command {
     .addOption(
       new Option('--preset <name>', 'what this kind of work needs; may be repeated')
         .choices(presets)
-        .argParser((text: string, earlier: NetworkPreset[] = []) => [...earlier, networkPreset(text)]),
+        .argParser((text: string, earlier: NetworkPreset[] | undefined) => [
+          ...(earlier ?? []),
+          networkPreset(text),
+        ]),
     )
     .option('--max-connections <n>', 'open at a time', wholeNumber(1, 1024));
 }

@@ -52,7 +52,7 @@ describe('forms of answers', () => {
     for (const env of [{}, { NO_COLOR: '1' }, { FORCE_COLOR: '1' }])
       for (const args of [['ls'], ['tree'], ['--help'], ['rm', 'nowhere']]) {
         const { stdout, stderr } = await daemon.run(args, { env, io: { isTerminal: true } });
-        assert.doesNotMatch(stdout + stderr, /\x1b/);
+        assert(!`${stdout}${stderr}`.includes('\x1b'), args.join(' '));
       }
   });
 });

@@ -19,15 +19,13 @@ export async function withProgress<T>(
 ): Promise<T> {
   if (!io.isTerminal || io.env['TERM'] === 'dumb') return work();
   const begunMs = performance.now();
-  let isShown = false;
   const timer = setInterval(() => {
-    isShown = true;
     io.stderr(`${ERASE_LINE}${what} … ${formatDuration((performance.now() - begunMs) / 1000)}`);
   }, TICK_MS);
   try {
     return await work();
   } finally {
     clearInterval(timer);
-    if (isShown) io.stderr(ERASE_LINE);
+    if (performance.now() - begunMs >= TICK_MS) io.stderr(ERASE_LINE);
   }
 }

@@ -101,7 +101,7 @@ function optionsOf(program: Command, command: Command): readonly Option[] {
 }
 
 function optionSuggestions({ long, description }: Option): Suggestion[] {
-  return long === undefined || long === null ? [] : [{ word: long, about: description }];
+  return long === undefined ? [] : [{ word: long, about: description }];
 }
 
 function commandSuggestions(command: Command): Suggestion[] {
