@@ -72,7 +72,7 @@ export function fakeFiles(check: (id: string) => void): FilesHost {
     },
     async pack(id, { path }) {
       const { bytes } = await find(id, path);
-      return (async function* () {
+      return (async function* (): AsyncGenerator<Buffer, void, undefined> {
         yield await Promise.resolve(bytes);
       })();
     },

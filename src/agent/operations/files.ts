@@ -139,7 +139,7 @@ export async function readFile(
       from,
       isSized: sized,
       bytes: bytesOf(frames, 'read'),
-      close: async () => void (await frames.return()),
+      close: () => frames.return().then(() => undefined),
     };
   } catch (error) {
     await frames.return();
