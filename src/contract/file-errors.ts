@@ -1,6 +1,6 @@
 /** Rows of the error catalogue: what a guest's kernel says of its files. */
 
-interface FileProblem {
+export interface FileProblem {
   readonly id: string;
   readonly problem: string;
 }
