@@ -56,6 +56,12 @@ const hints: Partial<Record<ErrorCode, string>> = {
   snapshot_incompatible: '`bough doctor` says what this host has',
 };
 
+/** For errors of what runs in this process, by their names: to import their classes would load the daemon with each command. */
+const localHints: readonly (readonly [name: string, hint: string])[] = [
+  ['StoreLocked', '`bough stop` ends that daemon; or give another --state-dir (or BOUGH_STATE_DIR)'],
+  ['StopNotAllowed', 'stop it as the user who started it, or as root'],
+];
+
 /** What is said after wrong usage, whoever found it. */
 export const usageHint = '--help shows how it is used';
 
@@ -89,9 +95,7 @@ export function describeFailure(error: unknown): Failure {
   if (error instanceof UsageError) return { exitCode: exitCodes.usage, words, hint: usageHint };
   // A configuration that cannot work, or a name that is none: the caller's, like a wrong flag.
   const isUsage = error instanceof TypeError || hasName(error, 'ConfigError');
-  const hint = hasName(error, 'StoreLocked')
-    ? '`bough stop` ends that daemon; or give another --state-dir (or BOUGH_STATE_DIR)'
-    : undefined;
+  const hint = localHints.find(([name]) => hasName(error, name))?.[1];
   return { exitCode: isUsage ? exitCodes.usage : exitCodes.failed, words, hint };
 }
 

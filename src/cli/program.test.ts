@@ -268,6 +268,12 @@ describe('the command line without a daemon', () => {
     const none = await runWith(['stop', '--state-dir', '/t', '--timeout', '2m'], env, { stopDaemon });
     assert.equal(none.code, 3);
     assert.match(none.stderr, /^error: No daemon runs over \/t\nhint: give the --state-dir/);
+    const notAllowed = Object.assign(new Error('Cannot stop'), { name: 'StopNotAllowed' });
+    const refused = await runWith(['stop'], {}, { stopDaemon: () => Promise.reject(notAllowed) });
+    assert.deepEqual(
+      [refused.code, refused.stderr],
+      [1, 'error: Cannot stop\nhint: stop it as the user who started it, or as root\n'],
+    );
     assert.deepEqual(asked, [
       ['/s', 60_000],
       ['/t', 120_000],
