@@ -1,5 +1,6 @@
 /** APIs beside each other: each with its own guard, parser and shape of failures, and none in another's way. */
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
 import { BoughError, Events } from '../../src/contract/index.js';
 import { tokenCheck } from '../../src/daemon/auth/token.js';
@@ -28,6 +29,15 @@ const other: Api = {
     app.get('/pages/broken', async () => Promise.reject(new Error('/secret/path')));
   },
 };
+
+it('a shell loads no compiler of JSON schemas', () => {
+  buildShell({ log: silent, events: new Events(), apis: [other] });
+  const { cache } = createRequire(import.meta.url);
+  assert.deepEqual(
+    Object.keys(cache).filter((path) => path.includes('/node_modules/ajv/')),
+    [],
+  );
+});
 
 describe('two APIs on one shell', () => {
   let shell: Shell;

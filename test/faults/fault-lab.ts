@@ -294,6 +294,7 @@ export class FaultLab {
       this.#beats = beats;
     }
     for (const { id } of await this.client.sandboxes.list()) {
+      if (id === this.bystander.id || id === this.source.id) continue;
       const code = await this.outcome(Guest.ofDaemon(this.client, id).python('6 * 7'));
       // A child that was killed just when it was ready.
       if (code !== undefined && code !== 'sandbox_not_running') await this.failed(id);

@@ -90,6 +90,17 @@ function apiOf(apis: readonly Api[], path: string): Api {
 const isBelow = (path: string, prefix: string): boolean =>
   path.startsWith(prefix) && ['', '/', '?'].includes(path.charAt(prefix.length) || '');
 
+/**
+ * For APIs that set none. Fastify's own load a compiler of JSON schemas into every daemon that starts; here the rows check requests
+ * against the route table, so a schema that asks for that compiler is a mistake.
+ */
+const ownCompilers = {
+  buildValidator: () => () => {
+    throw new TypeError('Requests are checked by the rows of the route table');
+  },
+  buildSerializer: () => () => JSON.stringify,
+};
+
 function createApp(
   log: FastifyBaseLogger,
   limits: Limits,
@@ -106,6 +117,7 @@ function createApp(
     requestTimeout: 0,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     routerOptions: { maxParamLength: limits.maxParamLength },
+    schemaController: { compilersFactory: ownCompilers },
     http: {
       headersTimeout: limits.headersTimeoutMs,
       connectionsCheckingInterval: limits.connectionCheckIntervalMs,
