@@ -19,6 +19,8 @@ describe('plainTail()', () => {
     const tail = plainTail('ä€'.repeat(10_000));
     assert(Buffer.byteLength(tail) <= CONSOLE_TAIL_BYTES);
     assert.match(tail, /^(ä€)+$/);
+    // So many characters would fit, were they bytes.
+    assert(Buffer.byteLength(plainTail('ä'.repeat(CONSOLE_TAIL_BYTES))) <= CONSOLE_TAIL_BYTES);
   });
 
   it('leaves nothing in it that a terminal would obey', () => {
