@@ -40,14 +40,26 @@ export const REQUIREMENTS = [
   { needs: '/usr/include/stdlib.h', package: 'libc6-dev' },
 ];
 
+/** Besides, what tests need: images from elsewhere are made, served and imported. Who uses bough has them installed by the first import. */
+export const TEST_REQUIREMENTS = [
+  { needs: 'skopeo', package: 'skopeo' },
+  { needs: 'umoci', package: 'umoci' },
+  { needs: 'docker-registry', package: 'docker-registry' },
+  { needs: 'busybox', package: 'busybox-static' },
+  { needs: 'setcap', package: 'libcap2-bin' },
+];
+
 /** A reason to stop that the user can act on; printed without a stack. */
 export class SetupFailed extends Error {}
 
-/** Runs every step; resolves once `dist/` and the pager are built from the present sources. `guests`: real VMs are to run then. */
-export async function setup({ guests = false } = {}) {
+/**
+ * Runs every step; resolves once `dist/` and the pager are built from the present sources. `guests`: real VMs are to run then;
+ * `tests`: tests are.
+ */
+export async function setup({ guests = false, tests = false } = {}) {
   checkNode(process.versions.node);
   if (guests) checkGuestHost(process.getuid?.(), osReleaseText());
-  await ensureDebianPackages();
+  await ensureDebianPackages(tests ? [...REQUIREMENTS, ...TEST_REQUIREMENTS] : REQUIREMENTS);
   await ensureNpmPackages();
   await ensureBuilt();
   if (guests) await ensureMapCount();
@@ -102,8 +114,8 @@ export function missingDebianPackages(requirements = REQUIREMENTS) {
   return requirements.filter(({ needs }) => !isMet(needs)).map((requirement) => requirement.package);
 }
 
-async function ensureDebianPackages() {
-  const missing = missingDebianPackages();
+async function ensureDebianPackages(requirements) {
+  const missing = missingDebianPackages(requirements);
   if (missing.length === 0) return;
   const install = `apt-get install --yes --no-install-recommends ${missing.join(' ')}`;
   if (!existsSync('/usr/bin/apt-get')) {
@@ -120,7 +132,7 @@ async function ensureDebianPackages() {
   await step(`installing ${missing.join(' ')}`, () =>
     run('apt-get', [...options, ...install.split(' ').slice(1)], { env }),
   );
-  const still = missingDebianPackages();
+  const still = missingDebianPackages(requirements);
   if (still.length > 0) throw new SetupFailed(`Still missing after apt-get install: ${still.join(', ')}`);
 }
 

@@ -24,7 +24,7 @@ import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFai
 const TIERS = {
   unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 120_000 },
   native: { make: ['native/pager', 'native/gate', 'native/agent'], timeoutMs: 900_000 },
-  host: { folders: ['test/host'], concurrency: 1, timeoutMs: 300_000 },
+  host: { folders: ['test/host'], concurrency: 1, timeoutMs: 400_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
   qemu10: { folders: ['test/qemu10'], concurrency: 1, timeoutMs: 600_000, prepared: true, named: true },
@@ -171,7 +171,8 @@ if (isMain(import.meta.url)) {
     if (unknown !== undefined) {
       throw new SetupFailed(`No tier "${unknown}": choose from ${Object.keys(TIERS).join(', ')}`);
     }
-    await setup({ guests: tiers.some((tier) => TIERS[tier].prepared) });
+    const guests = tiers.some((tier) => TIERS[tier].prepared);
+    await setup({ guests, tests: guests || tiers.includes('host') });
     const tally = new Tally();
     await runTiers(tiers, tally);
     const skipsFail = process.env.CI === 'true' && tally.skipped > 0;

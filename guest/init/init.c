@@ -62,7 +62,7 @@ static void write_file(const char *path, const char *text)
 		close(fd);
 }
 
-static void mount_all(void)
+static void mount_all(const struct own_files *own)
 {
 	const unsigned long plain = MS_NOSUID | MS_NODEV;
 
@@ -71,13 +71,35 @@ static void mount_all(void)
 	mount_at("devtmpfs", "/dev", MS_NOSUID, "mode=0755");
 	mount_at("devpts", "/dev/pts", MS_NOSUID | MS_NOEXEC, "mode=0620,gid=5,ptmxmode=0666");
 	mount_at("tmpfs", "/dev/shm", plain, "mode=1777");
-	mount_at("tmpfs", "/run", plain, "mode=0755");
-	mount_at("tmpfs", "/tmp", plain, "mode=1777");
 	mount_at("cgroup2", "/sys/fs/cgroup", plain | MS_NOEXEC, "");
-	mkdir("/run/lock", 01777);
+	if (!own->is_imported) {
+		mount_at("tmpfs", "/run", plain, "mode=0755");
+		mount_at("tmpfs", "/tmp", plain, "mode=1777");
+		mkdir("/run/lock", 01777);
+	}
 	if (symlink("/proc/self/fd", "/dev/fd") != 0 || symlink("/proc/self/fd/0", "/dev/stdin") != 0 ||
 	    symlink("/proc/self/fd/1", "/dev/stdout") != 0 || symlink("/proc/self/fd/2", "/dev/stderr") != 0)
 		report("/dev links");
+}
+
+static void put_file(const char *path, const char *text)
+{
+	unlink(path);
+	close(open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+	write_file(path, text);
+}
+
+/* What a container's runtime gives an image from elsewhere; its own would be of the machine it was made on, or is not there. */
+static void complete_image(void)
+{
+	struct stat info;
+
+	mkdir("/etc", 0755);
+	if (stat("/etc/hosts", &info) != 0 || info.st_size == 0)
+		put_file("/etc/hosts", "127.0.0.1 localhost\n::1 localhost ip6-localhost\n");
+	put_file("/etc/resolv.conf", "nameserver 10.0.2.3\noptions timeout:1 attempts:2\n");
+	if (mkdir("/tmp", 01777) == 0)
+		chmod("/tmp", 01777);
 }
 
 /*
@@ -218,7 +240,9 @@ void serve_guest(const struct own_files *own)
 	sigprocmask(SIG_BLOCK, &wanted, &original);
 	reboot(RB_DISABLE_CAD);
 	umask(022);
-	mount_all();
+	mount_all(own);
+	if (own->is_imported)
+		complete_image();
 	quiet_kernel();
 	set_hostname();
 	start_network();

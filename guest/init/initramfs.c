@@ -133,6 +133,7 @@ static struct own_files open_own_files(void)
 	return (struct own_files){
 		.agent = open_own("/agent", O_RDONLY),
 		.config = open_own("/agent.json", O_RDONLY),
+		.is_imported = access("/imported", F_OK) == 0,
 		.state = open_own("/state", O_RDONLY | O_DIRECTORY),
 	};
 }
@@ -157,6 +158,9 @@ int main(void)
 	load_modules();
 	snprintf(device, sizeof device, "%s", option("root", "/dev/vda"));
 	mount_root(device, MS_NOATIME | (flag("ro") ? MS_RDONLY : 0));
+	/* An image that was made elsewhere may have neither. */
+	mkdir("/root/dev", 0755);
+	mkdir("/root/proc", 0555);
 	if (mount("/dev", "/root/dev", NULL, MS_MOVE, NULL) != 0 || mount("/proc", "/root/proc", NULL, MS_MOVE, NULL) != 0)
 		fail("cannot move /dev and /proc");
 	own = open_own_files();

@@ -72,6 +72,8 @@ static int read_fields(struct json json, struct config *config)
 	if (error == 0)
 		error = read_text(json, "cwd", "/root", &config->cwd);
 	if (error == 0)
+		error = read_text(json, "user", "", &config->user);
+	if (error == 0)
 		error = read_text(json, "hook_path", "/etc/bough/hooks/after-restore", &config->hook_path);
 	if (error == 0)
 		error = read_text(json, "groups_path", "/sys/fs/cgroup/bough", &config->groups_path);

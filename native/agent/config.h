@@ -9,6 +9,7 @@ struct config {
 	int port;
 	char **interpreter; /* NULL: the image has none */
 	char *cwd;
+	char *user; /* whom programs run as, see image_user.h; empty for root */
 	char *hook_path;
 	char *groups_path; /* folder for cgroups */
 	struct env environment; /* of programs, before the owner's is added; settled */

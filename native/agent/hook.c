@@ -84,7 +84,7 @@ static int start(struct hook *hook, const char *path, const struct env *env)
 {
 	char *args[] = { strdup(path), NULL };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	struct launch launch = { .args = args, .env = env, .cwd = "/", .passed_fd = -1 };
+	struct launch launch = { .args = args, .env = env, .cwd = "/", .passed_fd = -1, .as_root = true };
 	int error = null < 0 ? -errno : args[0] == NULL ? -ENOMEM : 0;
 
 	hook->group = group_new();

@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "attachment.h"
@@ -27,6 +28,7 @@
 #include "program.h"
 #include "session.h"
 #include "spawn.h"
+#include "image_user.h"
 
 #define CONFIG_FD 3
 #define STATE_FD 4
@@ -37,6 +39,20 @@ static int failed(const char *what, int error)
 {
 	fprintf(stderr, "bough-agent: %s: %s\n", what, strerror(-error));
 	return 1;
+}
+
+/* The folder that programs begin in, as Docker does: an image may name one that it does not have. */
+static void make_folder(const char *path)
+{
+	char part[4096];
+
+	for (size_t i = 1; path[0] == '/' && path[i - 1] != 0 && i < sizeof part; i++) {
+		if (path[i] != '/' && path[i] != 0)
+			continue;
+		memcpy(part, path, i);
+		part[i] = 0;
+		mkdir(part, 0755);
+	}
 }
 
 static int open_all(bool privileged, int *port)
@@ -55,6 +71,11 @@ static int open_all(bool privileged, int *port)
 	if (error != 0)
 		return failed("cannot listen", error);
 	if (privileged) {
+		make_folder(config.cwd);
+		image_user_set(config.user);
+		error = image_user_add_home(&config.environment);
+		if (error != 0)
+			return failed("no memory for the environment", error);
 		names_open(STATE_FD);
 		groups_open(config.groups_path);
 		spawn_resets_oom();

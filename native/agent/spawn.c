@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "image_user.h"
+
 static bool resets_oom;
 
 void spawn_resets_oom(void)
@@ -72,7 +74,7 @@ static int execute_in_path(const struct launch *launch, const char *path)
 }
 
 /* In the child, which shares our memory until it runs something else: system calls, and nothing of ours is changed. */
-static int become(const struct launch *launch)
+static int become(const struct launch *launch, const struct image_user *user)
 {
 	const int fds[3] = { launch->stdin_fd, launch->stdout_fd, launch->stderr_fd };
 	const char *path = env_get(launch->env, "PATH");
@@ -93,6 +95,17 @@ static int become(const struct launch *launch)
 		return errno;
 	if (descriptors.rlim_max > 0)
 		setrlimit(RLIMIT_NOFILE, &descriptors);
+	if (user != NULL) {
+		int error;
+
+		/* Its own terminal is to be opened by name too. */
+		if (launch->terminal && fchown(0, user->uid, user->gid) != 0)
+			return errno;
+		error = image_user_become(user, fds, 3);
+
+		if (error != 0)
+			return error;
+	}
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -105,12 +118,20 @@ static int become(const struct launch *launch)
 int spawn(const struct launch *launch, pid_t *pid, int *pidfd)
 {
 	volatile int error = 0; /* written by the child, in our memory */
-	pid_t child = vfork();
+	struct image_user user;
+	int is_root = launch->as_root || !image_user_is_set();
+	pid_t child;
 
+	if (!is_root) {
+		error = image_user_find(&user, &is_root);
+		if (error != 0)
+			return error;
+	}
+	child = vfork();
 	if (child < 0)
 		return -errno;
 	if (child == 0) {
-		error = become(launch);
+		error = become(launch, is_root ? NULL : &user);
 		_exit(127);
 	}
 	if (error == 0) {

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
+#include <stdbool.h>
+
 #include "env.h"
 
 struct launch {
@@ -17,13 +19,16 @@ struct launch {
 	int stdin_fd, stdout_fd, stderr_fd;
 	/* One more descriptor that it gets under the same number, or -1. */
 	int passed_fd;
+	/* Not as the image's user (user.h). */
+	bool as_root;
 	/* cgroup.procs of the group that it begins in, or -1. */
 	int group_fd;
 	/* Standard input is a terminal, to be that of its session. */
 	bool terminal;
 };
 
-/* A session and process group of its own; *pidfd is readable when it has ended. 0, or -errno of what could not be done. */
+/* A session and process group of its own; *pidfd is readable when it has ended. 0, or -errno of what could not be done,
+ * -EUSERS where the image's user is unknown. */
 int spawn(const struct launch *launch, pid_t *pid, int *pidfd);
 
 /* After its pidfd became readable: as a shell says it, 128 + n after signal n. */

@@ -29,6 +29,7 @@ export { messageOf } from './message.js';
 export { startRounds } from './rounds.js';
 export type { Rounds } from './rounds.js';
 export { ResourceStack } from './resource-stack.js';
+export { FileTooShort, HOLE_BYTES, isZero, SPARSE_PREFIX, sparseDigest } from './sparse-digest.js';
 export { DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';
 export { MiB } from './units.js';
 export { WorkSet } from './work-set.js';

@@ -6,7 +6,11 @@
 
 import type { Command } from 'commander';
 import { registerImageBuild } from './commands/image/build.js';
+import { registerImageImport } from './commands/image/import.js';
+import { registerImageInspect } from './commands/image/inspect.js';
 import { registerImageLs } from './commands/image/ls.js';
+import { registerImagePrune } from './commands/image/prune.js';
+import { registerImageRm } from './commands/image/rm.js';
 import { registerNetworkCheck } from './commands/network/check.js';
 import { registerNetworkSet } from './commands/network/set.js';
 import { registerNetworkShow } from './commands/network/show.js';
@@ -64,8 +68,15 @@ const nouns: Readonly<Record<string, Noun>> = {
     verbs: [registerNetworkShow, registerNetworkSet, registerNetworkCheck],
   },
   image: {
-    description: 'Build and list guest images. Needs no daemon.',
-    verbs: [registerImageBuild, registerImageLs],
+    description: 'Build, import, list and remove guest images. Needs no daemon.',
+    verbs: [
+      registerImageBuild,
+      registerImageImport,
+      registerImageLs,
+      registerImageInspect,
+      registerImageRm,
+      registerImagePrune,
+    ],
   },
 };
 

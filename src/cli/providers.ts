@@ -16,6 +16,8 @@ export interface ImageSummary {
   readonly rootfsBytes: number;
   readonly memoryMiB: number;
   readonly vcpus: number;
+  /** Of one that was imported. */
+  readonly origin?: { readonly reference: string; readonly digest: string };
 }
 
 export interface Providers {
@@ -31,7 +33,20 @@ export interface Providers {
     cacheDir: string;
     onProgress: (words: string) => void;
   }) => Promise<ImageSummary>;
+  readonly importImage: (request: {
+    reference: string;
+    cacheDir: string;
+    name?: string;
+    authFile?: string;
+    diskMiB?: number;
+    onProgress: (words: string) => void;
+  }) => Promise<ImageSummary>;
   readonly listImages: (cacheDir: string) => Promise<ImageSummary[]>;
+  /** Undefined when none of that name can be booted. */
+  readonly findImage: (cacheDir: string, name: string) => Promise<ImageSummary | undefined>;
+  readonly removeImage: (cacheDir: string, name: string) => Promise<void>;
+  /** The names of the folders that nothing found any more, and that are gone. */
+  readonly pruneImages: (cacheDir: string) => Promise<string[]>;
   /** Examines the host and the configuration's folders. */
   readonly runDoctor: (config: Config) => Promise<readonly Check[]>;
   /** Changes the running kernel. */
@@ -52,9 +67,25 @@ export const providers: Providers = {
     const { buildImage } = await import('../image/index.js');
     return buildImage(cacheDir, name, { onProgress });
   },
+  async importImage({ reference, cacheDir, ...options }) {
+    const { importImage } = await import('../image/index.js');
+    return importImage(cacheDir, reference, options);
+  },
   async listImages(cacheDir) {
     const { listImages } = await import('../image/index.js');
     return listImages(cacheDir);
+  },
+  async findImage(cacheDir, name) {
+    const { findImage } = await import('../image/index.js');
+    return findImage(cacheDir, name);
+  },
+  async removeImage(cacheDir, name) {
+    const { removeImage } = await import('../image/index.js');
+    return removeImage(cacheDir, name);
+  },
+  async pruneImages(cacheDir) {
+    const { pruneImages } = await import('../image/index.js');
+    return pruneImages(cacheDir);
   },
   async runDoctor({ stateDir, hotDir, cacheDir, accelerator, qemuPath }) {
     const [{ runDoctor }, { listImages }] = await Promise.all([

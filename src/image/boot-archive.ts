@@ -13,8 +13,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeFileAtomic } from '../base/index.js';
 import { CPIO_CHARACTER_DEVICE, CPIO_DIRECTORY, CPIO_FILE, cpioArchive } from './cpio.js';
-import type { ImageDefinition } from './definition.js';
 import { ImageUnusable } from './errors.js';
+import type { ImageDefinition } from './definition.js';
+import type { GuestDefaults } from './oci/config.js';
 import { AGENT_PORT } from './image.js';
 
 /** Made by `npm run build:native`. */
@@ -22,13 +23,20 @@ const PROGRAMS_DIR = fileURLToPath(new URL('../../../native/agent/build', import
 
 const DIGEST_DIGITS_IN_NAME = 12;
 
+/** How the agent runs programs in this image. */
+export interface GuestSettings {
+  readonly interpreter: ImageDefinition['interpreter'];
+  /** What an image that was imported says itself. */
+  readonly imported?: GuestDefaults | undefined;
+}
+
 /** Makes the archive unless it is there; returns its path. Throws ImageUnusable when our programs have not been built. */
 export async function bootArchive(
   dir: string,
   modulesPath: string,
-  definition: ImageDefinition,
+  settings: GuestSettings,
 ): Promise<string> {
-  const own = await ownArchive(definition);
+  const own = await ownArchive(settings);
   const digest = createHash('sha256').update(own).digest('hex').slice(0, DIGEST_DIGITS_IN_NAME);
   const path = join(dir, 'boot', `${digest}.cpio`);
   try {
@@ -41,15 +49,17 @@ export async function bootArchive(
 }
 
 /** /init, a console for it to speak on, the agent and what the agent is told. */
-async function ownArchive({ interpreter }: ImageDefinition): Promise<Buffer> {
+async function ownArchive({ interpreter, imported }: GuestSettings): Promise<Buffer> {
+  const { user, env: environment, cwd } = imported ?? {};
   const [init, agent] = [await readProgram('init'), await readProgram('bough-agent')];
-  const config = Buffer.from(JSON.stringify({ port: AGENT_PORT, interpreter }));
+  const config = Buffer.from(JSON.stringify({ port: AGENT_PORT, interpreter, user, environment, cwd }));
   return cpioArchive([
     { path: 'dev', mode: CPIO_DIRECTORY | 0o755 },
     { path: 'dev/console', mode: CPIO_CHARACTER_DEVICE | 0o600, device: { major: 5, minor: 1 } },
     { path: 'init', mode: CPIO_FILE | 0o755, content: init },
     { path: 'agent', mode: CPIO_FILE | 0o755, content: agent },
     { path: 'agent.json', mode: CPIO_FILE | 0o644, content: config },
+    ...(imported ? [{ path: 'imported', mode: CPIO_FILE | 0o644 }] : []),
   ]);
 }
 

@@ -1,40 +1,27 @@
 /**
  * Builds an image: root file system, kernel, initramfs. It takes about a minute, most of it installing packages.
  *
- * All work is done in one temporary folder beside the result, which is renamed into place when it is complete: a build that fails or
- * is interrupted leaves nothing. One build at a time per cache folder; what a killed one left is removed by the next.
+ * A build that fails or is interrupted leaves nothing (workshop.ts).
  */
-import { mkdir, readdir, rename, stat } from 'node:fs/promises';
+import { mkdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import {
-  anyOf,
-  errorCode,
-  lockFile,
-  LockHeld,
-  ResourceStack,
-  sleep,
-  TEMPORARY_PREFIX,
-  temporaryPath,
-  unixSeconds,
-  writeFileAtomic,
-} from '../base/index.js';
+import { ResourceStack, unixSeconds, writeFileAtomic } from '../base/index.js';
 import { contentDigest, findImage, IMAGE_FILES, imageDir } from './catalog.js';
 import { DEFAULT_GUEST_DIR, readDefinition, type ImageDefinition } from './definition.js';
 import { ImageBuildFailed } from './errors.js';
-import { checkBuildHost, runTool } from './host-tools.js';
+import { BUILD_TOOLS, checkHost } from './host-tools.js';
 import { AGENT_PORT, type Image, type ImageRecord } from './image.js';
 import { recipeDigest } from './ingredients.js';
 import { makeKernel } from './kernel.js';
-import { makeExt4, makeRootTree, stageFiles } from './debian/rootfs.js';
+import { makeRootTree, stageFiles } from './debian/rootfs.js';
+import { makeExt4 } from './ext4.js';
+import { makeWorkFolder, putInPlace, takeWorkshop, untilInterrupted, type Progress } from './workshop.js';
 
 export interface BuildImageOptions {
   readonly guestDir?: string;
-  /** Told what is being done, a few words at each step. */
-  readonly onProgress?: (step: string) => void;
+  readonly onProgress?: Progress;
   readonly signal?: AbortSignal;
 }
-
-const LOCK_POLL_MS = 500;
 
 /**
  * Returns the image of that name, building it if it is not there or no longer matches its definition and the guest files. SIGINT and
@@ -52,19 +39,15 @@ export async function buildImage(
 
   await using undo = new ResourceStack();
   const signal = untilInterrupted(undo, options.signal);
-  const codename = await checkBuildHost();
+  const codename = await checkHost('build an image', BUILD_TOOLS, { onProgress, signal });
   const images = join(cacheDir, 'images');
   const debsDir = join(cacheDir, 'debs');
-  await mkdir(images, { recursive: true });
   await mkdir(debsDir, { recursive: true });
-  undo.use(await waitForLock(join(images, '.lock'), onProgress, signal));
-  await removeLeftovers(images);
+  await takeWorkshop(images, undo, onProgress, signal);
   const builtMeanwhile = await findImage(cacheDir, name, guestDir);
   if (builtMeanwhile !== undefined) return builtMeanwhile;
 
-  const workDir = temporaryPath(join(images, name));
-  undo.defer(() => removeTree(workDir));
-  await mkdir(workDir);
+  const workDir = await makeWorkFolder(images, name, undo);
   const made = join(workDir, 'image');
   const recipe = await recipeDigest(definition, guestDir);
   const digest = await makeImage({
@@ -85,7 +68,7 @@ interface MakeImageInput {
   readonly debsDir: string;
   /** Becomes the image's folder. */
   readonly made: string;
-  readonly onProgress: (step: string) => void;
+  readonly onProgress: Progress;
   readonly signal: AbortSignal;
 }
 
@@ -135,55 +118,5 @@ async function makeImage(input: MakeImageInput): Promise<string> {
     builtAtUnix: unixSeconds(),
   };
   await writeFileAtomic(join(made, 'image.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
-  await runTool('sync', ['--file-system', made], { what: 'flush the image to disk', signal });
   return record.digest;
-}
-
-/** A folder of that name holds the same bytes, made by another recipe perhaps: what is new about it is image.json. */
-async function putInPlace(made: string, dir: string): Promise<void> {
-  try {
-    await rename(made, dir);
-  } catch (error) {
-    if (errorCode(error) !== 'ENOTEMPTY' && errorCode(error) !== 'EEXIST') throw error;
-    await rename(join(made, 'image.json'), join(dir, 'image.json'));
-  }
-}
-
-async function waitForLock(
-  path: string,
-  onProgress: (step: string) => void,
-  signal: AbortSignal,
-): Promise<{ close(): Promise<void> }> {
-  for (let attempt = 0; ; attempt++) {
-    try {
-      return await lockFile(path);
-    } catch (error) {
-      if (!(error instanceof LockHeld)) throw error;
-      if (attempt === 0) onProgress(`Waiting for the build of process ${error.holder}`);
-      await sleep(LOCK_POLL_MS, signal);
-    }
-  }
-}
-
-async function removeLeftovers(images: string): Promise<void> {
-  for (const name of await readdir(images)) {
-    if (name.startsWith(TEMPORARY_PREFIX)) await removeTree(join(images, name));
-  }
-}
-
-/** Never crosses into another file system: an interrupted build might have left something of the host mounted. */
-async function removeTree(dir: string): Promise<void> {
-  await runTool('rm', ['-rf', '--one-file-system', '--', dir], { what: `remove ${dir}` });
-}
-
-function untilInterrupted(undo: ResourceStack, signal: AbortSignal | undefined): AbortSignal {
-  const interrupted = new AbortController();
-  for (const name of ['SIGINT', 'SIGTERM'] as const) {
-    const onSignal = (): void =>
-      interrupted.abort(new ImageBuildFailed(`The build was interrupted by ${name}`));
-    // Not once(): execa takes a signal without other listeners for one that nobody handles, and ends the process.
-    process.on(name, onSignal);
-    undo.defer(() => process.off(name, onSignal));
-  }
-  return anyOf(interrupted.signal, signal);
 }

@@ -7,54 +7,55 @@
  * at the time an image is booted. A folder appears by rename when it is complete; image.json is its proof.
  */
 import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { open, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { errorCode } from '../base/index.js';
+import { errorCode, sparseDigest } from '../base/index.js';
 import { bootArchive } from './boot-archive.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, type ImageDefinition } from './definition.js';
-import { ImageUnusable } from './errors.js';
+import { ImageUnknown, ImageUnusable } from './errors.js';
 import { imageRecordSchema, type Image, type ImageRecord } from './image.js';
 import { recipeDigest } from './ingredients.js';
 
 const DIGEST_DIGITS_IN_NAME = 12;
 
+const DEFAULT_MEMORY_MIB = 1024;
+
 /** The files of an image besides image.json, in the order of its digest. */
 export const IMAGE_FILES = { kernel: 'vmlinuz', modules: 'modules.cpio', rootfs: 'rootfs.ext4' } as const;
 
 /**
- * The image of that name that was made from what its definition and the guest files are now, the newest if it was built more than
- * once; undefined when there is none. Throws ImageUnknown, and ImageUnusable where the only one is damaged.
+ * The image of that name: the newest that was made from what its definition and the guest files are now, or else the newest that was
+ * imported under it. Undefined when there is none. Throws ImageUnknown, and ImageUnusable where the only one is damaged.
  */
 export async function findImage(
   cacheDir: string,
   name: string,
   guestDir = DEFAULT_GUEST_DIR,
 ): Promise<Image | undefined> {
-  const definition = await readDefinition(name, guestDir);
-  const recipe = await recipeDigest(definition, guestDir);
-  const images = join(cacheDir, 'images');
-  const dirs = (await folderNames(images)).filter((folder) => folder.startsWith(`${name}-`));
-  const built: { readonly dir: string; readonly record: ImageRecord }[] = [];
-  let damaged: ImageUnusable | undefined;
-  for (const dir of dirs.map((folder) => join(images, folder))) {
-    try {
-      const record = await readRecord(dir);
-      if (record?.name === name && record.recipe === recipe) built.push({ dir, record });
-    } catch (error) {
-      if (!(error instanceof ImageUnusable)) throw error;
-      if (isFolderOf(name, dir)) damaged = error;
-    }
+  let definition: ImageDefinition;
+  try {
+    definition = await readDefinition(name, guestDir);
+  } catch (error) {
+    const imported = error instanceof ImageUnknown ? await findImported(cacheDir, name) : undefined;
+    if (imported === undefined) throw error;
+    return imported;
   }
-  const [newest] = built.sort((a, b) => b.record.builtAtUnix - a.record.builtAtUnix);
-  if (newest === undefined && damaged !== undefined) throw damaged;
-  return newest && imageOf(newest.dir, newest.record, definition);
+  const recipe = await recipeDigest(definition, guestDir);
+  const newest = await newestOf(cacheDir, name, (record) => record.recipe === recipe);
+  return newest && imageOf(newest, definition);
 }
 
-/** All images that are built and up to date, by name; those that are damaged are named where they are asked for. */
+/** The newest image that was imported under that name. */
+export async function findImported(cacheDir: string, name: string): Promise<Image | undefined> {
+  const newest = await newestOf(cacheDir, name, ({ origin }) => origin !== undefined);
+  return newest && imageOf(newest);
+}
+
+/** All images that are built and up to date, and those imported, by name; the damaged ones are named where they are asked for. */
 export async function listImages(cacheDir: string, guestDir = DEFAULT_GUEST_DIR): Promise<Image[]> {
+  const names = new Set([...(await definitionNames(guestDir)), ...(await importedNames(cacheDir))]);
   const found = await Promise.all(
-    (await definitionNames(guestDir)).map((name) =>
+    [...names].sort().map((name) =>
       findImage(cacheDir, name, guestDir).catch((error: unknown) => {
         if (error instanceof ImageUnusable) return undefined;
         throw error;
@@ -62,6 +63,49 @@ export async function listImages(cacheDir: string, guestDir = DEFAULT_GUEST_DIR)
     ),
   );
   return found.filter((image) => image !== undefined);
+}
+
+interface Found {
+  readonly dir: string;
+  readonly record: ImageRecord;
+}
+
+async function newestOf(
+  cacheDir: string,
+  name: string,
+  wanted: (record: ImageRecord) => boolean,
+): Promise<Found | undefined> {
+  const found: Found[] = [];
+  let damaged: ImageUnusable | undefined;
+  for (const dir of await imageFolders(cacheDir, `${name}-`)) {
+    try {
+      const record = await readRecord(dir);
+      if (record?.name === name && wanted(record)) found.push({ dir, record });
+    } catch (error) {
+      if (!(error instanceof ImageUnusable)) throw error;
+      if (isFolderOf(name, dir)) damaged = error;
+    }
+  }
+  const [newest] = found.sort((a, b) => b.record.builtAtUnix - a.record.builtAtUnix);
+  if (newest === undefined && damaged !== undefined) throw damaged;
+  return newest;
+}
+
+async function importedNames(cacheDir: string): Promise<string[]> {
+  const names = (await imageFolders(cacheDir)).map(async (dir) => {
+    const record = await readRecord(dir).catch(() => undefined);
+    return record?.origin === undefined ? [] : [record.name];
+  });
+  return (await Promise.all(names)).flat();
+}
+
+/** Folders of images, whole ones, of whatever name. */
+export async function imageFolders(cacheDir: string, prefix = ''): Promise<string[]> {
+  const images = join(cacheDir, 'images');
+  const names = await folderNames(images);
+  return names
+    .filter((name) => name.startsWith(prefix) && !name.startsWith('.'))
+    .map((name) => join(images, name));
 }
 
 /** Without its record, a folder's name is all that tells of which image it is. */
@@ -74,19 +118,21 @@ export function imageDir(cacheDir: string, name: string, digest: string): string
   return join(cacheDir, 'images', `${name}-${digest.slice(0, DIGEST_DIGITS_IN_NAME)}`);
 }
 
-/** SHA-256 in hex over the SHA-256 of each file, as they lie in `dir`. */
+/** SHA-256 in hex over the digest of each file, as they lie in `dir`. */
 export async function contentDigest(dir: string, signal?: AbortSignal): Promise<string> {
-  const digests = Object.values(IMAGE_FILES).map((file) => fileSha256(join(dir, file), signal));
+  const digests = Object.values(IMAGE_FILES).map((file) => digestOf(join(dir, file), signal));
   return createHash('sha256')
     .update(JSON.stringify(await Promise.all(digests)))
     .digest('hex');
 }
 
-async function fileSha256(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash('sha256');
-  const bytes = createReadStream(path, { highWaterMark: 1 << 20, ...(signal && { signal }) });
-  for await (const chunk of bytes) hash.update(chunk as Buffer);
-  return hash.digest('hex');
+async function digestOf(path: string, signal?: AbortSignal): Promise<string> {
+  const file = await open(path);
+  try {
+    return await sparseDigest(file, path, { signal });
+  } finally {
+    await file.close();
+  }
 }
 
 async function folderNames(dir: string): Promise<string[]> {
@@ -99,7 +145,7 @@ async function folderNames(dir: string): Promise<string[]> {
 }
 
 /** What image.json says; undefined when there is none, or one of an earlier format. Throws ImageUnusable when it is damaged. */
-async function readRecord(dir: string): Promise<ImageRecord | undefined> {
+export async function readRecord(dir: string): Promise<ImageRecord | undefined> {
   let text: string;
   try {
     text = await readFile(join(dir, 'image.json'), 'utf8');
@@ -116,13 +162,16 @@ async function readRecord(dir: string): Promise<ImageRecord | undefined> {
   }
 }
 
-async function imageOf(dir: string, record: ImageRecord, definition: ImageDefinition): Promise<Image> {
-  const { name, digest, rootfsBytes, agentPort } = record;
-  const { memoryMiB, vcpus, randomAddresses } = definition;
+async function imageOf({ dir, record }: Found, definition?: ImageDefinition): Promise<Image> {
+  const { name, digest, rootfsBytes, agentPort, origin } = record;
+  const { vcpus = 1, randomAddresses = false } = definition ?? {};
+  const memoryMiB = definition?.memoryMiB ?? record.memoryMiB ?? DEFAULT_MEMORY_MIB;
+  const settings = { interpreter: definition?.interpreter ?? null, imported: origin?.defaults };
   return {
     ...{ name, digest, dir, rootfsBytes, memoryMiB, vcpus, agentPort, randomAddresses },
+    ...(origin && { origin }),
     kernelPath: join(dir, IMAGE_FILES.kernel),
-    initrdPath: await bootArchive(dir, join(dir, IMAGE_FILES.modules), definition),
+    initrdPath: await bootArchive(dir, join(dir, IMAGE_FILES.modules), settings),
     rootfsPath: join(dir, IMAGE_FILES.rootfs),
   };
 }

@@ -9,7 +9,8 @@ import { ImageUnknown, ImageUnusable } from './errors.js';
 /** The guest/ folder of this checkout, seen from dist/src/image/. */
 export const DEFAULT_GUEST_DIR = fileURLToPath(new URL('../../../guest', import.meta.url));
 
-const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
+/** What an image may be called. */
+export const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
 /** Schema of guest/images/<name>.json. */
 export const imageDefinitionSchema = z.strictObject({

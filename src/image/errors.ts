@@ -1,13 +1,13 @@
 /** What can go wrong with an image; the message is a sentence for the user. */
 
-/** There is no definition of that name. */
+/** There is neither a definition of that name nor an image that was imported under it. */
 export class ImageUnknown extends Error {
   override readonly name = 'ImageUnknown';
   readonly image: string;
   readonly known: readonly string[];
 
   constructor(image: string, known: readonly string[]) {
-    super(`There is no image definition "${image}"; known: ${known.join(', ')}`);
+    super(`There is no image "${image}"; known: ${known.length === 0 ? 'none' : known.join(', ')}`);
     this.image = image;
     this.known = known;
   }

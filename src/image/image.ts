@@ -1,10 +1,21 @@
 /** A built image, and what all images have in common. */
 import { z } from 'zod';
+import { guestDefaultsSchema } from './oci/config.js';
 
 /** TCP port of the agent inside the guest. */
 export const AGENT_PORT = 10_000;
 
 const sha256 = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** Where an image that was imported came from, and what it says of the programs in it. */
+const originSchema = z.object({
+  reference: z.string(),
+  /** Of the manifest: the same digest is the same layers. */
+  digest: z.string(),
+  defaults: guestDefaultsSchema,
+});
+
+export type Origin = z.infer<typeof originSchema>;
 
 /** What image.json holds: what was built, and of what. Format 1 had no recipe, and a digest of the definition only. */
 export const imageRecordSchema = z.object({
@@ -19,6 +30,9 @@ export const imageRecordSchema = z.object({
   kernelRelease: z.string(),
   debianCodename: z.string(),
   builtAtUnix: z.int(),
+  /** Of one that was imported: it has no definition. */
+  origin: originSchema.optional(),
+  memoryMiB: z.int().optional(),
 });
 
 export type ImageRecord = z.infer<typeof imageRecordSchema>;
@@ -42,4 +56,6 @@ export interface Image {
   readonly agentPort: number;
   /** See kernel-cmdline.ts. */
   readonly randomAddresses: boolean;
+  /** Of one that was imported. */
+  readonly origin?: Origin;
 }

@@ -7,4 +7,7 @@ export type { ImageDefinition } from './definition.js';
 export { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';
 export { AGENT_PORT } from './image.js';
 export type { Image } from './image.js';
+export { importImage } from './import.js';
+export type { ImportImageOptions } from './import.js';
 export { kernelCmdline } from './kernel-cmdline.js';
+export { pruneImages, removeImage } from './removal.js';

@@ -9,23 +9,18 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { constants, open, type FileHandle } from 'node:fs/promises';
-import { abortReason, failpoint, MiB, shortened } from '../../base/index.js';
+import {
+  abortReason,
+  failpoint,
+  FileTooShort,
+  HOLE_BYTES,
+  isZero,
+  MiB,
+  shortened,
+} from '../../base/index.js';
 import type { Run } from '../types.js';
 
 const CHUNK_BYTES = MiB;
-/** So many zero bytes in a row, aligned, are left out as a hole. */
-export const HOLE_BYTES = 1 << 16;
-export const zeros = Buffer.alloc(HOLE_BYTES);
-
-/** Thrown when a file ends before the bytes it should hold; `path` is that file. */
-export class FileTooShort extends Error {
-  override readonly name = 'FileTooShort';
-  readonly path: string;
-  constructor(path: string) {
-    super(`${path} is shorter than it should be`);
-    this.path = path;
-  }
-}
 
 /**
  * Where a copy goes and whether it must be on disk when the copy returns; the file must not exist, mode 0600
@@ -136,7 +131,7 @@ async function readAll(
     hash.update(buffer.subarray(0, bytesRead));
     for (let start = 0; target !== undefined && start < bytesRead; start += HOLE_BYTES) {
       const piece = buffer.subarray(start, Math.min(start + HOLE_BYTES, bytesRead));
-      if (!piece.equals(zeros.subarray(0, piece.length))) await writeFully(target, piece, position + start);
+      if (!isZero(piece)) await writeFully(target, piece, position + start);
     }
     position += bytesRead;
   }

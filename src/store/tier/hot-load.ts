@@ -7,7 +7,7 @@
  */
 import { link, mkdir, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode, failpoint } from '../../base/index.js';
+import { errorCode, failpoint, FileTooShort } from '../../base/index.js';
 import type { StoredEntry } from '../catalog.js';
 import {
   durableFolder,
@@ -17,7 +17,7 @@ import {
   removeAll,
   type StoreContext,
 } from '../context.js';
-import { copyLayer, copyWholeFile, fileDigest, FileTooShort, layerDigest } from '../format/copy.js';
+import { copyLayer, copyWholeFile, fileDigest, layerDigest } from '../format/copy.js';
 import { diskDigest, kindOfDigest, type DiskDigestKind } from '../format/disk-digest.js';
 import { IntegrityError, NoSpace } from '../errors.js';
 import { writeManifest } from '../format/manifest-file.js';

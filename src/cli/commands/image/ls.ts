@@ -1,4 +1,4 @@
-/** `bough image ls`: the images that are built. */
+/** `bough image ls`: the images that can be booted. */
 
 import type { Command } from 'commander';
 import type { Column } from '../../../base/table.js';
@@ -15,11 +15,14 @@ const columns: readonly Column<ImageSummary>[] = [
   { title: 'RAM', value: (one) => `${one.memoryMiB} MiB`, align: 'right' },
   { title: 'VCPUS', value: (one) => one.vcpus, align: 'right' },
   { title: 'DIGEST', value: (one) => one.digest.slice(0, 19) },
+  { title: 'FROM', value: ({ origin }) => origin && `${origin.reference} ${origin.digest.slice(0, 19)}` },
 ];
 
 export function registerImageLs(parent: Command, context: Context): void {
   const { io, providers } = context;
-  const command = parent.command('ls').description('List the images that have been built. Needs no daemon.');
+  const command = parent
+    .command('ls')
+    .description('List the images that have been built or imported. Needs no daemon.');
   addCacheDirOption(addListOptions(command)).action(async (options: CacheDirOptions) => {
     const rows = await providers.listImages(cacheDirOf(options, io));
     printRows(command, context, { rows, columns, name: ({ name }) => name });
