@@ -1,4 +1,4 @@
-/* What a request says of the program it wants: arguments, environment, folder, deadline. */
+/* What a request says of the program it wants: arguments, user, environment, folder, deadline. */
 #ifndef AGENT_COMMAND_H
 #define AGENT_COMMAND_H
 
@@ -6,12 +6,14 @@
 
 #include "config.h"
 #include "fields.h"
+#include "user.h"
 
 struct command {
 	char **args;
 	struct env env; /* settled */
 	char *cwd;
 	int64_t deadline_ms; /* from now; 0 for none */
+	struct user *user; /* whom it runs as; NULL for the agent's own */
 };
 
 /* Defaults are the configuration's and the owner's. 0, or as the readers of fields; free it in any case. */

@@ -73,13 +73,22 @@ static int part(int fd)
 	return 0;
 }
 
+static int become(const char *name)
+{
+	struct problem problem; /* its code says it */
+	struct user user;
+	int error = user_find(name, &user, &problem);
+
+	return error == 0 ? user_become(&user) : error == -EINVAL ? -ENOKEY : error;
+}
+
 _Noreturn void errand_run(int fd, const char *cwd, const struct file_request *request, errand_work work)
 {
 	struct text answer = { 0 };
 	int error = part(fd);
 
 	if (error == 0 && request->user != NULL)
-		error = user_become(request->user);
+		error = become(request->user);
 	/* Without the folder, absolute paths are as good as ever. */
 	if (error == 0 && chdir(cwd) != 0)
 		errno = 0;

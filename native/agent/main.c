@@ -17,6 +17,7 @@
 
 #include "attachment.h"
 #include "config.h"
+#include "dial.h"
 #include "errand.h"
 #include "group.h"
 #include "identity.h"
@@ -109,6 +110,7 @@ int main(int count, char **args)
 		attachments_sweep();
 		processes_sweep();
 		errands_sweep();
+		dials_sweep();
 		sessions_sweep();
 	}
 }

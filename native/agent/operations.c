@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dial.h"
 #include "errand.h"
 #include "fields.h"
 #include "file_operations.h"
@@ -15,6 +16,7 @@
 #include "interpreter.h"
 #include "process_operations.h"
 #include "program.h"
+#include "stats.h"
 
 #define DEFAULT_HOOK_MS 10000
 #define MAX_CODE_CHARACTERS (4u << 20)
@@ -259,7 +261,7 @@ static const struct {
 	{ "set_clock", run_set_clock }, { "shutdown", run_shutdown }, { "start", run_start },
 	{ "processes", run_processes }, { "process", run_process },   { "output", run_output },
 	{ "attach", run_attach },	      { "stdin", run_stdin },	      { "signal", run_signal },
-	{ "resize", run_resize },
+	{ "resize", run_resize },	      { "dial", run_dial },	      { "stats", run_stats },
 };
 
 static void run_named(struct session *session, const char *name, struct json request)

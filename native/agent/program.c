@@ -287,7 +287,7 @@ int program_start(struct session *session, const struct command *command)
 		return error;
 	}
 	program->group = group_new();
-	launch = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd,
+	launch = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd, .user = command->user,
 				  .stdin_fd = pipes.theirs[0], .stdout_fd = pipes.theirs[1],
 				  .stderr_fd = pipes.theirs[2], .passed_fd = -1,
 				  .group_fd = program->group.procs_fd };

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -73,8 +74,19 @@ static int execute_in_path(const struct launch *launch, const char *path)
 	return error;
 }
 
+/* Its own standard streams are its to open again by name; devices that others use as well stay whose they are. */
+static void give_streams(const struct user *user, bool terminal)
+{
+	struct stat info;
+
+	for (int i = 0; i < 3; i++)
+		if (fstat(i, &info) == 0 && (S_ISFIFO(info.st_mode) || (terminal && S_ISCHR(info.st_mode))) &&
+		    fchown(i, user->uid, (gid_t)-1) != 0)
+			errno = 0; /* it can still use them */
+}
+
 /* In the child, which shares our memory until it runs something else: system calls, and nothing of ours is changed. */
-static int become(const struct launch *launch, const struct image_user *user)
+static int become(const struct launch *launch, const struct user *user)
 {
 	const int fds[3] = { launch->stdin_fd, launch->stdout_fd, launch->stderr_fd };
 	const char *path = env_get(launch->env, "PATH");
@@ -91,21 +103,18 @@ static int become(const struct launch *launch, const struct image_user *user)
 		return errno;
 	if (launch->passed_fd >= 0 && fcntl(launch->passed_fd, F_SETFD, 0) != 0)
 		return errno;
-	if (chdir(launch->cwd) != 0)
-		return errno;
 	if (descriptors.rlim_max > 0)
 		setrlimit(RLIMIT_NOFILE, &descriptors);
 	if (user != NULL) {
 		int error;
 
-		/* Its own terminal is to be opened by name too. */
-		if (launch->terminal && fchown(0, user->uid, user->gid) != 0)
-			return errno;
-		error = image_user_become(user, fds, 3);
-
+		give_streams(user, launch->terminal);
+		error = user_become(user);
 		if (error != 0)
-			return error;
+			return -error;
 	}
+	if (chdir(launch->cwd) != 0)
+		return errno;
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -115,23 +124,15 @@ static int become(const struct launch *launch, const struct image_user *user)
 	return errno;
 }
 
-int spawn(const struct launch *launch, pid_t *pid, int *pidfd)
+static int spawn_as(const struct launch *launch, const struct user *user, pid_t *pid, int *pidfd)
 {
 	volatile int error = 0; /* written by the child, in our memory */
-	struct image_user user;
-	int is_root = launch->as_root || !image_user_is_set();
-	pid_t child;
+	pid_t child = vfork();
 
-	if (!is_root) {
-		error = image_user_find(&user, &is_root);
-		if (error != 0)
-			return error;
-	}
-	child = vfork();
 	if (child < 0)
 		return -errno;
 	if (child == 0) {
-		error = become(launch, is_root ? NULL : &user);
+		error = become(launch, user);
 		_exit(127);
 	}
 	if (error == 0) {
@@ -145,6 +146,17 @@ int spawn(const struct launch *launch, pid_t *pid, int *pidfd)
 	}
 	waitpid(child, NULL, 0);
 	return -error;
+}
+
+int spawn(const struct launch *launch, pid_t *pid, int *pidfd)
+{
+	struct user of_image;
+	int error;
+
+	if (launch->user != NULL || launch->as_root || !image_user_is_set())
+		return spawn_as(launch, launch->user, pid, pidfd);
+	error = image_user_find(&of_image);
+	return error == 0 ? spawn_as(launch, &of_image, pid, pidfd) : error;
 }
 
 int reap(pid_t pid, int *signal)

@@ -10,12 +10,15 @@
 #include <stdbool.h>
 
 #include "env.h"
+#include "user.h"
 
 struct launch {
 	char *const *args;
 	/* Settled; the program is looked for in its PATH. */
 	const struct env *env;
 	const char *cwd;
+	/* Whom it runs as, or NULL. */
+	const struct user *user;
 	int stdin_fd, stdout_fd, stderr_fd;
 	/* One more descriptor that it gets under the same number, or -1. */
 	int passed_fd;

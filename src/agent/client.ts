@@ -6,10 +6,12 @@
  *
  * Not handled: retries. A caller knows what may be repeated; `waitReady` repeats because a ping may be.
  */
+import type { Duplex } from 'node:stream';
 import type { CallOptions, Endpoint } from './call.js';
 import { AgentFiles } from './files.js';
 import type { Frame } from './frames.js';
 import type { Input } from './input.js';
+import { dial } from './operations/dial.js';
 import { evaluate, type EvalResult } from './operations/eval.js';
 import {
   collected,
@@ -38,6 +40,7 @@ import {
   type TerminalSize,
 } from './operations/process.js';
 import { setClock } from './operations/set-clock.js';
+import { guestStats, type GuestStats } from './operations/stats.js';
 import { Slots } from './slots.js';
 
 /** Where the agent is, from the host; no secret yet for a guest that has just been booted. */
@@ -154,6 +157,14 @@ export class AgentClient {
   }
 
   /**
+   * Connects to a TCP port of the guest; each direction of the stream ends for itself. Throws AgentRefused `not_connected` when nothing
+   * listens there. The signal is for as long as the stream is open.
+   */
+  dial(port: number, options: CallOptions = {}): Promise<Duplex> {
+    return dial(this.#endpoint, port, options);
+  }
+
+  /**
    * Makes the guest a machine of its own: clock, randomness, names, secret, environment. Claims a guest that has no secret yet.
    * After it this client uses the new secret.
    */
@@ -161,6 +172,11 @@ export class AgentClient {
     const identified = await identify(this.#endpoint, request, options);
     this.#endpoint = { ...this.#endpoint, secret: request.newSecret };
     return identified;
+  }
+
+  /** What the guest says that it uses. Throws AgentRefused for an agent that is too old to know. */
+  stats(options: CallOptions = {}): Promise<GuestStats> {
+    return guestStats(this.#endpoint, options);
   }
 
   /** Sets the guest's wall clock to the host's. Throws AgentRefused for an agent that is too old to know how. */

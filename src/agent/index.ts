@@ -21,6 +21,7 @@ export type {
 } from './operations/files.js';
 export type { IdentifyRequest, IdentifyResult } from './operations/identify.js';
 export type { Pong } from './operations/ping.js';
+export type { GuestStats } from './operations/stats.js';
 export type {
   OutputRequest,
   Process,

@@ -1,6 +1,7 @@
 /*
  * Seeded fuzzer of the agent as a whole: connections that send it anything, close at any time or read nothing. Whatever they do it goes on
- * answering, and it leaves no descriptor open; the sanitizers it is built with see the rest.
+ * answering, and it leaves no descriptor open; the sanitizers it is built with see the rest. Ports are dialled of a server that echoes, or
+ * closes or resets where it likes, of the agent itself, and where nobody listens.
  *
  *   frames AGENT SEED CONNECTIONS
  */
@@ -30,7 +31,9 @@ static const char *const REQUESTS[] = {
 	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"sh\",\"-c\",\"echo x; sleep 0.05 & exit 3\"],\"timeout_secs\":0.03}",
 	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"head\",\"-c\",\"300000\",\"/dev/zero\"],\"env\":{\"A\":\"b\"}}",
 	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"no-such-program\"],\"cwd\":\"/\"}",
+	"{\"op\":\"exec\",\"secret\":\"" SECRET "\",\"args\":[\"true\"],\"user\":\"nobody\"}",
 	"{\"op\":\"set_clock\",\"secret\":\"" SECRET "\",\"unix_time_ns\":\"1700000000000000000\"}",
+	"{\"op\":\"stats\",\"secret\":\"" SECRET "\"}",
 	"{\"op\":\"eval\",\"secret\":\"" SECRET "\",\"code\":\"1\"}",
 	"{\"op\":\"identify\",\"secret\":\"x\",\"new_secret\":\"0123456789abcdef\",\"nonce\":\"n\",\"seed\":\"AAAA\"}",
 };
@@ -62,14 +65,16 @@ static const char *const FILE_REQUESTS[] = {
 	"{\"op\":\"move\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\",\"to\":\"Ym91Z2gtZnV6ei1maWxlcy9h\",\"replace\":true}",
 	"{\"op\":\"remove\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\",\"recursive\":true}",
 };
+/* Those about a port: of the server here, of the agent, of nobody. */
+static const char DIAL[] = "{\"op\":\"dial\",\"secret\":\"" SECRET "\",\"port\":%d}";
 
 static const char LIST[] = "{\"op\":\"processes\",\"secret\":\"" SECRET "\"}";
 #define SIGNAL "{\"op\":\"signal\",\"secret\":\"" SECRET "\",\"pid\":%d,\"signal\":9}"
 static const char CONTROL[] = "{\"resize\":{\"cols\":10,\"rows\":10}}";
 
 static unsigned long long state;
-static int last_pid;
-static pid_t agent;
+static int last_pid, echo_port;
+static pid_t agent, echo;
 static struct sockaddr_in address = { .sin_family = AF_INET };
 
 static unsigned random_below(unsigned limit)
@@ -108,7 +113,11 @@ static size_t put_request(char *to)
 {
 	char request[1024];
 
-	if (random_below(3) == 0)
+	if (random_below(5) == 0) {
+		const int ports[] = { echo_port, echo_port, ntohs(address.sin_port), 1 };
+
+		snprintf(request, sizeof request, DIAL, ports[random_below(4)]);
+	} else if (random_below(3) == 0)
 		snprintf(request, sizeof request, "%s",
 			 FILE_REQUESTS[random_below(sizeof FILE_REQUESTS / sizeof *FILE_REQUESTS)]);
 	else if (random_below(2) == 0)
@@ -225,6 +234,48 @@ static int count_descriptors(void)
 	return count;
 }
 
+/* Gives back what comes, for a while; or hangs up, in good order or not, at once or later. */
+static void answer_dial(int fd, unsigned mood)
+{
+	const struct linger reset = { .l_onoff = 1 };
+	char piece[4096];
+	ssize_t count;
+
+	while (mood % 4 != 0 && (count = recv(fd, piece, sizeof piece, 0)) > 0)
+		if (send(fd, piece, (size_t)count, MSG_NOSIGNAL) < 0 || mood % 4 == 1) /* positive */
+			break;
+	if (mood % 3 == 0)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+	close(fd);
+}
+
+static void start_echo(void)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof name;
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* The casts are how the socket calls take addresses of any family. */
+	assert(listener >= 0 && bind(listener, (struct sockaddr *)&name, sizeof name) == 0 && listen(listener, 64) == 0);
+	assert(getsockname(listener, (struct sockaddr *)&name, &length) == 0);
+	echo_port = ntohs(name.sin_port);
+	echo = fork();
+	if (echo != 0) {
+		close(listener);
+		return;
+	}
+	signal(SIGCHLD, SIG_IGN);
+	for (unsigned mood = 0;; mood++) {
+		int fd = accept(listener, NULL, NULL);
+
+		if (fd >= 0 && fork() == 0) {
+			answer_dial(fd, mood);
+			_exit(0);
+		}
+		close(fd);
+	}
+}
+
 /* With its configuration and a folder as descriptors 3 and 4; learns the port from its first line. */
 static void start_agent(const char *program, const char *folder)
 {
@@ -276,6 +327,7 @@ int main(int count, char **args)
 
 	state = count > 2 ? strtoull(args[2], NULL, 10) : 1;
 	assert(count > 1 && mkdtemp(folder) != NULL);
+	start_echo();
 	start_agent(args[1], folder);
 	assert(asks(REQUESTS[0], "unauthorized"));
 	assert(asks(claim, "\"restored\":false"));
@@ -292,6 +344,8 @@ int main(int count, char **args)
 	assert(waitpid(agent, &status, WNOHANG) == 0);
 	kill(agent, SIGTERM);
 	waitpid(agent, &status, 0);
+	kill(echo, SIGKILL);
+	waitpid(echo, &status, 0);
 	remove_folder(folder);
 	if (after > before) {
 		fprintf(stderr, "frames: %d descriptors are left of %d connections\n", after - before, connections);

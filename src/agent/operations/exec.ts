@@ -13,6 +13,8 @@ export interface ExecRequest {
   /** Added to the guest's default environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Of the image, by name or number, perhaps with a group: `app`, `1000:1000`. Root by default. */
+  readonly user?: string;
   readonly stdin?: Input;
   /** After this the program's whole process group is killed. */
   readonly timeoutMs?: number;

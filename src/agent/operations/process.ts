@@ -25,6 +25,8 @@ export interface StartRequest {
   /** Added to the guest's default environment. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
+  /** Of the image, by name or number, perhaps with a group: `app`, `1000:1000`. Root by default. */
+  readonly user?: string | undefined;
   /** A name for it, shown in lists. */
   readonly tag?: string | undefined;
   /** With a terminal of that size; input and output are its. */

@@ -1,0 +1,120 @@
+/**
+ * dial: a TCP port of the guest as a stream of this process, both ways at once.
+ *
+ * Each direction ends for itself, as in TCP: `end()` is told to the guest's program, and its end is the end of what is read here. Neither is
+ * read faster than the other side takes it. Whoever destroys the stream before both have ended resets the guest's connection, and may lose
+ * what was on its way.
+ */
+import { addAbortSignal, Duplex, PassThrough } from 'node:stream';
+import { z } from 'zod';
+import { Deferred } from '../../base/index.js';
+import { readAnswer } from '../answers.js';
+import { DEFAULT_TIMEOUT_MS, framesOf, type CallOptions, type Endpoint } from '../call.js';
+import { AgentDeadline, AgentProtocolError } from '../errors.js';
+import { FrameKind, parseObject, type Frame } from '../frames.js';
+
+type Frames = AsyncGenerator<Frame, void, undefined>;
+
+const nothing = z.object({});
+
+/**
+ * Resolves when there is a connection; throws AgentRefused `not_connected` when nothing listens on the port. `timeoutMs` is for that;
+ * `signal` is for as long as the stream is open.
+ */
+export async function dial(
+  endpoint: Endpoint,
+  port: number,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
+): Promise<Duplex> {
+  const [upward, over] = [new PassThrough(), new AbortController()];
+  const signals = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
+  const operation = { op: 'dial', fields: { port }, input: upward, isStream: true };
+  const frames = framesOf(endpoint, operation, { signal: signals });
+  const timer = setTimeout(() => over.abort(new AgentDeadline('dial', timeoutMs)), timeoutMs);
+  try {
+    checkConnected(await frames.next());
+  } catch (error) {
+    await frames.return();
+    throw error;
+  } finally {
+    clearTimeout(timer);
+  }
+  const stream = new DialledStream(upward, frames, () => over.abort());
+  return signal === undefined ? stream : addAbortSignal(signal, stream);
+}
+
+function checkConnected({ done, value }: IteratorResult<Frame, void>): void {
+  if (done === true || value === undefined) throw new AgentProtocolError('The guest did not answer dial');
+  if (value.kind === FrameKind.end) checkEnd(value);
+  if (value.kind !== FrameKind.event || parseObject(value.payload)['connected'] !== true)
+    throw new AgentProtocolError('The guest answered dial with something else');
+}
+
+/** Throws what went wrong, if anything did. */
+function checkEnd({ payload }: Frame): void {
+  readAnswer(nothing, payload, { operation: 'dial', timeoutMs: undefined });
+}
+
+class DialledStream extends Duplex {
+  readonly #upward: PassThrough;
+  readonly #frames: Frames;
+  readonly #hangUp: () => void;
+  /** The guest has said that both directions ended: until then what was written may be on its way. */
+  readonly #over = new Deferred<undefined>();
+
+  constructor(upward: PassThrough, frames: Frames, hangUp: () => void) {
+    super({ allowHalfOpen: true });
+    this.#upward = upward;
+    this.#frames = frames;
+    this.#hangUp = hangUp;
+    // What becomes of the call is told by its frames.
+    upward.on('error', () => undefined);
+    // Whoever uses the stream is told; one that breaks before anybody does is no reason to end the process.
+    this.on('error', () => undefined);
+  }
+
+  override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
+    if (this.#upward.write(chunk)) done();
+    else this.#upward.once('drain', done);
+  }
+
+  override _final(done: () => void): void {
+    this.#upward.end();
+    void this.#over.promise.then(done);
+  }
+
+  override _read(): void {
+    this.#readOne().catch((error: unknown) => this.destroy(error as Error));
+  }
+
+  async #readOne(): Promise<void> {
+    const { kind, payload } = await this.#nextFrame();
+    if (kind !== FrameKind.stdout) {
+      if (kind === FrameKind.end) checkEnd({ kind, payload });
+      throw new AgentProtocolError('The guest ended dial before its time');
+    }
+    if (payload.length > 0) {
+      this.push(payload);
+      return;
+    }
+    this.push(null);
+    const last = await this.#nextFrame();
+    if (last.kind !== FrameKind.end) throw new AgentProtocolError('The guest sent more than it said');
+    checkEnd(last);
+    await this.#frames.return();
+    this.#over.resolve(undefined);
+  }
+
+  async #nextFrame(): Promise<Frame> {
+    const { done, value } = await this.#frames.next();
+    if (done !== true) return value;
+    throw new AgentProtocolError('The guest did not end dial');
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#hangUp();
+    this.#upward.destroy();
+    this.#frames.return().catch(() => undefined);
+    done(error);
+  }
+}
