@@ -41,6 +41,14 @@ export const imageNameSchema = z
 /** Text that can reach a system call: no NUL. */
 export const plainTextSchema = z.string().refine((text) => !text.includes('\0'), 'must not contain NUL');
 
+/** A user of a guest, by name or number, perhaps with a group. */
+export const guestUserSchema = z
+  .string()
+  .regex(/^[^:\0]{1,64}(:[^:\0]{1,64})?$/, 'must be a user, or a user and a group with a colon between them')
+  .describe(
+    "the image's user that it runs as, by name or number, perhaps with a group: `app`, `1000:1000`; root by default",
+  );
+
 /** An absolute path on the host. */
 export const absolutePathSchema = plainTextSchema
   .max(4095)

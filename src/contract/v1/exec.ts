@@ -1,7 +1,7 @@
 /** Calls into a sandbox's guest: exec, eval, ping. */
 
 import { z } from 'zod';
-import { plainTextSchema, timeoutSecsSchema } from '../fields.js';
+import { guestUserSchema, plainTextSchema, timeoutSecsSchema } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { byId, guestErrors, type RouteTable } from './route.js';
 import { STREAM_TYPES } from './streams.js';
@@ -14,6 +14,7 @@ export const execRequestSchema = z.object({
     .optional()
     .describe('variables added to the environment'),
   cwd: plainTextSchema.max(4095).optional().describe('working directory in the guest'),
+  user: guestUserSchema.optional(),
   stdin: z.string().optional().describe('text on standard input'),
 });
 /** Run a program in the guest and wait for it. */

@@ -1,7 +1,14 @@
 /** Kept processes of a sandbox: they outlive the connection that started them, and their output is read from any offset. */
 
 import { z } from 'zod';
-import { bytesSchema, flagSchema, numberTextSchema, plainTextSchema, unixSecondsSchema } from '../fields.js';
+import {
+  bytesSchema,
+  flagSchema,
+  guestUserSchema,
+  numberTextSchema,
+  plainTextSchema,
+  unixSecondsSchema,
+} from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { byId, byPid, guestErrors, type RouteTable } from './route.js';
 import { outputLineSchemas, STREAM_TYPES } from './streams.js';
@@ -25,6 +32,7 @@ export const startProcessRequestSchema = z
       .optional()
       .describe('variables added to the environment'),
     cwd: plainTextSchema.max(4095).optional().describe('working directory in the guest'),
+    user: guestUserSchema.optional(),
     pty: terminalSizeSchema.optional().describe('with a terminal of that size: {cols, rows}'),
     stdin: z.boolean().default(false).describe('whether it can be written to; it reads nothing otherwise'),
     timeout_secs: z

@@ -77,7 +77,7 @@ function known(params: { id: string; pid: number }): { id: string; pid: number }
 }
 
 function startSpec(request: StartProcessRequest): StartRequest {
-  const { args = [], shell, env, cwd, pty, stdin, timeout_secs, tag } = request;
+  const { args = [], shell, env, cwd, user, pty, stdin, timeout_secs, tag } = request;
   const program = shell === undefined ? args : ['sh', '-c', shell];
-  return compact({ args: program, env, cwd, pty, stdin, timeoutMs: toMs(timeout_secs), tag });
+  return compact({ args: program, env, cwd, user, pty, stdin, timeoutMs: toMs(timeout_secs), tag });
 }

@@ -48,8 +48,8 @@ export function spawnSpec(request: SpawnRequest): SpawnSpec {
   });
 }
 
-export function program({ args, timeout_secs, env, cwd, stdin }: ExecRequest): Spec<'exec'> {
-  return compact({ args, timeoutMs: toMs(timeout_secs), env, cwd, stdin });
+export function program({ args, timeout_secs, env, cwd, user, stdin }: ExecRequest): Spec<'exec'> {
+  return compact({ args, timeoutMs: toMs(timeout_secs), env, cwd, user, stdin });
 }
 
 export function evalSpec({ code, timeout_secs }: EvalRequest): Spec<'evaluate'> {
