@@ -132,6 +132,20 @@ export const removedSchema = z.object({
 /** What became of the sandboxes that a selector chose. */
 export type RemovedSandboxes = z.infer<typeof removedSchema>;
 
+const guestStatsSchema = z.object({
+  cpu_time_ms: z
+    .int()
+    .min(0)
+    .optional()
+    .describe('processor time of its programs and kernel since it booted'),
+  memory_total_bytes: bytesSchema.optional(),
+  memory_available_bytes: bytesSchema.optional().describe('what programs could have besides'),
+  disk_total_bytes: bytesSchema.optional().describe('of its root file system'),
+  disk_free_bytes: bytesSchema.optional(),
+  network_received_bytes: bytesSchema.optional().describe('since it booted, calls of the daemon included'),
+  network_sent_bytes: bytesSchema.optional().describe('likewise'),
+});
+
 export const sandboxStatsSchema = z.object({
   cpu_time_ms: z
     .int()
@@ -146,6 +160,9 @@ export const sandboxStatsSchema = z.object({
   memory_pss_bytes: bytesSchema.describe('its proportional share of all memory that it uses'),
   disk_unique_bytes: bytesSchema.describe('disk that would be free without it'),
   disk_shared_bytes: bytesSchema.describe('disk below it that snapshots or images have too'),
+  guest: guestStatsSchema
+    .optional()
+    .describe('what the guest says of itself, where it runs and answers in time; it may say anything'),
 });
 /** What a sandbox uses. */
 export type SandboxStats = z.infer<typeof sandboxStatsSchema>;

@@ -1,4 +1,5 @@
 /** From what the host answers to the objects of the API's first version. */
+import type { GuestStats } from '../../agent/index.js';
 import { compact } from '../../base/index.js';
 import {
   isBoughError,
@@ -93,7 +94,20 @@ export function wireStats(stats: Answer<'stats'>): SandboxStats {
     memory_pss_bytes: stats.memoryPssBytes,
     disk_unique_bytes: stats.diskUniqueBytes,
     disk_shared_bytes: stats.diskSharedBytes,
+    ...compact({ guest: stats.guest && wireGuestStats(stats.guest) }),
   };
+}
+
+function wireGuestStats(guest: GuestStats): SandboxStats['guest'] {
+  return compact({
+    cpu_time_ms: guest.cpuTimeMs,
+    memory_total_bytes: guest.memoryTotalBytes,
+    memory_available_bytes: guest.memoryAvailableBytes,
+    disk_total_bytes: guest.diskTotalBytes,
+    disk_free_bytes: guest.diskFreeBytes,
+    network_received_bytes: guest.networkReceivedBytes,
+    network_sent_bytes: guest.networkSentBytes,
+  });
 }
 
 export function wireForked({ snapshot, children }: Answer<'fork'>): ForkResult {
