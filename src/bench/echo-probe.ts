@@ -13,6 +13,9 @@ import { monotonicMs } from '../base/index.js';
 export const ECHO_DEADLINE_MS = 30_000;
 const REQUEST_FRAME = 1;
 
+/** A question that the agent answers without work, also to who does not know its secret. */
+export const PING_FRAME = requestFrame({ op: 'ping' });
+
 /** Runs `work` and resolves with its result and the longest time one answer took meanwhile, in ms. */
 export async function longestEchoDuring<T>(
   port: number,
@@ -42,7 +45,7 @@ export async function askOnce(port: number): Promise<number> {
   const socket = createConnection({ host: '127.0.0.1', port });
   const signal = AbortSignal.timeout(ECHO_DEADLINE_MS);
   try {
-    socket.write(requestFrame({ op: 'ping' }));
+    socket.write(PING_FRAME);
     await once(socket, 'data', { signal });
     return monotonicMs() - began;
   } finally {

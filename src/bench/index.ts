@@ -17,6 +17,7 @@ import { benchDiskWriter } from './disk-writer.js';
 import { benchPause } from './pause.js';
 import { pausePartsOf } from './pause-parts.js';
 import type { PauseParts } from './pause-row.js';
+import { benchPorts } from './ports.js';
 import { benchRamSize } from './ram-size.js';
 import { benchRandomWriter } from './random-writer.js';
 import { missedAny, resultText, sectionCsv, writeReport, type BenchResult } from './report.js';
@@ -42,6 +43,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     spawn: benchSpawn,
     'exec-load': benchExecLoad,
     'exec-output': benchExecOutput,
+    ports: benchPorts,
   };
 
 const defaultIterations: Record<BenchmarkName, number> = {
@@ -56,6 +58,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   spawn: 10,
   'exec-load': 2000,
   'exec-output': 10,
+  ports: 200,
 };
 
 /** Runs what is asked for; without a name everything, with a report in bench/out/. */

@@ -19,6 +19,7 @@ export const benchmarkNames = [
   'spawn',
   'exec-load',
   'exec-output',
+  'ports',
 ] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 

@@ -1,0 +1,99 @@
+/**
+ * How soon a port of a guest answers: through the daemon, against a direct connection to the guest.
+ *
+ * The agent's own port is both: the one port of a guest that the host reaches directly, through QEMU's user network, and a port like any
+ * other for the daemon to connect to. Each connection asks it the same, which it answers without work, so that nothing differs but the
+ * way. The two take turns.
+ */
+import { once } from 'node:events';
+import { WebSocket } from 'ws';
+import { monotonicMs } from '../base/index.js';
+import type { Sandbox } from '../contract/index.js';
+import { failureWords, withSandbox, type BenchContext } from './context.js';
+import { askOnce, ECHO_DEADLINE_MS, PING_FRAME } from './echo-probe.js';
+import { formatMs, reached, summaryCells, summaryColumns, type Section } from './section.js';
+import { summarize, type Summary } from './statistics.js';
+
+/** Where an agent listens in its guest. */
+const AGENT_PORT = 10_000;
+const MAX_DIFFERENCE_MS = 3;
+
+const columns = ['way', 'round', 'ms', 'error'] as const;
+const WAYS = ['direct', 'daemon'] as const;
+type Way = (typeof WAYS)[number];
+
+interface Row {
+  readonly way: Way;
+  readonly round: number;
+  readonly ms?: number;
+  readonly error?: string;
+}
+
+export async function benchPorts(context: BenchContext): Promise<Section> {
+  const rows = await withSandbox(context, context.sourceTag, async (sandbox) => {
+    const measured: Row[] = [];
+    for (let round = 1; round <= context.iterations; round++) {
+      measured.push(await timed('direct', round, () => askOnce(Number(sandbox.guest_addr.split(':')[1]))));
+      measured.push(await timed('daemon', round, () => askThroughDaemon(context, sandbox)));
+    }
+    return measured;
+  });
+  return section(context, rows);
+}
+
+async function timed(way: Way, round: number, ask: () => Promise<number>): Promise<Row> {
+  try {
+    return { way, round, ms: await ask() };
+  } catch (error) {
+    return { way, round, error: failureWords(error) };
+  }
+}
+
+/** Connects, asks once and resolves with the ms until the first byte of an answer. */
+async function askThroughDaemon({ client }: BenchContext, { id }: Sandbox): Promise<number> {
+  const began = monotonicMs();
+  const { href } = new URL(`/v1/sandboxes/${id}/ports/${AGENT_PORT}`, client.transport.url);
+  const socket = new WebSocket(href.replace('http', 'ws'), { perMessageDeflate: false });
+  const signal = AbortSignal.timeout(ECHO_DEADLINE_MS);
+  try {
+    await once(socket, 'open', { signal });
+    socket.send(PING_FRAME);
+    await once(socket, 'message', { signal });
+    return monotonicMs() - began;
+  } finally {
+    socket.terminate();
+  }
+}
+
+function section({ sourceTag }: BenchContext, rows: readonly Row[]): Section {
+  const [direct, daemon] = WAYS.map((way) =>
+    summarize(rows.filter((row) => row.way === way).map(({ ms }) => ms)),
+  ) as [Summary | undefined, Summary | undefined];
+  const differenceMs = daemon === undefined || direct === undefined ? undefined : daemon.p50 - direct.p50;
+  return {
+    name: 'ports',
+    title: 'The first byte of a port of a guest: through the daemon, and directly',
+    conditions: [`snapshot ${sourceTag}; a connection each, the same question to the same program, in turns`],
+    tables: [
+      {
+        title: 'From connecting to the first byte of the answer, ms',
+        columns: ['way', ...summaryColumns],
+        rows: [
+          ...(direct === undefined ? [] : [['direct', ...summaryCells(direct)]]),
+          ...(daemon === undefined ? [] : [['daemon', ...summaryCells(daemon)]]),
+        ],
+      },
+    ],
+    verdicts: reached([
+      differenceMs === undefined
+        ? undefined
+        : {
+            promise: `the first byte within ${MAX_DIFFERENCE_MS} ms of a direct connection, at p50`,
+            measured: Number.isFinite(differenceMs) ? `${formatMs(differenceMs)} ms more` : 'failed',
+            held: differenceMs <= MAX_DIFFERENCE_MS,
+            decides: false,
+          },
+    ]),
+    csv: { columns, rows: rows.map((row) => ({ ...row })) },
+  };
+}
