@@ -179,6 +179,18 @@ export const errorCatalogue = {
     message: (a: { id: string; problem: string }) =>
       `Cannot resize a process of sandbox "${a.id}": ${a.problem}`,
   },
+  port_unreachable: {
+    status: 502,
+    retryable: true,
+    message: (a: { id: string; problem: string }) =>
+      `Cannot connect to a port of sandbox "${a.id}": ${a.problem}`,
+  },
+  port_failed: {
+    status: 502,
+    retryable: false,
+    message: (a: { id: string; problem: string }) =>
+      `A connection to a port of sandbox "${a.id}" was lost: ${a.problem}`,
+  },
 
   ...fileErrors,
 

@@ -13,6 +13,7 @@ export * from './v1/lifetime.js';
 export * from './v1/lists.js';
 export * from './v1/processes.js';
 export * from './v1/network.js';
+export * from './v1/ports.js';
 export * from './v1/route.js';
 export * from './v1/routes.js';
 export * from './v1/sandboxes.js';

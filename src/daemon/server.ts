@@ -6,6 +6,7 @@ import type { Host } from '../sandbox/host/host.js';
 import type { TokenCheck } from './auth/token.js';
 import type { ListenAddress } from './config.js';
 import { Metrics } from './metrics.js';
+import { portsApi } from './ports/plugin.js';
 import { buildShell, type Shell } from './shell/shell.js';
 import { branchHandlers } from './v1/branches.js';
 import { daemonHandlers } from './v1/daemon.js';
@@ -14,6 +15,7 @@ import { fileHandlers } from './v1/files.js';
 import { processHandlers } from './v1/processes.js';
 import { networkHandlers } from './v1/network.js';
 import { nativeApi } from './v1/plugin.js';
+import { portHandlers } from './v1/ports.js';
 import { sandboxHandlers } from './v1/sandboxes.js';
 import { snapshotHandlers } from './v1/snapshots.js';
 
@@ -40,8 +42,10 @@ export function buildServer({ host, listen, isToken, log, events }: ServerOption
     ...processHandlers(host),
     ...networkHandlers(host),
     ...fileHandlers(host),
+    ...portHandlers(host),
   };
-  const shell = buildShell({ log, events, apis: [nativeApi({ table: routes, handlers, listen, isToken })] });
+  const apis = [nativeApi({ table: routes, handlers, listen, isToken }), portsApi({ host, listen, isToken })];
+  const shell = buildShell({ log, events, apis });
   metrics.watch(shell.calls);
   return shell;
 }

@@ -1,10 +1,13 @@
 /**
- * Requests put together by chance, at rows of every kind: whatever comes back is no 500, every refusal has the API's shape, and
+ * Requests put together by chance, at rows of every kind and at ports of a sandbox: whatever comes back is no 500, every refusal has the API's shape, and
  * nothing stays behind.
  */
 import assert from 'node:assert/strict';
-import { connect } from 'node:net';
+import { createServer } from 'node:http';
+import { connect, type AddressInfo } from 'node:net';
 import { it } from 'node:test';
+import { ownCall } from '../../src/sandbox/host/call.js';
+import { fakeHost } from '../support/fake-host.js';
 import { Seeded } from '../faults/seeded.js';
 import { until, withRows } from './rows-table.js';
 
@@ -49,7 +52,25 @@ const PATHS = [
     '/v1/\u00e9',
   ],
 ];
+/** Of the one sandbox; a port stands for the guest's program, which takes its place. */
+const PORT_PATHS = [
+  ...['/s/sandbox1/p/8080/a?b', '/s/sandbox1/p/8080/', '/s/sandbox1/p/8080', '/s/sandbox1/p/8080//%2e%2e/'],
+  ...[
+    '/s/sandbox1/p/1/',
+    '/s/sandbox1/p/0/',
+    '/s/sandbox1/p/99999/',
+    '/s/sandbox1',
+    '/s/%00/p/8080/',
+    '/s//p//',
+  ],
+];
 const HEADERS = [
+  ...[
+    'Host: 8080-sandbox1.localhost',
+    'Host: 1-sandbox1.localhost:80',
+    'Bough-Sandbox: sandbox1',
+    'Bough-Port: 8080',
+  ],
   ...[
     'Host: localhost',
     'Host: evil.example',
@@ -129,7 +150,8 @@ function request(chance: Seeded): string {
   if (chance.below(4) > 0) headers.unshift('Host: localhost');
   const isPlausible = chance.below(3) > 0;
   const method = isPlausible ? METHODS[chance.below(5)] : chance.pick(METHODS);
-  const path = isPlausible ? PATHS[chance.below(5)] : chance.pick(PATHS);
+  const paths = chance.below(3) > 0 ? PATHS : PORT_PATHS;
+  const path = isPlausible ? paths[chance.below(5)] : chance.pick(paths);
   const first = `${method ?? ''} ${path ?? ''} ${isPlausible ? 'HTTP/1.1' : chance.pick(VERSIONS)}`;
   const text = `${[first, ...headers].join('\r\n')}\r\n\r\n${chance.pick(chance.below(2) > 0 ? BODIES : CHUNKED)}`;
   // Now and then only a part of it arrives.
@@ -155,6 +177,8 @@ function checkAnswer(sent: string, answer: string): void {
   const [head = '', body = ''] = answer.split('\r\n\r\n', 2);
   // What the WebSocket library refuses is over HTTP, and by then nobody else's.
   if (/\r\nsec-websocket|Content-Type: text\/html/i.test(head) && /Upgrade: websocket/i.test(sent)) return;
+  // What a guest's program says is its own.
+  if (/\r\nx-guest: /i.test(head)) return;
   const length = Number(/content-length: (\d+)/i.exec(head)?.[1]);
   assert.ok(length > 0, JSON.stringify([sent, answer]));
   const json = JSON.parse(body.slice(0, length)) as Record<string, unknown>;
@@ -165,11 +189,21 @@ function checkAnswer(sent: string, answer: string): void {
 it('requests put together by chance are answered or refused, and leave nothing behind', async (test) => {
   const chance = Seeded.fromEnvironment();
   test.diagnostic(chance.name);
+  const host = fakeHost();
+  await host.spawn({ snapshotTag: 'base', count: 1 }, ownCall());
+  const guest = createServer((asked, answer) => {
+    answer.setHeader('x-guest', '1');
+    asked.pipe(answer);
+  });
+  guest.on('clientError', (_error, socket) => socket.end('HTTP/1.1 400 Bad Request\r\nX-Guest: 1\r\n\r\n'));
+  guest.on('upgrade', (_asked, socket) => socket.end('HTTP/1.1 400 Bad Request\r\nX-Guest: 1\r\n\r\n'));
+  await new Promise<void>((resolve) => guest.listen(0, '127.0.0.1', resolve));
+  const guestPort = String((guest.address() as AddressInfo).port);
   await withRows(
     async ({ port, app, calls }) => {
       const plain = 'GET /v1/number HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
       for (let done = 0; done < REQUESTS; done += AT_A_TIME) {
-        const texts = Array.from({ length: AT_A_TIME }, () => request(chance));
+        const texts = Array.from({ length: AT_A_TIME }, () => request(chance).replaceAll('8080', guestPort));
         const [ofPlain, ...answers] = await Promise.all(
           [plain, ...texts].map((text) => exchange(port, text)),
         );
@@ -189,6 +223,7 @@ it('requests put together by chance are answered or refused, and leave nothing b
         return count === 0;
       });
     },
-    { bodyTimeoutMs: 150 },
+    { bodyTimeoutMs: 150, host },
   );
+  guest.close();
 });

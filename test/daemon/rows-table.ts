@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { BoughError, type BoughEvent, type RouteTable } from '../../src/contract/index.js';
 import type { HandlersOf } from '../../src/daemon/rows/handlers.js';
+import type { Host } from '../../src/sandbox/host/host.js';
 import { limits } from '../../src/daemon/shell/limits.js';
 import { stopShell } from '../../src/daemon/shell/stop.js';
 import { listeningShell, type ListeningShell } from './support.js';
@@ -67,10 +68,14 @@ export async function* ticks(signal: AbortSignal): AsyncGenerator<Uint8Array> {
 /** Serves the table to `body`, some handlers by others. */
 export async function withRows(
   body: (shell: ListeningShell, events: BoughEvent[]) => Promise<void>,
-  options: { handlers?: Partial<Handlers>; bodyTimeoutMs?: number; token?: string } = {},
+  options: { handlers?: Partial<Handlers>; bodyTimeoutMs?: number; token?: string; host?: Host } = {},
 ): Promise<void> {
-  const { bodyTimeoutMs = limits.bodyTimeoutMs, token } = options;
-  const shell = await listeningShell(table, { ...handlers, ...options.handlers }, { bodyTimeoutMs, token });
+  const { bodyTimeoutMs = limits.bodyTimeoutMs, token, host } = options;
+  const shell = await listeningShell(
+    table,
+    { ...handlers, ...options.handlers },
+    { bodyTimeoutMs, token, host },
+  );
   const seen: BoughEvent[] = [];
   shell.events.subscribe((event) => seen.push(event));
   try {

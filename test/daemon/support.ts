@@ -6,6 +6,7 @@ import { Events, type RouteTable } from '../../src/contract/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import { buildServer } from '../../src/daemon/server.js';
 import type { HandlersOf } from '../../src/daemon/rows/handlers.js';
+import { portsApi } from '../../src/daemon/ports/plugin.js';
 import { limits, type Limits } from '../../src/daemon/shell/limits.js';
 import { buildShell, type Shell } from '../../src/daemon/shell/shell.js';
 import { nativeApi } from '../../src/daemon/v1/plugin.js';
@@ -43,17 +44,22 @@ export interface ListeningShell extends Shell {
   readonly port: number;
 }
 
-/** The native API with other rows than its own, listening on loopback. */
+/** The native API with other rows than its own, and ports of sandboxes of the host, listening on loopback. */
 export async function listeningShell<T extends RouteTable>(
   table: T,
   handlers: HandlersOf<T>,
-  { token, ...given }: Partial<Limits> & { token?: string | undefined } = {},
+  {
+    token,
+    host = fakeHost(),
+    ...given
+  }: Partial<Limits> & { token?: string | undefined; host?: Host | undefined } = {},
 ): Promise<ListeningShell> {
   const events = new Events();
   const listen = { host: '127.0.0.1', port: 0, isLoopback: true };
   const isToken = token === undefined ? undefined : tokenCheck(token);
   const api = nativeApi({ table, handlers, listen, isToken });
-  const shell = buildShell({ log: silent, events, apis: [api], limits: { ...limits, ...given } });
+  const apis = [api, portsApi({ host, listen, isToken })];
+  const shell = buildShell({ log: silent, events, apis, limits: { ...limits, ...given } });
   const address = await shell.app.listen(listen);
   return Object.assign(shell, { events, address, port: Number(new URL(address).port) });
 }

@@ -15,6 +15,7 @@ const WITHOUT_METHOD = new Set([
   ...['resizeProcess', 'attachProcess', 'getNetwork', 'setNetwork', 'checkNetwork', 'networkLog'],
   ...['readFile', 'headFile', 'writeFile', 'removeFile', 'statFile', 'listFolder', 'makeFolder', 'moveFile'],
   ...['packTree', 'unpackTree'],
+  'connectPort',
 ]);
 
 describe('the SDK against a daemon', () => {

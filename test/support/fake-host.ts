@@ -9,6 +9,7 @@ import { BoughError, type Network } from '../../src/contract/index.js';
 import type { SandboxView } from '../../src/sandbox/entity/view.js';
 import type { SnapshotView } from '../../src/store/index.js';
 import { fakeFiles } from './fake-files.js';
+import { localPort } from './local-port.js';
 import { fakeProcesses } from './fake-processes.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 
@@ -145,6 +146,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     sandbox(id);
     return printed(`${args.join(' ')}\n`);
   };
+  const withPort = localPort((id) => void sandbox(id));
   const processes = fakeProcesses((id) => void sandbox(id));
   const files = fakeFiles((id) => void sandbox(id));
   const gauges = () => ({
@@ -154,7 +156,10 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     hotBytes: 0,
     durableBytes: 0,
   });
-  return Object.assign(host, { gauges, execStream, processes, files }, script, { snapshots, sandboxes });
+  return Object.assign(host, { gauges, execStream, processes, files, withPort }, script, {
+    snapshots,
+    sandboxes,
+  });
 }
 
 const aNetwork: Network = {
@@ -167,7 +172,7 @@ async function* printed(text: string): AsyncGenerator<ExecEvent> {
   yield { type: 'exit', exitCode: 0 };
 }
 
-type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes' | 'files'>;
+type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes' | 'files' | 'withPort'>;
 type Immediate = {
   [K in keyof Operations]: (...args: Parameters<Operations[K]>) => Awaited<ReturnType<Operations[K]>>;
 };

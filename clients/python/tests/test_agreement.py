@@ -27,9 +27,10 @@ WITHOUT_VERB = {
     *("attachProcess", "getNetwork", "setNetwork", "checkNetwork", "networkLog"),
     *("readFile", "headFile", "writeFile", "removeFile", "statFile", "listFolder", "makeFolder", "moveFile"),
     *("packTree", "unpackTree"),
+    "connectPort",
 }
 # Fields that it has no argument for yet.
-WITHOUT_ARGUMENT = {"selector", "limit", "after", "network"}
+WITHOUT_ARGUMENT = {"selector", "limit", "after", "network", "user"}
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, methods in DOCUMENT["paths"].items()

@@ -53,6 +53,7 @@ export const endpoints = {
   moveFile: { method: 'POST', path: '/v1/sandboxes/:id/files/move' },
   packTree: { method: 'GET', path: '/v1/sandboxes/:id/tree' },
   unpackTree: { method: 'PUT', path: '/v1/sandboxes/:id/tree' },
+  connectPort: { method: 'GET', path: '/v1/sandboxes/:id/ports/:port' },
   setTimeout: { method: 'POST', path: '/v1/sandboxes/:id/timeout' },
   branch: { method: 'POST', path: '/v1/sandboxes/:id/branch' },
   fork: { method: 'POST', path: '/v1/sandboxes/:id/fork' },

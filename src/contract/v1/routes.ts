@@ -8,6 +8,7 @@ import { execRoutes } from './exec.js';
 import { fileRoutes } from './files.js';
 import { processRoutes } from './processes.js';
 import { networkRoutes } from './network.js';
+import { portRoutes } from './ports.js';
 import type { JsonNamesOf, ParamsOf, QueryOf, ReplyOf } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
@@ -22,6 +23,7 @@ export const routes = {
   ...processRoutes,
   ...networkRoutes,
   ...fileRoutes,
+  ...portRoutes,
 };
 
 export type Routes = typeof routes;

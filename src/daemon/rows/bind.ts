@@ -33,7 +33,7 @@ export function bindRows<T extends RouteTable>(
   if (sockets.length === 0) return;
   void app.register(async (own) => {
     const paths = sockets.map(([, { path }]) => path);
-    await openSockets(own, paths, shell.limits.bodyLimitBytes);
+    await openSockets(own, paths, shell);
     for (const [name, route] of sockets) bindSocket(own, shell, route, handlerOf(name) as AnySocketHandler);
   });
 }

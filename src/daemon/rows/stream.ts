@@ -61,8 +61,8 @@ export function passBodies(app: FastifyInstance): void {
   app.addContentTypeParser('*', (_request, body, done) => done(null, body));
 }
 
-/** Ends with `request_timeout` when nothing comes for `idleMs` although it is waited for. */
-async function* bytesOf(body: Readable | undefined, idleMs: number): AsyncGenerator<Buffer> {
+/** A body. Ends with `request_timeout` when nothing comes for `idleMs` although it is waited for. */
+export async function* bytesOf(body: Readable | undefined, idleMs: number): AsyncGenerator<Buffer> {
   // A handler that has read enough still wants to answer.
   const pieces = body?.iterator({ destroyOnReturn: false });
   for (;;) {

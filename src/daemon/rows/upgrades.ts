@@ -2,20 +2,22 @@
  * Which requests become WebSockets.
  *
  * Node hands a connection over, parser and all, as soon as a request asks for any upgrade and anybody listens for that. Only what asks for
- * a WebSocket at a socket row goes that way; every other request comes back without the question, as if nobody had listened: clients in
+ * a WebSocket at a socket row, or of an API that has its own way with them, goes that way; every other request comes back without the question, as if nobody had listened: clients in
  * other languages ask for HTTP/2 in passing, and send a body that would be lost.
  */
 import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
-import { Server, type IncomingMessage } from 'node:http';
+import { Server, ServerResponse, type IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { pathPattern } from '../shell/not-found.js';
+import type { Shell } from '../shell/shell.js';
 
 /** Makes this context able to hold socket rows of these paths. */
 export async function openSockets(
   app: FastifyInstance,
   paths: readonly string[],
-  limitBytes: number,
+  { limits, isClaimed, upgrades }: Pick<Shell, 'limits' | 'isClaimed' | 'upgrades'>,
 ): Promise<void> {
   const patterns = paths.map(pathPattern);
   // All that is asked of this one is to tell of upgrades.
@@ -23,14 +25,20 @@ export async function openSockets(
   app.server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
     const path = request.url?.split('?', 1)[0] ?? '';
     const isOurs = request.headers.upgrade?.toLowerCase() === 'websocket' && request.method === 'GET';
-    if (isOurs && patterns.some((pattern) => pattern.test(path)))
+    if (isOurs && isClaimed(request)) {
+      upgrades.set(request, { socket, head });
+      const response = new ServerResponse(request);
+      // Of a server on TCP, each connection is a socket.
+      response.assignSocket(socket as Socket);
+      app.routing(request, response);
+    } else if (isOurs && patterns.some((pattern) => pattern.test(path)))
       upgradeServer.emit('upgrade', request, socket, head);
     else {
       socket.unshift(Buffer.concat([Buffer.from(withoutUpgrade(request), 'latin1'), head]));
       app.server.emit('connection', socket);
     }
   });
-  await app.register(websocket, { options: { server: upgradeServer, maxPayload: limitBytes } });
+  await app.register(websocket, { options: { server: upgradeServer, maxPayload: limits.bodyLimitBytes } });
 }
 
 function withoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): string {

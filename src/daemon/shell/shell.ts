@@ -15,6 +15,7 @@ import fastify, {
   type FastifyRequest,
 } from 'fastify';
 import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
 import {
   BoughError,
   isBoughError,
@@ -34,6 +35,8 @@ export interface Api {
   readonly prefixes: readonly string[];
   /** A failure in this API's shape. */
   readonly refusal: Refusal;
+  /** The URL under which it answers a request that is its own; by default every one below its prefixes is, under the URL it has. */
+  readonly claimedUrl?: (request: IncomingMessage) => string | undefined;
   /** Adds hooks, parsers and routes to the API's own context. */
   readonly register: (app: FastifyInstance, shell: Shell) => void | Promise<void>;
 }
@@ -45,21 +48,38 @@ export interface ShellOptions {
   readonly limits?: Limits | undefined;
 }
 
+/** A connection that is to be something else than HTTP, if whoever is asked agrees. */
+export interface Upgrade {
+  readonly socket: Duplex;
+  /** What came behind the request. */
+  readonly head: Buffer;
+}
+
 export interface Shell {
   /** Not listening yet. */
   readonly app: FastifyInstance;
   readonly calls: RunningCalls;
   readonly limits: Limits;
+  /** True where an API claims a request, and with it what it is upgraded to. */
+  readonly isClaimed: (request: IncomingMessage) => boolean;
+  /** Of claimed requests that ask for one. */
+  readonly upgrades: WeakMap<IncomingMessage, Upgrade>;
   /** From now on every new request is answered with `shutting_down`. */
   readonly refuseNewRequests: () => void;
 }
 
 /** A server with every route of `apis`. */
 export function buildShell({ log, events, apis, limits = usual }: ShellOptions): Shell {
-  const app = createApp(log, limits, (path) => apiOf(apis, path).refusal);
+  const claimed = (request: IncomingMessage): string | undefined =>
+    apis.map(({ claimedUrl }) => claimedUrl?.(request)).find((url) => url !== undefined);
+  const app = createApp(log, limits, { claimed, refusalFor: (path) => apiOf(apis, path).refusal });
   let isClosing = false;
   const calls = new RunningCalls();
-  const shell: Shell = { app, calls, limits, refuseNewRequests: () => (isClosing = true) };
+  const shell: Shell = {
+    ...{ app, calls, limits, upgrades: new WeakMap() },
+    isClaimed: (request) => claimed(request) !== undefined,
+    refuseNewRequests: () => (isClosing = true),
+  };
 
   app.decorateRequest<Principal>('principal', 'anonymous');
   app.addHook('onRequest', async (request, reply) => {
@@ -104,10 +124,17 @@ const ownCompilers = {
 function createApp(
   log: FastifyBaseLogger,
   limits: Limits,
-  refusalFor: (path: string) => Refusal,
+  {
+    claimed,
+    refusalFor,
+  }: {
+    readonly claimed: (request: IncomingMessage) => string | undefined;
+    readonly refusalFor: (path: string) => Refusal;
+  },
 ): FastifyInstance {
   const app = fastify({
     loggerInstance: log,
+    rewriteUrl: (request) => claimed(request) ?? request.url ?? '',
     // An event tells of each request, with the route instead of the URL.
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     genReqId: newRequestId,

@@ -1,5 +1,5 @@
 /**
- * A WebSocket as two streams of frames. Nothing is sent before the client took what was sent before, and nothing is received before what
+ * A WebSocket as two streams, of messages or of frames in them. Nothing is sent before the client took what was sent before, and nothing is received before what
  * came is used.
  */
 import { once } from 'node:events';
@@ -15,6 +15,11 @@ const CLIENT_LIMITS = new Map<number, number>([
 /** Frames as they come, until the client goes. Throws AgentProtocolError for what is none. */
 export async function* framesFrom(socket: WebSocket): AsyncGenerator<Frame, void, undefined> {
   const decoder = new FrameDecoder(CLIENT_LIMITS);
+  for await (const bytes of messagesFrom(socket)) yield* decoder.push(bytes);
+}
+
+/** Messages as they come, until the client goes. */
+export async function* messagesFrom(socket: WebSocket): AsyncGenerator<Buffer, void, undefined> {
   const waiting: Buffer[] = [];
   let wake = (): void => undefined;
   const onMessage = (data: RawData): void => {
@@ -27,7 +32,7 @@ export async function* framesFrom(socket: WebSocket): AsyncGenerator<Frame, void
   try {
     for (;;) {
       const bytes = waiting.shift();
-      if (bytes !== undefined) yield* decoder.push(bytes);
+      if (bytes !== undefined) yield bytes;
       else if (socket.readyState >= socket.CLOSING) return;
       else {
         const woken = new Promise<void>((resolve) => (wake = resolve));

@@ -173,6 +173,8 @@ const REFUSALS = new Map<string, Refusal>([
     'no_user',
     ({ problem }, options) => new BoughError('invalid_request', { field: 'user', problem }, options),
   ],
+  ['not_connected', (args, options) => new BoughError('port_unreachable', args, options)],
+  ['connection_reset', (args, options) => new BoughError('port_failed', args, options)],
 ]);
 
 function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughError | undefined {
@@ -189,7 +191,7 @@ function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughErr
     return cause.code === 'bad_request'
       ? new BoughError(
           'invalid_request',
-          { field: 'args', problem: `was refused by the guest: ${cause.problem}` },
+          { field: refusedField(cause.problem), problem: `was refused by the guest: ${cause.problem}` },
           options,
         )
       : new BoughError('agent_refused', { id, problem: cause.message }, options);
@@ -198,4 +200,9 @@ function fromAgent(cause: unknown, { sandboxId: id = 'new' }: Attempt): BoughErr
     return new BoughError('agent_deadline', { id, timeoutMs: cause.timeoutMs }, options);
   }
   return undefined;
+}
+
+/** The agent's sentences begin with the field they are about. */
+function refusedField(problem: string): string {
+  return /^(cwd|env|pty|user)\b/.exec(problem)?.[0] ?? 'args';
 }

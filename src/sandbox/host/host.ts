@@ -13,6 +13,7 @@
  * makes something makes nothing twice for one key.
  */
 
+import type { Duplex } from 'node:stream';
 import type {
   CollectedExecRequest,
   EvalResult,
@@ -80,6 +81,12 @@ export interface EvalSpec {
   readonly timeoutMs?: number | undefined;
 }
 
+/** A TCP port of a sandbox's guest. */
+export interface PortId {
+  readonly id: string;
+  readonly port: number;
+}
+
 /** What can be counted at this moment; read whenever someone asks for the metrics. */
 export interface HostGauges {
   readonly sandboxes: Readonly<Partial<Record<SandboxState, number>>>;
@@ -125,6 +132,8 @@ export interface Host {
   /** Processes that outlive the connection that started them. */
   readonly processes: ProcessesHost;
   readonly files: FilesHost;
+  /** Connects to a TCP port of the guest for as long as `use` takes; what is open then is reset. Throws `port_unreachable` at once. */
+  withPort<T>(which: PortId, use: (connection: Duplex) => Promise<T>, call: CallContext): Promise<T>;
   /** Its policy, and what came of it. */
   network(id: string, call: CallContext): Promise<Network>;
   /** Replaces the policy as a whole; in force when it resolves. */

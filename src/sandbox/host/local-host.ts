@@ -4,6 +4,7 @@
  * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once. A method called
  * without a context is called by the daemon itself.
  */
+import type { Duplex } from 'node:stream';
 import type {
   CollectedExecRequest,
   EvalResult,
@@ -31,7 +32,7 @@ import { catalogued } from './failures.js';
 import { GuestFiles, type FilesHost } from './guest-files.js';
 import { GuestProcesses, type ProcessesHost } from './guest-processes.js';
 import { HotTier } from '../upkeep/hot-tier.js';
-import type { Dependents, EvalSpec, Forked, ForkSpec, Host, HostGauges, SpawnSpec } from './host.js';
+import type { Dependents, EvalSpec, Forked, ForkSpec, Host, HostGauges, PortId, SpawnSpec } from './host.js';
 import { Housekeeping } from '../upkeep/housekeeping.js';
 import { changedLifetime, lifetimeOf, type LifetimeChange } from '../entity/lifetime.js';
 import { pauseGuest, resumeGuest } from '../entity/pause.js';
@@ -216,6 +217,21 @@ export class LocalHost implements Host {
 
   ping(id: string, { signal }: CallContext = ownCall()): Promise<Pong> {
     return inGuest(this.#context, { id, operation: 'ping' }, ({ agent }) => agent.ping({ signal }));
+  }
+
+  withPort<T>(
+    { id, port }: PortId,
+    use: (connection: Duplex) => Promise<T>,
+    { signal }: CallContext = ownCall(),
+  ): Promise<T> {
+    return inGuest(this.#context, { id, operation: 'connect to a port' }, async ({ agent }) => {
+      const connection = await agent.dial(port, { signal });
+      try {
+        return await use(connection);
+      } finally {
+        connection.destroy();
+      }
+    });
   }
 
   async setTimeout(id: string, change: LifetimeChange): Promise<SandboxView> {

@@ -1,0 +1,157 @@
+/**
+ * Ports of sandboxes over HTTP: any method, any body, answers as they come, and whatever a request is upgraded to. Who may call is asked as
+ * for the native API, and failures have its shape; that nobody listens on a port is answered at once.
+ */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { IncomingMessage } from 'node:http';
+import { finished, type Duplex } from 'node:stream';
+import { BoughError, byPort, isBoughError } from '../../contract/index.js';
+import type { Host } from '../../sandbox/host/host.js';
+import type { CallContext } from '../../sandbox/host/call.js';
+import { checkHostHeader, checkOrigin, principalOf } from '../auth/guard.js';
+import type { TokenCheck } from '../auth/token.js';
+import type { ListenAddress } from '../config.js';
+import { contextOf } from '../rows/asked.js';
+import { bytesOf, passBodies } from '../rows/stream.js';
+import { parseRequestPart } from '../rows/validation.js';
+import type { Api, Shell } from '../shell/shell.js';
+import { knownForm } from '../v1/sandbox-id.js';
+import { guestPath, PORT_PATH, portUrl, prefixOfHost } from './address.js';
+import { forward } from './forward.js';
+import { answerHeaders, OWN_AUTHORIZATION, requestHeaders } from './headers.js';
+import { passUpgrade } from './upgrade.js';
+
+export interface PortsApiOptions {
+  readonly host: Host;
+  readonly listen: ListenAddress;
+  readonly isToken?: TokenCheck | undefined;
+}
+
+export function portsApi({ host, listen, isToken }: PortsApiOptions): Api {
+  const isGuarded = isToken !== undefined;
+  return {
+    prefixes: ['/s'],
+    claimedUrl: (request) => portUrl(request, listen.isLoopback),
+    refusal: (failure) => ({
+      status: failure.status,
+      body: failure.toWire(),
+      ...(failure.status === 401 ? { headers: { 'www-authenticate': 'Bearer' } } : {}),
+    }),
+    register: (app, shell) => {
+      app.addHook('onRequest', (request, _reply, done) => {
+        const { headers } = request;
+        // A name below localhost is this machine's as much as localhost is.
+        if (prefixOfHost(headers, listen.isLoopback) === undefined) checkHostHeader(headers, listen);
+        checkOrigin(headers);
+        const authorization = [headers[OWN_AUTHORIZATION]].flat()[0] ?? headers.authorization;
+        request.principal = principalOf({ authorization }, isToken);
+        done();
+      });
+      passBodies(app);
+      const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
+        const hasOwnOrigin = prefixOfHost(request.headers, listen.isLoopback) !== undefined;
+        return handle({ host, shell, isGuarded, hasOwnOrigin }, request, reply);
+      };
+      for (const url of [PORT_PATH, `${PORT_PATH}/*`]) app.all(url, handler);
+      endRefusedUpgrades(app, shell);
+    },
+  };
+}
+
+interface Served {
+  readonly host: Host;
+  readonly shell: Shell;
+  readonly isGuarded: boolean;
+  readonly hasOwnOrigin: boolean;
+}
+
+async function handle(served: Served, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
+  const { id, port } = parseRequestPart(byPort, request.params, 'path') as { id: string; port: number };
+  const path = guestPath(request.url);
+  if (path === undefined) return reply.redirect(request.url.replace(/^[^?]+/, '$&/'), 308);
+  const which = { id: knownForm({ id }), port };
+  return served.shell.upgrades.has(request.raw)
+    ? passOn(served, { request, reply, which, path })
+    : answerFrom(served, { request, reply, which, path });
+}
+
+interface Asked {
+  readonly request: FastifyRequest;
+  readonly reply: FastifyReply;
+  readonly which: { readonly id: string; readonly port: number };
+  readonly path: string;
+}
+
+/** Resolves when the answer has begun; the connection is there until it has ended. */
+async function answerFrom(
+  { host, shell: { calls, limits }, isGuarded, hasOwnOrigin }: Served,
+  { request, reply, which, path }: Asked,
+): Promise<FastifyReply> {
+  const call = (request.call = calls.begin('stream'));
+  const over = new Promise<void>((resolve) => {
+    finished(reply.raw, () => {
+      if (!reply.raw.writableFinished) call.clientLeft();
+      calls.end(call);
+      resolve();
+    });
+  });
+  const headers = requestHeaders(request.headers, isGuarded);
+  const { method } = request;
+  const body = bytesOf(request.raw, limits.bodyTimeoutMs);
+  return new Promise<FastifyReply>((resolve, reject) => {
+    const context: CallContext = contextOf(request, call.signal);
+    const use = async (connection: Duplex): Promise<void> => {
+      let answer: IncomingMessage;
+      try {
+        answer = await forward({ method, path, headers, body }, connection);
+        // Which refuses a status that is none.
+        void reply.code(answer.statusCode ?? 0).removeHeader('cache-control');
+      } catch (cause) {
+        throw noAnswer(which.id, cause);
+      }
+      resolve(reply.headers(answerHeaders(answer.headers, hasOwnOrigin)).send(answer));
+      await over;
+    };
+    host.withPort(which, use, context).catch(reject);
+  });
+}
+
+function noAnswer(id: string, cause: unknown): unknown {
+  if (isBoughError(cause)) return cause;
+  const problem = cause instanceof Error ? cause.message : 'it broke';
+  return new BoughError('port_failed', { id, problem }, { cause });
+}
+
+/** Once there is a connection it is the program that answers. */
+async function passOn(
+  { host, shell: { calls, upgrades }, isGuarded }: Served,
+  { request, reply, which, path }: Asked,
+): Promise<FastifyReply> {
+  const upgrade = upgrades.get(request.raw);
+  if (upgrade === undefined) throw new BoughError('malformed_http', { problem: 'it asks for no upgrade' });
+  const call = (request.call = calls.begin('socket'));
+  const { socket } = upgrade;
+  socket.once('close', () => {
+    call.clientLeft();
+    calls.end(call);
+  });
+  await host.withPort(
+    which,
+    async (connection) => {
+      void reply.code(101).hijack();
+      call.signal.addEventListener('abort', () => void socket.destroy());
+      await passUpgrade(request.raw, upgrade, { connection, path, isGuarded }).catch(() => undefined);
+      socket.destroy();
+    },
+    contextOf(request, call.signal),
+  );
+  return reply;
+}
+
+/** Nobody reads any more from a connection that was handed over and refused. */
+function endRefusedUpgrades(app: FastifyInstance, { upgrades }: Shell): void {
+  app.addHook('onResponse', ({ raw }, _reply, done) => {
+    if (upgrades.has(raw)) raw.socket.destroySoon();
+    done();
+  });
+}

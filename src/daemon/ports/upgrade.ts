@@ -1,0 +1,41 @@
+/**
+ * A request to become something else (a WebSocket) passed on to a program of a guest: what it says of itself, and then bytes both ways,
+ * whatever the program makes of it.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import type { Upgrade } from '../shell/shell.js';
+import { withheld } from './headers.js';
+
+/** Resolves when both sides have ended; rejects when one broke. */
+export async function passUpgrade(
+  request: IncomingMessage,
+  { socket, head }: Upgrade,
+  {
+    connection,
+    path,
+    isGuarded,
+  }: { readonly connection: Duplex; readonly path: string; readonly isGuarded: boolean },
+): Promise<void> {
+  connection.write(requestHead(request, path, isGuarded));
+  if (head.length > 0) connection.write(head);
+  socket.pipe(connection);
+  connection.pipe(socket);
+  await Promise.all([finished(socket), finished(connection)]);
+}
+
+function requestHead(
+  { method = 'GET', rawHeaders, headers }: IncomingMessage,
+  path: string,
+  isGuarded: boolean,
+): Buffer {
+  const names = withheld(headers, isGuarded);
+  for (const kept of ['connection', 'upgrade']) names.delete(kept);
+  const lines = [`${method} ${path} HTTP/1.1`];
+  for (let at = 0; at < rawHeaders.length; at += 2) {
+    const [name = '', value = ''] = rawHeaders.slice(at, at + 2);
+    if (!names.has(name.toLowerCase())) lines.push(`${name}: ${value}`);
+  }
+  return Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1');
+}

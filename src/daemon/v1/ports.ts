@@ -1,0 +1,16 @@
+/** Handler: a connection to a port of a sandbox. */
+import type { Host } from '../../sandbox/host/host.js';
+import type { Handlers } from '../rows/handlers.js';
+import { tunnel } from '../streams/tunnel.js';
+import { knownForm } from './sandbox-id.js';
+
+export function portHandlers(host: Host): Pick<Handlers, 'connectPort'> {
+  return {
+    async connectPort({ params, socket }, call) {
+      // What comes before there is a connection waits.
+      socket.pause();
+      const which = { id: knownForm(params), port: params.port };
+      await host.withPort(which, (connection) => tunnel(socket, connection), call);
+    },
+  };
+}

@@ -1,0 +1,30 @@
+/** Ports of this machine in place of a guest's. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { addAbortSignal } from 'node:stream';
+import { BoughError, isBoughError } from '../../src/contract/index.js';
+import type { Host } from '../../src/sandbox/host/host.js';
+
+/** `check` throws for a sandbox there is not. */
+export function localPort(check: (id: string) => void): Host['withPort'] {
+  return async ({ id, port }, use, { signal }) => {
+    check(id);
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
+    socket.on('error', () => undefined);
+    try {
+      await once(socket, 'connect', { signal });
+    } catch (cause) {
+      socket.destroy();
+      const problem = `nothing listens on port ${port}`;
+      throw new BoughError('port_unreachable', { id, problem }, { cause });
+    }
+    try {
+      return await use(addAbortSignal(signal, socket));
+    } catch (cause) {
+      if (isBoughError(cause)) throw cause;
+      throw new BoughError('port_failed', { id, problem: 'the connection was reset' }, { cause });
+    } finally {
+      socket.destroy();
+    }
+  };
+}
