@@ -1,7 +1,6 @@
 /** Ports of this machine in place of a guest's. */
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { addAbortSignal } from 'node:stream';
 import { BoughError, isBoughError } from '../../src/contract/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 
@@ -19,7 +18,9 @@ export function localPort(check: (id: string) => void): Host['withPort'] {
       throw new BoughError('port_unreachable', { id, problem }, { cause });
     }
     try {
-      return await use(addAbortSignal(signal, socket));
+      // As an agent does for who goes away.
+      signal.addEventListener('abort', () => socket.resetAndDestroy());
+      return await use(socket);
     } catch (cause) {
       if (isBoughError(cause)) throw cause;
       throw new BoughError('port_failed', { id, problem: 'the connection was reset' }, { cause });

@@ -42,6 +42,8 @@ export async function* messagesFrom(socket: WebSocket): AsyncGenerator<Buffer, v
     }
   } finally {
     socket.off('message', onMessage).off('close', onClose);
+    // Or its goodbye would not be heard.
+    socket.resume();
   }
 }
 

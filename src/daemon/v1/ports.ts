@@ -9,8 +9,12 @@ export function portHandlers(host: Host): Pick<Handlers, 'connectPort'> {
     async connectPort({ params, socket }, call) {
       // What comes before there is a connection waits.
       socket.pause();
-      const which = { id: knownForm(params), port: params.port };
-      await host.withPort(which, (connection) => tunnel(socket, connection), call);
+      try {
+        const which = { id: knownForm(params), port: params.port };
+        await host.withPort(which, (connection) => tunnel(socket, connection), call);
+      } finally {
+        socket.resume();
+      }
     },
   };
 }
