@@ -96,9 +96,10 @@ describe('a connection to a port', () => {
 
   it('makes the guest wait for a slow reader', async () => {
     const sockets: Socket[] = [];
+    const bytes = Buffer.alloc(64 * MiB);
     const port = await guest((socket) => {
       sockets.push(socket);
-      socket.end(Buffer.alloc(64 * MiB));
+      socket.end(bytes);
     });
     const socket = open(port);
     await once(socket, 'open');
@@ -109,7 +110,7 @@ describe('a connection to a port', () => {
     assert.ok((sockets[0]?.writableLength ?? 0) > 0, 'it is not read on');
     assert.ok(process.memoryUsage().arrayBuffers - before < 16 * MiB);
     let count = 0;
-    socket.on('message', (bytes: Buffer) => (count += bytes.length));
+    socket.on('message', (piece: Buffer) => (count += piece.length));
     socket.resume();
     await until(() => count === 64 * MiB);
     socket.send(Buffer.alloc(0));
