@@ -188,11 +188,11 @@ describe('ports over HTTP', () => {
       socket.on('message', (bytes: Buffer) => socket.send(`${asked.url ?? ''} ${bytes.toString()}`));
     });
     const port = await listening(http);
-    const toPath = new WebSocket(`${url(port, '/ws?a=1')}`.replace('http', 'ws'));
-    const toHost = new WebSocket(`ws://127.0.0.1:${daemonPort}/ws?a=1`, {
-      headers: { host: `${port}-${id}.localhost` },
-    });
-    for (const socket of [toPath, toHost]) {
+    for (const [target, headers] of [
+      [url(port, '/ws?a=1'), {}],
+      [`http://127.0.0.1:${daemonPort}/ws?a=1`, { host: `${port}-${id}.localhost` }],
+    ] as const) {
+      const socket = new WebSocket(target.replace('http', 'ws'), { headers });
       await once(socket, 'open');
       const large = 'x'.repeat(3_000_000);
       socket.send(large);
