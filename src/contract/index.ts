@@ -18,4 +18,5 @@ export * from './v1/route.js';
 export * from './v1/routes.js';
 export * from './v1/sandboxes.js';
 export * from './v1/snapshots.js';
+export * from './v1/stream-types.js';
 export * from './v1/streams.js';

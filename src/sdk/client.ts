@@ -1,6 +1,14 @@
 /** The daemon as a whole, and the way to its snapshots and sandboxes. */
 
-import type { RouteBodyInput, RouteReply, SpawnRequestInput } from '../contract/index.js';
+import type {
+  EventGap,
+  RouteBodyInput,
+  RouteReply,
+  SandboxEvent,
+  SpawnRequestInput,
+} from '../contract/index.js';
+import { eventsOf, type EventRange } from './events.js';
+import type { StreamOptions } from './reconnect.js';
 import { Sandbox } from './sandbox.js';
 import { Sandboxes } from './sandboxes.js';
 import { Snapshots } from './snapshots.js';
@@ -72,7 +80,7 @@ export class Bough {
   }
 
   /**
-   * The sandbox of that id, as an object. Asks nobody whether there is one.
+   * The sandbox of that id or name, as an object. Asks nobody whether there is one.
    *
    * @example
    * ```ts
@@ -82,6 +90,27 @@ export class Bough {
    */
   sandbox(id: string): Sandbox {
     return new Sandbox(this.sandboxes, id);
+  }
+
+  /**
+   * What happens to sandboxes, from now on or from an event on, without end. A lost connection is made again from the last event on; what
+   * the daemon no longer has is told by a `gap`. Before the first event there is nothing to go on from: what happens while that connection
+   * is lost is not told.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * for await (const told of bough.events({ from: 'oldest' })) {
+   *   if (told.event !== 'gap') console.log(told.event, told.sandbox === id); // created true
+   *   break;
+   * }
+   * ```
+   */
+  events(
+    range: EventRange = {},
+    options: StreamOptions = {},
+  ): AsyncGenerator<SandboxEvent | EventGap, void, undefined> {
+    return eventsOf(this.transport, undefined, range, options);
   }
 
   /**

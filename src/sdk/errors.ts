@@ -1,6 +1,6 @@
 /** What a call through the SDK can fail with. */
 
-import { errorCatalogue, type ErrorCode } from '../contract/errors.js';
+import { errorCatalogue, isErrorCode, type ErrorCode } from '../contract/errors.js';
 
 /**
  * The daemon answered, and the answer is a failure.
@@ -40,6 +40,13 @@ export class BoughApiError extends Error {
     this.details = fields.details ?? {};
     this.requestId = fields.requestId;
   }
+}
+
+/** What is told of a failure where there is no answer of its own: at the end of a stream that had begun. */
+export function failureTold(code: string, message: string): BoughApiError {
+  const known = isErrorCode(code) ? code : 'unexpected_answer';
+  const status = known === 'unexpected_answer' ? 200 : errorCatalogue[known].status;
+  return new BoughApiError(message, { status, code: known });
 }
 
 /**

@@ -9,27 +9,47 @@ export {
 } from './controller.js';
 export { BoughApiError, BoughUnreachable } from './errors.js';
 export { Sandbox, type Fork } from './sandbox.js';
-export type { Sandboxes } from './sandboxes.js';
+export type { Attachment } from './attachment.js';
+export type { EventRange } from './events.js';
+export type { NetworkLogLine } from './lines.js';
+export type { SandboxNetwork } from './network.js';
+export type { ExecOutput, OutputBytes, OutputGap, ProcessOutput } from './output.js';
+export type { PageOptions } from './pages.js';
+export type { OutputRange, Process } from './process.js';
+export type { Processes, StartRequest } from './processes.js';
+export type { StreamOptions } from './reconnect.js';
+export type { ListOptions, Sandboxes } from './sandboxes.js';
 export type { Snapshots } from './snapshots.js';
-export type { CallOptions, CallParts, Transport, TransportOptions } from './transport.js';
+export type { OpenSocket, SocketListener, WebSocketLike } from './socket.js';
+export type { CallOptions, CallParts, Page, Transport, TransportOptions } from './transport.js';
 export type { ErrorCode } from '../contract/errors.js';
 export type {
   BranchRequestInput,
   CreateSnapshotRequest,
   EvalRequestInput,
   EvalResult,
+  EventGap,
   ExecRequestInput,
   ExecResult,
   ForkRequestInput,
   ForkResult,
   GcRequestInput,
   GcResult,
+  Network,
+  NetworkCheck,
+  NetworkPolicyInput,
+  NetworkVerdict,
   PingResult,
+  Process as ProcessInfo,
+  RemovedSandboxes,
   RouteName,
   RouteReply,
   Sandbox as SandboxInfo,
+  SandboxEvent,
+  SandboxStats,
   Snapshot,
   SnapshotInfo,
   SpawnRequestInput,
+  TerminalSize,
   TimeoutRequestInput,
 } from '../contract/index.js';

@@ -4,16 +4,24 @@ import type {
   BranchRequestInput,
   EvalRequestInput,
   EvalResult,
+  EventGap,
   ExecRequestInput,
   ExecResult,
   ForkRequestInput,
   ForkResult,
   PingResult,
   Sandbox as SandboxInfo,
+  SandboxEvent,
+  SandboxStats,
   Snapshot,
   TimeoutRequestInput,
 } from '../contract/index.js';
 import { BoughApiError } from './errors.js';
+import type { EventRange } from './events.js';
+import type { SandboxNetwork } from './network.js';
+import type { ExecOutput } from './output.js';
+import type { Processes } from './processes.js';
+import type { StreamOptions } from './reconnect.js';
 import type { Sandboxes } from './sandboxes.js';
 import type { CallOptions } from './transport.js';
 
@@ -34,13 +42,19 @@ import type { CallOptions } from './transport.js';
  * ```
  */
 export class Sandbox implements AsyncDisposable {
-  /** What the daemon calls it. */
+  /** What the daemon calls it, or its name. */
   readonly id: string;
+  /** Its kept processes. */
+  readonly processes: Processes;
+  /** Its network. */
+  readonly network: SandboxNetwork;
   readonly #sandboxes: Sandboxes;
 
   constructor(sandboxes: Sandboxes, id: string) {
     this.#sandboxes = sandboxes;
     this.id = id;
+    this.processes = sandboxes.processes(id);
+    this.network = sandboxes.network(id);
   }
 
   /**
@@ -75,6 +89,24 @@ export class Sandbox implements AsyncDisposable {
     options?: CallOptions,
   ): Promise<ExecResult> {
     return this.#sandboxes.exec(this.id, { ...request, args: [...args] }, options);
+  }
+
+  /**
+   * Runs a program and gives what it prints as it comes, all of it; who stops reading ends the program.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * for await (const piece of sandbox.execStream(['echo', 'hello']))
+   *   if (piece.type === 'stdout') console.log(piece.text.trim()); // hello
+   * ```
+   */
+  execStream(
+    args: readonly string[],
+    request: Omit<ExecRequestInput, 'args'> = {},
+    options?: CallOptions,
+  ): AsyncGenerator<ExecOutput, void, undefined> {
+    return this.#sandboxes.execStream(this.id, { ...request, args: [...args] }, options);
   }
 
   /**
@@ -121,6 +153,66 @@ export class Sandbox implements AsyncDisposable {
    */
   setTimeout(request: TimeoutRequestInput, options?: CallOptions): Promise<SandboxInfo> {
     return this.#sandboxes.setTimeout(this.id, request, options);
+  }
+
+  /**
+   * Stops its processors. It keeps its memory, can be branched, and takes no calls into its guest.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * await sandbox.pause();
+   * console.log((await sandbox.resume()).state); // running
+   * ```
+   */
+  pause(options?: CallOptions): Promise<SandboxInfo> {
+    return this.#sandboxes.pause(this.id, options);
+  }
+
+  /**
+   * Lets it run again, with its clock set.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * console.log((await sandbox.pause()).state); // paused
+   * await sandbox.resume();
+   * ```
+   */
+  resume(options?: CallOptions): Promise<SandboxInfo> {
+    return this.#sandboxes.resume(this.id, options);
+  }
+
+  /**
+   * What it uses of the host now.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const { cpu_time_ms, memory_shared_bytes } = await sandbox.stats();
+   * console.log(cpu_time_ms, memory_shared_bytes); // 120 8192
+   * ```
+   */
+  stats(options?: CallOptions): Promise<SandboxStats> {
+    return this.#sandboxes.stats(this.id, options);
+  }
+
+  /**
+   * What happens to it, until it has ended.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const events = sandbox.events({ from: 'oldest' });
+   * await sandbox.kill();
+   * for await (const { event } of events) if (event === 'ended') console.log('it is gone'); // it is gone
+   * ```
+   */
+  events(
+    range?: EventRange,
+    options?: StreamOptions,
+  ): AsyncGenerator<SandboxEvent | EventGap, void, undefined> {
+    return this.#sandboxes.events(this.id, range, options);
   }
 
   /**

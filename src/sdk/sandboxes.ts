@@ -4,17 +4,44 @@ import type {
   BranchRequestInput,
   EvalRequestInput,
   EvalResult,
+  EventGap,
   ExecRequestInput,
   ExecResult,
   ForkRequestInput,
   ForkResult,
   PingResult,
+  RemovedSandboxes,
   Sandbox as SandboxInfo,
+  SandboxEvent,
+  SandboxStats,
   Snapshot,
   SpawnRequestInput,
   TimeoutRequestInput,
 } from '../contract/index.js';
+import { FRAMES_TYPE } from '../contract/v1/stream-types.js';
+import { eventsOf, type EventRange } from './events.js';
+import { framesOf } from './frames.js';
+import { SandboxNetwork } from './network.js';
+import { OutputReader, type ExecOutput } from './output.js';
+import { eachOf, MAX_PAGE, type PageOptions } from './pages.js';
+import { Processes } from './processes.js';
+import type { StreamOptions } from './reconnect.js';
 import type { CallOptions, Transport } from './transport.js';
+
+/**
+ * Which sandboxes are wanted.
+ *
+ * @example
+ * ```ts
+ * await bough.spawn('base', { metadata: { job: 'tests', owner: 'ann' } });
+ * const options: ListOptions = { selector: 'job=tests,owner!=bob,!done' };
+ * console.log((await bough.sandboxes.list(options)).length); // 1
+ * ```
+ */
+export interface ListOptions extends PageOptions {
+  /** Requirements over their metadata, all of which hold: `key=value`, `key!=value`, `key`, `!key`, separated by commas. */
+  readonly selector?: string | undefined;
+}
 
 /**
  * `bough.sandboxes`: what runs, by ids. `bough.spawn()` gives objects instead.
@@ -46,7 +73,7 @@ export class Sandboxes {
   }
 
   /**
-   * Every sandbox.
+   * Every sandbox, or those that a selector over their metadata chooses, or a page of them.
    *
    * @example
    * ```ts
@@ -54,12 +81,34 @@ export class Sandboxes {
    * console.log((await bough.sandboxes.list()).map(({ state }) => state)); // [ 'running' ]
    * ```
    */
-  list(options?: CallOptions): Promise<SandboxInfo[]> {
-    return this.#transport.call('listSandboxes', options);
+  list({ selector, limit, after, ...options }: ListOptions = {}): Promise<SandboxInfo[]> {
+    return this.#transport.call('listSandboxes', { ...options, query: { selector, limit, after } });
   }
 
   /**
-   * One sandbox.
+   * Every sandbox, or those that a selector chooses, oldest first, fetched page by page.
+   *
+   * @example
+   * ```ts
+   * await bough.sandboxes.spawn({ snapshot_tag: 'base', n: 3, metadata: { job: 'tests' } });
+   * let count = 0;
+   * for await (const { metadata } of bough.sandboxes.each({ selector: 'job=tests', limit: 2 })) count += metadata ? 1 : 0;
+   * console.log(count); // 3
+   * ```
+   */
+  each({ selector, limit, after, ...options }: ListOptions = {}): AsyncGenerator<
+    SandboxInfo,
+    void,
+    undefined
+  > {
+    return eachOf(after, (from) => {
+      const query = { selector, limit: limit ?? MAX_PAGE, after: from };
+      return this.#transport.page('listSandboxes', { ...options, query });
+    });
+  }
+
+  /**
+   * One sandbox. As everywhere, a name is as good as an id.
    *
    * @example
    * ```ts
@@ -86,6 +135,107 @@ export class Sandboxes {
   }
 
   /**
+   * Ends all that a selector chooses, each as one that is ended by itself; resolves with what became of them.
+   *
+   * @example
+   * ```ts
+   * await bough.sandboxes.spawn({ snapshot_tag: 'base', n: 2, metadata: { job: 'tests' } });
+   * const { removed, failed } = await bough.sandboxes.deleteSelected('job=tests');
+   * console.log(removed.length, failed); // 2 []
+   * ```
+   */
+  deleteSelected(selector: string, options?: CallOptions): Promise<RemovedSandboxes> {
+    return this.#transport.call('removeSandboxes', { ...options, query: { selector } });
+  }
+
+  /**
+   * Stops its processors; it keeps its memory and can be branched.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * console.log((await bough.sandboxes.pause(id)).state); // paused
+   * ```
+   */
+  pause(id: string, options?: CallOptions): Promise<SandboxInfo> {
+    return this.#transport.call('pauseSandbox', { ...options, params: { id } });
+  }
+
+  /**
+   * Lets it run again.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * await bough.sandboxes.pause(id);
+   * console.log((await bough.sandboxes.resume(id)).state); // running
+   * ```
+   */
+  resume(id: string, options?: CallOptions): Promise<SandboxInfo> {
+    return this.#transport.call('resumeSandbox', { ...options, params: { id } });
+  }
+
+  /**
+   * What it uses of the host now: processor time, memory and disk of its own and shared.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * console.log((await bough.sandboxes.stats(id)).memory_unique_bytes); // 4096
+   * ```
+   */
+  stats(id: string, options?: CallOptions): Promise<SandboxStats> {
+    return this.#transport.call('sandboxStats', { ...options, params: { id } });
+  }
+
+  /**
+   * What happens to one sandbox, until it has ended; also of one that is gone, as long as its events are kept. A lost connection is made
+   * again from the last event on.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * await bough.sandboxes.delete(id);
+   * for await (const { event } of bough.sandboxes.events(id, { from: 'oldest' })) console.log(event); // created
+   * // running
+   * // ended
+   * ```
+   */
+  events(
+    id: string,
+    range: EventRange = {},
+    options: StreamOptions = {},
+  ): AsyncGenerator<SandboxEvent | EventGap, void, undefined> {
+    return eventsOf(this.#transport, id, range, options);
+  }
+
+  /**
+   * Its kept processes.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * console.log(await bough.sandboxes.processes(id).list()); // []
+   * ```
+   */
+  processes(id: string): Processes {
+    return new Processes(this.#transport, id);
+  }
+
+  /**
+   * Its network.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * console.log((await bough.sandboxes.network(id).get()).policy.mode); // none
+   * ```
+   */
+  network(id: string): SandboxNetwork {
+    return new SandboxNetwork(this.#transport, id);
+  }
+
+  /**
    * Runs a program in the guest. A status other than 0 is an answer, not an error.
    *
    * @example
@@ -97,6 +247,32 @@ export class Sandboxes {
    */
   exec(id: string, request: ExecRequestInput, options?: CallOptions): Promise<ExecResult> {
     return this.#transport.call('exec', { ...options, params: { id }, body: request });
+  }
+
+  /**
+   * Runs a program in the guest and gives what it prints as it comes, all of it. Who stops reading ends the program. Nothing is run before
+   * the first piece is asked for.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * for await (const piece of bough.sandboxes.execStream(id, { args: ['echo', 'hello'] })) {
+   *   if (piece.type === 'stdout') console.log(piece.text.trim()); // hello
+   *   if (piece.type === 'end') console.log(piece.exit_code); // 0
+   * }
+   * ```
+   */
+  async *execStream(
+    id: string,
+    request: ExecRequestInput,
+    options?: CallOptions,
+  ): AsyncGenerator<ExecOutput, void, undefined> {
+    const parts = { ...options, params: { id }, body: request };
+    const reader = new OutputReader();
+    for await (const frame of framesOf(await this.#transport.stream('exec', FRAMES_TYPE, parts))) {
+      const piece = reader.ofExec(frame);
+      if (piece !== undefined) yield piece;
+    }
   }
 
   /**

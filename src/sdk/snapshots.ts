@@ -1,6 +1,7 @@
 /** Calls about snapshots. */
 
 import type { CreateSnapshotRequest, Snapshot, SnapshotInfo } from '../contract/index.js';
+import { eachOf, MAX_PAGE, type PageOptions } from './pages.js';
 import type { CallOptions, Transport } from './transport.js';
 
 /**
@@ -21,15 +22,30 @@ export class Snapshots {
   }
 
   /**
-   * Every snapshot, each tag once; one that is being written is listed as `writing`.
+   * Every snapshot, each tag once, or a page of them; one that is being written is listed as `writing`.
    *
    * @example
    * ```ts
    * console.log((await bough.snapshots.list()).map(({ tag }) => tag)); // [ 'base' ]
    * ```
    */
-  list(options?: CallOptions): Promise<Snapshot[]> {
-    return this.#transport.call('listSnapshots', options);
+  list({ limit, after, ...options }: PageOptions = {}): Promise<Snapshot[]> {
+    return this.#transport.call('listSnapshots', { ...options, query: { limit, after } });
+  }
+
+  /**
+   * Every snapshot, oldest first, fetched page by page.
+   *
+   * @example
+   * ```ts
+   * for await (const { tag } of bough.snapshots.each({ limit: 50 })) console.log(tag); // base
+   * ```
+   */
+  each({ limit, after, ...options }: PageOptions = {}): AsyncGenerator<Snapshot, void, undefined> {
+    return eachOf(after, (from) => {
+      const query = { limit: limit ?? MAX_PAGE, after: from };
+      return this.#transport.page('listSnapshots', { ...options, query });
+    });
   }
 
   /**

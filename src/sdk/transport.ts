@@ -1,5 +1,5 @@
 /**
- * One call over fetch: path parameters, query, JSON both ways, failures as errors. What a call takes and
+ * One call over fetch: path parameters, query, JSON both ways, bytes either way, failures as errors. What a call takes and
  * gives is read off the route table, so that a route that is not there, or a body it does not take, does not
  * compile.
  *
@@ -11,16 +11,23 @@
  */
 
 import { endpoints } from '../contract/v1/endpoints.js';
-import { isErrorCode } from '../contract/errors.js';
 import type {
+  BytesRouteName,
   JsonRouteName,
+  PagedRouteName,
   RouteBodyInput,
+  RouteName,
   RouteParams,
   RouteQuery,
   RouteReply,
+  SocketRouteName,
+  StreamRouteName,
 } from '../contract/index.js';
+import { chunksOf, refusalOf, transportProblem, valueOf } from './answers.js';
 import { defaultUrl, fromEnvironment } from './environment.js';
 import { BoughApiError, BoughUnreachable } from './errors.js';
+import { openSocket, type OpenSocket, type SocketListener, type WebSocketLike } from './socket.js';
+import { fillPath, queryString, type PathValues, type QueryValues } from './target.js';
 
 /**
  * Where the daemon is, and how to reach it.
@@ -38,6 +45,11 @@ export interface TransportOptions {
   readonly token?: string | undefined;
   /** Used instead of the global one. */
   readonly fetch?: typeof fetch | undefined;
+  /**
+   * Opens a WebSocket, for `attach`, where there is no global one (Node 20): `(url, headers) => new WebSocket(url, { headers })` with
+   * that of the package `ws`.
+   */
+  readonly webSocket?: OpenSocket | undefined;
 }
 
 /**
@@ -70,9 +82,11 @@ interface QueryPart<Q> {
 // A body of which nothing is required may be left out.
 type BodyPart<B> = B extends undefined
   ? { readonly body?: undefined }
-  : Partial<B> extends B
+  : B extends Record<string, never>
     ? { readonly body?: B }
-    : { readonly body: B };
+    : Partial<B> extends B
+      ? { readonly body?: B }
+      : { readonly body: B };
 
 /**
  * What `call` takes for a route: its path parameters, query and body, as the route table has them.
@@ -83,25 +97,40 @@ type BodyPart<B> = B extends undefined
  * console.log(parts.params.tag); // old
  * ```
  */
-export type CallParts<N extends JsonRouteName> = CallOptions &
+export type CallParts<N extends RouteName> = CallOptions &
   ParamsPart<RouteParams<N>> &
   QueryPart<RouteQuery<N>> &
   BodyPart<RouteBodyInput<N>>;
 
-type CallArguments<N extends JsonRouteName> =
+type CallArguments<N extends RouteName> =
   Record<string, never> extends CallParts<N> ? [parts?: CallParts<N>] : [parts: CallParts<N>];
-
-type QueryValues = Readonly<Record<string, string | number | boolean | undefined>>;
 
 /** The parts of any route's call, as they are sent. */
 interface AnyParts extends CallOptions {
-  readonly params?: Readonly<Record<string, string>> | undefined;
+  readonly params?: PathValues | undefined;
   readonly query?: QueryValues | undefined;
   readonly body?: unknown;
+  readonly bytes?: Uint8Array<ArrayBuffer>;
 }
 
 /**
- * Makes calls to one daemon, any route by its name in the [API](api.md).
+ * A part of a list, and where the next one begins.
+ *
+ * @example
+ * ```ts
+ * const page: Page<'listSnapshots'> = await bough.transport.page('listSnapshots', { query: { limit: 10 } });
+ * console.log(page.items.length, page.next); // 1 undefined
+ * ```
+ */
+export interface Page<N extends PagedRouteName> {
+  /** What stands on it. */
+  readonly items: RouteReply<N>;
+  /** Give it as `after` for the next page; undefined on the last one. */
+  readonly next: string | undefined;
+}
+
+/**
+ * Makes calls to one daemon, any route by its name in the [API](api.md). Never repeats one.
  *
  * @example
  * ```ts
@@ -114,16 +143,17 @@ export class Transport {
   readonly url: string;
   readonly #token: string | undefined;
   readonly #fetch: typeof fetch;
+  readonly #openSocket: OpenSocket | undefined;
 
-  constructor({ url, token, fetch: ownFetch }: TransportOptions = {}) {
+  constructor({ url, token, fetch: ownFetch, webSocket }: TransportOptions = {}) {
     this.url = (url ?? fromEnvironment('BOUGH_URL') ?? defaultUrl).replace(/\/+$/, '');
     this.#token = token ?? fromEnvironment('BOUGH_TOKEN');
     this.#fetch = ownFetch ?? globalThis.fetch.bind(globalThis);
+    this.#openSocket = webSocket;
   }
 
   /**
-   * Calls a route of the table that takes and gives JSON; resolves with its answer's body, with undefined for one that has none. Never
-   * repeats a call.
+   * Calls a route of the table that takes and gives JSON; resolves with its answer's body, with undefined for one that has none.
    *
    * @example
    * ```ts
@@ -133,77 +163,141 @@ export class Transport {
    */
   call<N extends JsonRouteName>(route: N, ...parts: CallArguments<N>): Promise<RouteReply<N>>;
   async call(route: JsonRouteName, parts: AnyParts = {}): Promise<unknown> {
-    const { method, path } = endpoints[route];
-    const target = this.url + fillPath(path, parts.params ?? {}) + queryString(parts.query ?? {});
+    return this.#read(parts, await this.#ask(route, parts));
+  }
+
+  /**
+   * Calls a route whose answer is a list, for a page of it.
+   *
+   * @example
+   * ```ts
+   * await bough.spawnMany('base', 3);
+   * const { items, next } = await bough.transport.page('listSandboxes', { query: { limit: 2 } });
+   * console.log(items.length, next !== undefined); // 2 true
+   * ```
+   */
+  page<N extends PagedRouteName>(route: N, ...parts: CallArguments<N>): Promise<Page<N>>;
+  async page(
+    route: PagedRouteName,
+    parts: AnyParts = {},
+  ): Promise<{ items: unknown; next: string | undefined }> {
+    const response = await this.#ask(route, parts);
+    const next = response.headers.get('x-next-after') ?? undefined;
+    return { items: await this.#read(parts, response), next };
+  }
+
+  /**
+   * Calls a route that can answer with a stream; resolves with its bytes once it is there. Who stops reading closes the connection.
+   *
+   * @example
+   * ```ts
+   * const log = await bough.transport.stream('events', 'application/x-ndjson', { query: { from: 'oldest' } });
+   * for await (const bytes of log) {
+   *   console.log(bytes.length > 0); // true
+   *   break;
+   * }
+   * ```
+   */
+  stream<N extends StreamRouteName>(
+    route: N,
+    type: string,
+    ...parts: CallArguments<N>
+  ): Promise<AsyncIterable<Uint8Array>>;
+  async stream(
+    route: StreamRouteName,
+    type: string,
+    parts: AnyParts = {},
+  ): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.#ask(route, parts, type);
+    return chunksOf(response, { url: this.url, signal: parts.signal });
+  }
+
+  /**
+   * Calls a route that takes bytes; resolves with the headers of its answer.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * const { pid } = await bough.transport.call('startProcess', { params: { id }, body: { args: ['cat'], stdin: true } });
+   * const bytes = new TextEncoder().encode('hello');
+   * const headers = await bough.transport.send('processInput', bytes, { params: { id, pid } });
+   * console.log(headers.get('bough-stdin-bytes')); // 5
+   * ```
+   */
+  send<N extends BytesRouteName>(route: N, bytes: Uint8Array, ...parts: CallArguments<N>): Promise<Headers>;
+  async send(route: BytesRouteName, bytes: Uint8Array, parts: AnyParts = {}): Promise<Headers> {
+    const response = await this.#ask(route, { ...parts, bytes: new Uint8Array(bytes) });
+    await this.#read(parts, response);
+    return response.headers;
+  }
+
+  /**
+   * Opens a route that is a WebSocket. Rejects with TypeError where there is no such thing, see `TransportOptions`, and with
+   * `BoughUnreachable` when it cannot be opened: why, a WebSocket does not tell.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * const { pid } = await bough.transport.call('startProcess', { params: { id }, body: { args: ['cat'] } });
+   * const listener: SocketListener = { onMessage: () => undefined, onClose: () => undefined };
+   * const socket = await bough.transport.socket('attachProcess', listener, { params: { id, pid } });
+   * socket.close();
+   * ```
+   */
+  socket<N extends SocketRouteName>(
+    route: N,
+    listener: SocketListener,
+    ...parts: CallArguments<N>
+  ): Promise<WebSocketLike>;
+  async socket(
+    route: SocketRouteName,
+    listener: SocketListener,
+    parts: AnyParts = {},
+  ): Promise<WebSocketLike> {
+    const target = this.#target(route, parts).replace(/^http/, 'ws');
+    const headers = this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` };
+    const how = { target, headers, url: this.url, signal: parts.signal };
+    return openSocket(how, listener, this.#openSocket);
+  }
+
+  /** The answer to a call, if it is a success. */
+  async #ask(route: RouteName, parts: AnyParts, accept = 'application/json'): Promise<Response> {
+    const target = this.#target(route, parts);
+    const init = { method: endpoints[route].method, ...this.#request(parts, accept) };
+    const response = await this.#reaching(parts, this.#fetch(target, init));
+    if (response.ok) return response;
+    throw await this.#reaching(parts, refusalOf(response));
+  }
+
+  #read(parts: AnyParts, response: Response): Promise<unknown> {
+    return this.#reaching(parts, valueOf(response));
+  }
+
+  /** What `work` resolves with; what keeps it from the daemon is BoughUnreachable. */
+  async #reaching<T>({ signal }: AnyParts, work: Promise<T>): Promise<T> {
     try {
-      const response = await this.#fetch(target, { method, ...this.#request(parts) });
-      return readAnswer(response.status, response.headers, await response.text());
+      return await work;
     } catch (error) {
-      if (error instanceof BoughApiError || parts.signal?.aborted === true) throw error;
+      if (error instanceof BoughApiError || signal?.aborted === true) throw error;
       throw new BoughUnreachable(this.url, transportProblem(error), { cause: error });
     }
   }
 
-  #request({ body, signal, idempotencyKey }: AnyParts): RequestInit {
-    const headers: Record<string, string> = { accept: 'application/json' };
+  #target(route: RouteName, { params, query }: AnyParts): string {
+    return this.url + fillPath(endpoints[route].path, params ?? {}) + queryString(query ?? {});
+  }
+
+  #request({ body, bytes, signal, idempotencyKey }: AnyParts, accept: string): RequestInit {
+    const headers: Record<string, string> = { accept };
     if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
+    if (bytes !== undefined) headers['content-type'] = 'application/octet-stream';
     if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
+    const sent = bytes ?? (body === undefined ? undefined : JSON.stringify(body));
     return {
       headers,
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(sent === undefined ? {} : { body: sent }),
       ...(signal === undefined ? {} : { signal }),
     };
   }
-}
-
-function fillPath(path: string, params: Readonly<Record<string, string>>): string {
-  return path.replace(/:(\w+)/g, (_, name: string) => {
-    const value = params[name] ?? '';
-    // Anything else is no name, and "..", which URLs resolve away, would call another route.
-    if (!/^[A-Za-z0-9_-][A-Za-z0-9._-]*$/.test(value))
-      throw new TypeError(`Not a valid ${name}: ${JSON.stringify(value)}`);
-    return value;
-  });
-}
-
-/** A flag that is not set is left out, like a value that is not given. */
-function queryString(query: QueryValues): string {
-  const values = new URLSearchParams();
-  for (const [name, value] of Object.entries(query))
-    if (value !== undefined && value !== false) values.set(name, String(value));
-  return values.size === 0 ? '' : `?${values.toString()}`;
-}
-
-function readAnswer(status: number, headers: Headers, text: string): unknown {
-  const isJson = headers.get('content-type')?.startsWith('application/json') === true;
-  if (status >= 200 && status < 300) {
-    if (isJson) return JSON.parse(text);
-    return text === '' ? undefined : text;
-  }
-  const requestId = headers.get('x-request-id') ?? undefined;
-  const failure: unknown = isJson ? JSON.parse(text) : undefined;
-  if (!isRecord(failure) || typeof failure['error'] !== 'string' || !isErrorCode(failure['code'])) {
-    throw new BoughApiError(`Unexpected answer with status ${status}`, {
-      status,
-      code: 'unexpected_answer',
-      requestId,
-    });
-  }
-  const details = isRecord(failure['details']) ? failure['details'] : undefined;
-  throw new BoughApiError(failure['error'], { status, code: failure['code'], details, requestId });
-}
-
-function transportProblem(error: unknown): string {
-  const cause = error instanceof Error && isRecord(error.cause) ? error.cause : {};
-  if (cause['code'] === 'UND_ERR_HEADERS_TIMEOUT') {
-    return 'this client waits 300 seconds for an answer; the daemon may still be working on it';
-  }
-  if (cause['code'] === 'ECONNREFUSED') return 'nothing listens there';
-  if (typeof cause['message'] === 'string') return cause['message'];
-  return error instanceof Error ? error.message : String(error);
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null;
 }

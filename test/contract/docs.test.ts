@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { execa } from 'execa';
 import { cliReference } from '../../src/cli/cli-reference.js';
 import { processIo } from '../../src/cli/io.js';
 import { buildProgram } from '../../src/cli/program.js';
@@ -9,6 +11,7 @@ import { providers } from '../../src/cli/providers.js';
 import { endpoints, errorCatalogue } from '../../src/contract/index.js';
 import { apiReference } from '../../src/daemon/api-reference.js';
 
+const PROJECT_DIR = join(import.meta.dirname, '../../..');
 const outdated = 'is outdated: run `node scripts/docs.mjs`';
 
 async function readDoc(name: string): Promise<string> {
@@ -23,6 +26,23 @@ describe('the generated docs', () => {
   it('docs/reference/cli.md is current', async () => {
     const program = buildProgram({ io: processIo(), providers });
     assert.ok((await readDoc('cli.md')) === cliReference(program), `docs/reference/cli.md ${outdated}`);
+  });
+
+  it('docs/reference/sdk.md is current, and tells of everything that the SDK exports', async () => {
+    const program = `import { sdkReference } from './scripts/sdk-reference.mjs';
+      process.stdout.write(await sdkReference());`;
+    const { stdout } = await execa(process.execPath, ['--input-type=module', '-e', program], {
+      cwd: PROJECT_DIR,
+      stripFinalNewline: false,
+    });
+    const page = await readDoc('sdk.md');
+    assert.ok(page === stdout, `docs/reference/sdk.md ${outdated}`);
+    const index = await readFile(join(PROJECT_DIR, 'src/sdk/index.ts'), 'utf8');
+    const names = [...index.replace(/^\/\*\*.*$/gm, '').matchAll(/\b(?:\w+ as )?([A-Z]\w+)\b/g)].map(
+      ([, name]) => name,
+    );
+    assert(names.length > 50);
+    for (const name of names) assert(page.includes(`## ${name}\n`) || page.includes(`\`${name}\``), name);
   });
 
   it('docs/reference/api.md documents every error code and every route', async () => {

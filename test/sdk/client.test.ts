@@ -4,15 +4,12 @@ import { after, before, describe, it } from 'node:test';
 import { endpoints } from '../../src/contract/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { serve, type Daemon } from '../../src/daemon/serve.js';
-import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
+import { Bough, BoughApiError, BoughUnreachable, type OpenSocket } from '../../src/sdk/index.js';
 import { silent } from '../daemon/support.js';
 import { fakeHost } from '../support/fake-host.js';
 
 /** Routes that are called by their names alone, if at all: the SDK has no method for them yet. */
 const WITHOUT_METHOD = new Set([
-  ...['events', 'sandboxEvents', 'removeSandboxes', 'pauseSandbox', 'resumeSandbox', 'sandboxStats'],
-  ...['startProcess', 'listProcesses', 'getProcess', 'processOutput', 'processInput', 'signalProcess'],
-  ...['resizeProcess', 'attachProcess', 'getNetwork', 'setNetwork', 'checkNetwork', 'networkLog'],
   ...['readFile', 'headFile', 'writeFile', 'removeFile', 'statFile', 'listFolder', 'makeFolder', 'moveFile'],
   ...['packTree', 'unpackTree'],
   'connectPort',
@@ -33,11 +30,15 @@ describe('the SDK against a daemon', () => {
   it('reaches every endpoint', async () => {
     const called = new Set<string>();
     const spy: typeof fetch = (input, init) => {
-      const path = new URL(input).pathname.replace(/\/s1(?=\/|$)/, '/:id').replace(/\/t1(?=\/|$)/, '/:tag');
-      called.add(`${init?.method ?? 'GET'} ${path}`);
-      return Promise.resolve(new Response(null, { status: 204 }));
+      called.add(`${init?.method ?? 'GET'} ${patternOf(input)}`);
+      const body = init?.method === undefined || init.method === 'GET' ? '{}' : '{"pid":7}';
+      return Promise.resolve(new Response(body, { headers: { 'content-type': 'application/json' } }));
     };
-    const client = new Bough({ url: 'http://localhost', fetch: spy });
+    const webSocket: OpenSocket = (url) => {
+      called.add(`GET ${patternOf(url)}`);
+      throw new TypeError('no socket here');
+    };
+    const client = new Bough({ url: 'http://localhost', fetch: spy, webSocket });
     const { snapshots, sandboxes } = client;
     await Promise.all([client.healthz(), client.version(), client.metrics(), client.openapi(), client.gc()]);
     await Promise.all([snapshots.list(), snapshots.get('t1'), snapshots.info('t1'), snapshots.delete('t1')]);
@@ -46,6 +47,20 @@ describe('the SDK against a daemon', () => {
     await Promise.all([sandboxes.spawn({ snapshot_tag: 't1' }), sandboxes.exec('s1', { args: ['a'] })]);
     await Promise.all([sandboxes.eval('s1', { code: '1' }), sandboxes.branch('s1'), sandboxes.fork('s1')]);
     await sandboxes.setTimeout('s1', { timeout_secs: 1 });
+    const once = { reconnectMs: 0 };
+    await Promise.all([sandboxes.deleteSelected('a=b'), sandboxes.pause('s1'), sandboxes.resume('s1')]);
+    await Promise.all([
+      sandboxes.stats('s1'),
+      firstOf(client.events({}, once)),
+      firstOf(sandboxes.events('s1', {}, once)),
+    ]);
+    const { processes, network } = client.sandbox('s1');
+    const process = await processes.start(['a']);
+    await Promise.all([processes.list(), process.info(), process.write('b'), process.kill()]);
+    await Promise.all([process.resize({ cols: 1, rows: 1 }), firstOf(process.output({}, once))]);
+    await assert.rejects(process.attach(), { message: 'no socket here' });
+    await Promise.all([network.get(), network.set({}), network.check({ host: 'h', port: 1 })]);
+    await firstOf(network.log());
     const all = Object.entries(endpoints).flatMap(([name, { method, path }]) =>
       WITHOUT_METHOD.has(name) ? [] : [`${method} ${path}`],
     );
@@ -106,6 +121,21 @@ describe('the SDK against a daemon', () => {
     }
   });
 });
+
+/** The path of a URL, with its parameters' names. */
+function patternOf(url: Parameters<typeof fetch>[0]): string {
+  const path = new URL(url instanceof Request ? url.url : url).pathname;
+  return path
+    .replace(/\/s1(?=\/|$)/, '/:id')
+    .replace(/\/t1(?=\/|$)/, '/:tag')
+    .replace(/\/7(?=\/|$)/, '/:pid');
+}
+
+/** Asks for the first item, which the answers here do not have. */
+async function firstOf(items: AsyncGenerator): Promise<void> {
+  await items.next().catch(() => undefined);
+  await items.return(undefined);
+}
 
 describe('the SDK without a daemon', () => {
   it('says that nothing listens', async () => {

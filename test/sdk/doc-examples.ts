@@ -2,7 +2,7 @@
  * The examples in the SDK's doc comments, as programs.
  *
  * An example has every name that `bough/sdk` exports, a client `bough` and a `controller` of the daemon that BOUGH_URL names. What a line
- * with `console.log(…)` prints stands behind it as a comment.
+ * with `console.log(…)` prints stands behind it as a comment, and, where it prints more than once, in comments below.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -52,8 +52,16 @@ function documented(subject: string, node: ts.Node): Documented {
 }
 
 function printedBy(code: string): string[] {
-  const lines = code.split('\n').filter((line) => line.includes('console.log('));
-  return lines.map((line) => /; \/\/ (.+)$/.exec(line)?.[1] ?? '(the example does not say)');
+  const printed: string[] = [];
+  let isBelow = false;
+  for (const line of code.split('\n')) {
+    const isPrint = line.includes('console.log(');
+    const more = /^\s*\/\/ (.+)$/.exec(line)?.[1];
+    if (isPrint) printed.push(/; \/\/ (.+)$/.exec(line)?.[1] ?? '(the example does not say)');
+    else if (isBelow && more !== undefined) printed.push(more);
+    isBelow = isPrint || (isBelow && more !== undefined);
+  }
+  return printed;
 }
 
 function nameOf(node: ts.Node): string {
@@ -99,7 +107,9 @@ const controller = new Controller();
   /** What the example prints, with the daemon there. */
   async run(index: number, url: string): Promise<string> {
     const env = { BOUGH_URL: url, BOUGH_TOKEN: '', NO_COLOR: '1' };
-    const { stdout } = await execa(process.execPath, [join(this.#dir, `${index}.mjs`)], { env });
+    // Node 20 has a WebSocket only when it is asked for.
+    const args = ['--experimental-websocket', join(this.#dir, `${index}.mjs`)];
+    const { stdout } = await execa(process.execPath, args, { env });
     return stdout;
   }
 

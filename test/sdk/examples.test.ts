@@ -3,12 +3,12 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import ts from 'typescript';
+import { Events } from '../../src/contract/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { serve } from '../../src/daemon/serve.js';
 import { silent } from '../daemon/support.js';
-import { fakeHost } from '../support/fake-host.js';
 import { documentedIn, ExamplePrograms, PROJECT_DIR } from './doc-examples.js';
-import { exampleGuest } from './example-guest.js';
+import { exampleHost } from './example-guest.js';
 
 const SDK_DIR = join(PROJECT_DIR, 'src/sdk');
 
@@ -63,7 +63,8 @@ describe('the examples in the SDK', () => {
   for (const [index, { subject, printed }] of examples.entries()) {
     it(`${subject} prints what it says`, async (t) => {
       const config = loadConfig({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, {});
-      const daemon = await serve(config, fakeHost(exampleGuest()), { log: silent, drainMs: 20 });
+      const events = new Events();
+      const daemon = await serve(config, exampleHost(events), { log: silent, drainMs: 20, events });
       t.after(() => daemon.close());
       assert.equal(await programs.run(index, daemon.address), printed.join('\n'));
     });

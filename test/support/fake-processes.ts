@@ -10,8 +10,11 @@ interface FakeProcess {
   readonly changed: EventEmitter;
 }
 
-/** `check` throws for a sandbox there is not. */
-export function fakeProcesses(check: (id: string) => void): ProcessesHost {
+/** `check` throws for a sandbox there is not; `says` is what a program prints at once. */
+export function fakeProcesses(
+  check: (id: string) => void,
+  says = (args: readonly string[]): string => `${args.join(' ')}\n`,
+): ProcessesHost {
   const all = new Map<number, FakeProcess>();
   const ready = async (id: string): Promise<void> => {
     check(id);
@@ -63,7 +66,7 @@ export function fakeProcesses(check: (id: string) => void): ProcessesHost {
       };
       const process = { view, printed: Buffer.alloc(0), changed: new EventEmitter().setMaxListeners(0) };
       all.set(pid, process);
-      print(process, Buffer.from(`${args.join(' ')}\n`));
+      print(process, Buffer.from(says(args)));
       if (stdin !== true) end(process, 0);
       return process.view;
     },

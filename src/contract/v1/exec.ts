@@ -4,7 +4,7 @@ import { z } from 'zod';
 import { guestUserSchema, plainTextSchema, timeoutSecsSchema } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { byId, guestErrors, type RouteTable } from './route.js';
-import { STREAM_TYPES } from './streams.js';
+import { STREAM_TYPES } from './stream-types.js';
 
 export const execRequestSchema = z.object({
   args: z.array(plainTextSchema).min(1).max(4096).describe('program and arguments; no shell is involved'),

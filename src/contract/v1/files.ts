@@ -9,7 +9,7 @@ import type { ErrorCode } from '../errors.js';
 import { bytesSchema, flagSchema, numberTextSchema, plainTextSchema, unixSecondsSchema } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { byId, guestErrors, type RouteTable } from './route.js';
-import { NDJSON_TYPE } from './streams.js';
+import { NDJSON_TYPE } from './stream-types.js';
 
 const MAX_PATH_BYTES = 4096;
 

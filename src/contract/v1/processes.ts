@@ -11,7 +11,8 @@ import {
 } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { byId, byPid, guestErrors, type RouteTable } from './route.js';
-import { outputLineSchemas, STREAM_TYPES } from './streams.js';
+import { STREAM_TYPES } from './stream-types.js';
+import { outputLineSchemas } from './streams.js';
 
 const cellsSchema = z.int().min(1).max(65_535);
 

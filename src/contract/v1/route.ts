@@ -14,6 +14,7 @@ import { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
 import { numberTextSchema, tagSchema } from '../fields.js';
 import type { Endpoint } from './endpoints.js';
+import type { pageHeaders } from './lists.js';
 
 interface AnyRoute extends Endpoint {
   readonly summary: string;
@@ -66,6 +67,26 @@ export type RouteTable = Readonly<Record<string, RouteDefinition>>;
 /** Names of rows that take and give JSON: those that can be called and answered as a whole. */
 export type JsonNamesOf<T extends RouteTable> = {
   [N in keyof T]: T[N] extends JsonRoute ? N : never;
+}[keyof T];
+
+/** Names of rows that can answer with a stream. */
+export type StreamNamesOf<T extends RouteTable> = {
+  [N in keyof T]: T[N] extends StreamRoute | { readonly streams: readonly string[] } ? N : never;
+}[keyof T];
+
+/** Names of rows that are sent bytes to pass on. */
+export type BytesNamesOf<T extends RouteTable> = {
+  [N in keyof T]: T[N] extends StreamRoute & { readonly method: 'POST' | 'PUT' } ? N : never;
+}[keyof T];
+
+/** Names of rows that are WebSockets. */
+export type SocketNamesOf<T extends RouteTable> = {
+  [N in keyof T]: T[N] extends SocketRoute ? N : never;
+}[keyof T];
+
+/** Names of rows whose answer is a list that can come in pages. */
+export type PagedNamesOf<T extends RouteTable> = {
+  [N in keyof T]: T[N] extends { readonly replyHeaders: typeof pageHeaders } ? N : never;
 }[keyof T];
 
 /** A row's path parameters. */

@@ -9,7 +9,16 @@ import { fileRoutes } from './files.js';
 import { processRoutes } from './processes.js';
 import { networkRoutes } from './network.js';
 import { portRoutes } from './ports.js';
-import type { JsonNamesOf, ParamsOf, QueryOf, ReplyOf } from './route.js';
+import type {
+  BytesNamesOf,
+  JsonNamesOf,
+  PagedNamesOf,
+  ParamsOf,
+  QueryOf,
+  ReplyOf,
+  SocketNamesOf,
+  StreamNamesOf,
+} from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
 
@@ -32,6 +41,18 @@ export type RouteName = keyof Routes;
 /** Routes that can be called and answered as a whole. */
 export type JsonRouteName = JsonNamesOf<Routes>;
 
+/** Routes that can answer with a stream. */
+export type StreamRouteName = StreamNamesOf<Routes>;
+
+/** Routes that are sent bytes to pass on. */
+export type BytesRouteName = BytesNamesOf<Routes>;
+
+/** Routes that are WebSockets. */
+export type SocketRouteName = SocketNamesOf<Routes>;
+
+/** Routes whose answer is a list that can come in pages. */
+export type PagedRouteName = PagedNamesOf<Routes>;
+
 /** A route's path parameters. */
 export type RouteParams<N extends RouteName> = ParamsOf<Routes[N]>;
 
@@ -39,7 +60,7 @@ export type RouteParams<N extends RouteName> = ParamsOf<Routes[N]>;
 export type RouteQuery<N extends RouteName> = QueryOf<Routes[N]>;
 
 /** A route's body as clients may send it. */
-export type RouteBodyInput<N extends JsonRouteName> = Routes[N] extends { body: infer B extends z.ZodType }
+export type RouteBodyInput<N extends RouteName> = Routes[N] extends { body: infer B extends z.ZodType }
   ? z.input<B>
   : undefined;
 

@@ -8,12 +8,6 @@
 import { z } from 'zod';
 import { bytesSchema } from '../fields.js';
 
-export const FRAMES_TYPE = 'application/vnd.bough.frames';
-export const NDJSON_TYPE = 'application/x-ndjson';
-
-/** For people and curl first. */
-export const STREAM_TYPES = [NDJSON_TYPE, FRAMES_TYPE] as const;
-
 const outputSchema = z.object({
   type: z.enum(['stdout', 'stderr', 'pty']),
   text: z.string().optional(),
