@@ -16,6 +16,10 @@ const expected: Readonly<Record<string, RegExp>> = {
     /^the source stood still for [\d.]+ ms\n1\. \d+\.\d{3}\n2\. \d+\.\d{3}\n3\. \d+\.\d{3}\nbest: \[\d+(, \d+){4}\] …$/,
   'best_of_n.py':
     /^the source stood still for [\d.]+ ms\n1\. \d+\.\d{4}\n2\. \d+\.\d{4}\n3\. \d+\.\d{4}\nbest: y = -?[\d.]+ x \+ -?[\d.]+$/,
+  'branch-under-load.mjs':
+    /^the source stood still for [\d.]+ ms\nsource: \d{2,} answered, 0 failed\nchild: \d{2,} answered, 0 failed$/,
+  'notebook_kernel.py':
+    /^\[1\]\nsorted\n\[2\] \[1, 2, 3\]\n\[3\] ZeroDivisionError: .+\nback to before \[3\]\n\[3\] 2\.0$/,
   'warm-tests.mjs': /^(ok {4} [a-z ]+\n?){4}$/,
 };
 

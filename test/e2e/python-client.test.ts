@@ -86,6 +86,54 @@ async def main():
 asyncio.run(main())
 `;
 
+const INSIDE = `
+import sys
+from bough import Bough, SandboxNotRunning
+
+bough = Bough()
+with bough.spawn(sys.argv[1], name="a.name", env={"GREETING": "hello"}) as sandbox:
+    counted = bough.sandbox("a.name").processes.start("seq 400000; echo $GREETING >&2; exit 7")
+    ended = counted.wait()
+    assert ended["exit_code"] == 7, ended
+    pieces = list(counted.output())
+    [gap] = [each for each in pieces if each["type"] == "gap"]
+    assert gap["bytes"] == ended["stdout_from"] > 0
+    text = "".join(each["text"] for each in pieces if each["type"] in ("stdout", "stderr"))
+    assert "\\n400000\\n" in text and "hello\\n" in text
+    tail = counted.output(stdout_from=ended["stdout_to"] - 7, stderr_from=ended["stderr_to"])
+    assert b"".join(each["data"] for each in tail if each["type"] == "stdout") == b"400000\\n"
+
+    shell = sandbox.processes.start(["sh"], pty={"cols": 80, "rows": 24}, stdin=True)
+    with shell.attach() as terminal:
+        terminal.resize(101, 31)
+        terminal.write("stty size; exit 3\\n")
+        typed = list(terminal.output())
+    assert "31 101" in "".join(each["text"] for each in typed if each["type"] == "pty"), typed
+    assert typed[-1]["process"]["exit_code"] == 3
+
+    for piece in sandbox.exec_stream(["sh", "-c", "echo begun; exec sleep 62"]):
+        break
+    for _ in range(100):
+        if sandbox.exec(["sh", "-c", "grep -qs '[s]leep.62' /proc/[0-9]*/cmdline"])["exit_code"] != 0:
+            break
+    else:
+        raise SystemExit("the program of a stream that was left runs on")
+
+    assert sandbox.pause()["state"] == "paused"
+    try:
+        sandbox.ping()
+        raise SystemExit("a paused guest answers")
+    except SandboxNotRunning:
+        pass
+    sandbox.resume()
+    assert sandbox.stats()["memory_unique_bytes"] > 0
+    assert sandbox.network.get()["policy"]["mode"] == "none"
+    events = sandbox.events("oldest")
+told = [each["event"] for each in events]
+assert told == ["created", "running", "paused", "running", "ended"], told
+print("done")
+`;
+
 describe('the Python client, with a real daemon', { timeout: 300_000 }, () => {
   let lab: DaemonLab;
   before(async () => {
@@ -102,6 +150,10 @@ describe('the Python client, with a real daemon', { timeout: 300_000 }, () => {
 
   it('spawns, evaluates, runs, branches, forks, and raises what the daemon answers', async () => {
     assert.equal(await python(VERBS), 'done');
+  });
+
+  it('works inside a sandbox: processes, a terminal, streams, pauses, events', async () => {
+    assert.equal(await python(INSIDE), 'done');
   });
 
   it('does so in asyncio, and ends what it gives up', async () => {

@@ -16,13 +16,15 @@ HEADER = "# Made from ../_async by scripts/make_sync.py; do not edit.\n"
 
 CHANGES = (
     (r"The client for asyncio\. `_sync` is made from these files.*", 'The client for plain programs."""'),
-    (r"\basync (def|with)\b", r"\1"),
+    (r"\basync (def|with|for)\b", r"\1"),
+    (r"\bAsyncGenerator\[(.*), None\]", r"Generator[\1, None, None]"),
     (r"\bawait ", ""),
     (r"\b__a(enter|exit)__\b", r"__\1__"),
     (r"\baclose\b", "close"),
     (r"AsyncTransport\(Transport\((.*)\)\)", r"Transport(\1)"),
     (r"from \.\._async_transport import AsyncTransport\n(?=from \.\._transport)", ""),
     (r"\.\._async_transport\b", ".._transport"),
+    (r"\.\._async_stream import AsyncWebSocket\b", ".._websocket import WebSocket"),
     (r"\bAsync([A-Z])", r"\1"),
 )
 

@@ -2,53 +2,92 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import re
 import subprocess
 import sys
 import unittest
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
-from typing import Any, Callable, Union, cast
+from typing import Any, Callable, Optional, Union, cast
 
 import bough
 from bough import records
 from bough._codes import CODES
 from bough._routes import ROUTES, Route
+from bough._transport import Reply
 
 PROJECT_DIR = Path(__file__).parents[3]
 REFERENCE_DIR = PROJECT_DIR / "docs" / "reference"
 DOCUMENT: dict[str, Any] = json.loads((REFERENCE_DIR / "openapi.json").read_text())
 # For which this client has no verb yet.
 WITHOUT_VERB = {
-    *("events", "sandboxEvents", "removeSandboxes", "pauseSandbox", "resumeSandbox", "sandboxStats"),
-    *("startProcess", "listProcesses", "getProcess", "processOutput", "processInput", "signalProcess", "resizeProcess"),
-    *("attachProcess", "getNetwork", "setNetwork", "checkNetwork", "networkLog"),
     *("readFile", "headFile", "writeFile", "removeFile", "statFile", "listFolder", "makeFolder", "moveFile"),
     *("packTree", "unpackTree"),
     "connectPort",
 }
-# Fields that it has no argument for yet.
-WITHOUT_ARGUMENT = {"selector", "limit", "after", "network", "user"}
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, methods in DOCUMENT["paths"].items()
     for method, operation in methods.items()
     if operation["operationId"] not in WITHOUT_VERB
 }
+# What older programs know, and `Controller` has under flat names.
+FIRST_FORM = {
+    *("listSnapshots", "createSnapshot", "getSnapshot", "snapshotInfo", "deleteSnapshot", "compactSnapshot"),
+    *("listSandboxes", "spawn", "getSandbox", "removeSandbox", "setTimeout", "exec", "evaluate", "ping", "branch", "fork"),
+}
 CALL_OPTIONS = {"give_up_secs", "cancel", "idempotency_key"}
+
+
+class RecordingStream:
+    """An answer that ends at once."""
+
+    def read(self) -> bytes:
+        return b""
+
+    def close(self) -> None:
+        pass
 
 
 class RecordingTransport:
     """Notes which routes are called, and with what."""
 
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, Mapping[str, str], Mapping[str, object]]] = []
+    url = "http://localhost"
 
-    def call(self, route: str, params: Mapping[str, str], given: Mapping[str, object]) -> Any:
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, Mapping[str, Any], Mapping[str, object]]] = []
+
+    def call(self, route: str, params: Mapping[str, Any], given: Mapping[str, object]) -> Any:
         self.calls.append((route, params, given))
-        return [{"id": "s1"}] if route == "spawn" else {"snapshot": {}, "pause_ms": 0, "children": []}
+        if route == "spawn":
+            return [{"id": "s1"}]
+        offsets = {"stdout_to": 0, "stderr_to": 0}
+        return {"snapshot": {}, "pause_ms": 0, "children": [], "pid": 7, **offsets}
+
+    def reply(
+        self, route: str, params: Mapping[str, Any], given: Mapping[str, object], data: Optional[bytes] = None
+    ) -> Reply:
+        self.call(route, params, given)
+        return Reply([], {"bough-stdin-bytes": str(len(data or b""))})
+
+    def open(self, route: str, params: Mapping[str, Any], given: Mapping[str, object], accept: str) -> RecordingStream:
+        self.call(route, params, given)
+        return RecordingStream()
+
+    def connect(self, route: str, params: Mapping[str, Any], given: Mapping[str, object]) -> RecordingStream:
+        self.call(route, params, given)
+        return RecordingStream()
+
+    def sleep(self, secs: float, cancel: object) -> None:
+        # Nothing more will come.
+        raise StopRecording
+
+
+class StopRecording(Exception):
+    """Ends a stream that would be opened again."""
 
 
 def recorded() -> tuple[bough.Bough, RecordingTransport]:
@@ -60,7 +99,7 @@ def recorded() -> tuple[bough.Bough, RecordingTransport]:
 
 def call_each_verb(holder: object) -> None:
     """Calls every public method, with a made-up argument for each that it needs."""
-    made_up: dict[str, object] = {"args": ["true"], "n": 1, "count": 1}
+    made_up: dict[str, object] = {"args": ["true"], "n": 1, "count": 1, "pid": 7}
     for name, verb in inspect.getmembers(holder, inspect.ismethod):
         if name.startswith("_") or name in ("close", "sandbox"):
             continue
@@ -69,7 +108,16 @@ def call_each_verb(holder: object) -> None:
             for each in inspect.signature(verb).parameters.values()
             if each.default is each.empty and each.kind is not each.VAR_KEYWORD
         ]
-        cast("Callable[..., object]", verb)(*(made_up.get(each, "x") for each in needed))
+        with contextlib.suppress(StopRecording):
+            found = cast("Callable[..., object]", verb)(*(made_up.get(each, "x") for each in needed))
+            if isinstance(found, Generator):
+                next(cast("Generator[object, None, None]", found), None)
+
+
+def holders(client: bough.Bough) -> list[object]:
+    """All that has verbs, apart from what has those of another by an id."""
+    processes, network = client.sandboxes.processes("x"), client.sandboxes.network("x")
+    return [client, client.snapshots, client.sandboxes, processes, network, processes.of(7)]
 
 
 class RoutesTest(unittest.TestCase):
@@ -96,7 +144,7 @@ class RoutesTest(unittest.TestCase):
 
     def test_have_a_verb_each(self) -> None:
         client, transport = recorded()
-        for holder in (client, client.snapshots, client.sandboxes):
+        for holder in holders(client):
             call_each_verb(holder)
         self.assertEqual({route for route, _, _ in transport.calls}, set(OPERATIONS))
 
@@ -105,8 +153,7 @@ class RoutesTest(unittest.TestCase):
         controller = bough.Controller()
         controller.bough = client
         call_each_verb(controller)
-        daemon = {"healthz", "version", "metrics", "openapi", "gc"}
-        self.assertEqual({route for route, _, _ in transport.calls}, set(OPERATIONS) - daemon)
+        self.assertEqual({route for route, _, _ in transport.calls}, FIRST_FORM)
 
     def test_are_reached_by_a_sandbox_as_by_its_id(self) -> None:
         client, transport = recorded()
@@ -114,7 +161,7 @@ class RoutesTest(unittest.TestCase):
         by_object = transport.calls
         client, transport = recorded()
         call_each_verb(client.sandboxes)
-        by_id = [call for call in transport.calls if "id" in call[1]]
+        by_id = [call for call in transport.calls if call[1].get("id")]
         self.assertEqual(sorted(by_object, key=str), sorted(by_id, key=str))
 
     def test_are_given_all_their_fields(self) -> None:
@@ -147,8 +194,14 @@ class ObjectsTest(unittest.TestCase):
             "healthz": records.Health,
             "version": records.Version,
             "ping": records.Pong,
+            "removeSandboxes": records.RemovedSandboxes,
+            "sandboxStats": records.SandboxStats,
+            "getNetwork": records.NetworkInfo,
+            "checkNetwork": records.NetworkVerdict,
         }.items():
             self.agree(record, answer_of(name))
+        self.agree(records.ProcessInfo, schemas["Process"])
+        self.agree(records.NetworkPolicy, answer_of("getNetwork")["properties"]["policy"])
         self.agree(records.Collected, answer_of("gc")["properties"]["removed"]["items"])
 
     def agree(self, record: Any, schema: Mapping[str, Any]) -> None:
@@ -170,6 +223,28 @@ class CodesTest(unittest.TestCase):
             self.assertIs(getattr(bough, known.raised_as.__name__), known.raised_as, code)
 
 
+class GuideTest(unittest.TestCase):
+    def test_tells_of_every_verb_and_of_no_other(self) -> None:
+        page = (PROJECT_DIR / "docs" / "guide" / "python.md").read_text()
+        client = bough.Bough()
+        sandbox = client.sandbox("x")
+        for begin, holders in {
+            "`bough.snapshots`": [client.snapshots],
+            "`bough.sandboxes`": [client.sandboxes],
+            "`sandbox.processes`": [sandbox.processes, sandbox.processes.of(7)],
+            "`sandbox.network`": [sandbox.network],
+            "`bough.spawn`": [client, sandbox],
+            "`bough` itself": [client],
+        }.items():
+            with self.subTest(begin):
+                [row] = [line for line in page.splitlines() if line.startswith(f"| {begin}")]
+                told = set(re.findall(r"`([a-z]\w*)(?:\(\w+\))?`", row[len(begin) :]))
+                verbs = {name for holder in holders for name, _ in inspect.getmembers(holder, inspect.ismethod)}
+                self.assertEqual(told - verbs, set())
+                if client not in holders:
+                    self.assertEqual({name for name in verbs if not name.startswith("_")} - told, set())
+
+
 class SyncTest(unittest.TestCase):
     def test_is_made_from_async(self) -> None:
         script = Path(__file__).parent.parent / "scripts" / "make_sync.py"
@@ -188,7 +263,7 @@ def fields_of(row: Route) -> set[str]:
 def wanted_fields(operation: Mapping[str, Any]) -> set[str]:
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
     query = {each["name"] for each in operation["parameters"] if each["in"] == "query"}
-    return (set(body.get("properties", {})) | query) - WITHOUT_ARGUMENT
+    return set(body.get("properties", {})) | query
 
 
 def answer_of(name: str) -> Any:

@@ -12,11 +12,19 @@ Start with `Bough`, or with `AsyncBough` in asyncio; `Controller` has the same c
             assert child.eval("x")["result"] == "42"
 """
 
+from ._async.attachment import AsyncAttachment
 from ._async.client import AsyncBough
 from ._async.controller import AsyncController
+from ._async.network import AsyncSandboxNetwork
+from ._async.process import AsyncProcess
+from ._async.processes import AsyncProcesses
 from ._async.sandbox import AsyncFork, AsyncSandbox
+from ._sync.attachment import Attachment
 from ._sync.client import Bough
 from ._sync.controller import Controller
+from ._sync.network import SandboxNetwork
+from ._sync.process import Process
+from ._sync.processes import Processes
 from ._sync.sandbox import Fork, Sandbox
 from .cancel import Cancel
 from .errors import (
@@ -34,6 +42,7 @@ from .errors import (
     ModeUnsupported,
     NoRoom,
     NotFound,
+    ProcessNotFound,
     SandboxNotFound,
     SandboxNotRunning,
     ShuttingDown,
@@ -48,10 +57,15 @@ from .errors import (
 __all__ = [
     "AgentDeadline",
     "AgentError",
+    "AsyncAttachment",
     "AsyncBough",
     "AsyncController",
     "AsyncFork",
+    "AsyncProcess",
+    "AsyncProcesses",
     "AsyncSandbox",
+    "AsyncSandboxNetwork",
+    "Attachment",
     "Bough",
     "BoughApiError",
     "BoughCancelled",
@@ -68,12 +82,16 @@ __all__ = [
     "ModeUnsupported",
     "NoRoom",
     "NotFound",
+    "Process",
+    "ProcessNotFound",
+    "Processes",
     "Sandbox",
+    "SandboxNetwork",
     "SandboxNotFound",
     "SandboxNotRunning",
     "ShuttingDown",
-    "SnapshotIncompatible",
     "SnapshotInUse",
+    "SnapshotIncompatible",
     "SnapshotNotFound",
     "SnapshotNotUsable",
     "TagExists",

@@ -6,19 +6,24 @@ not the loop's own executor: it has a handful of threads on a small machine, so 
 else, and the interpreter waits for them when it ends, for as long as such a call takes.
 
 A task that is cancelled shuts its connection down, which wakes the thread and tells the daemon. No more than `MAX_CALLS` run at
-once for one client and loop; others wait their turn without a thread.
+once for one client and loop; others wait their turn without a thread. Streams do not count: each holds a connection, and a thread
+while something of it is waited for.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import threading
 from collections.abc import Mapping
-from typing import Any, Callable, Optional
+from typing import Any, Callable, Optional, TypeVar
 
-from ._transport import Transport
+from ._async_stream import AsyncStream, AsyncWebSocket, in_thread
+from ._message import Call, Extras
+from ._transport import Params, Reply, Transport
+from ._websocket import handshake
 from .cancel import Cancel
+
+T = TypeVar("T")
 
 MAX_CALLS = 256
 """A daemon takes 1,024 connections, from all of its clients."""
@@ -40,46 +45,52 @@ class AsyncTransport:
         """Lets go of the idle connections. A later call makes a new one."""
         self._transport.close()
 
-    async def call(self, route: str, params: Mapping[str, str], given: Mapping[str, object]) -> Any:
+    async def call(self, route: str, params: Params, given: Mapping[str, object]) -> Any:
         """Calls a route by its name in the API's OpenAPI document; returns its answer's body, None if it has none."""
-        call = self._transport.prepare(route, params, given)
+        return (await self.reply(route, params, given)).value
+
+    async def reply(
+        self, route: str, params: Params, given: Mapping[str, object], data: Optional[bytes] = None
+    ) -> Reply:
+        """The same with the answer's headers; `data` is the body, for a route that takes bytes."""
+        call = self._transport.prepare(route, params, given, Extras(data=data))
         cancel = Cancel()
+        async with self._turn():
+            return await self._cancellable(call, cancel, lambda: self._transport.send(call, cancel))
+
+    async def open(self, route: str, params: Params, given: Mapping[str, object], accept: str) -> AsyncStream:
+        """Calls a route that answers with a stream of that type. To be closed."""
+        call = self._transport.prepare(route, params, given, Extras(accept))
+        cancel = Cancel()
+        opened = await self._cancellable(call, cancel, lambda: self._transport.begin(call, cancel))
+        return AsyncStream(opened, cancel, call.cancel)
+
+    async def connect(self, route: str, params: Params, given: Mapping[str, object]) -> AsyncWebSocket:
+        """Opens a route that is a WebSocket. To be closed."""
+        asked = handshake()
+        call = self._transport.prepare(route, params, given, asked)
+        cancel = Cancel()
+        opened = await self._cancellable(call, cancel, lambda: self._transport.begin_socket(call, cancel, asked))
+        return AsyncWebSocket(opened, cancel, call.cancel)
+
+    async def sleep(self, secs: float, cancel: Optional[Cancel]) -> None:
+        """Waits; `cancel` is seen after that."""
+        await asyncio.sleep(secs)
+        if cancel is not None:
+            cancel.check()
+
+    async def _cancellable(self, call: Call, cancel: Cancel, work: Callable[[], T]) -> T:
+        """In a thread; `cancel` is set with the call's own and when the task is cancelled."""
         watched = contextlib.nullcontext() if call.cancel is None else call.cancel.watching(cancel.set)
         with watched:
-            async with self._turn():
-                try:
-                    return await _in_thread(lambda: self._transport.send(call, cancel))
-                except asyncio.CancelledError:
-                    cancel.set()
-                    raise
+            try:
+                return await in_thread(work)
+            except asyncio.CancelledError:
+                cancel.set()
+                raise
 
     def _turn(self) -> asyncio.Semaphore:
         loop = asyncio.get_running_loop()
         if self._turns is None or self._turns[0] is not loop:
             self._turns = (loop, asyncio.Semaphore(MAX_CALLS))
         return self._turns[1]
-
-
-async def _in_thread(work: Callable[[], Any]) -> Any:
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
-
-    def settle(result: Any, error: Optional[BaseException]) -> None:
-        if done.done():
-            return  # Nobody waits any more.
-        if error is None:
-            done.set_result(result)
-        else:
-            done.set_exception(error)
-
-    def run() -> None:
-        result, failure = None, None
-        try:
-            result = work()
-        except BaseException as error:
-            failure = error
-        with contextlib.suppress(RuntimeError):  # The loop has ended meanwhile.
-            loop.call_soon_threadsafe(settle, result, failure)
-
-    threading.Thread(target=run, name="bough-call", daemon=True).start()
-    return await done

@@ -35,7 +35,7 @@ CODES: dict[str, Code] = {
     "headers_too_large": Code(),
     "snapshot_not_found": Code(errors.SnapshotNotFound),
     "sandbox_not_found": Code(errors.SandboxNotFound),
-    "process_not_found": Code(errors.NotFound),
+    "process_not_found": Code(errors.ProcessNotFound),
     "image_not_found": Code(errors.ImageNotFound),
     "image_unusable": Code(errors.Conflict),
     "tag_exists": Code(errors.TagExists),

@@ -17,6 +17,8 @@ import os
 import socket
 import ssl
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import Any, Optional, cast
 
 from ._config import Address
@@ -48,7 +50,12 @@ class Deadline:
 
     def __init__(self, give_up_secs: Optional[float]) -> None:
         self._give_up_secs = give_up_secs
-        self._end_secs = None if give_up_secs is None else time.monotonic() + give_up_secs
+        self._end_secs: Optional[float] = None
+        self.restart()
+
+    def restart(self) -> None:
+        """As if it were made now."""
+        self._end_secs = None if self._give_up_secs is None else time.monotonic() + self._give_up_secs
 
     def remaining_secs(self) -> Optional[float]:
         """What is left; None for never. Raises BoughTimeout when nothing is."""
@@ -108,7 +115,7 @@ class Connection:
         try:
             if cancel is None:
                 return self._exchange(call, deadline, None)
-            with cancel.watching(self._wake):
+            with cancel.watching(self.wake):
                 return self._exchange(call, deadline, cancel)
         except BaseException as error:
             self.close()
@@ -134,29 +141,64 @@ class Connection:
         """Whether there is anything to keep."""
         return self._sock is not None
 
-    def _wake(self) -> None:
+    def open(self, call: Call, deadline: Deadline, cancel: Cancel) -> http.client.HTTPResponse:
+        """Sends the call and reads the head of its answer, whose body is read from the response. Raises as `exchange` does."""
+        sent = _Sent()
+        with self._telling(sent, deadline):
+            return self._begin(call, deadline, cancel, sent)
+
+    def wake(self) -> None:
+        """Ends what is read and sent, from another thread."""
         if self._sock is not None:
             _shut(self._sock)
 
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        """Sends more. Raises OSError."""
+        sock = self._sock
+        if sock is None:
+            raise ConnectionError("the connection is closed")
+        sock.settimeout(deadline.remaining_secs())
+        sock.sendall(data)
+
     def _exchange(self, call: Call, deadline: Deadline, cancel: Optional[Cancel]) -> Answer:
-        was_sent = False
+        sent = _Sent()
+        with self._telling(sent, deadline):
+            answer = self._read(self._begin(call, deadline, cancel, sent), sent)
+        self._used_at_secs = time.monotonic()
+        return answer
+
+    @contextmanager
+    def _telling(self, sent: _Sent, deadline: Deadline) -> Generator[None, None, None]:
+        """Failures as what they mean to the call."""
         try:
-            sock = self._connected(deadline)
-            if cancel is not None:
-                cancel.check()
-            refused = self._send(sock, call, deadline)
-            was_sent = refused is None
-            answer = self._read(sock, call, deadline, refused)
+            yield
         except (OSError, http.client.HTTPException) as error:
             if isinstance(error, BoughTimeout):
                 raise
             deadline.remaining_secs()
             if not _is_end(error):
-                raise BoughUnreachable(self._address.url, _problem(error), may_have_happened=was_sent) from error
+                raise BoughUnreachable(self._address.url, problem_of(error), may_have_happened=sent.whole) from error
             connected = self._sock is not None
-            raise ConnectionLost(_problem(error), was_sent=was_sent, was_connected=connected) from error
-        self._used_at_secs = time.monotonic()
-        return answer
+            raise ConnectionLost(problem_of(error), was_sent=sent.whole, was_connected=connected) from error
+
+    def _begin(
+        self, call: Call, deadline: Deadline, cancel: Optional[Cancel], sent: _Sent
+    ) -> http.client.HTTPResponse:
+        sock = self._connected(deadline)
+        if cancel is not None:
+            cancel.check()
+        sent.refused = self._send(sock, call, deadline)
+        sent.whole = sent.refused is None
+        # Of a socket it asks for `makefile` only.
+        response = http.client.HTTPResponse(cast(Any, _TimedSocket(sock, deadline)), method=call.method)
+        try:
+            response.begin()
+        except BaseException as error:
+            response.close()
+            if sent.refused is not None and isinstance(error, (OSError, http.client.HTTPException)):
+                raise sent.refused from error
+            raise
+        return response
 
     def _connected(self, deadline: Deadline) -> socket.socket:
         if self._sock is not None:
@@ -184,21 +226,32 @@ class Connection:
             return error
         return None
 
-    def _read(self, sock: socket.socket, call: Call, deadline: Deadline, refused: Optional[OSError]) -> Answer:
-        # Of a socket it asks for `makefile` only.
-        response = http.client.HTTPResponse(cast(Any, _TimedSocket(sock, deadline)), method=call.method)
+    def _read(self, response: http.client.HTTPResponse, sent: _Sent) -> Answer:
         try:
-            response.begin()
-            body = _whole(response)
+            answer = answer_of(response)
         except (OSError, http.client.HTTPException) as error:
-            raise refused or error
+            raise sent.refused or error
         finally:
             response.close()
-        content_type = response.getheader("content-type", "").lower()
-        answer = Answer(response.status, content_type, response.getheader("x-request-id"), body)
-        if response.will_close or refused is not None:
+        if response.will_close or sent.refused is not None:
             self.close()
         return answer
+
+
+class _Sent:
+    """How much of a request has left."""
+
+    def __init__(self) -> None:
+        self.whole = False
+        self.refused: Optional[OSError] = None
+        """What kept the rest from being sent."""
+
+
+def answer_of(response: http.client.HTTPResponse) -> Answer:
+    """All of an answer. Raises OSError and HTTPException."""
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    content_type = headers.get("content-type", "").lower()
+    return Answer(response.status, content_type, headers.get("x-request-id"), _whole(response), headers)
 
 
 def _whole(response: http.client.HTTPResponse) -> bytes:
@@ -227,7 +280,8 @@ def _is_end(error: Exception) -> bool:
     return isinstance(error, (OSError, http.client.IncompleteRead))
 
 
-def _problem(error: Exception) -> str:
+def problem_of(error: Exception) -> str:
+    """What is wrong, for people."""
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
     if isinstance(error, http.client.IncompleteRead):

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple, NoReturn, Optional, cast
+from typing import Any, NamedTuple, NoReturn, Optional, Union, cast
+from urllib.parse import urlencode
 
 from ._codes import CODES, UNKNOWN
 from ._config import Address
@@ -41,10 +42,27 @@ class Answer(NamedTuple):
     content_type: str
     request_id: Optional[str]
     body: bytes
+    headers: Mapping[str, str] = {}
+    """All of them, by their names in lower case."""
+
+
+class Extras(NamedTuple):
+    """What a call may have besides its fields."""
+
+    accept: str = "application/json"
+    data: Optional[bytes] = None
+    """Its body, for a route that takes bytes."""
+    headers: Mapping[str, str] = {}
+    """To be sent besides."""
 
 
 def prepare(
-    address: Address, token: Optional[str], route: str, params: Mapping[str, str], given: Mapping[str, object]
+    address: Address,
+    token: Optional[str],
+    route: str,
+    params: Mapping[str, Union[str, int]],
+    given: Mapping[str, object],
+    extras: Extras = Extras(),
 ) -> Call:
     """The call of a route. Raises TypeError and ValueError for what no daemon could take."""
     row = ROUTES[route]
@@ -57,23 +75,36 @@ def prepare(
     give_up_secs = cast("Optional[float]", fields.pop("give_up_secs", None))
     key = fields.pop("idempotency_key", None)
     target = address.base_path + _fill(row.path, params) + (_query(fields) if row.in_query else "")
-    body = _encode(fields) if row.method == "POST" and row.fields and not row.in_query else None
-    data = _head(row.method, target, _headers(address, token, key, body)) + (body or b"")
+    headers = {**_headers(address, token, key), "Accept": extras.accept, **extras.headers}
+    body = extras.data
+    if body is not None:
+        headers["Content-Type"] = "application/octet-stream"
+    elif row.method in ("POST", "PUT") and row.fields and not row.in_query:
+        body = _encode(fields)
+        headers["Content-Type"] = "application/json"
+    if body is not None:
+        headers["Content-Length"] = str(len(body))
+    data = _head(row.method, target, headers) + (body or b"")
     return Call(row.method, data, row.harmless or key is not None, give_up_secs, cancel)
 
 
-def _fill(path: str, params: Mapping[str, str]) -> str:
+def _fill(path: str, params: Mapping[str, Union[str, int]]) -> str:
     for name, value in params.items():
         # Anything else is no name, and ".." would call another route.
-        if not isinstance(cast(object, value), str) or re.fullmatch(r"[A-Za-z0-9_-]+", value) is None:
+        kind = int if name == "pid" else str
+        if not isinstance(cast(object, value), kind) or not _NAME.fullmatch(str(value)):
             raise ValueError(f"Not a valid {name}: {value!r}")
-        path = path.replace("{" + name + "}", value)
+        path = path.replace("{" + name + "}", str(value))
     return path
 
 
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
+
+
 def _query(fields: Mapping[str, object]) -> str:
-    flags = [f"{name}=true" for name, value in fields.items() if value]
-    return "?" + "&".join(flags) if flags else ""
+    """With its question mark. A flag that is not set is left out."""
+    values = {name: "true" if value is True else str(value) for name, value in fields.items() if value is not False}
+    return "?" + urlencode(values) if values else ""
 
 
 def _encode(fields: Mapping[str, object]) -> bytes:
@@ -81,17 +112,14 @@ def _encode(fields: Mapping[str, object]) -> bytes:
     return json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()
 
 
-def _headers(address: Address, token: Optional[str], key: object, body: Optional[bytes]) -> dict[str, str]:
-    headers = {"Host": address.host_header, "Accept": "application/json", "Accept-Encoding": "identity"}
+def _headers(address: Address, token: Optional[str], key: object) -> dict[str, str]:
+    headers = {"Host": address.host_header, "Accept-Encoding": "identity"}
     if token is not None:
         headers["Authorization"] = f"Bearer {token}"
     if key is not None:
         if not isinstance(key, str) or re.fullmatch(r"[\x21-\x7e]{1,255}", key) is None:
             raise ValueError("An idempotency key is 1 to 255 visible ASCII characters")
         headers["Idempotency-Key"] = key
-    if body is not None:
-        headers["Content-Type"] = "application/json"
-        headers["Content-Length"] = str(len(body))
     return headers
 
 
@@ -120,14 +148,27 @@ def _fail(answer: Answer, failure: Json) -> NoReturn:
     message, code, details = fields.get("error"), fields.get("code"), fields.get("details")
     if not isinstance(message, str) or not isinstance(code, str):
         raise _unexpected(answer)
-    known = CODES.get(code, UNKNOWN)
-    raise known.raised_as(
+    raise refusal(
         message,
         status=answer.status,
         code=code,
         details=cast("dict[str, Any]", details) if isinstance(details, dict) else None,
         request_id=answer.request_id,
-        retryable=known.retryable,
+    )
+
+
+def refusal(
+    message: str,
+    *,
+    status: int,
+    code: str,
+    details: Optional[dict[str, Any]] = None,
+    request_id: Optional[str] = None,
+) -> BoughApiError:
+    """The error of a code."""
+    known = CODES.get(code, UNKNOWN)
+    return known.raised_as(
+        message, status=status, code=code, details=details, request_id=request_id, retryable=known.retryable
     )
 
 

@@ -18,7 +18,7 @@ class Route(NamedTuple):
     positional: tuple[str, ...] = ()
     """Fields it takes besides, by position."""
     in_query: bool = False
-    """Whether the fields are flags of the query instead of a body."""
+    """Whether the fields go into the query instead of a body."""
     keyed: bool = False
     """Whether it takes an idempotency key."""
     harmless: bool = False
@@ -31,20 +31,65 @@ ROUTES: dict[str, Route] = {
     "metrics": Route("GET", "/metrics", harmless=True),
     "openapi": Route("GET", "/openapi.json", harmless=True),
     "gc": Route("POST", "/v1/gc", requests.GcRequest),
-    "listSnapshots": Route("GET", "/v1/snapshots", harmless=True),
+    "events": Route("GET", "/v1/events", requests.CallOptions, ("from",), in_query=True, harmless=True),
+    "listSnapshots": Route("GET", "/v1/snapshots", requests.PageRequest, in_query=True, harmless=True),
     "createSnapshot": Route("POST", "/v1/snapshots", requests.CreateSnapshotRequest, ("tag",), keyed=True),
     "getSnapshot": Route("GET", "/v1/snapshots/{tag}", harmless=True),
     "snapshotInfo": Route("GET", "/v1/snapshots/{tag}/info", harmless=True),
     "deleteSnapshot": Route("DELETE", "/v1/snapshots/{tag}", requests.DeleteSnapshotRequest, in_query=True),
     "compactSnapshot": Route("POST", "/v1/snapshots/{tag}/compact", requests.KeyedOptions, ("to",), keyed=True),
-    "listSandboxes": Route("GET", "/v1/sandboxes", harmless=True),
+    "listSandboxes": Route("GET", "/v1/sandboxes", requests.ListRequest, in_query=True, harmless=True),
     "spawn": Route("POST", "/v1/sandboxes", requests.SpawnRequest, ("snapshot_tag", "n"), keyed=True),
     "getSandbox": Route("GET", "/v1/sandboxes/{id}", harmless=True),
     "removeSandbox": Route("DELETE", "/v1/sandboxes/{id}"),
+    "removeSandboxes": Route("DELETE", "/v1/sandboxes", requests.CallOptions, ("selector",), in_query=True),
+    "pauseSandbox": Route("POST", "/v1/sandboxes/{id}/pause"),
+    "resumeSandbox": Route("POST", "/v1/sandboxes/{id}/resume"),
+    "sandboxStats": Route("GET", "/v1/sandboxes/{id}/stats", harmless=True),
+    "sandboxEvents": Route(
+        "GET", "/v1/sandboxes/{id}/events", requests.CallOptions, ("from",), in_query=True, harmless=True
+    ),
     "exec": Route("POST", "/v1/sandboxes/{id}/exec", requests.ExecRequest, ("args", "timeout_secs")),
     "evaluate": Route("POST", "/v1/sandboxes/{id}/eval", requests.CallOptions, ("code", "timeout_secs")),
     "ping": Route("POST", "/v1/sandboxes/{id}/ping", harmless=True),
     "setTimeout": Route("POST", "/v1/sandboxes/{id}/timeout", requests.TimeoutRequest),
     "branch": Route("POST", "/v1/sandboxes/{id}/branch", requests.BranchRequest, ("tag",), keyed=True),
     "fork": Route("POST", "/v1/sandboxes/{id}/fork", requests.ForkRequest, ("count",), keyed=True),
+    "startProcess": Route(
+        "POST", "/v1/sandboxes/{id}/processes", requests.StartProcessRequest, ("args", "shell", "on_disconnect")
+    ),
+    "listProcesses": Route("GET", "/v1/sandboxes/{id}/processes", harmless=True),
+    "getProcess": Route("GET", "/v1/sandboxes/{id}/processes/{pid}", harmless=True),
+    "processOutput": Route(
+        "GET",
+        "/v1/sandboxes/{id}/processes/{pid}/output",
+        requests.OffsetsRequest,
+        ("follow",),
+        in_query=True,
+        harmless=True,
+    ),
+    "processInput": Route(
+        "POST", "/v1/sandboxes/{id}/processes/{pid}/stdin", requests.CallOptions, ("eof",), in_query=True
+    ),
+    "signalProcess": Route(
+        "POST", "/v1/sandboxes/{id}/processes/{pid}/signal", requests.CallOptions, ("signal",)
+    ),
+    "resizeProcess": Route(
+        "POST", "/v1/sandboxes/{id}/processes/{pid}/resize", requests.CallOptions, ("cols", "rows")
+    ),
+    "attachProcess": Route(
+        "GET",
+        "/v1/sandboxes/{id}/processes/{pid}/attach",
+        requests.OffsetsRequest,
+        in_query=True,
+        harmless=True,
+    ),
+    "getNetwork": Route("GET", "/v1/sandboxes/{id}/network", harmless=True),
+    "setNetwork": Route(
+        "PUT", "/v1/sandboxes/{id}/network", requests.NetworkRequest, ("mode",)
+    ),
+    "checkNetwork": Route("POST", "/v1/sandboxes/{id}/network/check", requests.CallOptions, ("host", "port")),
+    "networkLog": Route(
+        "GET", "/v1/sandboxes/{id}/network/log", requests.CallOptions, ("follow",), in_query=True, harmless=True
+    ),
 }

@@ -13,11 +13,13 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Optional
+from typing import Any, NamedTuple, Optional, Union
 
 from ._config import find_address, find_token
 from ._connection import Connection, ConnectionLost, Deadline
-from ._message import Answer, Call, prepare, read_answer
+from ._message import Answer, Call, Extras, prepare, read_answer
+from ._stream import Stream
+from ._websocket import WebSocket, handshake
 from .cancel import Cancel
 from .errors import BoughUnreachable, ShuttingDown
 
@@ -27,6 +29,16 @@ RESTART_SECS = 5.0
 """How long a daemon that went away is waited for."""
 _FIRST_DELAY_SECS = 0.02
 _MAX_DELAY_SECS = 0.3
+
+
+Params = Mapping[str, Union[str, int]]
+
+
+class Reply(NamedTuple):
+    """An answer's body as a value, and its headers by their names in lower case."""
+
+    value: Any
+    headers: Mapping[str, str]
 
 
 class Transport:
@@ -51,22 +63,62 @@ class Transport:
         """The daemon's."""
         return self._address.url
 
-    def call(self, route: str, params: Mapping[str, str], given: Mapping[str, object]) -> Any:
+    def call(self, route: str, params: Params, given: Mapping[str, object]) -> Any:
         """Calls a route by its name in the API's OpenAPI document; returns its answer's body, None if it has none."""
-        return self.send(self.prepare(route, params, given))
+        return self.reply(route, params, given).value
 
-    def prepare(self, route: str, params: Mapping[str, str], given: Mapping[str, object]) -> Call:
+    def reply(
+        self, route: str, params: Params, given: Mapping[str, object], data: Optional[bytes] = None
+    ) -> Reply:
+        """The same with the answer's headers; `data` is the body, for a route that takes bytes."""
+        return self.send(self.prepare(route, params, given, Extras(data=data)))
+
+    def open(self, route: str, params: Params, given: Mapping[str, object], accept: str) -> Stream:
+        """Calls a route that answers with a stream of that type. To be closed."""
+        call = self.prepare(route, params, given, Extras(accept))
+        return self.begin(call, call.cancel or Cancel())
+
+    def connect(self, route: str, params: Params, given: Mapping[str, object]) -> WebSocket:
+        """Opens a route that is a WebSocket. To be closed."""
+        asked = handshake()
+        call = self.prepare(route, params, given, asked)
+        return self.begin_socket(call, call.cancel or Cancel(), asked)
+
+    def sleep(self, secs: float, cancel: Optional[Cancel]) -> None:
+        """Waits; `cancel` is seen after that."""
+        time.sleep(secs)
+        if cancel is not None:
+            cancel.check()
+
+    def prepare(
+        self, route: str, params: Params, given: Mapping[str, object], extras: Extras = Extras()
+    ) -> Call:
         """A call that is checked and ready for `send`."""
-        return prepare(self._address, self._token, route, params, given)
+        return prepare(self._address, self._token, route, params, given, extras)
 
-    def send(self, call: Call, cancel: Optional[Cancel] = None) -> Any:
+    def begin(self, call: Call, cancel: Cancel) -> Stream:
+        """Sends a call whose answer is a stream. Never repeats it."""
+        return Stream(self.url, self._fresh(), call, self._deadline(call), cancel)
+
+    def begin_socket(self, call: Call, cancel: Cancel, asked: Extras) -> WebSocket:
+        """Sends a call that asks for a WebSocket so."""
+        return WebSocket(self.url, self._fresh(), call, self._deadline(call), cancel, asked)
+
+    def _fresh(self) -> Connection:
+        return Connection(self._address, self._tls)
+
+    def _deadline(self, call: Call) -> Deadline:
+        return Deadline(self._give_up_secs if call.give_up_secs is None else call.give_up_secs)
+
+    def send(self, call: Call, cancel: Optional[Cancel] = None) -> Reply:
         """Sends a call, on `cancel` in place of its own, and reads its answer."""
         cancel = cancel or call.cancel
-        deadline = Deadline(self._give_up_secs if call.give_up_secs is None else call.give_up_secs)
+        deadline = self._deadline(call)
         restart = _Restart()
         while True:
             try:
-                return read_answer(self._exchange(call, deadline, cancel))
+                answer = self._exchange(call, deadline, cancel)
+                return Reply(read_answer(answer), answer.headers)
             except ConnectionLost as lost:
                 if not restart.is_worth_waiting(lost, call.may_repeat):
                     raise self._unreachable(lost, restart) from lost.__cause__
@@ -81,7 +133,7 @@ class Transport:
             connection.close()
 
     def _exchange(self, call: Call, deadline: Deadline, cancel: Optional[Cancel]) -> Answer:
-        connection = self._take() or Connection(self._address, self._tls)
+        connection = self._take() or self._fresh()
         answer = connection.exchange(call, deadline, cancel)
         if connection.is_open and len(self._idle) < MAX_IDLE:
             self._idle.append(connection)

@@ -82,6 +82,10 @@ class SandboxNotFound(NotFound):
     """404 `sandbox_not_found`: no sandbox has that id; it may have ended."""
 
 
+class ProcessNotFound(NotFound):
+    """404 `process_not_found`: no process of the sandbox has that id, or it was forgotten."""
+
+
 class ImageNotFound(NotFound):
     """404 `image_not_found`: no image of that name has been built on this host."""
 

@@ -77,7 +77,7 @@ class _SandboxAlways(TypedDict):
 class Network(TypedDict):
     """Which network a sandbox has."""
 
-    mode: Literal["none", "off", "list", "internet"]
+    mode: NetworkMode
 
 
 class SandboxInfo(_SandboxAlways, total=False):
@@ -100,6 +100,32 @@ class SandboxInfo(_SandboxAlways, total=False):
     private_bytes: int
     isolation: Isolation
     network: Network
+
+
+class RemoveFailure(TypedDict):
+    """A sandbox that could not be ended, and why."""
+
+    id: str
+    error: str
+    code: str
+
+
+class RemovedSandboxes(TypedDict):
+    """What became of the sandboxes that a selector chose; `removed` has the ids of those that are gone."""
+
+    removed: list[str]
+    failed: list[RemoveFailure]
+
+
+class SandboxStats(TypedDict):
+    """What a sandbox uses of its host. `memory_pss_bytes` is its proportional share of all memory that it uses."""
+
+    cpu_time_ms: int
+    memory_unique_bytes: int
+    memory_shared_bytes: int
+    memory_pss_bytes: int
+    disk_unique_bytes: int
+    disk_shared_bytes: int
 
 
 class ExecResult(TypedDict):
@@ -181,6 +207,167 @@ class Version(TypedDict):
 
     version: str
     api: str
+
+
+class TerminalSize(TypedDict):
+    """How many characters a terminal has."""
+
+    cols: int
+    rows: int
+
+
+class _ProcessAlways(TypedDict):
+    pid: int
+    args: list[str]
+    pty: bool
+    started_at_unix: int
+    running: bool
+    stdin_bytes: int
+    stdout_from: int
+    stdout_to: int
+    stderr_from: int
+    stderr_to: int
+
+
+class ProcessInfo(_ProcessAlways, total=False):
+    """A process of a guest, running or ended not long ago. The bytes from `…_from` up to `…_to` of its output are kept.
+
+    `exit_code` is 128 + the signal's number when a signal ended it.
+    """
+
+    tag: str
+    exit_code: int
+    signal: str
+    ended_at_unix: int
+    timed_out: bool
+
+
+class OutputBytes(TypedDict):
+    """What a program printed, as it came; as text, a character that is cut in two comes with the next piece."""
+
+    type: Literal["stdout", "stderr", "pty"]
+    data: bytes
+    text: str
+
+
+class OutputGap(TypedDict):
+    """Bytes that were asked for are gone: more was printed since than is kept."""
+
+    type: Literal["gap"]
+    stream: Literal["stdout", "stderr"]
+    bytes: int
+
+
+class ProcessMark(TypedDict):
+    """Where a process began, in a stream that it was started with, or how it ended: the last piece."""
+
+    type: Literal["started", "end"]
+    process: ProcessInfo
+
+
+class ExecEnd(TypedDict):
+    """How a program ended: the last piece of a streamed exec."""
+
+    type: Literal["end"]
+    exit_code: int
+
+
+ProcessOutput = Union[OutputBytes, OutputGap, ProcessMark]
+"""A piece of the output of a kept process."""
+
+ExecOutput = Union[OutputBytes, ExecEnd]
+"""A piece of the output of an exec."""
+
+
+class _EventAlways(TypedDict):
+    event: Literal["created", "running", "paused", "branched", "warned", "failed", "ended", "gap"]
+    id: str
+
+
+class Event(_EventAlways, total=False):
+    """Something that happened to a sandbox. `gap`: events are missing here, `missed` of them, or None when nobody knows."""
+
+    at_unix_ms: int
+    sandbox: str
+    snapshot_tag: str
+    parent: str
+    name: str
+    mode: BranchMode
+    pause_ms: float
+    warning: str
+    reason: str
+    missed: Union[int, None]
+
+
+NetworkMode = Literal["none", "off", "list", "internet"]
+"""`none`: no network, and none can be given later; `off`: nothing now; `list`: what a rule allows; `internet`: also every public address."""
+
+NetworkPreset = Literal["python", "node", "debian", "github"]
+"""A list of rules that the host keeps."""
+
+
+class NetworkRule(TypedDict, total=False):
+    """One of `allow` and `deny`: a name, `*.` and a name, an address, a CIDR, or `host`; and TCP ports."""
+
+    allow: str
+    deny: str
+    ports: list[int]
+
+
+class NetworkPolicyInput(TypedDict, total=False):
+    """What a sandbox may reach. The first rule that matches decides, then the mode."""
+
+    mode: NetworkMode
+    rules: list[NetworkRule]
+    presets: list[NetworkPreset]
+    max_connections: int
+
+
+class NetworkPolicy(TypedDict):
+    """A policy with its defaults filled in."""
+
+    mode: NetworkMode
+    rules: list[NetworkRule]
+    presets: list[NetworkPreset]
+    max_connections: int
+
+
+class NetworkInfo(TypedDict):
+    """A sandbox's network: its policy, and what came of it since it started. `queries` are names asked for."""
+
+    policy: NetworkPolicy
+    open: int
+    connections: int
+    refused: int
+    queries: int
+    bytes_up: int
+    bytes_down: int
+
+
+class NetworkVerdict(TypedDict):
+    """What a policy says of a name or an address; `rule` is the one that decided, None when none did."""
+
+    verdict: Literal["allowed", "refused"]
+    rule: Union[str, None]
+    why: str
+
+
+class _NetworkLogAlways(TypedDict):
+    at: str
+    kind: Literal["tcp", "dns", "closed", "policy"]
+
+
+class NetworkLogLine(_NetworkLogAlways, total=False):
+    """A connection (`tcp`), its end (`closed`), a name that was refused (`dns`), or a connection cut by a new policy (`policy`)."""
+
+    name: str
+    address: str
+    port: int
+    verdict: Literal["allowed", "refused"]
+    rule: str
+    why: str
+    bytes_up: int
+    bytes_down: int
 
 
 OpenApiDocument = dict[str, Any]

@@ -5,11 +5,11 @@ None is as if a field were not given. A name that is not listed here is a `TypeE
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, Optional, TypedDict, Union
 
 from .cancel import Cancel
-from .records import BranchMode, OnEnd
+from .records import BranchMode, NetworkPolicyInput, NetworkPreset, NetworkRule, OnEnd, TerminalSize
 
 
 class CallOptions(TypedDict, total=False):
@@ -33,6 +33,30 @@ class KeyedOptions(CallOptions, total=False):
     twice, so this client repeats it by itself when the daemon is restarted under it."""
 
 
+class PageRequest(CallOptions, total=False):
+    """Which part of a list is wanted."""
+
+    limit: Optional[int]
+    """At most so many, oldest first, 1 to 1000; for `each`: so many at a time."""
+    after: Optional[str]
+    """What comes after a page: what the header `x-next-after` of it said."""
+
+
+class ListRequest(PageRequest, total=False):
+    """Which sandboxes are wanted."""
+
+    selector: Optional[str]
+    """Requirements over their metadata, all of which hold: `a=b,c!=d,e,!f`."""
+
+
+class StreamOptions(CallOptions, total=False):
+    """What a call takes whose answer is a stream that is taken up again when the connection is lost. `give_up_secs` is how
+    long nothing at all may come; the daemon says something every 15 seconds."""
+
+    reconnect_secs: Optional[float]
+    """How long a lost connection is tried again; 30 if it is not given, 0 for not at all."""
+
+
 class GcRequest(CallOptions, total=False):
     """`dry_run`: only say what would be removed."""
 
@@ -50,6 +74,7 @@ class CreateSnapshotRequest(KeyedOptions, total=False):
     memory_mib: Optional[int]
     vcpus: Optional[int]
     boot_wait_secs: Optional[float]
+    network: Optional[NetworkPolicyInput]
     expires_in_secs: Optional[float]
     expires_at_unix: Optional[int]
 
@@ -83,6 +108,7 @@ class SpawnRequest(KeyedOptions, _Lifetime, total=False):
     live_fork: Optional[bool]
     prewarm: Optional[bool]
     hugepages: Optional[bool]
+    network: Optional[NetworkPolicyInput]
 
 
 class TimeoutRequest(CallOptions, _Lifetime, total=False):
@@ -133,3 +159,41 @@ class ForkRequest(KeyedOptions, _Branching, _Lifetime, total=False):
 
     tag: Optional[str]
     """The snapshot's between them; made up if it is not given."""
+    network: Optional[NetworkPolicyInput]
+
+
+class OffsetsRequest(CallOptions, total=False):
+    """Offsets of the first bytes that are wanted; 0 for all that is kept. The output of a terminal is `stdout`."""
+
+    stdout_from: Optional[int]
+    stderr_from: Optional[int]
+
+
+class FollowRequest(StreamOptions, OffsetsRequest, total=False):
+    """Which of its output is wanted."""
+
+    follow: Optional[bool]
+    """Whether to wait for what it prints until it has ended; True if it is not given."""
+
+
+class StartProcessRequest(CallOptions, total=False):
+    """How a process starts."""
+
+    env: Optional[Mapping[str, str]]
+    cwd: Optional[str]
+    pty: Optional[TerminalSize]
+    """With a terminal of that size."""
+    stdin: Optional[bool]
+    """Whether it can be written to; it reads nothing otherwise."""
+    timeout_secs: Optional[float]
+    """After this all it started is killed."""
+    tag: Optional[str]
+    """Shown in lists."""
+
+
+class NetworkRequest(CallOptions, total=False):
+    """A policy, apart from its mode."""
+
+    rules: Optional[Sequence[NetworkRule]]
+    presets: Optional[Sequence[NetworkPreset]]
+    max_connections: Optional[int]

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Optional
 
 from .._async_transport import AsyncTransport
 from .._transport import Transport
-from ..records import GcResult, Health, OpenApiDocument, Version
+from .._sources import EventSource
+from ..records import Event, GcResult, Health, OpenApiDocument, Version
 from .sandbox import AsyncSandbox
 from .sandboxes import AsyncSandboxes
 from .snapshots import AsyncSnapshots
+from .streams import reconnected
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from typing_extensions import Self, Unpack
 
-    from ..requests import CallOptions, GcRequest, SpawnRequest
+    from ..requests import CallOptions, GcRequest, SpawnRequest, StreamOptions
 
 
 class AsyncBough:
@@ -82,8 +85,16 @@ class AsyncBough:
         return [AsyncSandbox(self.sandboxes, each["id"]) for each in started]
 
     def sandbox(self, id: str) -> AsyncSandbox:
-        """The sandbox of that id, as an object. Asks nobody whether there is one."""
+        """The sandbox of that id or name, as an object. Asks nobody whether there is one."""
         return AsyncSandbox(self.sandboxes, id)
+
+    def events(self, after: Optional[str] = None, **options: Unpack[StreamOptions]) -> AsyncGenerator[Event, None]:
+        """What happens to sandboxes, without end: from now on, or after the event of that id, or with `oldest` all there are.
+
+        A lost connection is made again from the last event on; what the daemon no longer has is told by a `gap`. Before the first event
+        there is nothing to go on from: what happens while that connection is lost is not told.
+        """
+        return reconnected(self._transport, EventSource({}, {"from": after}), options)
 
     async def healthz(self, **options: Unpack[CallOptions]) -> Health:
         """Does the daemon answer? The one call that needs no token."""

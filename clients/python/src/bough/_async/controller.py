@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         ExecRequest,
         ForkRequest,
         KeyedOptions,
+        ListRequest,
+        PageRequest,
         SpawnRequest,
         TimeoutRequest,
     )
@@ -36,9 +38,9 @@ class AsyncController:
     ) -> None:
         self.bough = AsyncBough(base_url, token, give_up_secs=timeout)
 
-    async def list_snapshots(self, **options: Unpack[CallOptions]) -> list[Snapshot]:
+    async def list_snapshots(self, **request: Unpack[PageRequest]) -> list[Snapshot]:
         """`snapshots.list`"""
-        return await self.bough.snapshots.list(**options)
+        return await self.bough.snapshots.list(**request)
 
     async def get_snapshot(self, tag: str, **options: Unpack[CallOptions]) -> Snapshot:
         """`snapshots.get`"""
@@ -66,9 +68,9 @@ class AsyncController:
         """`sandboxes.spawn`"""
         return await self.bough.sandboxes.spawn(snapshot_tag, n, **request)
 
-    async def list_sandboxes(self, **options: Unpack[CallOptions]) -> list[SandboxInfo]:
+    async def list_sandboxes(self, **request: Unpack[ListRequest]) -> list[SandboxInfo]:
         """`sandboxes.list`"""
-        return await self.bough.sandboxes.list(**options)
+        return await self.bough.sandboxes.list(**request)
 
     async def get_sandbox(self, sandbox_id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
         """`sandboxes.get`"""

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING, List, Optional
 
 from .._async_transport import AsyncTransport
-from ..records import EvalResult, ExecResult, ForkResult, Pong, SandboxInfo, Snapshot
+from .._sources import EventSource
+from ..records import (
+    EvalResult,
+    Event,
+    ExecOutput,
+    ExecResult,
+    ForkResult,
+    Pong,
+    RemovedSandboxes,
+    SandboxInfo,
+    SandboxStats,
+    Snapshot,
+)
+from .network import AsyncSandboxNetwork
+from .pages import each_of
+from .processes import AsyncProcesses
+from .streams import exec_pieces, reconnected
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..requests import BranchRequest, CallOptions, ExecRequest, ForkRequest, SpawnRequest, TimeoutRequest
+    from ..requests import (
+        BranchRequest,
+        CallOptions,
+        ExecRequest,
+        ForkRequest,
+        ListRequest,
+        SpawnRequest,
+        StreamOptions,
+        TimeoutRequest,
+    )
 
 
 class AsyncSandboxes:
@@ -31,17 +56,55 @@ class AsyncSandboxes:
         """
         return await self._transport.call("spawn", {}, {**request, "snapshot_tag": snapshot_tag, "n": n})
 
-    async def list(self, **options: Unpack[CallOptions]) -> List[SandboxInfo]:
-        """Every sandbox."""
-        return await self._transport.call("listSandboxes", {}, options)
+    async def list(self, **request: Unpack[ListRequest]) -> List[SandboxInfo]:
+        """Every sandbox, or those that a selector over their metadata chooses, or a page of them."""
+        return await self._transport.call("listSandboxes", {}, request)
+
+    def each(self, **request: Unpack[ListRequest]) -> AsyncGenerator[SandboxInfo, None]:
+        """Every sandbox, or those that a selector chooses, oldest first, fetched page by page."""
+        return each_of(self._transport, "listSandboxes", request)
 
     async def get(self, id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
-        """One sandbox."""
+        """One sandbox. As everywhere, a name is as good as an id."""
         return await self._transport.call("getSandbox", {"id": id}, options)
 
     async def delete(self, id: str, **options: Unpack[CallOptions]) -> None:
         """Ends a sandbox; its process is gone when this returns."""
         await self._transport.call("removeSandbox", {"id": id}, options)
+
+    async def delete_selected(self, selector: str, **options: Unpack[CallOptions]) -> RemovedSandboxes:
+        """Ends all that a selector chooses, each as one that is ended by itself."""
+        return await self._transport.call("removeSandboxes", {}, {**options, "selector": selector})
+
+    async def pause(self, id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
+        """Stops its processors; it keeps its memory and can be branched, and takes no calls into its guest."""
+        return await self._transport.call("pauseSandbox", {"id": id}, options)
+
+    async def resume(self, id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
+        """Lets it run again, with its clock set."""
+        return await self._transport.call("resumeSandbox", {"id": id}, options)
+
+    async def stats(self, id: str, **options: Unpack[CallOptions]) -> SandboxStats:
+        """What it uses of the host now: processor time, memory and disk of its own and shared."""
+        return await self._transport.call("sandboxStats", {"id": id}, options)
+
+    def events(
+        self, id: str, after: Optional[str] = None, **options: Unpack[StreamOptions]
+    ) -> AsyncGenerator[Event, None]:
+        """What happens to one sandbox, until it has ended; also of one that is gone, as long as its events are kept.
+
+        `after` is the id of the last event that was seen, or `oldest` for all there are; without it, what happens from now on. A lost
+        connection is made again from the last event on.
+        """
+        return reconnected(self._transport, EventSource({"id": id}, {"from": after}), options)
+
+    def processes(self, id: str) -> AsyncProcesses:
+        """Its kept processes."""
+        return AsyncProcesses(self._transport, id)
+
+    def network(self, id: str) -> AsyncSandboxNetwork:
+        """Its network."""
+        return AsyncSandboxNetwork(self._transport, id)
 
     async def exec(
         self, id: str, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]
@@ -52,6 +115,15 @@ class AsyncSandboxes:
         """
         fields = {**request, "args": args, "timeout_secs": timeout_secs}
         return await self._transport.call("exec", {"id": id}, fields)
+
+    def exec_stream(
+        self, id: str, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]
+    ) -> AsyncGenerator[ExecOutput, None]:
+        """Runs a program and gives what it prints as it comes, all of it. Who stops reading ends the program.
+
+        Nothing is run before the first piece is asked for.
+        """
+        return exec_pieces(self._transport, {"id": id}, {**request, "args": args, "timeout_secs": timeout_secs})
 
     async def eval(
         self, id: str, code: str, timeout_secs: Optional[float] = None, **options: Unpack[CallOptions]

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, List
 
 from .._async_transport import AsyncTransport
 from ..records import Snapshot, SnapshotInfo
+from .pages import each_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..requests import CallOptions, CreateSnapshotRequest, DeleteSnapshotRequest, KeyedOptions
+    from ..requests import CallOptions, CreateSnapshotRequest, DeleteSnapshotRequest, KeyedOptions, PageRequest
 
 
 class AsyncSnapshots:
@@ -19,9 +21,13 @@ class AsyncSnapshots:
     def __init__(self, transport: AsyncTransport) -> None:
         self._transport = transport
 
-    async def list(self, **options: Unpack[CallOptions]) -> List[Snapshot]:
-        """Every snapshot, each tag once; one that is being written is listed as `writing`."""
-        return await self._transport.call("listSnapshots", {}, options)
+    async def list(self, **request: Unpack[PageRequest]) -> List[Snapshot]:
+        """Every snapshot, each tag once, or a page of them; one that is being written is listed as `writing`."""
+        return await self._transport.call("listSnapshots", {}, request)
+
+    def each(self, **request: Unpack[PageRequest]) -> AsyncGenerator[Snapshot, None]:
+        """Every snapshot, oldest first, fetched page by page."""
+        return each_of(self._transport, "listSnapshots", request)
 
     async def get(self, tag: str, **options: Unpack[CallOptions]) -> Snapshot:
         """One snapshot. Raises `SnapshotNotFound`."""

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         ExecRequest,
         ForkRequest,
         KeyedOptions,
+        ListRequest,
+        PageRequest,
         SpawnRequest,
         TimeoutRequest,
     )
@@ -37,9 +39,9 @@ class Controller:
     ) -> None:
         self.bough = Bough(base_url, token, give_up_secs=timeout)
 
-    def list_snapshots(self, **options: Unpack[CallOptions]) -> list[Snapshot]:
+    def list_snapshots(self, **request: Unpack[PageRequest]) -> list[Snapshot]:
         """`snapshots.list`"""
-        return self.bough.snapshots.list(**options)
+        return self.bough.snapshots.list(**request)
 
     def get_snapshot(self, tag: str, **options: Unpack[CallOptions]) -> Snapshot:
         """`snapshots.get`"""
@@ -67,9 +69,9 @@ class Controller:
         """`sandboxes.spawn`"""
         return self.bough.sandboxes.spawn(snapshot_tag, n, **request)
 
-    def list_sandboxes(self, **options: Unpack[CallOptions]) -> list[SandboxInfo]:
+    def list_sandboxes(self, **request: Unpack[ListRequest]) -> list[SandboxInfo]:
         """`sandboxes.list`"""
-        return self.bough.sandboxes.list(**options)
+        return self.bough.sandboxes.list(**request)
 
     def get_sandbox(self, sandbox_id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
         """`sandboxes.get`"""

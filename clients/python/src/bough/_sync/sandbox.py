@@ -3,11 +3,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from ..errors import SandboxNotFound
-from ..records import EvalResult, ExecResult, ForkFailure, Pong, SandboxInfo, Snapshot
+from ..records import (
+    EvalResult,
+    Event,
+    ExecOutput,
+    ExecResult,
+    ForkFailure,
+    Pong,
+    SandboxInfo,
+    SandboxStats,
+    Snapshot,
+)
 from .sandboxes import Sandboxes
 
 if TYPE_CHECKING:
@@ -15,7 +25,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self, Unpack
 
-    from ..requests import BranchRequest, CallOptions, ExecRequest, ForkRequest, TimeoutRequest
+    from ..requests import BranchRequest, CallOptions, ExecRequest, ForkRequest, StreamOptions, TimeoutRequest
 
 
 class Sandbox:
@@ -27,6 +37,10 @@ class Sandbox:
     def __init__(self, sandboxes: Sandboxes, id: str) -> None:
         self._sandboxes = sandboxes
         self.id = id
+        self.processes = sandboxes.processes(id)
+        """Its kept processes."""
+        self.network = sandboxes.network(id)
+        """Its network."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"
@@ -49,6 +63,12 @@ class Sandbox:
         """Runs a program in the guest: `exec(["sh", "-c", "echo hello"])`. A status other than 0 is an answer, not an error."""
         return self._sandboxes.exec(self.id, args, timeout_secs, **request)
 
+    def exec_stream(
+        self, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]
+    ) -> Generator[ExecOutput, None, None]:
+        """Runs a program and gives what it prints as it comes, all of it. Who stops reading ends the program."""
+        return self._sandboxes.exec_stream(self.id, args, timeout_secs, **request)
+
     def eval(
         self, code: str, timeout_secs: Optional[float] = None, **options: Unpack[CallOptions]
     ) -> EvalResult:
@@ -62,6 +82,22 @@ class Sandbox:
     def set_timeout(self, **request: Unpack[TimeoutRequest]) -> SandboxInfo:
         """Sets when and how it ends; what is not given stays as it is."""
         return self._sandboxes.set_timeout(self.id, **request)
+
+    def pause(self, **options: Unpack[CallOptions]) -> SandboxInfo:
+        """Stops its processors; it keeps its memory and can be branched, and takes no calls into its guest."""
+        return self._sandboxes.pause(self.id, **options)
+
+    def resume(self, **options: Unpack[CallOptions]) -> SandboxInfo:
+        """Lets it run again, with its clock set."""
+        return self._sandboxes.resume(self.id, **options)
+
+    def stats(self, **options: Unpack[CallOptions]) -> SandboxStats:
+        """What it uses of the host now."""
+        return self._sandboxes.stats(self.id, **options)
+
+    def events(self, after: Optional[str] = None, **options: Unpack[StreamOptions]) -> Generator[Event, None, None]:
+        """What happens to it, until it has ended. A lost connection is made again from the last event on."""
+        return self._sandboxes.events(self.id, after, **options)
 
     def branch(self, tag: Optional[str] = None, **request: Unpack[BranchRequest]) -> Snapshot:
         """Captures it while it runs; it runs on, on failure too. `bough.spawn(snapshot["tag"])` starts from there."""

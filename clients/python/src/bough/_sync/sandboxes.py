@@ -3,16 +3,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import TYPE_CHECKING, List, Optional
 
 from .._transport import Transport
-from ..records import EvalResult, ExecResult, ForkResult, Pong, SandboxInfo, Snapshot
+from .._sources import EventSource
+from ..records import (
+    EvalResult,
+    Event,
+    ExecOutput,
+    ExecResult,
+    ForkResult,
+    Pong,
+    RemovedSandboxes,
+    SandboxInfo,
+    SandboxStats,
+    Snapshot,
+)
+from .network import SandboxNetwork
+from .pages import each_of
+from .processes import Processes
+from .streams import exec_pieces, reconnected
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..requests import BranchRequest, CallOptions, ExecRequest, ForkRequest, SpawnRequest, TimeoutRequest
+    from ..requests import (
+        BranchRequest,
+        CallOptions,
+        ExecRequest,
+        ForkRequest,
+        ListRequest,
+        SpawnRequest,
+        StreamOptions,
+        TimeoutRequest,
+    )
 
 
 class Sandboxes:
@@ -32,17 +57,55 @@ class Sandboxes:
         """
         return self._transport.call("spawn", {}, {**request, "snapshot_tag": snapshot_tag, "n": n})
 
-    def list(self, **options: Unpack[CallOptions]) -> List[SandboxInfo]:
-        """Every sandbox."""
-        return self._transport.call("listSandboxes", {}, options)
+    def list(self, **request: Unpack[ListRequest]) -> List[SandboxInfo]:
+        """Every sandbox, or those that a selector over their metadata chooses, or a page of them."""
+        return self._transport.call("listSandboxes", {}, request)
+
+    def each(self, **request: Unpack[ListRequest]) -> Generator[SandboxInfo, None, None]:
+        """Every sandbox, or those that a selector chooses, oldest first, fetched page by page."""
+        return each_of(self._transport, "listSandboxes", request)
 
     def get(self, id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
-        """One sandbox."""
+        """One sandbox. As everywhere, a name is as good as an id."""
         return self._transport.call("getSandbox", {"id": id}, options)
 
     def delete(self, id: str, **options: Unpack[CallOptions]) -> None:
         """Ends a sandbox; its process is gone when this returns."""
         self._transport.call("removeSandbox", {"id": id}, options)
+
+    def delete_selected(self, selector: str, **options: Unpack[CallOptions]) -> RemovedSandboxes:
+        """Ends all that a selector chooses, each as one that is ended by itself."""
+        return self._transport.call("removeSandboxes", {}, {**options, "selector": selector})
+
+    def pause(self, id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
+        """Stops its processors; it keeps its memory and can be branched, and takes no calls into its guest."""
+        return self._transport.call("pauseSandbox", {"id": id}, options)
+
+    def resume(self, id: str, **options: Unpack[CallOptions]) -> SandboxInfo:
+        """Lets it run again, with its clock set."""
+        return self._transport.call("resumeSandbox", {"id": id}, options)
+
+    def stats(self, id: str, **options: Unpack[CallOptions]) -> SandboxStats:
+        """What it uses of the host now: processor time, memory and disk of its own and shared."""
+        return self._transport.call("sandboxStats", {"id": id}, options)
+
+    def events(
+        self, id: str, after: Optional[str] = None, **options: Unpack[StreamOptions]
+    ) -> Generator[Event, None, None]:
+        """What happens to one sandbox, until it has ended; also of one that is gone, as long as its events are kept.
+
+        `after` is the id of the last event that was seen, or `oldest` for all there are; without it, what happens from now on. A lost
+        connection is made again from the last event on.
+        """
+        return reconnected(self._transport, EventSource({"id": id}, {"from": after}), options)
+
+    def processes(self, id: str) -> Processes:
+        """Its kept processes."""
+        return Processes(self._transport, id)
+
+    def network(self, id: str) -> SandboxNetwork:
+        """Its network."""
+        return SandboxNetwork(self._transport, id)
 
     def exec(
         self, id: str, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]
@@ -53,6 +116,15 @@ class Sandboxes:
         """
         fields = {**request, "args": args, "timeout_secs": timeout_secs}
         return self._transport.call("exec", {"id": id}, fields)
+
+    def exec_stream(
+        self, id: str, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]
+    ) -> Generator[ExecOutput, None, None]:
+        """Runs a program and gives what it prints as it comes, all of it. Who stops reading ends the program.
+
+        Nothing is run before the first piece is asked for.
+        """
+        return exec_pieces(self._transport, {"id": id}, {**request, "args": args, "timeout_secs": timeout_secs})
 
     def eval(
         self, id: str, code: str, timeout_secs: Optional[float] = None, **options: Unpack[CallOptions]

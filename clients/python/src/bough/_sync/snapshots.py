@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
 from typing import TYPE_CHECKING, List
 
 from .._transport import Transport
 from ..records import Snapshot, SnapshotInfo
+from .pages import each_of
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..requests import CallOptions, CreateSnapshotRequest, DeleteSnapshotRequest, KeyedOptions
+    from ..requests import CallOptions, CreateSnapshotRequest, DeleteSnapshotRequest, KeyedOptions, PageRequest
 
 
 class Snapshots:
@@ -20,9 +22,13 @@ class Snapshots:
     def __init__(self, transport: Transport) -> None:
         self._transport = transport
 
-    def list(self, **options: Unpack[CallOptions]) -> List[Snapshot]:
-        """Every snapshot, each tag once; one that is being written is listed as `writing`."""
-        return self._transport.call("listSnapshots", {}, options)
+    def list(self, **request: Unpack[PageRequest]) -> List[Snapshot]:
+        """Every snapshot, each tag once, or a page of them; one that is being written is listed as `writing`."""
+        return self._transport.call("listSnapshots", {}, request)
+
+    def each(self, **request: Unpack[PageRequest]) -> Generator[Snapshot, None, None]:
+        """Every snapshot, oldest first, fetched page by page."""
+        return each_of(self._transport, "listSnapshots", request)
 
     def get(self, tag: str, **options: Unpack[CallOptions]) -> Snapshot:
         """One snapshot. Raises `SnapshotNotFound`."""

@@ -1,0 +1,89 @@
+# Made from ../_async by scripts/make_sync.py; do not edit.
+"""Streams as the client's verbs give them: taken up again where they were cut off, or read once."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import TypeVar, Union
+
+from .._transport import Transport
+from .._frames import FRAMES_TYPE, FrameDecoder, OutputReader
+from .._sources import LINES_TYPE, Lines, Loss, Source
+from ..errors import BoughUnreachable, ShuttingDown
+from ..records import ExecOutput, NetworkLogLine, ProcessOutput
+from ..requests import StreamOptions
+
+T = TypeVar("T")
+Params = Mapping[str, Union[str, int]]
+
+
+def reconnected(transport: Transport, source: Source[T], options: StreamOptions) -> Generator[T, None, None]:
+    """All of a stream, opened again after each loss."""
+    loss = Loss(options.get("reconnect_secs"))
+    calling = {name: value for name, value in options.items() if name != "reconnect_secs"}
+    while True:
+        problem: Exception = BoughUnreachable(transport.url, "the stream was cut off", may_have_happened=True)
+        try:
+            stream = transport.open(source.route, source.params, {**calling, **source.given}, source.accept)
+            loss.found()
+            source.begin()
+            try:
+                while data := stream.read():
+                    for item in source.items(data):
+                        loss.is_over()
+                        yield item
+                        if source.is_last(item):
+                            return
+            finally:
+                stream.close()
+            if source.may_be_over and loss.ended():
+                return
+        except (BoughUnreachable, ShuttingDown) as error:
+            problem = error
+        transport.sleep(loss.delay_secs(problem), options.get("cancel"))
+
+
+def process_pieces(
+    transport: Transport, params: Params, given: Mapping[str, object]
+) -> Generator[ProcessOutput, None, None]:
+    """A process that is started with the stream of its output."""
+    stream = transport.open("startProcess", params, given, FRAMES_TYPE)
+    decoder, reader = FrameDecoder(), OutputReader()
+    try:
+        while data := stream.read():
+            for frame in decoder.push(data):
+                piece = reader.of_process(frame)
+                if piece is not None:
+                    yield piece
+    finally:
+        stream.close()
+
+
+def exec_pieces(
+    transport: Transport, params: Params, given: Mapping[str, object]
+) -> Generator[ExecOutput, None, None]:
+    """An exec as it prints."""
+    stream = transport.open("exec", params, given, FRAMES_TYPE)
+    decoder, reader = FrameDecoder(), OutputReader()
+    try:
+        while data := stream.read():
+            for frame in decoder.push(data):
+                piece = reader.of_exec(frame)
+                if piece is not None:
+                    yield piece
+    finally:
+        stream.close()
+
+
+def log_lines(
+    transport: Transport, params: Params, given: Mapping[str, object]
+) -> Generator[NetworkLogLine, None, None]:
+    """The log of a network."""
+    stream = transport.open("networkLog", params, given, LINES_TYPE)
+    lines = Lines()
+    try:
+        while data := stream.read():
+            for line in lines.push(data):
+                yield line
+    finally:
+        stream.close()
