@@ -69,6 +69,8 @@ CODES: dict[str, Code] = {
     "no_space": Code(errors.NoRoom),
     "too_many_mappings": Code(errors.NoRoom),
     "no_memory": Code(errors.NoRoom),
+    "port_unreachable": Code(errors.AgentError, retryable=True),
+    "port_failed": Code(errors.AgentError),
     "agent_unreachable": Code(errors.AgentError, retryable=True),
     "agent_protocol": Code(errors.AgentError),
     "agent_refused": Code(errors.AgentError),

@@ -117,8 +117,25 @@ class RemovedSandboxes(TypedDict):
     failed: list[RemoveFailure]
 
 
-class SandboxStats(TypedDict):
-    """What a sandbox uses of its host. `memory_pss_bytes` is its proportional share of all memory that it uses."""
+class GuestStats(TypedDict, total=False):
+    """What a guest's kernel says that it uses, since it booted; a guest may say anything, or not all of it."""
+
+    cpu_time_ms: int
+    memory_total_bytes: int
+    memory_available_bytes: int
+    disk_total_bytes: int
+    disk_free_bytes: int
+    network_received_bytes: int
+    network_sent_bytes: int
+
+
+class _StatsWhereKnown(TypedDict, total=False):
+    guest: GuestStats
+
+
+class SandboxStats(_StatsWhereKnown):
+    """What a sandbox uses of its host. `memory_pss_bytes` is its proportional share of all memory that it uses. `guest` is there
+    when the guest answered in time."""
 
     cpu_time_ms: int
     memory_unique_bytes: int

@@ -125,6 +125,8 @@ class ExecRequest(CallOptions, total=False):
 
     env: Optional[Mapping[str, str]]
     cwd: Optional[str]
+    user: Optional[str]
+    """Of the guest: `name`, `uid`, `name:group` or `uid:gid`. The image's own if it is not given."""
     stdin: Optional[str]
 
 
@@ -181,6 +183,8 @@ class StartProcessRequest(CallOptions, total=False):
 
     env: Optional[Mapping[str, str]]
     cwd: Optional[str]
+    user: Optional[str]
+    """As of `exec`."""
     pty: Optional[TerminalSize]
     """With a terminal of that size."""
     stdin: Optional[bool]
