@@ -44,7 +44,7 @@ async function* encoded(
 }
 
 /** What any failure is to the outside, where nobody stands behind the handler to say it. */
-export function failureOf(requestId: string): (error: unknown) => BoughError {
+export function wireErrorOf(requestId: string): (error: unknown) => BoughError {
   return (error) =>
     isBoughError(error) ? error : new BoughError('internal', { requestId }, { cause: error });
 }

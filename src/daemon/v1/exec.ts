@@ -2,7 +2,7 @@
 
 import type { Host } from '../../sandbox/host/host.js';
 import { JsonBytes, type Handler } from '../rows/handlers.js';
-import { failureOf, outputStream } from '../streams/output.js';
+import { wireErrorOf, outputStream } from '../streams/output.js';
 import { JsonText } from './json-text.js';
 import { program } from './requests.js';
 import { knownForm } from './sandbox-id.js';
@@ -11,7 +11,7 @@ export function execHandler(host: Host): Handler<'exec'> {
   return async ({ params, body, streamType }, call) => {
     if (streamType !== undefined) {
       const events = host.execStream(knownForm(params), program(body), call);
-      return outputStream(events, { type: streamType, wireError: failureOf(call.requestId) });
+      return outputStream(events, { type: streamType, wireError: wireErrorOf(call.requestId) });
     }
     const output = { stdout: new JsonText(), stderr: new JsonText() };
     const onOutput = (stream: keyof typeof output, bytes: Buffer): void => output[stream].add(bytes);

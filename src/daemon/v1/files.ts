@@ -9,7 +9,7 @@ import type { FilesHost } from '../../sandbox/host/guest-files.js';
 import type { Host } from '../../sandbox/host/host.js';
 import type { Handlers, StreamAnswer } from '../rows/handlers.js';
 import { begun } from '../streams/begun.js';
-import { failureOf, KEEP_ALIVE_MS } from '../streams/output.js';
+import { wireErrorOf, KEEP_ALIVE_MS } from '../streams/output.js';
 import { withPauses } from '../streams/pauses.js';
 import { listLine, pathOf, wireEntry } from './file-answers.js';
 import { continues, hasAlready, rangeOf } from './file-range.js';
@@ -172,7 +172,7 @@ async function* linesOf(
     }
     yield listLine({ type: 'end', entries: count });
   } catch (error) {
-    const { code, message } = failureOf(requestId)(error);
+    const { code, message } = wireErrorOf(requestId)(error);
     yield listLine({ type: 'error', error: message, code });
   }
 }

@@ -8,7 +8,7 @@ import { acceptedOf } from '../rows/accepted.js';
 import type { Handlers } from '../rows/handlers.js';
 import { begun } from '../streams/begun.js';
 import { frameOf } from '../streams/frames.js';
-import { failureOf, outputStream } from '../streams/output.js';
+import { wireErrorOf, outputStream } from '../streams/output.js';
 import { framesFrom, sendMessage } from '../streams/socket.js';
 import { signalNumber, wireProcess } from './process-answers.js';
 import { toMs } from './requests.js';
@@ -34,7 +34,7 @@ export function processHandlers({ processes }: Host): Pick<Handlers, ProcessRout
       }
       if (streamType === undefined) return wireProcess(await processes.start(id, startSpec(body), call));
       const events = await begun(processes.startAttached(id, { ...startSpec(body), kill }, call));
-      return outputStream(events, { type: streamType, wireError: failureOf(call.requestId) });
+      return outputStream(events, { type: streamType, wireError: wireErrorOf(call.requestId) });
     },
     listProcesses: async ({ params }, call) =>
       (await processes.list(knownForm(params), call)).map(wireProcess),
@@ -46,7 +46,7 @@ export function processHandlers({ processes }: Host): Pick<Handlers, ProcessRout
       const { stdout_from: stdoutFrom, stderr_from: stderrFrom, follow } = query;
       const events = processes.output(which, { stdoutFrom, stderrFrom, follow }, call);
       const type = acceptedOf(STREAM_TYPES, headers.accept) ?? STREAM_TYPES[0];
-      return outputStream(events, { type, wireError: failureOf(call.requestId) });
+      return outputStream(events, { type, wireError: wireErrorOf(call.requestId) });
     },
     async processInput({ params, query, body }, call) {
       const stdinBytes = await processes.feed(known(params), { input: body, eof: query.eof }, call);
