@@ -6,6 +6,7 @@ import { after, before, describe, it } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { WebSocket } from 'ws';
 import { encodeFrame, FrameDecoder, FrameKind, type Frame } from '../../src/agent/index.js';
+import { Deferred } from '../../src/base/index.js';
 import {
   FRAMES_TYPE,
   NDJSON_TYPE,
@@ -305,18 +306,18 @@ describe('output in lines', () => {
 
 describe('a stream with nothing to say', () => {
   it('says so now and again, and loses nothing', async () => {
+    const pausedTwice = new Deferred<undefined>();
     const source = (async function* () {
       yield 1;
-      await sleep(60);
+      await pausedTwice.promise;
       yield 2;
     })();
     const seen: (number | undefined)[] = [];
-    for await (const each of withPauses(source, 20)) seen.push(each);
-    assert.deepEqual(
-      seen.filter((each) => each !== undefined),
-      [1, 2],
-    );
-    assert(seen.length >= 4);
+    for await (const each of withPauses(source, 1)) {
+      seen.push(each);
+      if (seen.length === 3) pausedTwice.resolve(undefined);
+    }
+    assert.deepEqual(seen, [1, undefined, undefined, 2]);
   });
 });
 
