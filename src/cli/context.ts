@@ -26,7 +26,7 @@ export function addClientOptions(command: Command, withoutUrl = `default ${defau
 export async function clientFor(command: Command, { io }: Context): Promise<Bough> {
   const url = sharedOptions(command).url ?? nonEmpty(io.env['BOUGH_URL']) ?? defaultUrl;
   if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
-    throw new UsageError(`Not an http URL: ${JSON.stringify(url)}`);
+    throw new UsageError(`Not an http URL: ${JSON.stringify(url)}; it is like ${defaultUrl}`);
   }
   return new Bough({ url, token: await tokenFor(command, { io }) });
 }

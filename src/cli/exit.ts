@@ -1,8 +1,10 @@
 /**
- * How a command ends: 0 done, 1 failed, 2 wrong usage, 3 no daemon. `exec` and `eval` end with the guest's status.
+ * How a command ends: 0 done, 1 failed, 2 wrong usage, 3 no daemon, 128 + n by signal n. `exec`, `run` and `eval` end with the guest's
+ * status, or with what a shell says of a program that cannot be started: 127 or 126.
  */
 
 import { CommanderError } from 'commander';
+import { constants } from 'node:os';
 import { messageOf } from '../base/index.js';
 import type { ErrorCode } from '../contract/index.js';
 import { BoughApiError, BoughUnreachable } from '../sdk/index.js';
@@ -18,6 +20,36 @@ export class CommandEnd extends Error {
     super(`exit ${exitCode}`);
     this.exitCode = exitCode;
   }
+}
+
+/** Nobody reads what is printed any more. */
+export class OutputClosed extends Error {
+  override readonly name = 'OutputClosed';
+
+  constructor(options?: ErrorOptions) {
+    super('Nobody reads the output any more', options);
+  }
+}
+
+/** The program was killed at the deadline it was given. */
+export class ProgramTimedOut extends Error {
+  override readonly name = 'ProgramTimedOut';
+
+  constructor(timeoutSecs: number | undefined) {
+    super(
+      `The program was not done${timeoutSecs === undefined ? ' in time' : ` after ${timeoutSecs} s`} and was killed`,
+    );
+  }
+}
+
+/** What a shell says of a program that is not there, or cannot be run. */
+function statusOfNotStarted(words: string): number {
+  return words.includes('not found') ? 127 : 126;
+}
+
+/** What a shell says of a process that a signal ended. */
+export function statusOfSignal(name: NodeJS.Signals): number {
+  return 128 + constants.signals[name];
 }
 
 /** The command line or its environment is wrong. */
@@ -54,6 +86,15 @@ const hints: Partial<Record<ErrorCode, string>> = {
   boot_failed: '`bough doctor` says what this host can do',
   agent_deadline: 'give it longer with --timeout <duration>',
   snapshot_incompatible: '`bough doctor` says what this host has',
+  name_exists: '`bough ls` lists names; `bough rm <name>` ends that sandbox',
+  sandbox_not_running: '`bough inspect <id>` says why; `bough resume <id>` lets a paused one run',
+  process_not_found: '`bough ps <id>` lists those that are known',
+  network_fixed:
+    'start another with `bough spawn --network <mode>`: one that began without a network stays so',
+  no_memory: '`bough stats` shows what uses it, `bough rm` ends what is not needed',
+  no_space: '`bough gc --dry-run` says what could go, `bough rm --snapshot <tag>` removes a snapshot',
+  process_not_started:
+    "the program is looked up in the PATH of the guest; `-- sh -c '…'` runs a line of a shell",
 };
 
 /** For errors of what runs in this process, by their names: to import their classes would load the daemon with each command. */
@@ -76,6 +117,7 @@ export function describeFailure(error: unknown): Failure {
       hint: undefined,
     };
   }
+  if (error instanceof OutputClosed) return { exitCode: exitCodes.done, words: undefined, hint: undefined };
   const words = messageOf(error);
   if (error instanceof BoughUnreachable) {
     return {
@@ -90,8 +132,11 @@ export function describeFailure(error: unknown): Failure {
   }
   if (error instanceof BoughApiError) {
     const hint = error.code === 'unexpected_answer' ? 'is it bough that listens there?' : hints[error.code];
-    return { exitCode: exitCodes.failed, words, hint };
+    const exitCode = error.code === 'process_not_started' ? statusOfNotStarted(words) : exitCodes.failed;
+    return { exitCode, words, hint };
   }
+  if (error instanceof ProgramTimedOut)
+    return { exitCode: exitCodes.failed, words, hint: hints.agent_deadline };
   if (error instanceof UsageError) return { exitCode: exitCodes.usage, words, hint: usageHint };
   // A configuration that cannot work, or a name that is none: the caller's, like a wrong flag.
   const isUsage = error instanceof TypeError || hasName(error, 'ConfigError');

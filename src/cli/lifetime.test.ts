@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { silentIo } from '../../test/support/cli-in-process.js';
 import { pino } from 'pino';
 import { aSandbox, aSnapshot, fakeHost, type FakeHost } from '../../test/support/fake-host.js';
 import { loadConfig } from '../daemon/config.js';
@@ -85,11 +86,10 @@ describe('lifetimes on the command line', () => {
     const ran = { code: 0, out: '', err: '' };
     ran.code = await run(args, {
       io: {
+        ...silentIo,
         stdout: (text) => (ran.out += text),
         stderr: (text) => (ran.err += text),
         env: { BOUGH_URL: daemon.address },
-        isTerminal: false,
-        readStdin: () => Promise.resolve(''),
       },
       providers: {} as Providers,
     });

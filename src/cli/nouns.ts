@@ -12,8 +12,12 @@ import { registerImageLs } from './commands/image/ls.js';
 import { registerImagePrune } from './commands/image/prune.js';
 import { registerImageRm } from './commands/image/rm.js';
 import { registerNetworkCheck } from './commands/network/check.js';
+import { registerNetworkLog } from './commands/network/log.js';
 import { registerNetworkSet } from './commands/network/set.js';
 import { registerNetworkShow } from './commands/network/show.js';
+import { registerProcessKill } from './commands/process/kill.js';
+import { registerLogs } from './commands/process/logs.js';
+import { registerProcessLs } from './commands/process/ls.js';
 import { registerRm } from './commands/rm.js';
 import { registerBranch } from './commands/sandbox/branch.js';
 import { registerEval } from './commands/sandbox/eval.js';
@@ -23,6 +27,7 @@ import { registerSandboxInfo } from './commands/sandbox/info.js';
 import { registerSandboxLs } from './commands/sandbox/ls.js';
 import { registerPause } from './commands/sandbox/pause.js';
 import { registerResume } from './commands/sandbox/resume.js';
+import { registerRun } from './commands/sandbox/run.js';
 import { registerSandboxRm } from './commands/sandbox/rm.js';
 import { registerSpawn } from './commands/sandbox/spawn.js';
 import { registerStats } from './commands/sandbox/stats.js';
@@ -46,6 +51,7 @@ const nouns: Readonly<Record<string, Noun>> = {
     description: 'Start, use, branch and end sandboxes.',
     verbs: [
       registerSpawn,
+      registerRun,
       registerSandboxLs,
       registerSandboxInfo,
       registerExec,
@@ -63,9 +69,13 @@ const nouns: Readonly<Record<string, Noun>> = {
     description: 'Make, list, inspect, fold and remove snapshots.',
     verbs: [registerCreate, registerSnapshotLs, registerSnapshotInfo, registerCompact, registerSnapshotRm],
   },
+  process: {
+    description: 'See and end programs that were started to be kept (`bough exec --detach`).',
+    verbs: [registerProcessLs, registerLogs, registerProcessKill],
+  },
   network: {
     description: 'See and set what a sandbox may reach.',
-    verbs: [registerNetworkShow, registerNetworkSet, registerNetworkCheck],
+    verbs: [registerNetworkShow, registerNetworkSet, registerNetworkCheck, registerNetworkLog],
   },
   image: {
     description: 'Build, import, list and remove guest images. Needs no daemon.',
@@ -83,6 +93,7 @@ const nouns: Readonly<Record<string, Noun>> = {
 /** What is typed most, by what it is short for. */
 export const shortForms = {
   spawn: 'sandbox spawn',
+  run: 'sandbox run',
   ls: 'sandbox ls',
   inspect: 'sandbox info',
   exec: 'sandbox exec',
@@ -93,6 +104,8 @@ export const shortForms = {
   pause: 'sandbox pause',
   resume: 'sandbox resume',
   stats: 'sandbox stats',
+  ps: 'process ls',
+  logs: 'process logs',
   snapshots: 'snapshot ls',
   rm: 'sandbox rm',
   'rm --snapshot': 'snapshot rm',
@@ -100,6 +113,7 @@ export const shortForms = {
 
 const short: readonly Register[] = [
   registerSpawn,
+  registerRun,
   registerSandboxLs,
   (program, context) => registerSandboxInfo(program, context, 'inspect'),
   registerExec,
@@ -110,6 +124,8 @@ const short: readonly Register[] = [
   registerPause,
   registerResume,
   registerStats,
+  (program, context) => registerProcessLs(program, context, 'ps'),
+  registerLogs,
   (program, context) => registerSnapshotLs(program, context, 'snapshots'),
   registerRm,
 ];

@@ -108,22 +108,11 @@ describe('the command line with a daemon', () => {
     assert.match(stderr, /a child did not start: Not enough memory/);
   });
 
-  it('exec passes output through raw and ends with the status', async () => {
-    const ran = await bough(
-      'exec',
-      'abc',
-      '--timeout',
-      '5',
-      '-e',
-      'A=b=c',
-      '--',
-      'ls',
-      '-o',
-      'json',
-      '--',
-      'x',
-    );
-    assert.deepEqual(ran, { code: 7, stdout: 'out\x1b[0m', stderr: 'err' });
+  it('exec as json asks for all of it at once', async () => {
+    const options = ['--timeout', '5', '-e', 'A=b=c', '-o', 'json'];
+    const ran = await bough('exec', 'abc', ...options, '--', 'ls', '-o', 'json', '--', 'x');
+    const answer = { stdout: 'out\x1b[0m', stderr: 'err', exit_code: 7, truncated: false };
+    assert.deepEqual([ran.code, JSON.parse(ran.stdout)], [7, answer]);
     const { onOutput, ...asked } = execRequest ?? {};
     assert.equal(typeof onOutput, 'function');
     assert.deepEqual(asked, {
@@ -148,17 +137,11 @@ describe('the command line with a daemon', () => {
     assert.deepEqual(JSON.parse(stdout), { result: '1', error: null, exit_code: 0, ...printed });
   });
 
-  it('exec and eval say on stderr that output is missing', async (t) => {
+  it('eval says on stderr that output is missing', async (t) => {
     const cut = { stdout: 'out', stderr: '', truncated: true, exitCode: 0 };
-    t.mock.method(host, 'exec', () => Promise.resolve(cut));
     t.mock.method(host, 'evaluate', () => Promise.resolve({ ...cut, result: null, error: null }));
-    for (const command of ['exec', 'eval']) {
-      const { stdout, stderr } = await bough(command, 'abc', 'x');
-      assert.deepEqual(
-        [stdout, stderr],
-        ['out', 'note: it printed more than is kept; the rest is left out\n'],
-      );
-    }
+    const { stdout, stderr } = await bough('eval', 'abc', 'x');
+    assert.deepEqual([stdout, stderr], ['out', 'note: it printed more than is kept; the rest is left out\n']);
   });
 
   it('says the same with a noun and in its short form', async () => {
@@ -167,7 +150,10 @@ describe('the command line with a daemon', () => {
     assert.match((await bough('ls', '-q')).stdout, new RegExp(`^${id}$`, 'm'));
     assert.match((await bough('sandbox', 'info', id)).stdout, /^snapshot_tag +base$/m);
     assert.equal((await bough('sandbox', 'eval', id, '3 * 4')).stdout, '3 * 4\n');
-    assert.equal((await bough('sandbox', 'exec', id, '--timeout', '1m30s', '--', 'ls')).code, 7);
+    assert.equal(
+      (await bough('sandbox', 'exec', id, '--timeout', '1m30s', '-o', 'json', '--', 'ls')).code,
+      7,
+    );
     assert.deepEqual([execRequest?.args, execRequest?.timeoutMs], [['ls'], 90_000]);
     assert.equal((await bough('sandbox', 'branch', id, '--tag', 'noun')).stdout, 'noun\n');
     assert.equal((await bough('snapshot', 'ls')).stdout, (await bough('snapshots')).stdout);
@@ -344,7 +330,7 @@ describe('the command line without a daemon', () => {
       .filter(({ commands: verbs }) => verbs.length === 0)
       .map((each) => each.name());
     const ofHost = ['serve', 'stop', 'doctor', 'gc', 'quickstart', 'bench', 'completion', '__complete'];
-    const ofAll = ['tree'];
+    const ofAll = ['tree', 'events'];
     const short = Object.keys(shortForms).filter((form) => !form.includes(' '));
     assert.deepEqual(withoutNoun.sort(), [...short, ...ofHost, ...ofAll].sort());
     for (const long of Object.values(shortForms)) {

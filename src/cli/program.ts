@@ -7,6 +7,7 @@ import { version } from '../daemon/version.js';
 import { registerBench } from './commands/bench.js';
 import { registerCompletion } from './commands/completion.js';
 import { registerDoctor } from './commands/doctor.js';
+import { registerEvents } from './commands/events.js';
 import { registerGc } from './commands/gc.js';
 import { registerQuickstart } from './commands/quickstart.js';
 import { registerServe } from './commands/serve.js';
@@ -37,6 +38,7 @@ export function buildProgram(context: Context): Command {
   program.commandsGroup('Commands:');
   registerNouns(program, context);
   registerTree(program, context);
+  registerEvents(program, context);
   program.commandsGroup('Short forms:');
   registerShortForms(program, context);
   program.commandsGroup('This host and its daemon:');

@@ -1,11 +1,23 @@
-/**
- * All of standard input as text, for a request that has it in a JSON string.
- *
- * What would not arrive as it is given is refused: bytes that are no UTF-8, and more than a request can hold, as soon as that is seen.
- */
+/** Standard input: as bytes that are passed on, or all of it as text, for a request that has it in a JSON string. */
+
+import type { Readable } from 'node:stream';
 import { UsageError } from './exit.js';
 
-/** Throws UsageError. */
+/** The bytes as they come. When `signal` fires it ends, and with it `input`, which nothing waits for then. */
+export async function* readChunks(input: Readable, signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  const end = (): void => void input.destroy();
+  if (signal.aborted) end();
+  signal.addEventListener('abort', end, { once: true });
+  try {
+    for await (const chunk of input) yield chunk as Uint8Array;
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  } finally {
+    signal.removeEventListener('abort', end);
+  }
+}
+
+/** What would not arrive as it is given is refused, by UsageError: bytes that are no UTF-8, and more than a request can hold. */
 export async function readText(input: AsyncIterable<Uint8Array>, limitBytes: number): Promise<string> {
   const chunks: Uint8Array[] = [];
   let bytes = 0;

@@ -103,11 +103,30 @@ describe('bough, the command, with a real daemon', { timeout: 180_000 }, () => {
     assert.deepEqual(await bough(['eval', id, code]), { stdout: 'out\n4\n', stderr: 'err\n', status: 0 });
   });
 
-  it('says on stderr when output was left out', async () => {
+  it('exec passes on more than one answer holds', async () => {
     const { id } = await lab.spawn();
-    const run = await bough(['exec', id, '--', 'head', '-c', String((16 << 20) + 1), '/dev/zero']);
-    assert.match(run.stdout, /\n\[bough: 1 more bytes left out\]\n$/);
-    assert.match(run.stderr, /^note: it printed more than is kept/);
+    const bytes = (16 << 20) + 1;
+    const run = await bough(['exec', id, '--', 'head', '-c', String(bytes), '/dev/zero']);
+    assert.deepEqual([run.stdout.length, run.stderr, run.status], [bytes, '', 0]);
+  });
+
+  it('run leaves no sandbox, kept programs are listed and print, lists are selected from', async () => {
+    assert.equal(await printed('run', TEMPLATE_TAG, '--', 'echo', 'once'), 'once\n');
+    assert.equal((await bough(['run', TEMPLATE_TAG, '--', 'sh', '-c', 'kill -9 $$'])).status, 137);
+    assert.deepEqual(await json('ls'), []);
+    const id = (await printed('spawn', '--tag', TEMPLATE_TAG, '--name', 'box', '--metadata', 'a=b')).trim();
+    await printed('exec', '-d', '--tag', 'web', 'box', '--', 'sh', '-c', 'echo up; exec sleep 1000');
+    assert.match(await printed('ps', 'box'), /web +running/);
+    assert.equal(await printed('logs', 'box', 'web'), 'up\n');
+    await printed('process', 'kill', 'box', 'web');
+    assert.equal(await printed('logs', '-f', 'box', 'web'), 'up\n');
+    assert.match(await printed('ps', 'box'), /web +SIGTERM/);
+    await printed('pause', 'box');
+    assert.match(await printed('ls', '-l', 'a=b'), new RegExp(`${id} +box +paused`));
+    await printed('resume', 'box');
+    assert.match(await printed('stats', 'box'), new RegExp(`^${id} +box`, 'm'));
+    assert.match(await printed('tree'), new RegExp(`^└─ sandbox box ${id}`, 'm'));
+    assert.equal(await printed('rm', '--selector', 'a=b'), `${id}\n`);
   });
 
   it('ends with 1 when refused, 2 when misused, 3 when no daemon answers', async () => {

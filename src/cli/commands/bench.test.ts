@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Command } from 'commander';
 import type { BenchOutcome, BenchRequest, RunBench } from '../../bench/request.js';
+import { silentIo } from '../../../test/support/cli-in-process.js';
 import type { Context } from '../context.js';
 import { CommandEnd, UsageError } from '../exit.js';
 import { providers } from '../providers.js';
@@ -26,11 +27,9 @@ interface Ran {
 async function bench(args: string[], env: Record<string, string> = {}): Promise<Ran> {
   const ran: Ran = { request: undefined, stdout: '' };
   const io = {
+    ...silentIo,
     stdout: (text: string) => (ran.stdout += text),
-    stderr: () => undefined,
     env: { BOUGH_CACHE_DIR: '/cache', ...env },
-    isTerminal: false,
-    readStdin: () => Promise.resolve(''),
   };
   const context: Context = { io, providers };
   const program = new Command('bough').exitOverride().configureOutput({ writeErr: () => undefined });

@@ -28,7 +28,7 @@ describe('completion', () => {
 
   it('offers commands by what is typed of them, and none that are hidden', async () => {
     assert.deepEqual(await words('sna'), ['snapshot', 'snapshots']);
-    assert.deepEqual(await words('network', ''), ['show', 'set', 'check']);
+    assert.deepEqual(await words('network', ''), ['show', 'set', 'check', 'log']);
     assert(!(await words('')).includes('__complete'));
   });
 

@@ -1,0 +1,37 @@
+/** Options of commands that run a program in a guest. */
+
+import type { Command } from 'commander';
+import { duration, keyValue } from './arguments.js';
+import { usageHint } from './exit.js';
+import type { GuestProgram } from './guest-program.js';
+
+export interface ProgramOptions {
+  timeout?: number;
+  env?: Record<string, string>;
+  cwd?: string;
+  stdin?: true;
+  tty?: true;
+}
+
+export function addProgramOptions(command: Command): Command {
+  return command
+    .showHelpAfterError(`hint: ${usageHint}; put -- before a program with options: -- ls -la`)
+    .option('--timeout <duration>', 'how long it may take (default: as long as it takes)', duration)
+    .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
+    .option('--cwd <dir>', 'its working directory in the guest')
+    .option('-i, --stdin', 'pass standard input to it; without this it gets none')
+    .option('-t, --tty', 'give it a terminal, and with it standard input, if this command has one');
+}
+
+/** The program that the words and the options describe. */
+export function guestProgram(words: readonly string[], options: ProgramOptions): GuestProgram {
+  return {
+    // With an option-like program commander leaves the separator in.
+    args: words[0] === '--' ? words.slice(1) : words,
+    env: options.env,
+    cwd: options.cwd,
+    timeoutSecs: options.timeout,
+    hasInput: options.stdin === true,
+    wantsTerminal: options.tty === true,
+  };
+}
