@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "connections.h"
 #include "dial.h"
 #include "errand.h"
 #include "fields.h"
@@ -22,12 +23,12 @@
 #define MAX_CODE_CHARACTERS (4u << 20)
 
 static const struct config *config;
-static bool may_shut_down_machine;
+static bool owns_machine;
 
 void operations_open(const struct config *with, bool privileged)
 {
 	config = with;
-	may_shut_down_machine = privileged;
+	owns_machine = privileged;
 	process_operations_open(with);
 	errands_open(with->cwd);
 }
@@ -74,6 +75,8 @@ static void identify(struct session *session, struct json request)
 		session_refuse(session, error, &problem);
 	} else {
 		sessions_detach(session);
+		if (restored && owns_machine)
+			connections_end_inherited(session->source.fd);
 		interpreter_identified(restored);
 		answer_identity(session, nonce, restored, hook_ms);
 	}
@@ -250,7 +253,7 @@ static void run_shutdown(struct session *session, struct json request)
 	(void)request; /* it has no fields */
 	text_put(&done, "{}");
 	session_end(session, &done); /* before the signal: PID 1 ends this process too */
-	kill(may_shut_down_machine ? 1 : getpid(), SIGTERM);
+	kill(owns_machine ? 1 : getpid(), SIGTERM);
 }
 
 static const struct {

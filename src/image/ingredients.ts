@@ -11,7 +11,7 @@ import { TEMPORARY_PREFIX } from '../base/index.js';
 import type { ImageDefinition } from './definition.js';
 
 /** Raise it when the builder makes something else of the same input. */
-const BUILDER_VERSION = 3;
+const BUILDER_VERSION = 4;
 
 /** Where our own files are in a guest. */
 const GUEST_FOLDER = '/usr/lib/bough';

@@ -12,8 +12,11 @@ import { modulesInOrder, type KernelModule } from './kernel-modules.js';
 /** Small, made for virtual machines, with every virtio driver as a module. */
 export const KERNEL_PACKAGE = 'linux-image-cloud-amd64';
 
-/** What stands between a guest and its disk and network; the rest of virtio is theirs to pull in. */
-const BOOT_MODULES = ['virtio_pci', 'virtio_blk', 'ext4', 'virtio_net'];
+/**
+ * What stands between a guest and its disk and network, the rest of virtio is theirs to pull in; and what the agent of a copy ends
+ * inherited connections with.
+ */
+const BOOT_MODULES = ['virtio_pci', 'virtio_blk', 'ext4', 'virtio_net', 'tcp_diag'];
 
 export interface KernelInput {
   readonly debPath: string;

@@ -38,6 +38,23 @@ except OSError as error: how = errno.errorcode[error.errno]
 open('/root/' + sys.argv[3], 'w').write(how)
 `;
 
+/** Talks to itself, by the loopback and by its own address, and writes down what ends that. */
+const INSIDE = `
+import socket, time
+server = socket.create_server(('', 7000))
+pairs = []
+for host in ('127.0.0.1', '10.0.2.15'):
+    client = socket.create_connection((host, 7000))
+    pairs.append((client, server.accept()[0]))
+try:
+    while True:
+        for one, other in pairs:
+            one.sendall(b'x'); other.recv(1); other.sendall(b'y'); one.recv(1)
+        open('/root/inside.lines', 'a').write('x')
+        time.sleep(0.05)
+except OSError as error: open('/root/inside', 'w').write(str(error))
+`;
+
 describe('a sandbox with a network', { timeout: 400_000 }, () => {
   let lab: Lab;
   let names: NameServer;
@@ -153,6 +170,20 @@ describe('a sandbox with a network', { timeout: 400_000 }, () => {
       network: networkPolicySchema.parse({ mode: 'none' }),
     });
     assert.equal(closed?.networkMode, 'none');
+  });
+
+  it('has children whose inherited connections fail at once, besides those inside them', async () => {
+    const source = await spawnListed();
+    await hold(source, 'held');
+    await source.start(INSIDE);
+    await source.shell('until [ -s /root/inside.lines ]; do sleep 0.05; done');
+    const child = await lab.spawn(await lab.branch(source));
+    assert.equal(await ended(child, 'held'), 'ECONNABORTED');
+    const goesOn =
+      'before=$(stat -c %s /root/inside.lines); sleep 1; [ $(stat -c %s /root/inside.lines) -gt $before ] && ! [ -e /root/inside ]';
+    await child.shell(goesOn);
+    await source.shell(`! [ -e /root/held ] && ${goesOn}`);
+    assert.deepEqual(await outcomes(child, `origin.example:${port}`), ['hello']);
   });
 
   it('is cut, not ended, when the egress is killed, and connects again once that is back', async () => {
