@@ -1,9 +1,11 @@
 /**
- * The lines of a log that somebody else appends to, as bytes: what is there, and with `follow` what comes, until the signal fires.
+ * The lines of a log that somebody else appends to, as bytes: what is there, and with `follow` what comes, until the signal fires or the
+ * log's folder is gone.
  *
  * A log that was begun anew is read on from its beginning. Not handled: what was written to the old one since it was last looked at.
  */
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { errorCode, sleep } from '../../base/index.js';
 
 const CHUNK_BYTES = 64 * 1024;
@@ -19,7 +21,7 @@ export async function* linesOf(
       at = piece.next;
       yield piece.bytes;
     }
-    if (!follow || signal.aborted) return;
+    if (!follow || signal.aborted || (await isGone(dirname(path)))) return;
     await sleep(LOOK_MS, signal).catch(() => undefined);
   }
 }
@@ -45,4 +47,11 @@ async function pieceOf(path: string, at: Place): Promise<{ bytes: Uint8Array; ne
   } finally {
     await file.close();
   }
+}
+
+async function isGone(folder: string): Promise<boolean> {
+  return stat(folder).then(
+    () => false,
+    (error: unknown) => errorCode(error) === 'ENOENT',
+  );
 }
