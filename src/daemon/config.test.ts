@@ -24,6 +24,26 @@ describe('the configuration', () => {
     assert.equal(loadConfig({ logLevel: 'debug' }, env).logLevel, 'debug');
   });
 
+  it('reads servers of names as addresses, with ports or without', () => {
+    const servers = (dnsServers: string) => loadConfig({ dnsServers }, {}).dnsServers;
+    const good = '10.0.0.53, 10.0.0.54:5353,fd00::53,[fd00::53]:53';
+    assert.deepEqual(servers(good), ['10.0.0.53', '10.0.0.54:5353', 'fd00::53', '[fd00::53]:53']);
+    for (const bad of [
+      'a.example',
+      '10.0.0.53:0',
+      '10.0.0.53:65536',
+      '10.0.0',
+      '[10.0.0.53]',
+      ',',
+      '10.0.0.53,',
+    ])
+      assert.throws(() => servers(bad), /--dns-servers must be addresses/, bad);
+    assert.throws(
+      () => loadConfig({ networkDefault: 'list' }, {}),
+      /--network-default must be one of none, off/,
+    );
+  });
+
   it('reads sizes in binary units', () => {
     const quota = (diskQuota: string) => loadConfig({ diskQuota }, {}).diskQuotaBytes;
     assert.deepEqual(['512', '1k', '1.5M', '2GiB', '3 tb'].map(quota), [

@@ -7,6 +7,7 @@
  */
 
 import { createHash } from 'node:crypto';
+import { isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
 import { isAbsolute, join } from 'node:path';
 import { z } from 'zod';
@@ -41,7 +42,16 @@ export interface Config {
   readonly accelerator: WantedAccelerator;
   /** QEMU's program. */
   readonly qemuPath: string | undefined;
+  /** File with the rules of presets. */
+  readonly networkPresets: string | undefined;
+  /** Where names that sandboxes ask for are resolved, in place of the host's own servers. */
+  readonly dnsServers: readonly string[] | undefined;
+  /** What a sandbox has of which neither its request nor its snapshot says anything. */
+  readonly networkDefault: NetworkDefault;
 }
+
+const NETWORK_DEFAULTS = ['none', 'off'] as const;
+export type NetworkDefault = (typeof NETWORK_DEFAULTS)[number];
 
 export interface ListenAddress {
   readonly host: string;
@@ -128,6 +138,26 @@ export const settings = {
     placeholder: 'file',
     summary: 'the QEMU to run (default /usr/bin/qemu-system-x86_64)',
   },
+  networkPresets: {
+    flag: '--network-presets',
+    env: 'BOUGH_NETWORK_PRESETS',
+    placeholder: 'file',
+    summary: 'rules behind the presets of network policies, as JSON (default: no preset is known)',
+  },
+  dnsServers: {
+    flag: '--dns-servers',
+    env: 'BOUGH_DNS_SERVERS',
+    placeholder: 'addresses',
+    summary:
+      'where names that sandboxes ask for are resolved, such as 10.0.0.53,[fd00::53]:5353 (default: as the host)',
+  },
+  networkDefault: {
+    flag: '--network-default',
+    env: 'BOUGH_NETWORK_DEFAULT',
+    placeholder: 'mode',
+    summary:
+      'network of sandboxes of which nothing is said: none, or off, which a policy can open later (default none)',
+  },
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof settings;
@@ -155,6 +185,13 @@ const size = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+const dnsServers = z.string().transform((text, context) => {
+  const servers = text.split(',').map((server) => server.trim());
+  if (servers.every(isServer)) return servers;
+  context.addIssue({ code: 'custom', message: 'must be addresses, such as 10.0.0.53,[fd00::53]:5353' });
+  return z.NEVER;
+});
+
 const schemas = {
   listen: z.string().transform(parseListenAddress),
   stateDir: absolutePath,
@@ -175,6 +212,9 @@ const schemas = {
   memoryReserve: size.optional(),
   accelerator: z.enum(WANTED_ACCELERATORS, `must be one of ${WANTED_ACCELERATORS.join(', ')}`),
   qemu: absolutePath.optional(),
+  networkPresets: absolutePath.optional(),
+  dnsServers: dnsServers.optional(),
+  networkDefault: z.enum(NETWORK_DEFAULTS, `must be one of ${NETWORK_DEFAULTS.join(', ')}`),
 } as const satisfies Record<SettingName, z.ZodType>;
 
 /**
@@ -215,6 +255,9 @@ export function loadConfig(
     memoryReserveBytes: settle('memoryReserve'),
     accelerator: settle('accelerator', 'auto'),
     qemuPath: settle('qemu'),
+    networkPresets: settle('networkPresets'),
+    dnsServers: settle('dnsServers'),
+    networkDefault: settle('networkDefault', 'none'),
   };
 }
 
@@ -236,6 +279,14 @@ function parseListenAddress(text: string, context: z.RefinementCtx): ListenAddre
     return z.NEVER;
   }
   return { host, port, isLoopback: isLoopback(host) };
+}
+
+/** An address, with a port or without, as `dns.setServers` takes it. */
+function isServer(server: string): boolean {
+  const [, v6, v4 = '', port = '53'] =
+    /^(?:\[([0-9a-fA-F:.]+)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(server) ?? [];
+  const isAddress = v6 === undefined ? isIPv4(v4) || isIPv6(server) : isIPv6(v6);
+  return isAddress && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
 function isLoopback(host: string): boolean {

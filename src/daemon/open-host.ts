@@ -5,6 +5,7 @@ import type { Host } from '../sandbox/host/host.js';
 import { openHost } from '../sandbox/host/open-host.js';
 import { checkDurableDir, checkHotDir } from '../vmm/index.js';
 import { ConfigError, type Config } from './config.js';
+import { readPresets } from './presets-file.js';
 
 /** Makes the host a daemon serves. */
 export type OpenHost = (config: Config, emit: Emit) => Promise<Host>;
@@ -16,6 +17,8 @@ export type OpenHost = (config: Config, emit: Emit) => Promise<Host>;
 export const openConfiguredHost: OpenHost = async (config, emit) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
   const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath } = config;
+  const { dnsServers, networkDefault } = config;
+  const networkPresets = await readPresets(config.networkPresets);
   for (const check of [await checkHotDir(hotDir), await checkDurableDir('state folder', stateDir)]) {
     if (check.status === 'fail')
       throw new ConfigError(`Cannot use this ${check.name}: ${check.found}. ${check.remedy ?? ''}`.trim());
@@ -23,6 +26,7 @@ export const openConfiguredHost: OpenHost = async (config, emit) => {
   return openHost({
     ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
     ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath },
+    ...{ networkPresets, dnsServers, networkDefault },
     emit,
   });
 };

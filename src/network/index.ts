@@ -10,3 +10,4 @@ export type { SandboxAtEgress } from './egress-client.js';
 export type { Counts } from './egress/counts.js';
 export { readNames, writeNames } from './egress/names-file.js';
 export type { NameEntry } from './egress/names.js';
+export { readSeal } from './egress/frames.js';

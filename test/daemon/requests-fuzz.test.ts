@@ -9,7 +9,11 @@ import { it } from 'node:test';
 import { ownCall } from '../../src/sandbox/host/call.js';
 import { fakeHost } from '../support/fake-host.js';
 import { Seeded } from '../faults/seeded.js';
+import { stopShell } from '../../src/daemon/shell/stop.js';
+import { networkPolicySchema } from '../../src/contract/index.js';
+import { aSandbox } from '../support/fake-host.js';
 import { until, withRows } from './rows-table.js';
+import { testServer } from './support.js';
 
 const REQUESTS = 256;
 const AT_A_TIME = 16;
@@ -226,4 +230,119 @@ it('requests put together by chance are answered or refused, and leave nothing b
     { bodyTimeoutMs: 150, host },
   );
   guest.close();
+});
+
+const TARGETS = [
+  ...[
+    'a.example',
+    '*.a.example',
+    '*',
+    'host',
+    '10.0.0.0/8',
+    '10.0.0.1/8',
+    '::1',
+    '0x7f.1',
+    'a..b',
+    '',
+    '\u0000',
+    'Ä.example',
+  ],
+  ...['x'.repeat(301), 'xn--', '*.*', '0.0.0.0/0', '-a.example', 'host.bough.internal', 7, null],
+];
+const PORTS = [
+  [80],
+  [0],
+  [65_536],
+  [1.5],
+  [],
+  ['80'],
+  443,
+  [[80]],
+  Array.from({ length: 65 }, (_, port) => port + 1),
+];
+const ODD = [null, -0, 1e308, '', [], {}, true, 'internet', '\ud800'];
+
+/** A policy in most of its parts, and in some of them nonsense. */
+function somePolicy(chance: Seeded): string {
+  const rule = () => ({
+    [chance.pick(['allow', 'deny', 'allow', '__proto__'])]: chance.pick(TARGETS),
+    ...(chance.below(2) > 0 && { ports: chance.pick(PORTS) }),
+    ...(chance.below(8) === 0 && { [chance.pick(['why', 'deny', 'inject'])]: chance.pick(ODD) }),
+  });
+  const policy = {
+    mode: chance.below(4) > 0 ? chance.pick(['off', 'list', 'internet', 'none']) : chance.pick(ODD),
+    rules: chance.below(6) > 0 ? Array.from({ length: chance.below(5) }, rule) : chance.pick(ODD),
+    ...(chance.below(3) === 0 && {
+      presets: chance.below(2) > 0 ? [chance.pick(['python', 'perl'])] : chance.pick(ODD),
+    }),
+    ...(chance.below(3) === 0 && {
+      max_connections: chance.below(2) > 0 ? chance.below(2000) : chance.pick(ODD),
+    }),
+    ...(chance.below(12) === 0 && { constructor: chance.pick(ODD) }),
+  };
+  const text = JSON.stringify(policy);
+  return chance.below(10) > 0 ? text : text.slice(0, chance.below(text.length));
+}
+
+const NETWORK_ROUTES = [
+  ...['PUT /v1/sandboxes/s0/network', 'POST /v1/sandboxes', 'POST /v1/sandboxes/s0/network/check'],
+  ...[
+    'GET /v1/sandboxes/s0/network',
+    'GET /v1/sandboxes/s0/network/log?follow=%00',
+    'PUT /v1/sandboxes/%zz/network',
+  ],
+  ...[
+    'GET /v1/sandboxes/s0/network/log',
+    'DELETE /v1/sandboxes/s0/network',
+    'POST /v1/sandboxes/s0/network/',
+  ],
+];
+
+function networkRequest(chance: Seeded): string {
+  const line = NETWORK_ROUTES[chance.below(chance.below(3) > 0 ? 3 : NETWORK_ROUTES.length)] ?? '';
+  const policy = somePolicy(chance);
+  const check = JSON.stringify({ host: chance.pick(TARGETS), port: chance.pick([80, 0, '80', 65_536]) });
+  const body =
+    line === 'POST /v1/sandboxes'
+      ? `{"snapshot_tag":"base","network":${policy}}`
+      : line.endsWith('check')
+        ? check
+        : policy;
+  const length = `Content-Length: ${Buffer.byteLength(body)}`;
+  const head = [
+    `${line} HTTP/1.1`,
+    'Host: localhost',
+    'Connection: close',
+    'Content-Type: application/json',
+    length,
+  ];
+  if (chance.below(6) === 0) head.push(chance.pick(HEADERS));
+  return `${head.join('\r\n')}\r\n\r\n${Buffer.from(body).toString('latin1')}`;
+}
+
+it('policies put together by chance are taken whole or refused, and leave nothing behind', async (test) => {
+  const chance = Seeded.fromEnvironment();
+  test.diagnostic(chance.name);
+  const server = testServer();
+  server.host.sandboxes.set('s0', aSandbox('s0', 'base'));
+  const port = Number(new URL(await server.app.listen({ host: '127.0.0.1', port: 0 })).port);
+  let taken = 0;
+  try {
+    for (let done = 0; done < REQUESTS; done += AT_A_TIME) {
+      const texts = Array.from({ length: AT_A_TIME }, () => networkRequest(chance));
+      const answers = await Promise.all(texts.map((text) => exchange(port, text)));
+      texts.forEach((text, at) => {
+        const answer = answers[at] ?? '';
+        checkAnswer(text, answer);
+        if (!text.startsWith('PUT ') || !answer.startsWith('HTTP/1.1 200')) return;
+        const { policy } = JSON.parse(answer.slice(answer.indexOf('\r\n\r\n'))) as { policy: unknown };
+        assert.deepEqual(networkPolicySchema.parse(policy), policy, text);
+        taken++;
+      });
+    }
+    await until(() => ['json', 'stream'].every((kind) => server.calls.count(kind as 'json') === 0));
+    assert(taken > 0, 'chance made no policy that could be taken');
+  } finally {
+    await stopShell(server, 50);
+  }
 });

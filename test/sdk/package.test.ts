@@ -58,6 +58,8 @@ describe('the package in another project', { timeout: 120_000 }, () => {
       targets.filter((target) => !files.includes(target.replace('./', ''))),
       [],
     );
+    for (const library of ['pager', 'gate'])
+      assert(files.includes(`native/${library}/build/lib${library}.so`), `lib${library}.so is left out`);
     assert.deepEqual(
       files.filter((name) => /\.test\.|^test\/|^dist\/test/.test(name)),
       [],

@@ -59,7 +59,9 @@ export type NetworkPolicyInput = z.input<typeof networkPolicySchema>;
 export const networkFields = {
   network: networkPolicySchema
     .optional()
-    .describe("what it may reach; the snapshot's policy when absent, and without one `none`"),
+    .describe(
+      "what it may reach; the snapshot's policy when absent, and without one what the daemon has for such (`none`, unless told otherwise)",
+    ),
 };
 
 export const networkSchema = z.object({
@@ -88,7 +90,7 @@ export const networkVerdictSchema = z.object({
 });
 export type NetworkVerdict = z.infer<typeof networkVerdictSchema>;
 
-export const networkLogQuerySchema = z.object({
+export const networkLogQuerySchema = z.strictObject({
   follow: z
     .enum(['', 'true', '1', 'false', '0'])
     .optional()

@@ -8,7 +8,7 @@ export const FrameType = { hello: 1, query: 2, reply: 3, end: 4, connect: 5 } as
 
 export const ACCEPTED = Buffer.from([0]);
 export const REFUSED = Buffer.from([1]);
-export const HELLO_SEALED = 1;
+const HELLO_SEALED = 1;
 /** Bytes of an IPv4 address and a port. */
 export const ADDRESS_BYTES = 6;
 
@@ -60,4 +60,18 @@ export class FrameReader {
     const payload = bytes.subarray(HEADER_BYTES, HEADER_BYTES + length);
     return { type: bytes.readUInt8(0), seq: bytes.readUInt32BE(4), payload };
   }
+}
+
+/** Whether a gate that has just connected says that its process can make no socket by itself; undefined until it has said all. */
+export function readSeal(said: Buffer): boolean | undefined {
+  const reader = new FrameReader();
+  reader.push(said);
+  const hello = reader.next();
+  if (hello === undefined) return undefined;
+  return hello.type === FrameType.hello && hello.payload.length === 4 && isSealed(hello);
+}
+
+/** What the flags of a HELLO say. */
+export function isSealed({ payload }: Frame): boolean {
+  return (payload.readUInt32BE(0) & HELLO_SEALED) !== 0;
 }

@@ -14,15 +14,7 @@ import { HOST_ADDRESS } from '../rule.js';
 import { connectAny, firstWordsOf, judge, routeTo, type Target } from './connection.js';
 import { noCounts, type Counts } from './counts.js';
 import { readQuestion, writeAnswer, type Answer, type Question } from './dns.js';
-import {
-  ACCEPTED,
-  ADDRESS_BYTES,
-  FrameReader,
-  FrameType,
-  HELLO_SEALED,
-  REFUSED,
-  writeFrame,
-} from './frames.js';
+import { ACCEPTED, ADDRESS_BYTES, FrameReader, FrameType, isSealed, REFUSED, writeFrame } from './frames.js';
 import type { Frame } from './frames.js';
 import { ConnectionLog } from './log.js';
 import { NameTable, type NameEntry } from './names.js';
@@ -138,7 +130,7 @@ export class SandboxGate {
     if (frame.type === FrameType.hello && frame.payload.length === 4) {
       this.#control?.destroy();
       this.#control = socket;
-      this.#isSealed = (frame.payload.readUInt32BE(0) & HELLO_SEALED) !== 0;
+      this.#isSealed = isSealed(frame);
       this.#serveControl(socket, reader);
     } else if (frame.type === FrameType.connect && frame.payload.length === ADDRESS_BYTES) {
       socket.pause();

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { monotonicMs, sleep } from '../../base/index.js';
 import {
   BoughError,
+  networkPolicySchema,
   type Emit,
   type Network,
   type NetworkCheck,
@@ -36,6 +37,7 @@ const SEALED_DEADLINE_MS = 10_000;
 const SEALED_POLL_MS = 5;
 const RESTORE_RETRY_MS = 1_000;
 export const NO_NETWORK: NetworkPolicy = { mode: 'none', rules: [], presets: [], max_connections: 1 };
+const NOTHING_YET = networkPolicySchema.parse({ mode: 'off' });
 
 /** A network as a snapshot has it, for its children. */
 export interface SnapshotNetwork {
@@ -54,6 +56,8 @@ export interface NetworksOptions {
   readonly gateLibrary: string;
   readonly presets: Presets;
   readonly dnsServers?: readonly string[] | undefined;
+  /** A sandbox of which nothing is said gets a gate that refuses all, and can be given a policy later. */
+  readonly isOffByDefault?: boolean;
   readonly emit: Emit;
 }
 
@@ -84,10 +88,14 @@ export class Networks {
     });
   }
 
-  /** The policy to enforce; undefined for no network at all. Throws `invalid_request` for one that can not mean what it says. */
-  checked(policy: NetworkPolicy | undefined, field = 'network.'): NetworkPolicy | undefined {
-    if (policy !== undefined) this.#compile(policy, field);
-    return policy?.mode === 'none' ? undefined : policy;
+  /**
+   * The policy to enforce, given what was said of it; undefined for no network at all. Throws `invalid_request` for one that can not
+   * mean what it says.
+   */
+  checked(said: NetworkPolicy | undefined, field = 'network.'): NetworkPolicy | undefined {
+    const policy = said ?? (this.#options.isOffByDefault === true ? NOTHING_YET : NO_NETWORK);
+    this.#compile(policy, field);
+    return policy.mode === 'none' ? undefined : policy;
   }
 
   /** Makes the egress expect the sandbox's gate. Throws `egress_unavailable`. */
@@ -191,8 +199,13 @@ export class Networks {
       return Policy.compile(policy, this.#options.presets);
     } catch (error) {
       if (!(error instanceof PolicyRefused)) throw error;
-      const { path, problem } = error;
-      throw new BoughError('invalid_request', { field: `${field}${path}`, problem }, { cause: error });
+      // As every other field that is wrong.
+      const path = error.path.replaceAll(/\[(\d+)\]/g, '.$1');
+      throw new BoughError(
+        'invalid_request',
+        { field: `${field}${path}`, problem: error.problem },
+        { cause: error },
+      );
     }
   }
 

@@ -6,7 +6,7 @@ import { compact, ResourceStack } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
 import type { Presets } from '../../network/index.js';
 import { openStore } from '../../store/index.js';
-import { probeQemu, type WantedAccelerator } from '../../vmm/index.js';
+import { GATE_LIBRARY, probeQemu, type WantedAccelerator } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
 import type { HostContext } from './context.js';
@@ -36,6 +36,8 @@ export interface HostOptions {
   readonly networkPresets?: Presets | undefined;
   /** Where names of policies are resolved, instead of the host's own servers. */
   readonly dnsServers?: readonly string[] | undefined;
+  /** What a sandbox has of which nothing is said; `none` if absent. */
+  readonly networkDefault?: 'none' | 'off' | undefined;
   readonly emit: Emit;
 }
 
@@ -43,8 +45,6 @@ export interface HostOptions {
 export const PAGER_LIBRARY = fileURLToPath(
   new URL('../../../../native/pager/build/libpager.so', import.meta.url),
 );
-
-const GATE_LIBRARY = fileURLToPath(new URL('../../../../native/gate/build/libgate.so', import.meta.url));
 
 /** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
 export async function openHost(options: HostOptions): Promise<LocalHost> {
@@ -77,6 +77,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
         gateLibrary: GATE_LIBRARY,
         presets: options.networkPresets ?? {},
         dnsServers: options.dnsServers,
+        isOffByDefault: options.networkDefault === 'off',
         emit,
       }),
     ),

@@ -5,8 +5,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { checkDurableDir, checkHotDir } from './check-folders.js';
+import { checkGate } from './check-gate.js';
 import { checkPageTracking, describePagerFacts } from './check-kernel.js';
 import { runDoctor } from './doctor.js';
+import type { QemuFacts } from './probe.js';
 import { processStartTicks } from '../process/process-identity.js';
 
 let dir = '';
@@ -64,6 +66,17 @@ describe('folder checks', () => {
     await writeFile(file, '');
     assert.equal((await checkDurableDir('state folder', file)).status, 'fail');
     await rm(file);
+  });
+});
+
+describe('checkGate()', () => {
+  it('warns where QEMU is not there, or has no gate to hold it', async () => {
+    const found = async (qemu: QemuFacts | string) => checkGate(qemu, '/nowhere/libgate.so');
+    assert.equal((await found('no QEMU')).status, 'warn');
+    const qemuPath = join(dir, 'idle');
+    await writeFile(qemuPath, '#!/bin/sh\nexit 1\n', { mode: 0o755 });
+    const check = await found({ qemuPath } as QemuFacts);
+    assert.match(`${check.status}: ${check.found}`, /^warn: .*QEMU has ended/);
   });
 });
 

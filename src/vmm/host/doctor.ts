@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url';
 import { compact, messageOf } from '../../base/index.js';
 import { chooseAccelerator, knownAccelerator } from './accelerator.js';
 import { fail, ok, warn, type Check } from './check.js';
+import { checkGate } from './check-gate.js';
 import { checkDurableDir, checkHotDir } from './check-folders.js';
 import { checkHugePages, checkMapCount, checkMemory, checkPager, checkUserfaultfd } from './check-kernel.js';
 import { probeQemu, type QemuFacts } from './probe.js';
@@ -43,6 +44,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Check[]> {
     ['qemu', () => checkQemu(qemu)],
     ['programs', checkPrograms],
     ['accelerator', () => checkAccelerator(qemu, options)],
+    ['network', () => checkGate(qemu)],
     ['pager', () => checkPager(options.pagerProbePath ?? PAGER_PROBE_PATH)],
     ['userfaultfd', checkUserfaultfd],
     ['mappings', checkMapCount],
