@@ -32,9 +32,10 @@ export function readQuestion(message: Buffer): Question | undefined {
   const read = isQuery ? readLabels(message) : undefined;
   if (read === undefined || message.length < read.end + 4) return undefined;
   const isInternet = message.readUInt16BE(read.end + 2) === CLASS_IN;
+  const isName = isInternet && !read.labels.some((label) => label.includes('.'));
   return {
     id: message.readUInt16BE(0),
-    name: isInternet ? parseName(read.labels.join('.')) : undefined,
+    name: isName ? parseName(read.labels.join('.')) : undefined,
     asksForAddress: message.readUInt16BE(read.end) === TYPE_A,
     bytes: message.subarray(HEADER_BYTES, read.end + 4),
   };

@@ -35,6 +35,10 @@ describe('DNS', () => {
     ]) {
       assert.equal(readQuestion(query(name))?.name, undefined, name);
     }
+    // A dot inside a label: the same text as two labels, and another name.
+    const dotted = Buffer.from(query('example.org'));
+    dotted.set([11, ...Buffer.from('example.org')], 12);
+    assert.equal(readQuestion(dotted)?.name, undefined);
     const whole = query('example.org');
     for (let size = 0; size < whole.length; size++)
       assert.equal(readQuestion(whole.subarray(0, size)), undefined);
