@@ -56,7 +56,7 @@ async function ask(
     ...{ method, url, headers: { host: 'localhost', ...type, ...headers } },
     ...compact({ payload: body }),
   });
-  const json = (reply.body === '' ? {} : reply.json()) as Record<string, unknown>;
+  const json = reply.body === '' ? {} : reply.json<Record<string, unknown>>();
   const field = (json['details'] as Record<string, unknown> | undefined)?.['field'];
   return { status: reply.statusCode, json, code: json['code'], field };
 }

@@ -47,7 +47,7 @@ export function fakeFiles(check: (id: string) => void): FilesHost {
       const size = file.bytes.length;
       const start = !isSized ? 0 : last === undefined ? Math.min(from, size) : Math.max(0, size - last);
       const wanted = file.bytes.subarray(start, isSized && length !== undefined ? start + length : undefined);
-      async function* pieces(): AsyncGenerator<Buffer> {
+      async function* pieces(): AsyncGenerator<Buffer, void, undefined> {
         for (let at = 0; at < wanted.length; at += 1000)
           yield await Promise.resolve(wanted.subarray(at, at + 1000));
       }

@@ -44,7 +44,7 @@ export async function dial(
 }
 
 function checkConnected({ done, value }: IteratorResult<Frame, void>): void {
-  if (done === true || value === undefined) throw new AgentProtocolError('The guest did not answer dial');
+  if (done === true) throw new AgentProtocolError('The guest did not answer dial');
   if (value.kind === FrameKind.end) checkEnd(value);
   if (value.kind !== FrameKind.event || parseObject(value.payload)['connected'] !== true)
     throw new AgentProtocolError('The guest answered dial with something else');

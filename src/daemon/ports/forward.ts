@@ -21,7 +21,7 @@ export function forward(
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     // All of a socket that HTTP needs is that it is a stream.
-    const createConnection = (): Socket => connection as Socket;
+    const createConnection = (): Socket => connection as unknown as Socket;
     const asked = httpRequest({ method, path, headers, createConnection, setHost: false });
     asked.once('response', resolve);
     asked.on('error', reject);

@@ -29,7 +29,7 @@ export async function openSockets(
       upgrades.set(request, { socket, head });
       const response = new ServerResponse(request);
       // Of a server on TCP, each connection is a socket.
-      response.assignSocket(socket as Socket);
+      response.assignSocket(socket as unknown as Socket);
       app.routing(request, response);
     } else if (isOurs && patterns.some((pattern) => pattern.test(path)))
       upgradeServer.emit('upgrade', request, socket, head);

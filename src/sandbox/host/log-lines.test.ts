@@ -12,8 +12,8 @@ it('linesOf() follows a log that is begun anew, and ends with the folder it is i
   const { signal } = new AbortController();
   const lines = linesOf(path, { follow: true, signal });
   const next = async (): Promise<string | undefined> => {
-    const { value, done } = await lines.next();
-    return done === true ? undefined : Buffer.from(value).toString();
+    const turn = await lines.next();
+    return turn.done === true ? undefined : Buffer.from(turn.value).toString();
   };
   assert.equal(await next(), 'one\ntwo\n');
   appendFileSync(path, 'f\n');
