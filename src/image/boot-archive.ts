@@ -63,6 +63,11 @@ async function ownArchive({ interpreter, imported }: GuestSettings): Promise<Buf
   ]);
 }
 
+/** Throws ImageUnusable when our programs have not been built. */
+export async function requirePrograms(): Promise<void> {
+  for (const name of ['init', 'bough-agent']) await readProgram(name);
+}
+
 async function readProgram(name: string): Promise<Buffer> {
   try {
     return await readFile(join(PROGRAMS_DIR, name));

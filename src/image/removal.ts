@@ -9,7 +9,9 @@
 import { rename } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { ResourceStack, temporaryPath } from '../base/index.js';
+import { requirePrograms } from './boot-archive.js';
 import { imageFolders, listImages, readRecord } from './catalog.js';
+import { definitionNames, readDefinition } from './definition.js';
 import { ImageUnknown } from './errors.js';
 import { removeTree, takeWorkshop, untilInterrupted, type Progress } from './workshop.js';
 
@@ -34,10 +36,14 @@ export async function removeImage(
   for (const { dir } of ofName) await removeFolder(dir);
 }
 
-/** Removes the images that no name finds: of an earlier definition, of an earlier import, damaged ones. Returns their folders' names. */
+/** Removes the images that no name finds: of an earlier definition, of an earlier import, damaged ones. Returns their folders' names. Throws
+ * ImageUnusable, and removes nothing, where it cannot be told which those are. */
 export async function pruneImages(cacheDir: string, options: RemovalOptions = {}): Promise<string[]> {
   await using undo = new ResourceStack();
   const folders = await takeFolders(cacheDir, undo, options);
+  // What listImages() leaves out is to be damaged or out of date, not merely impossible to judge now.
+  await requirePrograms();
+  for (const name of await definitionNames()) await readDefinition(name);
   const found = new Set((await listImages(cacheDir)).map(({ dir }) => dir));
   const unfound = folders.filter(({ dir }) => !found.has(dir));
   for (const { dir } of unfound) await removeFolder(dir);

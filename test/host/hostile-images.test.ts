@@ -57,7 +57,12 @@ describe('an image that has no end', { skip, timeout: 120_000 }, () => {
     const layout = join(dir, 'bomb');
     await writeLayout(layout, { layers: [HELLO], packed: [bomb] });
     assert(bomb.length < 16 * MiB, `${bomb.length} bytes`);
-    await refused(importImage(cacheDir, layout), cacheDir, /too little room left for it/);
+    // What is written between two looks may be all the room there is.
+    await refused(
+      importImage(cacheDir, layout),
+      cacheDir,
+      /too little room left for it|no space left on device/,
+    );
   });
 
   it('is given up: more files than the file system has inodes', async (t) => {

@@ -152,11 +152,15 @@ async function* bytesOf(
   op: string,
   first?: Frame,
 ): FileReading['bytes'] {
-  if (first?.kind === FrameKind.file) yield first.payload;
-  for await (const { kind, payload } of frames) {
-    if (kind === FrameKind.file) yield payload;
-    else if (kind === FrameKind.end) answerOf(nothing, op, payload);
-    else throw new AgentProtocolError('The guest sent something else among the bytes of a file');
+  try {
+    if (first?.kind === FrameKind.file) yield first.payload;
+    for await (const { kind, payload } of frames) {
+      if (kind === FrameKind.file) yield payload;
+      else if (kind === FrameKind.end) answerOf(nothing, op, payload);
+      else throw new AgentProtocolError('The guest sent something else among the bytes of a file');
+    }
+  } finally {
+    await frames.return();
   }
 }
 
@@ -178,9 +182,14 @@ export async function packTree(
 ): Promise<AsyncGenerator<Buffer, void, undefined>> {
   const frames = framesSoon(endpoint, { op: 'pack', fields: fieldsOf(subject) }, signal);
   const first = await frames.next();
-  if (first.done === true) throw new AgentProtocolError('The guest did not answer pack');
-  if (first.value.kind === FrameKind.end) answerOf(nothing, 'pack', first.value.payload);
-  return bytesOf(frames, 'pack', first.value);
+  try {
+    if (first.done === true) throw new AgentProtocolError('The guest did not answer pack');
+    if (first.value.kind === FrameKind.end) answerOf(nothing, 'pack', first.value.payload);
+    return bytesOf(frames, 'pack', first.value);
+  } catch (error) {
+    await frames.return();
+    throw error;
+  }
 }
 
 /** Unpacks a tar archive into a folder, as the bytes come. How many entries it had. Throws AgentRefused `bad_archive`, `no_space`. */

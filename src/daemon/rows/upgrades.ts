@@ -2,8 +2,8 @@
  * Which requests become WebSockets.
  *
  * Node hands a connection over, parser and all, as soon as a request asks for any upgrade and anybody listens for that. Only what asks for
- * a WebSocket at a socket row, or of an API that has its own way with them, goes that way; every other request comes back without the question, as if nobody had listened: clients in
- * other languages ask for HTTP/2 in passing, and send a body that would be lost.
+ * a WebSocket at a socket row, or of an API that has its own way with them, goes that way; every other request comes back without the
+ * question, as if nobody had listened: clients in other languages ask for HTTP/2 in passing, and send a body that would be lost.
  */
 import websocket from '@fastify/websocket';
 import type { FastifyInstance } from 'fastify';
@@ -26,10 +26,11 @@ export async function openSockets(
     const path = request.url?.split('?', 1)[0] ?? '';
     const isOurs = request.headers.upgrade?.toLowerCase() === 'websocket' && request.method === 'GET';
     if (isOurs && isClaimed(request)) {
+      // Node has taken its own listener away.
+      socket.on('error', () => void socket.destroy());
+      const response = responseOn(socket, request);
+      if (response === undefined) return;
       upgrades.set(request, { socket, head });
-      const response = new ServerResponse(request);
-      // Of a server on TCP, each connection is a socket.
-      response.assignSocket(socket as unknown as Socket);
       app.routing(request, response);
     } else if (isOurs && patterns.some((pattern) => pattern.test(path)))
       upgradeServer.emit('upgrade', request, socket, head);
@@ -39,6 +40,19 @@ export async function openSockets(
     }
   });
   await app.register(websocket, { options: { server: upgradeServer, maxPayload: limits.bodyLimitBytes } });
+}
+
+/** Undefined, and the end of the connection, when an earlier request on it has not been answered yet. */
+function responseOn(socket: Duplex, request: IncomingMessage): ServerResponse | undefined {
+  const response = new ServerResponse(request);
+  try {
+    // Of a server on TCP, each connection is a socket.
+    response.assignSocket(socket as unknown as Socket);
+    return response;
+  } catch {
+    socket.destroy();
+    return undefined;
+  }
 }
 
 function withoutUpgrade({ method, url, httpVersion, rawHeaders }: IncomingMessage): string {
