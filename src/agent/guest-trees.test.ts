@@ -87,6 +87,12 @@ describe('trees of a guest', { timeout: 120_000 }, () => {
       .sort()
       .join('\n');
 
+  it('are refused where they are none, however often, and the next call is answered', async () => {
+    for (let count = 0; count < 150; count++)
+      await assert.rejects(pack('absent'), (error: unknown) => error instanceof AgentRefused);
+    assert.equal((await client.ping()).pong, true);
+  });
+
   it('come back as they were', async () => {
     await plant();
     assert.equal(await unpack(await pack('in')), 8);

@@ -2,8 +2,9 @@
  * The kernel's package for an image that brings no kernel. What an earlier image was made with will do; without one it is fetched from
  * where this host gets Debian from, with lists of packages of our own, so that nothing of the host's apt is changed.
  */
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { temporaryPath } from '../base/index.js';
 import { debianSources } from './debian/apt-sources.js';
 import { hostAptOptions } from './debian/rootfs.js';
 import { ImageBuildFailed } from './errors.js';
@@ -52,5 +53,13 @@ async function download({ codename, debsDir, workDir, signal }: KernelPackageInp
   const depends = await runTool('apt-cache', dependsArgs, { what: 'find the kernel', env, signal });
   const name = /^ *Depends: *(linux-image-\S+)$/m.exec(depends)?.[1] ?? KERNEL_PACKAGE;
   const what = `fetch the package ${name}`;
-  await runTool('apt-get', ['-qq', 'download', name], { what, cwd: debsDir, env, signal });
+  // apt-get writes under the final name from the first byte on.
+  const cwd = join(apt, 'fetched');
+  await mkdir(cwd);
+  await runTool('apt-get', ['-qq', 'download', name], { what, cwd, env, signal });
+  for (const deb of await readdir(cwd)) {
+    const whole = temporaryPath(join(debsDir, deb));
+    await copyFile(join(cwd, deb), whole);
+    await rename(whole, join(debsDir, deb));
+  }
 }

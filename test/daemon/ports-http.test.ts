@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, request, type IncomingMessage, type RequestListener } from 'node:http';
-import { createServer as createTcpServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import {
+  connect,
+  createServer as createTcpServer,
+  type AddressInfo,
+  type Server,
+  type Socket,
+} from 'node:net';
 import { text } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -216,6 +222,30 @@ describe('ports over HTTP', () => {
     sockets.close();
   });
 
+  it('leave the daemon alone, and nothing behind, when an upgrade is asked for in a way that cannot be', async () => {
+    const upgrade = (path: string): string =>
+      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`;
+    const openCount = (): Promise<number> =>
+      new Promise((resolve) => server.app.server.getConnections((_error, count) => resolve(count)));
+    const before = await openCount();
+    const port = await httpGuest(() => undefined);
+    // Before an earlier request of the connection is answered.
+    await sayAndHear(
+      daemonPort,
+      `GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n${upgrade(`/s/${id}/p/${port}/`)}`,
+    );
+    // By who is gone before there is an answer.
+    const gone = connect(daemonPort, '127.0.0.1', () => {
+      gone.write(upgrade(`/s/${id}/p/${port}/`), () => gone.resetAndDestroy());
+    });
+    await once(gone, 'close');
+    // Of a path that cannot be read.
+    for (const path of ['/s/%zz/p/80/', '/v1/sandboxes/%zz/ports/80'])
+      assert.match(await sayAndHear(daemonPort, upgrade(path)), /^HTTP\/1\.1 4\d\d /);
+    while ((await openCount()) > before) await delay(10);
+    assert.equal((await get('/healthz', {})).statusCode, 200);
+  });
+
   it('want the token, and keep it from the guest', async () => {
     const guarded = testServer({}, { token });
     const guardedPort = await listenOn(guarded);
@@ -250,4 +280,13 @@ async function listenOn({ app }: TestServer): Promise<number> {
 async function spawnOn({ host }: TestServer): Promise<string> {
   const [sandbox] = await host.spawn({ snapshotTag: 'base', count: 1 }, ownCall());
   return sandbox?.id ?? '';
+}
+
+/** All that comes back before the connection ends. */
+async function sayAndHear(port: number, said: string): Promise<string> {
+  const socket = connect(port, '127.0.0.1', () => socket.write(said));
+  let heard = '';
+  socket.on('data', (bytes: Buffer) => (heard += bytes.toString('latin1'))).on('error', () => undefined);
+  await new Promise((resolve) => socket.once('close', resolve));
+  return heard;
 }

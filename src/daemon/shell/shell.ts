@@ -154,8 +154,12 @@ function createApp(
     },
     return503OnClosing: false,
     forceCloseConnections: 'idle',
-    frameworkErrors: (error, request, reply) =>
-      void sendFailure(refusalFor(request.url), error, request, reply),
+    frameworkErrors: (error, request, reply) => {
+      // No hook runs here, and from a connection that was handed over nobody reads any more.
+      if (request.raw.headers.upgrade !== undefined)
+        reply.raw.once('finish', () => request.raw.socket.destroySoon());
+      void sendFailure(refusalFor(request.url), error, request, reply);
+    },
     clientErrorHandler: parserFailureSender(refusalFor('')),
   });
   // Node would refuse, without a body, whoever expects something it does not know of; here nobody has to.

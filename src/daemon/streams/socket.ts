@@ -1,8 +1,7 @@
 /**
- * A WebSocket as two streams, of messages or of frames in them. Nothing is sent before the client took what was sent before, and nothing is received before what
- * came is used.
+ * A WebSocket as two streams, of messages or of frames in them. Nothing is sent before the client took what was sent before, and nothing
+ * is received before what came is used.
  */
-import { once } from 'node:events';
 import type { RawData, WebSocket } from 'ws';
 import { FrameDecoder, FrameKind, type Frame } from '../../agent/index.js';
 
@@ -55,6 +54,12 @@ function bytesOf(data: RawData): Buffer {
 /** Resolves when the client has taken it, or is gone. */
 export async function sendMessage(socket: WebSocket, bytes: Uint8Array): Promise<void> {
   if (socket.readyState !== socket.OPEN) return;
-  const sent = new Promise<void>((resolve) => socket.send(bytes, () => resolve()));
-  await Promise.race([sent, once(socket, 'close')]);
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off('close', done);
+      resolve();
+    };
+    socket.on('close', done);
+    socket.send(bytes, done);
+  });
 }

@@ -2,7 +2,6 @@
  * A WebSocket as a connection: its messages are bytes, and an empty one is the end of that direction. Neither side is read faster than the
  * other takes it.
  */
-import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { WebSocket } from 'ws';
@@ -19,8 +18,19 @@ async function upward(socket: WebSocket, connection: Duplex): Promise<void> {
       connection.end();
       return;
     }
-    if (!connection.write(bytes)) await Promise.race([once(connection, 'drain'), once(connection, 'close')]);
+    if (!connection.write(bytes) && !connection.destroyed) await drained(connection);
   }
+}
+
+/** Resolves when it takes more, or is closed; no listener stays. */
+function drained(connection: Duplex): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      connection.off('drain', done).off('close', done);
+      resolve();
+    };
+    connection.on('drain', done).on('close', done);
+  });
 }
 
 async function downward(connection: Duplex, socket: WebSocket): Promise<void> {

@@ -7,6 +7,7 @@
  * Not handled: documents that are listed but not there, as a layout of one platform may have them; skopeo misses what it needs itself.
  */
 import { createHash } from 'node:crypto';
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
@@ -74,7 +75,8 @@ function readerOf(from: string, signal: AbortSignal | undefined): Read | undefin
 /** Undefined when there is none; throws ImageBuildFailed for what is no document. */
 export async function readDocument(path: string): Promise<Buffer | undefined> {
   try {
-    const file = await open(path);
+    // A FIFO would keep open() until somebody writes to it.
+    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     try {
       const info = await file.stat();
       if (info.isFile() && info.size <= MAX_DOCUMENT_BYTES) return await file.readFile();

@@ -79,7 +79,8 @@ async function makeLayoutFolder(layout: string): Promise<void> {
   await mkdir(layout, { recursive: true });
   await chmod(layout, 0o700);
   for (const name of await readdir(layout))
-    if (name.startsWith(UNFINISHED_BLOB)) await rm(join(layout, name), { force: true });
+    if (name.startsWith(UNFINISHED_BLOB) || name === 'index.json')
+      await rm(join(layout, name), { force: true });
 }
 
 const access = (prefix: string, { plain }: Source, { authFile }: FetchOptions): string[] => [

@@ -87,7 +87,7 @@ export class Egress {
   }
 
   #serve(socket: Socket): void {
-    const lines = new BoundedLines(MiB);
+    const lines = new BoundedLines(16 * MiB);
     let before = Promise.resolve();
     this.#clients.add(socket);
     socket.on('close', () => {

@@ -33,6 +33,7 @@ function nameInHello(hello: Buffer): FirstName {
   const end = at + 2 + hello.readUInt16BE(at);
   for (at += 2; at < end; at += 4 + hello.readUInt16BE(at + 2)) {
     if (hello.readUInt16BE(at) !== SERVER_NAME_EXTENSION) continue;
+    if (hello.readUInt8(at + 6) !== 0) return 'none'; // not a host name
     const length = hello.readUInt16BE(at + 7);
     return nameOf(hello.toString('latin1', at + 9, at + 9 + length));
   }

@@ -25,10 +25,14 @@ export function cachedResolver(servers?: readonly string[]): Resolve {
   const resolver = new Resolver({ timeout: TIMEOUT_MS, tries: 2 });
   if (servers !== undefined) resolver.setServers(servers);
   const kept = new Map<string, Kept>();
+  const asked = new Map<string, ReturnType<typeof ask>>();
   return async (name) => {
     const known = kept.get(name);
     if (known !== undefined && known.untilMs > monotonicMs()) return known.addresses;
-    const { addresses, ttlSecs } = await ask(resolver, name);
+    // Whoever asks meanwhile waits for the same answer: a guest's questions are no more questions of ours.
+    const asking = asked.get(name) ?? ask(resolver, name).finally(() => asked.delete(name));
+    asked.set(name, asking);
+    const { addresses, ttlSecs } = await asking;
     const [oldest] = kept.keys();
     if (oldest !== undefined && kept.size >= MAX_KEPT) kept.delete(oldest);
     kept.set(name, { addresses, untilMs: monotonicMs() + 1000 * ttlSecs });

@@ -24,6 +24,7 @@ import { splice } from './splice.js';
 
 /** New names a guest may ask for in a minute. */
 const MAX_NAMES_A_MINUTE = 300;
+const MAX_UNREAD_BYTES = 1 << 20;
 const NOTHING = Buffer.alloc(0);
 
 export interface SandboxGateOptions {
@@ -168,7 +169,9 @@ export class SandboxGate {
     if (question === undefined) return;
     const message = writeAnswer(question, await this.#find(question));
     const reply = Buffer.concat([payload.subarray(0, ADDRESS_BYTES), message]);
-    if (socket.writable) socket.write(writeFrame({ type: FrameType.reply, seq, payload: reply }));
+    // Answers are datagrams: of one who reads none, they may be lost.
+    if (socket.writable && socket.writableLength < MAX_UNREAD_BYTES)
+      socket.write(writeFrame({ type: FrameType.reply, seq, payload: reply }));
   }
 
   async #find({ name, asksForAddress }: Question): Promise<Answer> {
