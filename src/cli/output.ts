@@ -3,10 +3,10 @@
  */
 
 import { Option, type Command } from 'commander';
-import { stringify } from 'yaml';
 import { formatTable, type Column } from '../base/table.js';
 import type { Io } from './io.js';
 import { outputForms, sharedOptions, type OutputForm } from './shared-options.js';
+import { yamlOf } from './yaml.js';
 
 /** Where answers go: every context has it. */
 interface To {
@@ -102,7 +102,7 @@ export function printAsData(command: Command, { io }: To, value: unknown): boole
 function printData(io: Io, form: 'json' | 'yaml', value: unknown): void {
   // Through JSON, so that both forms have the same fields: what is undefined is not there.
   const text = JSON.stringify(value, null, 2);
-  io.stdout(form === 'json' ? `${text}\n` : stringify(JSON.parse(text), { lineWidth: 0 }));
+  io.stdout(form === 'json' ? `${text}\n` : yamlOf(JSON.parse(text)));
 }
 
 const linesOf = (lines: readonly string[]): string => lines.map((line) => `${line}\n`).join('');

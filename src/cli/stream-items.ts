@@ -1,11 +1,11 @@
 /** Items of an endless answer as they come: a line for people, JSON a line, or YAML documents. */
 
 import type { Command } from 'commander';
-import { stringify } from 'yaml';
 import { plainLine } from '../base/table.js';
 import type { Context } from './context.js';
 import { Interrupts } from './interrupts.js';
 import { outputForm } from './output.js';
+import { yamlOf } from './yaml.js';
 
 export interface Shown<T> {
   readonly line: (item: T) => string;
@@ -23,7 +23,7 @@ export async function printItems<T>(
     table: (item: T) => `${plainLine(line(item))}\n`,
     name: (item: T) => `${name(item)}\n`,
     json: (item: T) => `${JSON.stringify(item)}\n`,
-    yaml: (item: T) => `---\n${stringify(item, { lineWidth: 0 })}`,
+    yaml: (item: T) => `---\n${yamlOf(item)}`,
   }[outputForm(command)];
   using interrupts = new Interrupts(io);
   for await (const item of itemsUntil(interrupts.signal)) await io.write('stdout', Buffer.from(asText(item)));
