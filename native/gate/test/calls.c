@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #include "../protocol.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_egress.h"
 
 #define PATIENCE_MS 10000

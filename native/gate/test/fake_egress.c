@@ -10,7 +10,7 @@
 
 #include "../calls.h"
 #include "../frame.h"
-#include "check.h"
+#include "../../test/check.h"
 
 struct connection {
 	struct fake_egress *egress;

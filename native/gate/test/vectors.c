@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "../frame.h"
-#include "check.h"
+#include "../../test/check.h"
 
 uint64_t check_seed = 1;
 _Atomic unsigned long check_count;

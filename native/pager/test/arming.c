@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "../armed.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_vmm.h"
 #include "faulty.h"
 

@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "../../test/check.h"
 
 #define LINE_MAX_BYTES (4 * 1024 * 1024)
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "../stage.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_vmm.h"
 
 #define MIB (1024 * 1024ul)

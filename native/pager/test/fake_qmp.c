@@ -10,7 +10,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "../../test/check.h"
 
 static void say(int fd, const char *text, size_t length)
 {

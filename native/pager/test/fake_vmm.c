@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "../protocol.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "stack.h"
 
 const char *vmm_path(const struct vmm *vmm, const char *what)

@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 #include "../protocol.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_vmm.h"
 
 #define TALLY_FD 200

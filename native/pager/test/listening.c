@@ -13,7 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "../../test/check.h"
 
 #define CLIENTS 64
 

@@ -8,7 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "../../test/check.h"
 
 #define PAGEMAP_PROTECTED (1ull << 57)
 

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "../zeroes.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_vmm.h"
 
 #define RAM_BYTES (16ul * 1024 * 1024)

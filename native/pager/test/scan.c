@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "../kernel.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_vmm.h"
 
 #define MAX_RUNS 9000

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 #include "../protocol.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_vmm.h"
 
 #define MIB (1024 * 1024ul)

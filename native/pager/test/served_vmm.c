@@ -8,7 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_qmp.h"
 #include "machine.h"
 

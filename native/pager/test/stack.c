@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "check.h"
+#include "../../test/check.h"
 
 #define PAGE 4096ul
 

@@ -14,7 +14,7 @@
 #include <string.h>
 #include <ucontext.h>
 
-#include "check.h"
+#include "../../test/check.h"
 
 static void point(void);
 

@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "../control.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "client.h"
 #include "fake_qmp.h"
 #include "machine.h"

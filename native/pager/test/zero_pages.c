@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "../zeroes.h"
-#include "check.h"
+#include "../../test/check.h"
 #include "fake_vmm.h"
 
 #define RAM_BYTES (8ul * 1024 * 1024)

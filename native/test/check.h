@@ -1,5 +1,5 @@
 /*
- * check.h - assertions of the gate's tests: a failed CHECK prints where, what and the values, and ends the program.
+ * check.h - assertions of the native tests: a failed CHECK prints where, what and the values, and ends the program.
  *
  * check_seed is printed with every failure, so that a run can be repeated. check_count counts what was asserted:
  * every program prints it at its end, so that a test which asserts nothing shows.
