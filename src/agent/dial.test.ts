@@ -7,7 +7,7 @@ import type { Duplex } from 'node:stream';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { MiB } from '../base/index.js';
-import { startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
+import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 import { AgentRefused } from './errors.js';
 
@@ -49,10 +49,7 @@ describe("a guest's port", { timeout: 60_000 }, () => {
 
   before(async () => {
     agent = await startRealAgent();
-    client = new AgentClient({ host: '127.0.0.1', port: agent.port });
-    await client.waitReady();
-    const unixTimeNs = BigInt(Date.now()) * 1_000_000n;
-    await client.identify({ newSecret: SECRET, seed: Buffer.alloc(32, 7), unixTimeNs });
+    client = await claimed(agent, SECRET);
     await client.waitWarm();
     await delay(100);
     idleDescriptorCount = await descriptorCount();

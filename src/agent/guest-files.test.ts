@@ -18,12 +18,11 @@ import {
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
+import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 import { AgentRefused } from './errors.js';
 import type { FileRange } from './operations/files.js';
 
-const SECRET = 'the-only-secret-of-this-guest';
 const refused = (code: string) => (error: unknown) => error instanceof AgentRefused && error.code === code;
 const isRoot = process.geteuid?.() === 0;
 
@@ -35,9 +34,7 @@ describe('files of a guest', { timeout: 120_000 }, () => {
 
   before(async () => {
     agent = await startRealAgent();
-    client = new AgentClient({ host: '127.0.0.1', port: agent.port });
-    await client.waitReady();
-    await client.identify({ newSecret: SECRET, seed: Buffer.alloc(32), unixTimeNs: 1n });
+    client = await claimed(agent);
     await client.waitWarm();
     await delay(100);
     descriptorCount = (await readdir(`/proc/${agent.pid}/fd`)).length;

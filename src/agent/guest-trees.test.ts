@@ -15,7 +15,7 @@ import {
 } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
+import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 import { AgentRefused } from './errors.js';
 
@@ -48,10 +48,7 @@ describe('trees of a guest', { timeout: 120_000 }, () => {
 
   before(async () => {
     agent = await startRealAgent();
-    client = new AgentClient({ host: '127.0.0.1', port: agent.port });
-    await client.waitReady();
-    const newSecret = 'the-only-secret-of-this-guest';
-    await client.identify({ newSecret, seed: Buffer.alloc(32), unixTimeNs: 1n });
+    client = await claimed(agent);
   });
   after(() => agent.close());
   beforeEach(async () => {

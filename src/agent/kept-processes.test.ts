@@ -3,14 +3,13 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
+import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 import { AgentRefused } from './errors.js';
 import { FrameKind } from './frames.js';
 import type { Process, ProcessEvent, ProcessEvents } from './operations/process.js';
 
 const RING_BYTES = 1 << 20;
-const SECRET = 'the-only-secret-of-this-guest';
 const refused = (code: string) => (error: unknown) => error instanceof AgentRefused && error.code === code;
 
 interface Seen {
@@ -37,9 +36,7 @@ describe('kept processes', { timeout: 120_000 }, () => {
 
   before(async () => {
     agent = await startRealAgent();
-    client = new AgentClient({ host: '127.0.0.1', port: agent.port });
-    await client.waitReady();
-    await client.identify({ newSecret: SECRET, seed: Buffer.alloc(32, 7), unixTimeNs: 1n });
+    client = await claimed(agent);
   });
   after(() => agent.close());
 

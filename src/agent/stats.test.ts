@@ -4,18 +4,12 @@ import { readFile, statfs } from 'node:fs/promises';
 import { totalmem } from 'node:os';
 import { describe, it } from 'node:test';
 import { MiB } from '../base/index.js';
-import { startRealAgent } from '../../test/support/real-agent.js';
-import { AgentClient } from './client.js';
-
-const SECRET = 'the-first-secret-of-this-guest';
+import { claimed, startRealAgent } from '../../test/support/real-agent.js';
 
 describe('the stats of a guest', { timeout: 60_000 }, () => {
   it('are what its kernel says', async () => {
     const agent = await startRealAgent();
-    const client = new AgentClient({ host: '127.0.0.1', port: agent.port });
-    await client.waitReady();
-    const unixTimeNs = BigInt(Date.now()) * 1_000_000n;
-    await client.identify({ newSecret: SECRET, seed: Buffer.alloc(32, 7), unixTimeNs });
+    const client = await claimed(agent);
     const stats = await client.stats();
     const disk = await statfs('/');
     assert.equal(stats.memoryTotalBytes, totalmem());

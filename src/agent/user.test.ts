@@ -1,11 +1,10 @@
 /** Programs of another user than the agent's, in the agent itself, run as a process of this host. */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
+import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 import { AgentRefused } from './errors.js';
 
-const SECRET = 'the-first-secret-of-this-guest';
 const skip = process.getuid?.() === 0 ? false : 'only root may run programs of another user';
 
 describe('a program of another user', { timeout: 60_000, skip }, () => {
@@ -14,10 +13,7 @@ describe('a program of another user', { timeout: 60_000, skip }, () => {
 
   before(async () => {
     agent = await startRealAgent();
-    client = new AgentClient({ host: '127.0.0.1', port: agent.port });
-    await client.waitReady();
-    const unixTimeNs = BigInt(Date.now()) * 1_000_000n;
-    await client.identify({ newSecret: SECRET, seed: Buffer.alloc(32, 7), unixTimeNs });
+    client = await claimed(agent);
   });
   after(() => agent.close());
 

@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type AddressInfo } from 'node:net';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +10,7 @@ import { Bough } from '../../src/sdk/index.js';
 import { processStartTicks } from '../../src/vmm/index.js';
 import { lockPathOf } from '../../src/store/index.js';
 import { runCli } from '../support/cli-run.js';
+import { freePort } from '../support/free-port.js';
 
 const PROJECT_DIR = join(import.meta.dirname, '../../..');
 const BOUGH = join(PROJECT_DIR, 'dist/src/cli/main.js');
@@ -142,12 +142,3 @@ describe('stopping what was started', { timeout: 180_000 }, () => {
     assert.deepEqual(await ended, [0, null]);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}

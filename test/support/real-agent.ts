@@ -9,6 +9,7 @@ import { mkdir, mkdtemp, open, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { AgentClient } from '../../src/agent/index.js';
 
 const PROJECT_DIR = join(import.meta.dirname, '../../..');
 const AGENT_PATH = join(PROJECT_DIR, 'native/agent/build/bough-agent');
@@ -66,4 +67,19 @@ async function startInFolder(dir: string, config: string) {
   return spawn(AGENT_PATH, ['--unprivileged'], {
     stdio: ['ignore', 'pipe', 'inherit', configFile.fd, state.fd],
   });
+}
+
+/** A client of an agent that has just been started, and belongs to it from now on. */
+export async function claimed(
+  { port }: RealAgent,
+  newSecret = 'the-only-secret-of-this-guest',
+): Promise<AgentClient> {
+  const client = new AgentClient({ host: '127.0.0.1', port });
+  await client.waitReady();
+  await client.identify({
+    newSecret,
+    seed: Buffer.alloc(32, 7),
+    unixTimeNs: BigInt(Date.now()) * 1_000_000n,
+  });
+  return client;
 }

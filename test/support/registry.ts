@@ -1,11 +1,10 @@
 /** Debian's docker-registry on the loopback, with a folder of its own, and with a password where one is given. */
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { once } from 'node:events';
 import { execa } from 'execa';
 import { sleep } from '../../src/base/index.js';
+import { freePort } from './free-port.js';
 
 export interface Registry {
   /** `127.0.0.1:<port>`. */
@@ -56,13 +55,4 @@ async function answers(url: string): Promise<void> {
     if (performance.now() > giveUpMs) throw new Error(`No registry at ${url}`);
     await sleep(POLL_MS);
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
