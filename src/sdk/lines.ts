@@ -1,6 +1,7 @@
 /** JSON lines of a stream. Empty ones only say that the other side is there. */
 
 import type { EventGap, SandboxEvent } from '../contract/v1/events.js';
+import type { ListLine } from '../contract/v1/files.js';
 
 /**
  * A line of a network's log: a connection (`tcp`), its end (`closed`), a name that was refused (`dns`), or a connection cut by a new policy
@@ -41,6 +42,8 @@ export interface LineOf {
   readonly events: SandboxEvent | EventGap;
   /** Of the log of a network. */
   readonly networkLog: NetworkLogLine;
+  /** Of what is in a folder. */
+  readonly listFolder: ListLine;
 }
 
 /** The lines of `chunks`, which are those of the stream called so. What is cut off at the end is no line. */

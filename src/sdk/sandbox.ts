@@ -18,6 +18,7 @@ import type {
 } from '../contract/index.js';
 import { BoughApiError } from './errors.js';
 import type { EventRange } from './events.js';
+import type { SandboxFiles } from './files.js';
 import type { SandboxNetwork } from './network.js';
 import type { ExecOutput } from './output.js';
 import type { Processes } from './processes.js';
@@ -46,6 +47,8 @@ export class Sandbox implements AsyncDisposable {
   readonly id: string;
   /** Its kept processes. */
   readonly processes: Processes;
+  /** Its files. */
+  readonly files: SandboxFiles;
   /** Its network. */
   readonly network: SandboxNetwork;
   readonly #sandboxes: Sandboxes;
@@ -54,6 +57,7 @@ export class Sandbox implements AsyncDisposable {
     this.#sandboxes = sandboxes;
     this.id = id;
     this.processes = sandboxes.processes(id);
+    this.files = sandboxes.files(id);
     this.network = sandboxes.network(id);
   }
 

@@ -21,6 +21,7 @@ import type {
 import { FRAMES_TYPE } from '../contract/v1/stream-types.js';
 import { eventsOf, type EventRange } from './events.js';
 import { framesOf } from './frames.js';
+import { SandboxFiles } from './files.js';
 import { SandboxNetwork } from './network.js';
 import { OutputReader, type ExecOutput } from './output.js';
 import { eachOf, MAX_PAGE, type PageOptions } from './pages.js';
@@ -220,6 +221,20 @@ export class Sandboxes {
    */
   processes(id: string): Processes {
     return new Processes(this.#transport, id);
+  }
+
+  /**
+   * Its files.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * await bough.sandboxes.files(id).write('/note', 'hello');
+   * console.log(await bough.sandboxes.files(id).readText('/note')); // hello
+   * ```
+   */
+  files(id: string): SandboxFiles {
+    return new SandboxFiles(this.#transport, id);
   }
 
   /**

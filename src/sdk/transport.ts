@@ -27,6 +27,7 @@ import { chunksOf, refusalOf, transportProblem, valueOf } from './answers.js';
 import { defaultUrl, fromEnvironment } from './environment.js';
 import { BoughApiError, BoughUnreachable } from './errors.js';
 import { openSocket, type OpenSocket, type SocketListener, type WebSocketLike } from './socket.js';
+import { bodyOf, type Sendable, type StreamingInit } from './sendable.js';
 import { fillPath, queryString, type PathValues, type QueryValues } from './target.js';
 
 /**
@@ -110,7 +111,7 @@ interface AnyParts extends CallOptions {
   readonly params?: PathValues | undefined;
   readonly query?: QueryValues | undefined;
   readonly body?: unknown;
-  readonly bytes?: Uint8Array<ArrayBuffer>;
+  readonly bytes?: Sendable;
 }
 
 /**
@@ -213,7 +214,7 @@ export class Transport {
   }
 
   /**
-   * Calls a route that takes bytes; resolves with the headers of its answer.
+   * Calls a route that takes bytes, as a whole or as they come; resolves with the headers of its answer.
    *
    * @example
    * ```ts
@@ -224,9 +225,9 @@ export class Transport {
    * console.log(headers.get('bough-stdin-bytes')); // 5
    * ```
    */
-  send<N extends BytesRouteName>(route: N, bytes: Uint8Array, ...parts: CallArguments<N>): Promise<Headers>;
-  async send(route: BytesRouteName, bytes: Uint8Array, parts: AnyParts = {}): Promise<Headers> {
-    const response = await this.#ask(route, { ...parts, bytes: new Uint8Array(bytes) });
+  send<N extends BytesRouteName>(route: N, bytes: Sendable, ...parts: CallArguments<N>): Promise<Headers>;
+  async send(route: BytesRouteName, bytes: Sendable, parts: AnyParts = {}): Promise<Headers> {
+    const response = await this.#ask(route, { ...parts, bytes });
     await this.#read(parts, response);
     return response.headers;
   }
@@ -287,16 +288,17 @@ export class Transport {
     return this.url + fillPath(endpoints[route].path, params ?? {}) + queryString(query ?? {});
   }
 
-  #request({ body, bytes, signal, idempotencyKey }: AnyParts, accept: string): RequestInit {
+  #request({ body, bytes, signal, idempotencyKey }: AnyParts, accept: string): StreamingInit {
     const headers: Record<string, string> = { accept };
     if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (bytes !== undefined) headers['content-type'] = 'application/octet-stream';
     if (idempotencyKey !== undefined) headers['idempotency-key'] = idempotencyKey;
-    const sent = bytes ?? (body === undefined ? undefined : JSON.stringify(body));
+    const asJson = body === undefined ? undefined : JSON.stringify(body);
     return {
       headers,
-      ...(sent === undefined ? {} : { body: sent }),
+      ...(bytes === undefined ? {} : bodyOf(bytes)),
+      ...(asJson === undefined ? {} : { body: asJson }),
       ...(signal === undefined ? {} : { signal }),
     };
   }

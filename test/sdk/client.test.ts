@@ -9,11 +9,7 @@ import { silent } from '../daemon/support.js';
 import { fakeHost } from '../support/fake-host.js';
 
 /** Routes that are called by their names alone, if at all: the SDK has no method for them yet. */
-const WITHOUT_METHOD = new Set([
-  ...['readFile', 'headFile', 'writeFile', 'removeFile', 'statFile', 'listFolder', 'makeFolder', 'moveFile'],
-  ...['packTree', 'unpackTree'],
-  'connectPort',
-]);
+const WITHOUT_METHOD = new Set(['headFile', 'connectPort']);
 
 describe('the SDK against a daemon', () => {
   let daemon: Daemon;
@@ -61,6 +57,11 @@ describe('the SDK against a daemon', () => {
     await assert.rejects(process.attach(), { message: 'no socket here' });
     await Promise.all([network.get(), network.set({}), network.check({ host: 'h', port: 1 })]);
     await firstOf(network.log());
+    const { files } = client.sandbox('s1');
+    await Promise.all([files.read('/a'), files.write('/a', 'b'), files.stat('/a'), files.remove('/a')]);
+    await Promise.all([files.makeFolder('/a'), files.move('/a', '/b'), files.unpack('/a', 'b')]);
+    await firstOf(files.pack('/a'));
+    await assert.rejects(firstOf(files.list('/a')), BoughUnreachable);
     const all = Object.entries(endpoints).flatMap(([name, { method, path }]) =>
       WITHOUT_METHOD.has(name) ? [] : [`${method} ${path}`],
     );
