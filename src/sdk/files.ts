@@ -50,6 +50,13 @@ export interface FileOptions extends CallOptions {
   readonly user?: string | undefined;
 }
 
+/** What a call that is about one path is made with. */
+interface Asked<Q> {
+  readonly signal: AbortSignal | undefined;
+  readonly params: { readonly id: string };
+  readonly query: Subject & { readonly user: string | undefined } & Q;
+}
+
 type Subject = { readonly path: string } | { readonly path_base64: string };
 
 /**
@@ -277,9 +284,11 @@ export class SandboxFiles {
   }
 
   /** A call's path and user in its query, with what else is asked there. */
-  #asked<Q extends object>(path: GuestPath, options: FileOptions = {}, query?: Q) {
+  #asked<Q extends object>(path: GuestPath, options: FileOptions, more: Q): Asked<Q>;
+  #asked(path: GuestPath, options?: FileOptions): Asked<object>;
+  #asked(path: GuestPath, options: FileOptions = {}, more: object = {}): Asked<object> {
     const { user, signal } = options;
-    return { signal, params: this.#params, query: { ...subject(path), user, ...query } };
+    return { signal, params: this.#params, query: { ...subject(path), user, ...more } };
   }
 }
 

@@ -5,6 +5,7 @@ export type Sendable = Uint8Array | AsyncIterable<Uint8Array>;
 
 /** What fetch takes for a body that is a stream; its types in browsers do not know `duplex` yet. */
 export interface StreamingInit extends RequestInit {
+  /** The answer may begin only after the stream was sent. */
   readonly duplex?: 'half';
 }
 
@@ -18,9 +19,9 @@ function streamOf(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array>
   const iterator = pieces[Symbol.asyncIterator]();
   return new ReadableStream({
     async pull(controller) {
-      const { done, value } = await iterator.next();
-      if (done === true) controller.close();
-      else controller.enqueue(value);
+      const next = await iterator.next();
+      if (next.done === true) controller.close();
+      else controller.enqueue(next.value);
     },
     async cancel() {
       await iterator.return?.();
