@@ -1,12 +1,14 @@
 /**
  * `npm test [tier…]`: sets up, runs the tiers, and ends with one line: `N passed, N failed[, N skipped]`.
- * Tiers with guests run in order, and beside them, in order too, the others: a guest's test mostly waits.
+ * Tiers run in lanes beside each other, because a guest's test mostly waits: `vm` and `e2e`; `unit`, `native` and `host`; and
+ * `chance`, which is long, from when nothing is compiled any more.
  *
  *   unit    anywhere              src/, and test/ except below
  *   native  a C compiler          make -C native/pager test, native/gate, native/agent
  *   host    userfaultfd, tmpfs    test/host
  *   vm      QEMU                  test/vm
  *   e2e     daemon, CLI, SDK      test/e2e
+ *   chance  daemon                test/chance: what is done, and when it is killed, is drawn
  *   qemu10  a second QEMU         test/qemu10, only where named: see test-qemu10.mjs
  *
  * Test files are found among the sources and run from dist/, so the compiled form of a deleted test is never
@@ -27,6 +29,7 @@ const TIERS = {
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 400_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
+  chance: { folders: ['test/chance'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
   qemu10: { folders: ['test/qemu10'], concurrency: 1, timeoutMs: 600_000, prepared: true, named: true },
 };
 
@@ -57,7 +60,7 @@ export class Tally {
 
 /** Which tier a test source belongs to, by its path from the project's root. */
 export function tierOf(path) {
-  const special = /^test\/(host|vm|e2e|qemu10)\//.exec(path);
+  const special = /^test\/(host|vm|e2e|chance|qemu10)\//.exec(path);
   return special === null ? 'unit' : special[1];
 }
 
@@ -125,7 +128,11 @@ async function runTier(tier, tally, output) {
   if (files.length > 0) await runTestFiles(files, TIERS[tier], tally, output);
 }
 
-/** Runs one tier after another; each is printed as one piece when it has ended, so that two lanes stay apart. */
+async function runInTurn(tiers, tally) {
+  for (const tier of tiers) await runTier(tier, tally, process.stdout);
+}
+
+/** The same, each printed as one piece when it has ended, so that lanes stay apart. */
 async function runBeside(tiers, tally) {
   for (const tier of tiers) {
     const output = new PassThrough();
@@ -136,23 +143,25 @@ async function runBeside(tiers, tally) {
   }
 }
 
-async function runInTurn(tiers, tally) {
-  for (const tier of tiers) await runTier(tier, tally, process.stdout);
-}
-
-async function runWithGuests(tiers, tally) {
-  await prepare();
-  await runInTurn(tiers, tally);
-  await prepare(['--release']);
-}
-
-/** Runs both lanes to their ends, whatever becomes of one; rejects with the first reason. */
+/** Runs the lanes to their ends, whatever becomes of one; rejects with the first reason. */
 async function runTiers(tiers, tally) {
-  const withGuests = tiers.filter((tier) => TIERS[tier].prepared);
-  const others = tiers.filter((tier) => !TIERS[tier].prepared);
-  if (withGuests.length === 0) return runInTurn(others, tally);
-  const lanes = await Promise.allSettled([runWithGuests(withGuests, tally), runBeside(others, tally)]);
-  const failed = lanes.find(({ status }) => status === 'rejected');
+  const chosen = (...names) => tiers.filter((tier) => names.includes(tier));
+  const guests = tiers.some((tier) => TIERS[tier].prepared);
+  const prepared = guests ? prepare() : Promise.resolve();
+  if (tiers.length === 1) await prepared.then(() => runInTurn(tiers, tally));
+  else {
+    const compiling = runBeside(chosen('unit', 'native'), tally);
+    await allEnded([
+      prepared.then(() => runInTurn(chosen('vm', 'e2e', 'qemu10'), tally)),
+      compiling.then(() => runBeside(chosen('host'), tally)),
+      allEnded([prepared, compiling]).then(() => runBeside(chosen('chance'), tally)),
+    ]);
+  }
+  if (guests) await prepare(['--release']);
+}
+
+async function allEnded(promises) {
+  const failed = (await Promise.allSettled(promises)).find(({ status }) => status === 'rejected');
   if (failed !== undefined) throw failed.reason;
 }
 

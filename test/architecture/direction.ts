@@ -38,6 +38,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'test/kvm': ['src'],
   'test/vm': ['src', 'test/support', 'test/faults'],
   'test/e2e': ['src', 'test/support', 'test/faults'],
+  'test/chance': ['src', 'test/support', 'test/faults'],
   scripts: ['src', 'test'],
   // They use the package by its name, as anybody's programs do.
   examples: [],
