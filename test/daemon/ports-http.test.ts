@@ -150,10 +150,74 @@ describe('ports over HTTP', () => {
       const port = await rawGuest((socket) => socket.resume().end(said));
       assert.deepEqual(await codeOf(await fetch(url(port))), [502, 'port_failed'], JSON.stringify(said));
     }
+    const broken = await rawGuest((socket) => {
+      socket.once('data', () =>
+        socket.end(
+          'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nSet-Cookie: a=1\r\nContent-Length: 5\r\n\r\n',
+        ),
+      );
+    });
+    const answer = await fetch(url(broken));
+    assert.deepEqual(
+      [answer.headers.get('content-encoding'), answer.headers.get('set-cookie')],
+      [null, null],
+    );
+    assert.deepEqual(await codeOf(answer), [502, 'port_failed']);
     const cut = await rawGuest((socket) =>
       socket.resume().end('HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhal'),
     );
     await assert.rejects((await fetch(url(cut))).text());
+  });
+
+  it('keep the length of a body whatever a request calls a matter of its connection', async () => {
+    const heads: string[] = [];
+    const port = await rawGuest((socket) =>
+      socket.once('data', (head: Buffer) => {
+        heads.push(head.toString());
+        socket.end('HTTP/1.1 204 No Content\r\n\r\n');
+      }),
+    );
+    for (const more of ['', 'Upgrade: websocket\r\n'])
+      await sayAndHear(
+        daemonPort,
+        `GET /s/${id}/p/${port}/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n${more}` +
+          'X-Mine: 1\r\nConnection: close, upgrade, Content-Length, host, x-mine\r\n\r\nGET / ',
+      );
+    assert.equal(heads.length, 2);
+    for (const head of heads) {
+      assert.match(head, /content-length: 6\r\n/i);
+      assert.match(head, /host: localhost\r\n/i);
+      assert.doesNotMatch(head, /^x-mine:/im);
+    }
+  });
+
+  it('keep from a browser and a program what is about all that has the host name', async () => {
+    const cookies: (string | undefined)[] = [];
+    const shared = {
+      'set-cookie': ['a=1'],
+      'clear-site-data': '"*"',
+      'strict-transport-security': 'max-age=9',
+    };
+    const port = await httpGuest(({ headers }, answer) => {
+      cookies.push(headers.cookie);
+      answer.writeHead(200, { ...shared, 'alt-svc': 'h2=":1"', 'x-mine': '1' }).end();
+    });
+    const cookie = 'session=of-another-port';
+    const namesSent = async (path: string, headers: Record<string, string>): Promise<string[]> => {
+      const answer = await get(path, { cookie, ...headers });
+      answer.resume();
+      return Object.keys(answer.headers).filter((name) => name in shared || /alt-svc|x-mine/.test(name));
+    };
+    const path = `/s/${id}/p/${port}/`;
+    const all = [...Object.keys(shared), 'alt-svc', 'x-mine'];
+    assert.deepEqual(await namesSent(path, { 'sec-fetch-site': 'none' }), ['x-mine']);
+    assert.deepEqual(await namesSent(path, { 'user-agent': 'Mozilla/5.0 (X11)' }), ['x-mine']);
+    assert.deepEqual(await namesSent(path, { 'user-agent': 'curl/8' }), all);
+    const host = `${port}-${id}.localhost:${daemonPort}`;
+    assert.deepEqual(await namesSent('/', { host, 'user-agent': 'Mozilla/5.0 (X11)' }), all);
+    assert.deepEqual(cookies, [undefined, undefined, cookie, cookie]);
+    const upgrade = { connection: 'upgrade', upgrade: 'websocket', 'user-agent': 'Mozilla/5.0 (X11)' };
+    assert.equal((await get(path, upgrade)).statusCode, 403);
   });
 
   it('carry 200 requests at once, and lose no byte', async () => {

@@ -5,7 +5,7 @@
  */
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
-import { pipeline, Readable, type Duplex } from 'node:stream';
+import { PassThrough, pipeline, Readable, type Duplex } from 'node:stream';
 
 export interface Forwarded {
   readonly method: string;
@@ -31,4 +31,12 @@ export function forward(
     // A program that has answered may leave the rest of a body unread; what else fails, fails the request.
     pipeline(Readable.from(body, { objectMode: false }), asked, () => undefined);
   });
+}
+
+/** The body of an answer, which breaks with what `broken` makes of the reason; who stops reading it ends the connection. */
+export function bodyOf(answer: IncomingMessage, broken: (cause: unknown) => Error): Readable {
+  const body = new PassThrough();
+  answer.once('error', (cause) => body.destroy(broken(cause)));
+  body.once('close', () => void answer.destroy());
+  return answer.pipe(body);
 }

@@ -17,8 +17,8 @@ import { parseRequestPart } from '../rows/validation.js';
 import type { Api, Shell } from '../shell/shell.js';
 import { knownForm } from '../v1/sandbox-id.js';
 import { guestPath, PORT_PATH, portUrl, prefixOfHost } from './address.js';
-import { forward } from './forward.js';
-import { answerHeaders, OWN_AUTHORIZATION, requestHeaders } from './headers.js';
+import { bodyOf, forward } from './forward.js';
+import { answerHeaders, isBrowser, OWN_AUTHORIZATION, requestHeaders, type Way } from './headers.js';
 import { passUpgrade } from './upgrade.js';
 
 export interface PortsApiOptions {
@@ -50,7 +50,7 @@ export function portsApi({ host, listen, isToken }: PortsApiOptions): Api {
       passBodies(app);
       const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
         const hasOwnOrigin = prefixOfHost(request.headers, listen.isLoopback) !== undefined;
-        return handle({ host, shell, isGuarded, hasOwnOrigin }, request, reply);
+        return handle({ host, shell, way: { isGuarded, hasOwnOrigin } }, request, reply);
       };
       for (const url of [PORT_PATH, `${PORT_PATH}/*`]) app.all(url, handler);
       endRefusedUpgrades(app, shell);
@@ -61,8 +61,7 @@ export function portsApi({ host, listen, isToken }: PortsApiOptions): Api {
 interface Served {
   readonly host: Host;
   readonly shell: Shell;
-  readonly isGuarded: boolean;
-  readonly hasOwnOrigin: boolean;
+  readonly way: Way;
 }
 
 async function handle(served: Served, request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> {
@@ -84,7 +83,7 @@ interface Asked {
 
 /** Resolves when the answer has begun; the connection is there until it has ended. */
 async function answerFrom(
-  { host, shell: { calls, limits }, isGuarded, hasOwnOrigin }: Served,
+  { host, shell: { calls, limits }, way }: Served,
   { request, reply, which, path }: Asked,
 ): Promise<FastifyReply> {
   const call = (request.call = calls.begin('stream'));
@@ -95,28 +94,34 @@ async function answerFrom(
       resolve();
     });
   });
-  const headers = requestHeaders(request.headers, isGuarded);
+  const headers = requestHeaders(request.headers, way);
   const { method } = request;
-  const body = bytesOf(request.raw, limits.bodyTimeoutMs);
+  const sent = bytesOf(request.raw, limits.bodyTimeoutMs);
   return new Promise<FastifyReply>((resolve, reject) => {
     const context: CallContext = contextOf(request, call.signal);
     const use = async (connection: Duplex): Promise<void> => {
       let answer: IncomingMessage;
       try {
-        answer = await forward({ method, path, headers, body }, connection);
+        answer = await forward({ method, path, headers, body: sent }, connection);
         // Which refuses a status that is none.
         void reply.code(answer.statusCode ?? 0).removeHeader('cache-control');
       } catch (cause) {
         throw noAnswer(which.id, cause);
       }
-      resolve(reply.headers(answerHeaders(answer.headers, hasOwnOrigin)).send(answer));
+      const answered = answerHeaders(answer.headers, request.headers, way);
+      const body = bodyOf(answer, (cause) => {
+        // Of an answer that is ours instead, nothing is the program's.
+        for (const name of Object.keys(answered)) reply.removeHeader(name);
+        return noAnswer(which.id, cause);
+      });
+      resolve(reply.headers(answered).send(body));
       await over;
     };
     host.withPort(which, use, context).catch(reject);
   });
 }
 
-function noAnswer(id: string, cause: unknown): unknown {
+function noAnswer(id: string, cause: unknown): BoughError {
   if (isBoughError(cause)) return cause;
   const problem = cause instanceof Error ? cause.message : 'it broke';
   return new BoughError('port_failed', { id, problem }, { cause });
@@ -124,11 +129,13 @@ function noAnswer(id: string, cause: unknown): unknown {
 
 /** Once there is a connection it is the program that answers. */
 async function passOn(
-  { host, shell: { calls, upgrades }, isGuarded }: Served,
+  { host, shell: { calls, upgrades }, way }: Served,
   { request, reply, which, path }: Asked,
 ): Promise<FastifyReply> {
   const upgrade = upgrades.get(request.raw);
   if (upgrade === undefined) throw new BoughError('malformed_http', { problem: 'it asks for no upgrade' });
+  // What it is answered with is the program's word to the browser; by path, it would be about the daemon's own address.
+  if (!way.hasOwnOrigin && isBrowser(request.headers)) throw new BoughError('origin_not_allowed');
   const call = (request.call = calls.begin('socket'));
   const { socket } = upgrade;
   socket.once('close', () => {
@@ -140,7 +147,7 @@ async function passOn(
     async (connection) => {
       void reply.code(101).hijack();
       call.signal.addEventListener('abort', () => void socket.destroy());
-      await passUpgrade(request.raw, upgrade, { connection, path, isGuarded }).catch(() => undefined);
+      await passUpgrade(request.raw, upgrade, { connection, path, way }).catch(() => undefined);
       socket.destroy();
     },
     contextOf(request, call.signal),

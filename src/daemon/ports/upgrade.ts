@@ -6,19 +6,15 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { Upgrade } from '../shell/shell.js';
-import { withheld } from './headers.js';
+import { withheld, type Way } from './headers.js';
 
 /** Resolves when both sides have ended; rejects when one broke. */
 export async function passUpgrade(
   request: IncomingMessage,
   { socket, head }: Upgrade,
-  {
-    connection,
-    path,
-    isGuarded,
-  }: { readonly connection: Duplex; readonly path: string; readonly isGuarded: boolean },
+  { connection, path, way }: { readonly connection: Duplex; readonly path: string; readonly way: Way },
 ): Promise<void> {
-  connection.write(requestHead(request, path, isGuarded));
+  connection.write(requestHead(request, path, way));
   if (head.length > 0) connection.write(head);
   socket.pipe(connection);
   connection.pipe(socket);
@@ -28,10 +24,11 @@ export async function passUpgrade(
 function requestHead(
   { method = 'GET', rawHeaders, headers }: IncomingMessage,
   path: string,
-  isGuarded: boolean,
+  way: Way,
 ): Buffer {
-  const names = withheld(headers, isGuarded);
-  for (const kept of ['connection', 'upgrade']) names.delete(kept);
+  const names = withheld(headers, way);
+  // Bytes follow as they are, so what says how they are to be read does too.
+  for (const kept of ['connection', 'upgrade', 'transfer-encoding']) names.delete(kept);
   const lines = [`${method} ${path} HTTP/1.1`];
   for (let at = 0; at < rawHeaders.length; at += 2) {
     const [name = '', value = ''] = rawHeaders.slice(at, at + 2);

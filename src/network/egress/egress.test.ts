@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -9,6 +9,7 @@ import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { FakeGate } from '../../../test/support/fake-gate.js';
 import type { NetworkPolicyInput } from '../../contract/index.js';
 import { Egress } from './egress.js';
+import { readNames } from './names-file.js';
 
 const ADDRESSES: Readonly<Record<string, readonly string[]>> = {
   'origin.example': ['127.0.0.1'],
@@ -248,6 +249,16 @@ describe('Egress', () => {
     assert.equal(ok.counts.open, 1);
     assert((accepted.at(-1)?.bytesRead ?? Infinity) < 64 << 20);
     socket.destroy();
+  });
+
+  it('gives no address that it could not write down, however often it is asked', async () => {
+    await byName();
+    await mkdir(join(dir, 'names'));
+    for (let i = 0; i < 2; i++) assert.equal((await gate.ask('origin.example')).readUInt16BE(2) & 15, 2);
+    await rm(join(dir, 'names'), { recursive: true });
+    await writeFile(join(dir, 'names'), '["cut.example","28.');
+    const address = addressIn(await gate.ask('origin.example'));
+    assert.deepEqual(readNames(join(dir, 'names')), [['origin.example', address]]);
   });
 
   it('knows the names again after it was killed and started again', async () => {

@@ -15,7 +15,8 @@ export function readNames(path: string): NameEntry[] {
 }
 
 export function appendName(path: string, entry: NameEntry): void {
-  appendFileSync(path, lineOf(entry), { mode: 0o600 });
+  // On a line of its own, even after one that a full disk cut short.
+  appendFileSync(path, `\n${lineOf(entry)}`, { mode: 0o600 });
 }
 
 /** As a child begins with. */

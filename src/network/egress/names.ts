@@ -38,6 +38,12 @@ export class NameTable {
     return address?.split('.').map(Number);
   }
 
+  /** As if it had never been asked for. */
+  forget(name: string): void {
+    this.#byAddress.delete(this.#byName.get(name) ?? '');
+    this.#byName.delete(name);
+  }
+
   /** For a child, or a file. */
   entries(): NameEntry[] {
     return [...this.#byName];

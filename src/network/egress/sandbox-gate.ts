@@ -199,7 +199,9 @@ export class SandboxGate {
     try {
       if (isNew) appendName(this.#options.namesPath, [name, address.join('.')]);
     } catch {
-      return 'failed'; // the disk is full, or the sandbox is being removed
+      // The disk is full, or the sandbox is being removed. An address in nobody's file would be nobody's after a restart.
+      this.#names.forget(name);
+      return 'failed';
     }
     return { address };
   }
