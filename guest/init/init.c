@@ -113,6 +113,15 @@ static void quiet_kernel(void)
 	write_file("/proc/sys/kernel/hung_task_timeout_secs", "0");
 }
 
+/* What a user puts in the way of another's program, in a folder that both may write to, is not followed, linked or opened. */
+static void protect_names(void)
+{
+	write_file("/proc/sys/fs/protected_hardlinks", "1");
+	write_file("/proc/sys/fs/protected_symlinks", "1");
+	write_file("/proc/sys/fs/protected_fifos", "1");
+	write_file("/proc/sys/fs/protected_regular", "1");
+}
+
 static void set_address(int fd, unsigned long request, const char *name, const char *address)
 {
 	struct ifreq ifr = { 0 };
@@ -244,6 +253,7 @@ void serve_guest(const struct own_files *own)
 	if (own->is_imported)
 		complete_image();
 	quiet_kernel();
+	protect_names();
 	set_hostname();
 	start_network();
 	agent = start_agent(own, &original);

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -12,24 +13,45 @@
 #include "file_place.h"
 #include "walk.h"
 
-static int make_one(const char *path, mode_t mode)
-{
-	struct place place;
-	int error = place_open(path, false, &place);
+#define SPECIAL (S_ISUID | S_ISGID)
 
-	return error != 0 ? error : mkdirat(place.folder_fd, place.name, mode) != 0 ? -errno : 0;
+/* mkdir() leaves these bits out, and by its name it could be another folder by now: what is ours is looked at, and held. */
+static int add_special(const struct place *place, mode_t mode)
+{
+	int fd = openat(place->folder_fd, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat info;
+	int error = fd < 0 || fstat(fd, &info) != 0 ? -errno : 0;
+
+	if (error == 0)
+		error = info.st_uid != geteuid() ? -EPERM : fchmod(fd, mode) != 0 ? -errno : 0;
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+/* With its whole mode at once. */
+static int make_one(const struct place *place, mode_t mode)
+{
+	bool special = (mode & SPECIAL) != 0;
+
+	if (mkdirat(place->folder_fd, place->name, special ? 0700 : mode) != 0)
+		return -errno;
+	return special ? add_special(place, mode) : 0;
 }
 
 int file_mkdir(const struct file_request *request, struct exchange *exchange, struct text *answer)
 {
 	mode_t mode = request->mode < 0 ? 0755 : (mode_t)request->mode; /* four octal digits */
-	bool was_there = access(request->path, F_OK) == 0;
-	int error = request->parents ? make_folders(request->path, 0755) : make_one(request->path, 0755);
+	struct place place;
+	int error = place_open(request->path, request->parents, &place);
 
 	(void)exchange; /* all that is said is the answer */
-	/* Not by mkdir(), which would leave out what the umask does. */
-	if (error == 0 && !was_there && chmod(request->path, mode) != 0)
-		error = -errno;
+	umask(0);
+	if (error == 0)
+		error = make_one(&place, mode);
+	/* One that is there is as good. */
+	if (request->parents && (error == -EEXIST || error == -EISDIR))
+		error = make_folders(request->path, 0755);
 	return error == 0 ? answer_entry(request->path, answer) : error;
 }
 

@@ -9,17 +9,13 @@
 #include "small_file.h"
 
 #define MAX_STATS_FILE_BYTES (64u << 10)
-/* What JSON's numbers hold exactly. */
-#define MAX_NUMBER ((uint64_t)1 << 53)
 
 static void put(struct text *answer, const char *name, uint64_t number)
 {
-	if (number > MAX_NUMBER)
-		return;
 	text_put(answer, answer->length > 1 ? ",\"" : "\"");
 	text_put(answer, name);
 	text_put(answer, "\":");
-	text_number(answer, (long long)number); /* at most 2^53 */
+	text_number(answer, number > INT64_MAX ? INT64_MAX : (long long)number); /* within it */
 }
 
 /* As a string, for the readers below. False when there is nothing. */
@@ -56,7 +52,7 @@ static void put_memory(struct text *answer)
 		const char *line = strstr(info.bytes, lines[i][0]);
 		uint64_t kib;
 
-		if (line != NULL && sscanf(line + strlen(lines[i][0]), "%" SCNu64, &kib) == 1 && kib <= MAX_NUMBER >> 10)
+		if (line != NULL && sscanf(line + strlen(lines[i][0]), "%" SCNu64, &kib) == 1 && kib <= UINT64_MAX >> 10)
 			put(answer, lines[i][1], kib << 10);
 	}
 	text_free(&info);

@@ -114,24 +114,35 @@ void tar_add_header(struct text *text, const struct tar_entry *entry)
 	add_block(text, entry, (char)entry->type); /* a digit */
 }
 
-/* Octal, or base 256 where the first bit is set. -1 for neither, or what is above 2^62. */
+/* Base 256, where the first bit says so and the second is the sign. TAR_NONE for what is beyond 2^62. */
+static int64_t read_base256(const unsigned char *at, const unsigned char *end)
+{
+	bool negative = (*at & 0x40) != 0;
+	/* As two's complement has it, in an unsigned one that may be shifted: a negative number's upper bits are set. */
+	uint64_t number = (negative ? ~(uint64_t)0x7f : 0) | (*at++ & 0x7f);
+
+	for (; at < end; at++) {
+		if (number >> 54 != 0 && number >> 54 != 0x3ff)
+			return TAR_NONE;
+		number = number << 8 | *at;
+	}
+	return (int64_t)number; /* its sign is that of the field */
+}
+
+/* Octal, or base 256. TAR_NONE for neither. */
 static int64_t read_number(const char *field, size_t width)
 {
 	const unsigned char *at = (const unsigned char *)field; /* bytes are looked at as numbers */
 	const unsigned char *end = at + width;
 	int64_t number = 0;
 
-	if ((*at & 0x80) != 0) {
-		number = *at++ & 0x7f;
-		while (at < end && number >> 54 == 0)
-			number = number << 8 | *at++;
-		return at < end ? -1 : number;
-	}
+	if ((*at & 0x80) != 0)
+		return read_base256(at, end);
 	while (at < end && *at == ' ')
 		at++;
 	while (at < end && *at >= '0' && *at <= '7' && number >> 59 == 0)
 		number = number << 3 | (*at++ - '0');
-	return at < end && *at != 0 && *at != ' ' ? -1 : number;
+	return at < end && *at != 0 && *at != ' ' ? TAR_NONE : number;
 }
 
 static int read_path(struct tar_reader *reader, const struct header *header)
@@ -159,7 +170,7 @@ static int type_of(const struct header *header, const char *path)
 /* What a record said of it, or the header. */
 static int64_t number_of(const struct tar_reader *reader, enum tar_number number, const char *field, size_t width)
 {
-	return reader->numbers[number] >= 0 ? reader->numbers[number] : read_number(field, width);
+	return reader->numbers[number] != TAR_NONE ? reader->numbers[number] : read_number(field, width);
 }
 
 static int read_entry(struct tar_reader *reader, const struct header *header, struct tar_entry *entry)
@@ -178,7 +189,7 @@ static int read_entry(struct tar_reader *reader, const struct header *header, st
 		return -EBADMSG;
 	*entry = (struct tar_entry){ .type = (enum tar_type)type, .path = reader->path, .target = reader->target,
 				     .mode = (mode_t)mode & 07777, .uid = (uid_t)uid, .gid = (gid_t)gid, /* in range */
-				     .size = type == TAR_FILE ? size : 0, .mtime = mtime < 0 ? 0 : mtime };
+				     .size = type == TAR_FILE ? size : 0, .mtime = mtime == TAR_NONE ? 0 : mtime };
 	return 1;
 }
 
@@ -196,15 +207,20 @@ static int keep(char *to, size_t room, const char *value, size_t length)
 /* In the order of enum tar_number. */
 static const char *const NUMBERS[TAR_NUMBERS] = { "size", "uid", "gid", "mtime" };
 
-/* Whole: of a time with decimals its seconds. */
-static int keep_number(int64_t *to, const char *value, size_t length)
+/* Whole: of a time with decimals the second that it is in. Only times may be below 0. */
+static int keep_number(int64_t *to, enum tar_number number, const char *value, size_t length)
 {
-	char digits[40];
-	int error = keep(digits, sizeof digits, value, length);
+	char text[40];
+	int error = keep(text, sizeof text, value, length);
+	bool negative = number == TAR_MTIME && text[0] == '-';
+	const char *digits = text + (negative ? 1 : 0);
+	char *end;
 
-	if (error != 0 || digits[0] < '0' || digits[0] > '9')
+	if (error != 0 || *digits < '0' || *digits > '9')
 		return -EBADMSG;
-	*to = strtoll(digits, NULL, 10);
+	*to = strtoll(digits, &end, 10);
+	if (negative)
+		*to = -*to - (strpbrk(end, "123456789") != NULL);
 	return 0;
 }
 
@@ -218,7 +234,7 @@ static int take_record(struct tar_reader *reader, const char *name, size_t name_
 		return -ENOTSUP;
 	for (size_t i = 0; i < TAR_NUMBERS; i++)
 		if (strlen(NUMBERS[i]) == name_length && memcmp(name, NUMBERS[i], name_length) == 0)
-			return keep_number(&reader->numbers[i], value, length);
+			return keep_number(&reader->numbers[i], (enum tar_number)i, value, length); /* below TAR_NUMBERS */
 	return 0;
 }
 
@@ -284,8 +300,9 @@ static int more_records(struct tar_reader *reader, const char *block)
 void tar_forget(struct tar_reader *reader)
 {
 	reader->path[0] = reader->target[0] = 0;
+	reader->ended = false;
 	for (size_t i = 0; i < TAR_NUMBERS; i++)
-		reader->numbers[i] = -1;
+		reader->numbers[i] = TAR_NONE;
 }
 
 int tar_take_block(struct tar_reader *reader, const char *block, struct tar_entry *entry)

@@ -40,6 +40,9 @@ void tar_add_header(struct text *text, const struct tar_entry *entry);
 /* How many zeros follow so many bytes. */
 size_t tar_padding(int64_t size);
 
+/* No number: times may be before 1970. */
+#define TAR_NONE INT64_MIN
+
 /* What a header may be too short for. */
 enum tar_number { TAR_SIZE, TAR_UID, TAR_GID, TAR_MTIME, TAR_NUMBERS };
 
@@ -49,7 +52,7 @@ struct tar_reader {
 	char records[16384]; /* of the header that says more about the next */
 	size_t record_bytes, wanted_bytes;
 	char records_of; /* its type, or 0 */
-	int64_t numbers[TAR_NUMBERS]; /* from pax records, or -1 */
+	int64_t numbers[TAR_NUMBERS]; /* from pax records, or TAR_NONE */
 	bool ended;
 };
 

@@ -43,6 +43,7 @@ void text_number(struct text *text, long long number)
 {
 	char digits[24];
 
+	number = number > TEXT_MAX_NUMBER ? TEXT_MAX_NUMBER : number < -TEXT_MAX_NUMBER ? -TEXT_MAX_NUMBER : number;
 	snprintf(digits, sizeof digits, "%lld", number);
 	text_put(text, digits);
 }

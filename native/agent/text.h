@@ -16,6 +16,10 @@ struct text {
 
 void text_add(struct text *text, const char *bytes, size_t length);
 void text_put(struct text *text, const char *string);
+
+/* The largest number that JSON's readers take exactly. */
+#define TEXT_MAX_NUMBER ((1ll << 53) - 1)
+/* What is beyond it, on either side, is taken for it. */
 void text_number(struct text *text, long long number);
 
 /* Adds a JSON string; what is not UTF-8 in it becomes U+FFFD. */

@@ -218,6 +218,23 @@ static int make_way(const struct place *place, const struct tar_entry *entry)
 	return unlinkat(place->folder_fd, place->name, S_ISDIR(info.st_mode) ? AT_REMOVEDIR : 0) != 0 ? -errno : 0;
 }
 
+/* By its name it could be another's by now: what is given away is held, and was made here. */
+static int give(const struct place *place, const struct tar_entry *entry)
+{
+	const mode_t type = entry->type == TAR_LINK ? S_IFLNK : S_IFIFO;
+	int fd = openat(place->folder_fd, place->name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	struct stat info;
+	int error = fd < 0 || fstat(fd, &info) != 0 ? -errno : 0;
+
+	if (error == 0 && ((info.st_mode & S_IFMT) != type || info.st_nlink != 1 || info.st_uid != geteuid()))
+		error = -EPERM;
+	if (error == 0 && fchownat(fd, "", entry->uid, entry->gid, AT_EMPTY_PATH) != 0)
+		error = -errno;
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
 /* What has no bytes and no descriptor. */
 static int make_other(struct unpacking *unpacking, const struct place *place, const struct tar_entry *entry)
 {
@@ -230,10 +247,7 @@ static int make_other(struct unpacking *unpacking, const struct place *place, co
 	if ((entry->type == TAR_LINK ? symlinkat(entry->target, place->folder_fd, place->name) :
 				       mkfifoat(place->folder_fd, place->name, entry->mode)) != 0)
 		error = -errno;
-	if (error == 0 && geteuid() == 0 &&
-	    fchownat(place->folder_fd, place->name, entry->uid, entry->gid, AT_SYMLINK_NOFOLLOW) != 0)
-		error = -errno;
-	return error;
+	return error == 0 && geteuid() == 0 ? give(place, entry) : error;
 }
 
 static int unpack_at(struct unpacking *unpacking, const struct place *place, const struct tar_entry *entry)

@@ -24,6 +24,9 @@ static int visit(struct walk *walk, int folder_fd, const char *name, int64_t lev
 		return errno == ENOENT ? 0 : -errno;
 	if (goes_into(walk, &info, level)) {
 		fd = openat(folder_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+		/* It went since, or is another thing by now: nothing that nobody may see. */
+		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+			return 0;
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 			return -errno;
 		inner = fd < 0 ? NULL : fdopendir(fd);

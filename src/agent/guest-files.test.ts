@@ -6,6 +6,7 @@ import {
   chown,
   lstat,
   mkdir,
+  mkdtemp,
   open,
   readdir,
   readFile,
@@ -74,6 +75,29 @@ describe('files of a guest', { timeout: 120_000 }, () => {
     for await (const { path } of client.files.list({ path: at('') })) found.add(path.toString('hex'));
     assert.deepEqual(found, new Set(names.map((name) => Buffer.from(name).toString('hex'))));
     await assert.rejects(write('x'.repeat(256), ''), refused('file_failed'));
+  });
+
+  it('of sizes and times beyond what JSON holds exactly are told as the largest that it does', async () => {
+    const most = Number.MAX_SAFE_INTEGER;
+    const folder = await mkdtemp('/dev/shm/bough-large-');
+    const path = join(folder, 'large');
+    try {
+      execFileSync('truncate', ['-s', String(2n ** 62n), path]);
+      for (const [seconds, told] of [
+        [2n ** 60n, most],
+        [-(2n ** 60n), -most],
+      ] as const) {
+        execFileSync('python3', [
+          '-c',
+          `import os; os.utime(${JSON.stringify(path)}, (0, ${String(seconds)}))`,
+        ]);
+        for await (const { size, modifiedAtUnix } of client.files.list({ path: Buffer.from(folder) }))
+          assert.deepEqual([size, modifiedAtUnix], [most, told]);
+        assert.equal((await client.files.stat({ path: Buffer.from(path) })).modifiedAtUnix, told);
+      }
+    } finally {
+      await rm(folder, { recursive: true });
+    }
   });
 
   it('are read in part, and not beyond what they are', async () => {

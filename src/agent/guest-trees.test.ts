@@ -121,6 +121,27 @@ describe('trees of a guest', { timeout: 120_000 }, () => {
     }
   });
 
+  it('keep times before 1970, those of other writers too', async () => {
+    const times = { old: -86_400, older: -4_000_000_000, epoch: 0, late: 5_000_000_000 };
+    const secondsOf = async (folder: string): Promise<Record<string, number>> => {
+      const names = Object.keys(times);
+      const infos = await Promise.all(names.map((name) => lstat(at(`${folder}/${name}`))));
+      return Object.fromEntries(infos.map(({ mtimeMs }, index) => [names[index], mtimeMs / 1000]));
+    };
+    for (const name of Object.keys(times)) {
+      await writeFile(at(`in/${name}`), '');
+      execFileSync('touch', ['-d', `@${String(times[name as keyof typeof times])}`, at(`in/${name}`)]);
+    }
+    const expected = await secondsOf('in');
+    await unpack(await pack('in'));
+    assert.deepEqual(await secondsOf('out'), expected);
+    execFileSync('touch', ['-d', '@-7.5', at('in/epoch')]);
+    for (const format of ['gnu', 'pax']) {
+      await unpack(execFileSync('tar', ['-c', `--format=${format}`, '-C', at('in'), '.']));
+      assert.deepEqual(await secondsOf('out'), { ...expected, epoch: -8 }, format);
+    }
+  });
+
   it('put nothing outside of their folder, whatever an archive says', async () => {
     await symlink('../victim', at('out/planted'));
     await mkdir(at('victim'));

@@ -59,14 +59,15 @@ static void round_trip(void)
 	entry.mode = random_below(010000);
 	entry.uid = (uid_t)random_number(1 + (int)random_below(31)); /* below 2^32 */
 	entry.gid = (gid_t)random_number(1 + (int)random_below(31)); /* likewise */
-	entry.mtime = random_number(1 + (int)random_below(33));
+	entry.mtime = random_number(1 + (int)random_below(33)) * (random_below(3) == 0 ? -1 : 1);
 	entry.size = entry.type == TAR_FILE ? random_number(1 + (int)random_below(45)) : 0;
 	tar_add_header(&text, &entry);
 	assert(!text.failed && text.length % TAR_BLOCK == 0);
 	memset(&reader, 0, sizeof reader);
 	assert(read_all(&reader, &text, &read) == 1);
 	assert(read.type == entry.type && strcmp(read.path, path) == 0 && strcmp(read.target, target) == 0);
-	assert(read.mode == entry.mode && read.uid == entry.uid && read.gid == entry.gid && read.size == entry.size);
+	assert(read.mode == entry.mode && read.uid == entry.uid && read.gid == entry.gid && read.size == entry.size &&
+	       read.mtime == entry.mtime);
 	text_free(&text);
 }
 
