@@ -83,8 +83,9 @@ void group_kill(const struct group *group, pid_t leader)
 			errno = 0; /* the process group is left to us */
 		close(fd);
 	}
-	if (leader > 0)
-		kill(-leader, SIGKILL);
+	/* Itself too: it may not have got as far as to lead a group. */
+	if (leader > 0 && kill(-leader, SIGKILL) != 0)
+		kill(leader, SIGKILL);
 }
 
 void group_leave_if_empty(struct group *group)

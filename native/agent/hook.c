@@ -17,7 +17,7 @@ struct hook {
 	struct timer deadline;
 	struct group group;
 	struct text answer;
-	pid_t pid;
+	struct child child;
 	int64_t timeout_ms;
 	bool killed;
 };
@@ -33,7 +33,7 @@ static void deadline(struct timer *timer)
 	struct hook *hook = owner_of(timer, struct hook, deadline);
 
 	hook->killed = true;
-	group_kill(&hook->group, hook->pid);
+	group_kill(&hook->group, hook->child.pid);
 }
 
 static void add_error(struct text *answer, const char *error)
@@ -46,7 +46,12 @@ static void add_error(struct text *answer, const char *error)
 static void add_result(struct hook *hook, int exit_code, int signal)
 {
 	struct text error = { 0 };
+	int outcome = spawn_outcome(&hook->child.report_fd);
 
+	if (outcome != 0) {
+		add_error(&hook->answer, strerror(-outcome));
+		return;
+	}
 	if (!hook->killed) {
 		text_put(&hook->answer, "{\"exit_code\":");
 		text_number(&hook->answer, signal > 0 ? -signal : exit_code);
@@ -65,7 +70,7 @@ static void exited(struct source *source, uint32_t events)
 {
 	struct hook *hook = owner_of(source, struct hook, exit);
 	int signal;
-	int exit_code = reap(hook->pid, &signal);
+	int exit_code = reap(hook->child.pid, &signal);
 
 	(void)events; /* only one kind is asked for */
 	timer_stop(&hook->deadline);
@@ -91,7 +96,7 @@ static int start(struct hook *hook, const char *path, const struct env *env)
 	launch.stdin_fd = launch.stdout_fd = launch.stderr_fd = null;
 	launch.group_fd = hook->group.procs_fd;
 	if (error == 0)
-		error = spawn(&launch, &hook->pid, &hook->exit.fd);
+		error = spawn(&launch, &hook->child);
 	group_started(&hook->group);
 	if (error != 0)
 		group_leave(&hook->group);
@@ -122,7 +127,7 @@ void hook_answer(struct session *session, const char *path, const struct env *en
 	hook->answer = *answer;
 	*answer = (struct text){ 0 };
 	hook->timeout_ms = timeout_ms;
-	hook->exit.ready = exited;
+	hook->exit = (struct source){ .fd = hook->child.pidfd, .ready = exited };
 	hook->deadline.expired = deadline;
 	session->work = &hook->work;
 	source_watch(&hook->exit, EPOLLIN);

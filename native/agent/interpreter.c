@@ -191,7 +191,7 @@ static void died(const char *how)
 		start();
 		return;
 	}
-	snprintf(reason, sizeof reason, "the interpreter %s before it was ready", how);
+	snprintf(reason, sizeof reason, "the interpreter %s%s", how, worker.begun ? " before it was ready" : "");
 	fail_waiting(reason);
 }
 

@@ -162,37 +162,16 @@ static void run_ping(struct session *session, struct json request)
 	}
 }
 
-/* As a shell says it: users of exec look at the exit code and at standard error. */
-static void not_started(struct session *session, const char *name, int error)
-{
-	bool absent = error == -ENOENT || error == -ENOTDIR;
-	struct text line = { 0 }, end = { 0 };
-
-	text_put(&line, "bough: ");
-	text_add(&line, name, strnlen(name, 4096));
-	text_put(&line, ": ");
-	text_put(&line, absent ? "not found" : error == -EUSERS ? "the image's user is unknown in it" : strerror(-error));
-	text_put(&line, "\n");
-	if (!line.failed)
-		session_send(session, FRAME_STDERR, line.bytes, line.length);
-	text_free(&line);
-	text_put(&end, absent ? "{\"exit_code\":127}" : "{\"exit_code\":126}");
-	session_end(session, &end);
-}
-
 static void run_exec(struct session *session, struct json request)
 {
 	struct command command = { 0 };
 	struct problem problem;
 	int error = command_read(config, request, &command, &problem);
 
-	if (error != 0) {
+	if (error != 0)
 		session_refuse(session, error, &problem);
-	} else {
-		error = program_start(session, &command);
-		if (error != 0)
-			not_started(session, command.args[0], error);
-	}
+	else
+		program_start(session, &command);
 	command_free(&command);
 }
 

@@ -152,11 +152,30 @@ static bool forget_oldest(void)
 	return oldest != NULL;
 }
 
+static void reported(struct source *source, uint32_t events)
+{
+	struct process *process = owner_of(source, struct process, report);
+	struct starter *starter = process->starter;
+	int error;
+
+	(void)events; /* only one kind is asked for */
+	source_watch(source, 0);
+	error = spawn_outcome(&source->fd);
+	process->begun = error == 0;
+	process->starter = NULL;
+	/* It ends by itself, unless its user keeps it from that. */
+	if (error != 0)
+		kill(process->pid, SIGKILL);
+	starter->begun(starter, error == 0 ? process : NULL, error);
+}
+
 static void exited(struct source *source, uint32_t events)
 {
 	struct process *process = owner_of(source, struct process, exit);
 
 	(void)events; /* only one kind is asked for */
+	if (process->starter != NULL)
+		reported(&process->report, 0);
 	process->exit_code = reap(process->pid, &process->signal);
 	process->ended = true;
 	process->ended_at = time(NULL);
@@ -167,6 +186,8 @@ static void exited(struct source *source, uint32_t events)
 	group_leave_if_empty(&process->group);
 	tell_writers(process);
 	process_read_from(process);
+	if (!process->begun)
+		forget(process);
 }
 
 static void deadline(struct timer *timer)
@@ -181,7 +202,7 @@ struct process *process_next(const struct process *process)
 {
 	struct process *next = process == NULL ? processes : process->next;
 
-	while (next != NULL && next->forgotten)
+	while (next != NULL && (next->forgotten || !next->begun))
 		next = next->next;
 	return next;
 }
@@ -210,22 +231,6 @@ void process_remove_reader(struct process *process, struct reader *reader)
 		}
 	}
 	process_read_from(process);
-}
-
-void process_add_writer(struct process *process, struct writer *writer)
-{
-	writer->next = process->writers;
-	process->writers = writer;
-}
-
-void process_remove_writer(struct process *process, struct writer *writer)
-{
-	for (struct writer **at = &process->writers; *at != NULL; at = &(*at)->next) {
-		if (*at == writer) {
-			*at = writer->next;
-			break;
-		}
-	}
 }
 
 static int input_fd(const struct process *process)
@@ -270,30 +275,14 @@ void process_end_input(struct process *process)
 	source_close(&process->input);
 }
 
-int process_signal(struct process *process, int number)
-{
-	if (number == SIGKILL && (!process->ended || process->group.number != 0)) {
-		group_kill(&process->group, process->ended ? 0 : process->pid);
-		return 0;
-	}
-	if (process->ended)
-		return -ESRCH;
-	return kill(-process->pid, number) == 0 ? 0 : -errno;
-}
-
-int process_resize(struct process *process, unsigned columns, unsigned rows)
-{
-	if (!process->terminal || process->outputs[0].source.fd < 0)
-		return -ENOTTY;
-	return terminal_resize(process->outputs[0].source.fd, columns, rows);
-}
-
 /* Makes it known. Its description may lack what memory was not there for. */
-static void adopt(struct process *process, const struct process_spec *spec, const struct pipes *pipes)
+static void adopt(struct process *process, const struct process_spec *spec, const struct pipes *pipes,
+		  const struct child *child)
 {
 	process->terminal = spec->rows > 0;
 	process->deadline.expired = deadline;
-	process->exit.ready = exited;
+	process->exit = (struct source){ .fd = child->pidfd, .ready = exited };
+	process->report = (struct source){ .fd = child->report_fd, .ready = reported };
 	process->input = (struct source){ .fd = pipes->ours[0], .ready = input_ready };
 	for (size_t i = 0; i < 2; i++) {
 		struct process_output *output = &process->outputs[i];
@@ -306,12 +295,13 @@ static void adopt(struct process *process, const struct process_spec *spec, cons
 	processes = process;
 	process_count++;
 	source_watch(&process->exit, EPOLLIN);
+	source_watch(&process->report, EPOLLIN);
 	process_read_from(process);
 	if (spec->command->deadline_ms > 0)
 		timer_start(&process->deadline, spec->command->deadline_ms);
 }
 
-static int launch(struct process *process, const struct process_spec *spec, struct pipes *pipes)
+static int launch(struct process *process, const struct process_spec *spec, struct pipes *pipes, struct child *child)
 {
 	const struct command *command = spec->command;
 	struct launch wanted;
@@ -325,7 +315,7 @@ static int launch(struct process *process, const struct process_spec *spec, stru
 				  .stdin_fd = pipes->theirs[0], .stdout_fd = pipes->theirs[1],
 				  .stderr_fd = pipes->theirs[2], .passed_fd = -1,
 				  .group_fd = process->group.procs_fd, .terminal = spec->rows > 0 };
-	error = spawn(&wanted, &process->pid, &process->exit.fd);
+	error = spawn(&wanted, child);
 	group_started(&process->group);
 	pipes_close(pipes->theirs);
 	if (error != 0) {
@@ -335,10 +325,11 @@ static int launch(struct process *process, const struct process_spec *spec, stru
 	return error;
 }
 
-int process_start(const struct process_spec *spec, struct process **started)
+int process_start(const struct process_spec *spec, struct starter *starter)
 {
 	struct process *process, *before;
 	struct pipes pipes;
+	struct child child;
 	int error;
 
 	while ((ended_count > MAX_ENDED || rings_are_full() || process_count >= MAX_PROCESSES) && forget_oldest())
@@ -348,18 +339,19 @@ int process_start(const struct process_spec *spec, struct process **started)
 	process = calloc(1, sizeof *process);
 	if (process == NULL)
 		return -ENOMEM;
-	error = launch(process, spec, &pipes);
+	error = launch(process, spec, &pipes, &child);
 	if (error != 0) {
 		free(process);
 		return error;
 	}
+	process->pid = child.pid;
+	process->starter = starter;
 	/* The kernel gave the number of one that has ended to this one. */
 	before = process_find(process->pid);
 	if (before != NULL)
 		forget(before);
 	process_about(process, spec);
-	adopt(process, spec, &pipes);
-	*started = process;
+	adopt(process, spec, &pipes, &child);
 	return 0;
 }
 

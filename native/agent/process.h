@@ -2,7 +2,7 @@
  * A program that is kept: it belongs to the machine, not to a connection. What it prints goes into rings, for whoever asks; how it ended
  * is kept with them.
  *
- *   running --its end--> ended --what it printed before that has been read--> over --forgotten--> freed
+ *   starting --it has begun--> running --its end--> ended --what it printed before that has been read--> over --forgotten--> freed
  *
  * Its output is read on as long as anybody holds the pipes, also when it is over: what a program left running goes on printing. It is
  * read as fast as the slowest reader takes it, so a program waits for whoever is attached; with no reader, the oldest bytes give way.
@@ -39,6 +39,11 @@ struct writer {
 
 struct process;
 
+/* Who has a program started. It is told once: the process when it has begun, else NULL and -errno of what kept it from that. */
+struct starter {
+	void (*begun)(struct starter *starter, struct process *process, int error);
+};
+
 struct process_output {
 	struct source source;
 	struct process *process;
@@ -50,6 +55,8 @@ struct process {
 	struct process *next;
 	struct reader *readers;
 	struct writer *writers;
+	struct starter *starter; /* until it has been told */
+	struct source report;
 	struct source exit;
 	struct source input; /* a terminal's is outputs[0].source */
 	struct process_output outputs[2];
@@ -61,7 +68,7 @@ struct process {
 	int64_t ended_at;
 	pid_t pid;
 	int exit_code, signal;
-	bool terminal, input_ended, input_full, ended, over, timed_out, forgotten;
+	bool terminal, input_ended, input_full, begun, ended, over, timed_out, forgotten;
 };
 
 struct process_spec {
@@ -71,9 +78,10 @@ struct process_spec {
 	bool input;
 };
 
-/* 0, or -errno when it cannot be started; -EAGAIN when there are too many. */
-int process_start(const struct process_spec *spec, struct process **process);
+/* 0: the starter will be told, later; or -errno; -EAGAIN when there are too many. */
+int process_start(const struct process_spec *spec, struct starter *starter);
 
+/* Those that have begun. */
 struct process *process_find(pid_t pid);
 /* The one started before it; the latest for NULL. */
 struct process *process_next(const struct process *process);

@@ -114,19 +114,6 @@ static void send_started(struct session *session, const struct process *process)
 	text_free(&event);
 }
 
-static void attach_starter(struct session *session, struct process *process, bool kills)
-{
-	const struct attachment_request wanted = { .process = process, .follow = true, .feeds = true, .kills = kills };
-	bool attached;
-
-	send_started(session, process);
-	attached = session_usable(session) && attach(session, &wanted) == 0;
-	if (!attached && kills)
-		process_signal(process, SIGKILL);
-	if (!attached && session_usable(session))
-		session_refuse(session, -ENOMEM, NULL);
-}
-
 static void not_started(struct session *session, const char *name, int error)
 {
 	struct problem problem;
@@ -140,18 +127,81 @@ static void not_started(struct session *session, const char *name, int error)
 	session_fail(session, "not_started", problem.text);
 }
 
+/* A start that is under way: whether the program can be run is not known yet. */
+struct starting {
+	struct work work;
+	struct starter starter;
+	struct session *session; /* NULL when its client has gone */
+	char name[101]; /* as much of it as is said */
+	bool attaches, kills, cancelled;
+};
+
+/* What came for the program waits in the session. */
+static void keep_input(struct work *work)
+{
+	(void)work; /* it has no place for it */
+}
+
+static void starter_gone(struct work *work, bool cancelled)
+{
+	struct starting *starting = owner_of(work, struct starting, work);
+
+	starting->session = NULL;
+	starting->cancelled = cancelled;
+}
+
+static void attach_starter(struct starting *starting, struct process *process)
+{
+	const struct attachment_request wanted = {
+		.process = process, .follow = true, .feeds = true, .kills = starting->kills
+	};
+	struct session *session = starting->session;
+
+	if (session_usable(session))
+		send_started(session, process);
+	if (starting->session == NULL)
+		return;
+	if (attach(session, &wanted) != 0) {
+		starting->cancelled = true;
+		session_refuse(session, -ENOMEM, NULL);
+	} else if (session->input.length > 0 && session->work != NULL) {
+		session->work->input(session->work);
+	}
+}
+
+static void begun(struct starter *starter, struct process *process, int error)
+{
+	struct starting *starting = owner_of(starter, struct starting, starter);
+
+	if (starting->session != NULL && process == NULL)
+		not_started(starting->session, starting->name, error);
+	else if (starting->session != NULL && starting->attaches)
+		attach_starter(starting, process);
+	else if (starting->session != NULL)
+		answer_description(starting->session, process);
+	if (process != NULL && starting->cancelled && starting->kills)
+		process_signal(process, SIGKILL);
+	free(starting);
+}
+
 static void start(struct session *session, const struct start *wanted)
 {
-	struct process *process;
-	int error = process_start(&wanted->spec, &process);
+	const char *name = wanted->command.args[0];
+	struct starting *starting = calloc(1, sizeof *starting);
+	int error = starting == NULL ? -ENOMEM : process_start(&wanted->spec, &starting->starter);
 
 	if (error != 0) {
-		not_started(session, wanted->command.args[0], error);
-	} else if (!wanted->attaches) {
-		answer_description(session, process);
-	} else {
-		attach_starter(session, process, wanted->kills);
+		not_started(session, name, error);
+		free(starting);
+		return;
 	}
+	starting->work = (struct work){ .input = wanted->attaches ? keep_input : NULL, .gone = starter_gone };
+	starting->starter.begun = begun;
+	starting->session = session;
+	starting->attaches = wanted->attaches;
+	starting->kills = wanted->kills;
+	snprintf(starting->name, sizeof starting->name, "%s", name);
+	session->work = &starting->work;
 }
 
 void run_start(struct session *session, struct json request)

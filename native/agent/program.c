@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
 
@@ -15,6 +16,8 @@
 #define DRAIN_BYTES (1 << 20)
 /* For a client to take what is left of the output after the deadline. */
 #define LATE_READER_MS 30000
+/* Of a program's name, in what is said of it. */
+#define MAX_NAME_BYTES 4096
 
 struct output {
 	struct source source;
@@ -32,7 +35,9 @@ struct program {
 	struct output outputs[2];
 	struct group group;
 	struct program *next;
-	pid_t pid;
+	struct child child;
+	char *name; /* as it was asked for */
+	int start_error; /* what kept it from beginning */
 	int exit_code;
 	uint32_t input_left_bytes; /* of the frame that is being read */
 	bool input_ended, ended, timed_out, done;
@@ -43,7 +48,25 @@ static struct program *programs;
 static void kill_all(struct program *program)
 {
 	if (!program->ended)
-		group_kill(&program->group, program->pid);
+		group_kill(&program->group, program->child.pid);
+}
+
+/* As a shell says it: users of exec look at the exit code and at standard error. */
+static void not_started(struct session *session, const char *name, int error)
+{
+	bool absent = error == -ENOENT || error == -ENOTDIR;
+	struct text line = { 0 }, end = { 0 };
+
+	text_put(&line, "bough: ");
+	text_add(&line, name, strnlen(name, MAX_NAME_BYTES));
+	text_put(&line, ": ");
+	text_put(&line, absent ? "not found" : error == -EUSERS ? "the image's user is unknown in it" : strerror(-error));
+	text_put(&line, "\n");
+	if (!line.failed && session_usable(session))
+		session_send(session, FRAME_STDERR, line.bytes, line.length);
+	text_free(&line);
+	text_put(&end, absent ? "{\"exit_code\":127}" : "{\"exit_code\":126}");
+	session_end(session, &end);
 }
 
 static void finish(struct program *program)
@@ -68,6 +91,10 @@ static void finish(struct program *program)
 		return;
 	if (program->timed_out) {
 		session_fail(session, "deadline", "the program was killed at its deadline");
+		return;
+	}
+	if (program->start_error != 0) {
+		not_started(session, program->name, program->start_error);
 		return;
 	}
 	text_put(&end, "{\"exit_code\":");
@@ -139,7 +166,8 @@ static void exited(struct source *source, uint32_t events)
 	int signal;
 
 	(void)events; /* only one kind is asked for */
-	program->exit_code = reap(program->pid, &signal);
+	program->exit_code = reap(program->child.pid, &signal);
+	program->start_error = spawn_outcome(&program->child.report_fd);
 	program->ended = true;
 	source_close(source);
 	source_close(&program->input);
@@ -256,7 +284,7 @@ static void adopt(struct program *program, struct session *session, const struct
 	program->work = (struct work){ .sent = sent, .input = take_input, .gone = gone };
 	program->session = session;
 	program->deadline.expired = deadline;
-	program->exit.ready = exited;
+	program->exit = (struct source){ .fd = program->child.pidfd, .ready = exited };
 	program->input = (struct source){ .fd = pipes->ours[0], .ready = input_ready };
 	for (int i = 0; i < 2; i++)
 		program->outputs[i] = (struct output){
@@ -272,38 +300,52 @@ static void adopt(struct program *program, struct session *session, const struct
 	watch_outputs(program);
 }
 
-int program_start(struct session *session, const struct command *command)
+/* 0, or -errno: then there is no process. */
+static int launch(struct program *program, const struct command *command, struct pipes *pipes)
+{
+	struct launch launch;
+	int error = pipes_open(pipes, true);
+
+	if (error != 0)
+		return error;
+	program->group = group_new();
+	launch = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd, .user = command->user,
+				  .stdin_fd = pipes->theirs[0], .stdout_fd = pipes->theirs[1],
+				  .stderr_fd = pipes->theirs[2], .passed_fd = -1,
+				  .group_fd = program->group.procs_fd };
+	error = spawn(&launch, &program->child);
+	group_started(&program->group);
+	pipes_close(pipes->theirs);
+	if (error != 0) {
+		pipes_close(pipes->ours);
+		group_leave(&program->group);
+	}
+	return error;
+}
+
+static void release(struct program *program)
+{
+	free(program->name);
+	free(program);
+}
+
+void program_start(struct session *session, const struct command *command)
 {
 	struct program *program = calloc(1, sizeof *program);
 	struct pipes pipes;
-	struct launch launch;
-	int error;
+	int error = -ENOMEM;
 
-	if (program == NULL)
-		return -ENOMEM;
-	error = pipes_open(&pipes, true);
+	if (program != NULL && (program->name = strndup(command->args[0], MAX_NAME_BYTES)) != NULL)
+		error = launch(program, command, &pipes);
 	if (error != 0) {
-		free(program);
-		return error;
-	}
-	program->group = group_new();
-	launch = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd, .user = command->user,
-				  .stdin_fd = pipes.theirs[0], .stdout_fd = pipes.theirs[1],
-				  .stderr_fd = pipes.theirs[2], .passed_fd = -1,
-				  .group_fd = program->group.procs_fd };
-	error = spawn(&launch, &program->pid, &program->exit.fd);
-	group_started(&program->group);
-	pipes_close(pipes.theirs);
-	if (error != 0) {
-		pipes_close(pipes.ours);
-		group_leave(&program->group);
-		free(program);
-		return error;
+		if (program != NULL)
+			release(program);
+		not_started(session, command->args[0], error);
+		return;
 	}
 	adopt(program, session, &pipes);
 	if (command->deadline_ms > 0)
 		timer_start(&program->deadline, command->deadline_ms);
-	return 0;
 }
 
 void programs_sweep(void)
@@ -318,6 +360,6 @@ void programs_sweep(void)
 			continue;
 		}
 		*at = program->next;
-		free(program);
+		release(program);
 	}
 }

@@ -13,8 +13,8 @@
 #include "command.h"
 #include "session.h"
 
-/* Starts it and gives it the session. 0, or -errno when it cannot be started: the session is as it was. */
-int program_start(struct session *session, const struct command *command);
+/* Starts it and gives it the session; answers, too, when it turns out that it cannot be run. */
+void program_start(struct session *session, const struct command *command);
 
 /* Frees those that are done; between turns of the loop. */
 void programs_sweep(void);

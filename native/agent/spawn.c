@@ -85,7 +85,7 @@ static void give_streams(const struct user *user, bool terminal)
 			errno = 0; /* it can still use them */
 }
 
-/* In the child, which shares our memory until it runs something else: system calls, and nothing of ours is changed. */
+/* In the child. Returns only when it cannot begin: why not. */
 static int become(const struct launch *launch, const struct user *user)
 {
 	const int fds[3] = { launch->stdin_fd, launch->stdout_fd, launch->stderr_fd };
@@ -124,39 +124,61 @@ static int become(const struct launch *launch, const struct user *user)
 	return errno;
 }
 
-static int spawn_as(const struct launch *launch, const struct user *user, pid_t *pid, int *pidfd)
+static _Noreturn void begin(const struct launch *launch, const struct user *user, int report_fd)
 {
-	volatile int error = 0; /* written by the child, in our memory */
-	pid_t child = vfork();
+	int error = become(launch, user);
 
-	if (child < 0)
-		return -errno;
-	if (child == 0) {
-		error = become(launch, user);
-		_exit(127);
-	}
-	if (error == 0) {
-		*pidfd = (int)syscall(SYS_pidfd_open, child, 0); /* a descriptor */
-		if (*pidfd >= 0) {
-			*pid = child;
-			return 0;
-		}
-		error = errno;
-		kill(child, SIGKILL);
-	}
-	waitpid(child, NULL, 0);
-	return -error;
+	if (write(report_fd, &error, sizeof error) < 0)
+		error = 0; /* nobody is there to be told */
+	_exit(127);
 }
 
-int spawn(const struct launch *launch, pid_t *pid, int *pidfd)
+static int spawn_as(const struct launch *launch, const struct user *user, struct child *child)
+{
+	int error = 0, report[2], signal;
+
+	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) != 0)
+		return -errno;
+	child->pid = fork();
+	if (child->pid == 0)
+		begin(launch, user, report[1]);
+	if (child->pid < 0)
+		error = -errno;
+	close(report[1]);
+	child->report_fd = report[0];
+	child->pidfd = error == 0 ? (int)syscall(SYS_pidfd_open, child->pid, 0) : -1; /* a descriptor */
+	if (error == 0 && child->pidfd < 0) {
+		error = -errno;
+		kill(child->pid, SIGKILL);
+		reap(child->pid, &signal);
+	}
+	if (error != 0)
+		close(report[0]);
+	return error;
+}
+
+int spawn(const struct launch *launch, struct child *child)
 {
 	struct user of_image;
 	int error;
 
 	if (launch->user != NULL || launch->as_root || !image_user_is_set())
-		return spawn_as(launch, launch->user, pid, pidfd);
+		return spawn_as(launch, launch->user, child);
 	error = image_user_find(&of_image);
-	return error == 0 ? spawn_as(launch, &of_image, pid, pidfd) : error;
+	return error == 0 ? spawn_as(launch, &of_image, child) : error;
+}
+
+int spawn_outcome(int *report_fd)
+{
+	int error = 0;
+	ssize_t count = *report_fd < 0 ? 0 : read(*report_fd, &error, sizeof error);
+
+	if (count < 0 && (errno == EAGAIN || errno == EINTR))
+		return -EAGAIN;
+	if (*report_fd >= 0)
+		close(*report_fd);
+	*report_fd = -1;
+	return count == (ssize_t)sizeof error ? -error : 0;
 }
 
 int reap(pid_t pid, int *signal)

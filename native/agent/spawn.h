@@ -1,13 +1,13 @@
 /*
- * Starting a program. By vfork(): the agent's pages stay its own, none is copied for a child that replaces them at once.
+ * Starting a program, without waiting until it has begun: a user may stop what has become his before it runs his program, and opening the
+ * program may take as long as its file system or another's lease likes. None of that holds up the agent. What kept a program from beginning
+ * comes through a pipe that is closed when it begins.
  */
 #ifndef AGENT_SPAWN_H
 #define AGENT_SPAWN_H
 
 #include <stdbool.h>
 #include <sys/types.h>
-
-#include <stdbool.h>
 
 #include "env.h"
 #include "user.h"
@@ -30,9 +30,18 @@ struct launch {
 	bool terminal;
 };
 
-/* A session and process group of its own; *pidfd is readable when it has ended. 0, or -errno of what could not be done,
- * -EUSERS where the image's user is unknown. */
-int spawn(const struct launch *launch, pid_t *pid, int *pidfd);
+struct child {
+	pid_t pid;
+	int pidfd;     /* readable when it has ended */
+	int report_fd; /* readable when it has begun, or cannot */
+};
+
+/* When it begins it leads a session and a process group. 0, or -errno when there is no child; -EUSERS where the image's user is unknown. */
+int spawn(const struct launch *launch, struct child *child);
+
+/* Whether it has begun, and then closes the descriptor: 0, or -errno of what kept it from that. -EAGAIN when that is not known yet, which it
+ * always is when it has ended. One that was killed before is taken to have begun. */
+int spawn_outcome(int *report_fd);
 
 /* After its pidfd became readable: as a shell says it, 128 + n after signal n. */
 int reap(pid_t pid, int *signal);

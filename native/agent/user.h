@@ -29,7 +29,7 @@ struct user {
 /* 0, -EINVAL with *problem, or -ENOMEM. */
 int user_find(const char *wanted, struct user *user, struct problem *problem);
 
-/* This process becomes that user, for good; also in a child of vfork(). 0, or -errno. */
+/* This process becomes that user, for good. 0, or -errno. */
 int user_become(const struct user *user);
 
 #endif

@@ -24,7 +24,9 @@ void worker_interrupt(const struct worker *worker)
 
 void worker_kill(const struct worker *worker)
 {
-	kill(-worker->pid, SIGKILL);
+	/* Itself too: it may not have got as far as to lead a group. */
+	if (kill(-worker->pid, SIGKILL) != 0)
+		kill(worker->pid, SIGKILL);
 }
 
 static void watch_control(struct worker *worker)
@@ -212,23 +214,32 @@ static void close_all(struct worker *worker)
 	text_free(&worker->line);
 }
 
+static void describe_end(struct worker *worker, char *how, size_t room)
+{
+	int signal, status = reap(worker->pid, &signal);
+	int error = spawn_outcome(&worker->report_fd);
+
+	worker->begun = error == 0;
+	if (error != 0)
+		snprintf(how, room, "cannot be started: %s", strerror(-error));
+	else if (signal > 0)
+		snprintf(how, room, "was killed by signal %d", signal);
+	else
+		snprintf(how, room, "exited with status %d", status);
+}
+
 static void exited(struct source *source, uint32_t events)
 {
 	struct worker *worker = owner_of(source, struct worker, exit);
-	char how[64];
-	int signal, status;
+	char how[96];
 
 	(void)events; /* only one kind is asked for */
-	/* It may have answered with its last breath. */
-	while (worker->control.fd >= 0 && read_control(worker))
-		;
+	/* It may have answered with its last breath. The socket holds less than this; what it left running may go on for ever. */
+	for (int left = DRAIN_BYTES; left > 0 && worker->control.fd >= 0 && read_control(worker);)
+		left -= (int)CHUNK_BYTES;
 	worker_kill(worker);
-	status = reap(worker->pid, &signal);
+	describe_end(worker, how, sizeof how);
 	drain_outputs(worker);
-	if (signal > 0)
-		snprintf(how, sizeof how, "was killed by signal %d", signal);
-	else
-		snprintf(how, sizeof how, "exited with status %d", status);
 	close_all(worker);
 	worker->running = false;
 	worker->died(how);
@@ -266,6 +277,7 @@ static int launch(struct worker *worker, const struct ends *ends, char *const *c
 {
 	const char *home = env_get(env, "HOME");
 	char number[16];
+	struct child child;
 	struct env all = { 0 };
 	struct launch launch = { .args = command, .env = &all, .cwd = home == NULL || *home == 0 ? "/" : home,
 				 .stdin_fd = ends->null, .stdout_fd = ends->theirs[1], .stderr_fd = ends->theirs[2],
@@ -278,8 +290,13 @@ static int launch(struct worker *worker, const struct ends *ends, char *const *c
 	if (error == 0)
 		error = env_settle(&all);
 	if (error == 0)
-		error = spawn(&launch, &worker->pid, &worker->exit.fd);
+		error = spawn(&launch, &child);
 	env_free(&all);
+	if (error == 0) {
+		worker->pid = child.pid;
+		worker->exit.fd = child.pidfd;
+		worker->report_fd = child.report_fd;
+	}
 	return error;
 }
 

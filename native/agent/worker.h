@@ -35,7 +35,9 @@ struct worker {
 	struct text unsent;
 	struct text line;
 	pid_t pid;
+	int report_fd; /* spawn.h */
 	bool running; /* there is a process */
+	bool begun; /* its program could be run */
 	bool ready;
 	bool reseeds; /* it takes {"reseed":true} */
 	bool collecting;
