@@ -37,12 +37,18 @@ static void leave(struct dial *dial)
 }
 
 /* The other side is to see that this was no end in good order. */
-static void reset(struct dial *dial)
+static void break_off(struct dial *dial)
 {
 	const struct linger now = { .l_onoff = 1 };
 
 	if (dial->guest.fd >= 0)
 		setsockopt(dial->guest.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+	source_close(&dial->guest);
+}
+
+static void reset(struct dial *dial)
+{
+	break_off(dial);
 	leave(dial);
 }
 
@@ -199,17 +205,35 @@ static void other_family(struct dial *dial, int error)
 {
 	bool tries_on = dial->family == AF_INET && error == ECONNREFUSED;
 
-	source_close(&dial->guest);
+	break_off(dial);
 	if (!tries_on || begin(dial, AF_INET6) != 0)
 		refuse(dial, error);
 }
 
-static int socket_error(const struct dial *dial)
+/* Where nobody listens the kernel may choose that very port for our end, and then it is both ends of the connection. */
+static bool met_itself(const struct dial *dial)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in four;
+		struct sockaddr_in6 six;
+	} own = { .any.sa_family = AF_UNSPEC };
+	socklen_t length = sizeof own;
+
+	if (getsockname(dial->guest.fd, &own.any, &length) != 0)
+		return false;
+	return ntohs(own.any.sa_family == AF_INET ? own.four.sin_port : own.six.sin6_port) == dial->port;
+}
+
+/* 0 when it is connected to somebody. */
+static int connect_error(const struct dial *dial)
 {
 	int error = 0;
 	socklen_t length = sizeof error;
 
-	return getsockopt(dial->guest.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 ? errno : error;
+	if (getsockopt(dial->guest.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0)
+		return errno;
+	return error == 0 && met_itself(dial) ? ECONNREFUSED : error;
 }
 
 static void connected(struct dial *dial)
@@ -231,7 +255,7 @@ static void ready(struct source *source, uint32_t events)
 	struct dial *dial = owner_of(source, struct dial, guest);
 
 	if (!dial->open) {
-		int error = socket_error(dial);
+		int error = connect_error(dial);
 
 		if (error == 0)
 			connected(dial);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -87,30 +88,49 @@ static void broke(struct errand *errand)
 	session_fail(session, "file_failed", "the process that worked on the files was killed");
 }
 
-/* Passes on what the errand says, as far as the client takes it. */
+/* Passes on one thing that the errand says, if the client takes it: before the next, others have their turn. */
 static void forward(struct errand *errand)
 {
 	static char payload[CHUNK_BYTES];
+	enum frame_kind kind = FRAME_END;
+	ssize_t count;
 
-	while (errand->session != NULL && session_usable(errand->session) && !session_sending(errand->session)) {
-		enum frame_kind kind = FRAME_END;
-		ssize_t count = message_receive(errand->source.fd, &kind, payload, sizeof payload);
-
-		if (count == -EAGAIN)
-			return;
-		if (count < 0)
-			broke(errand);
-		else if (kind == FRAME_END)
-			ends(errand, payload, (size_t)count); /* not negative */
-		else
-			session_send(errand->session, kind, payload, (size_t)count); /* likewise */
-	}
+	if (!session_usable(errand->session) || session_sending(errand->session))
+		return;
+	count = message_receive(errand->source.fd, &kind, payload, sizeof payload);
+	if (count == -EAGAIN)
+		return;
+	if (count < 0)
+		broke(errand);
+	else if (kind == FRAME_END)
+		ends(errand, payload, (size_t)count); /* not negative */
+	else
+		session_send(errand->session, kind, payload, (size_t)count); /* likewise */
 }
 
-/* Looks at the next frame's header: 1; 0 when more has to come or the client broke the protocol; -EAGAIN when the errand has no room. */
+/* 1; -EAGAIN when the errand has no room; 0 when the piece is lost, and with it the errand. */
+static int give(struct errand *errand, const char *bytes, size_t length)
+{
+	struct session *session = errand->session;
+	int error = message_send(errand->source.fd, FRAME_FILE, bytes, length);
+	char message[80];
+
+	/* An errand that has ended already takes nothing more, and has said why. */
+	if (error == 0 || error == -EPIPE || error == -ECONNRESET)
+		return 1;
+	if (error == -EAGAIN)
+		return error;
+	leave(errand);
+	snprintf(message, sizeof message, "what was sent could not be passed on: %s", strerror(-error));
+	session_fail(session, "file_failed", message);
+	return 0;
+}
+
+/* Looks at the next frame's header: 1; 0 when more has to come or it is over; -EAGAIN when the errand has no room. */
 static int begin_frame(struct errand *errand)
 {
 	const struct text *input = &errand->session->input;
+	int given = 1;
 	uint32_t length;
 
 	if (input->length < FRAME_HEADER_BYTES)
@@ -120,8 +140,10 @@ static int begin_frame(struct errand *errand)
 		session_close(errand->session);
 		return 0;
 	}
-	if (length == 0 && message_send(errand->source.fd, FRAME_FILE, "", 0) == -EAGAIN)
-		return -EAGAIN;
+	if (length == 0)
+		given = give(errand, "", 0);
+	if (given != 1)
+		return given;
 	errand->input_ended = length == 0;
 	errand->left_bytes = length;
 	session_input_taken(errand->session, FRAME_HEADER_BYTES);
@@ -133,15 +155,16 @@ static int pass_on(struct errand *errand)
 {
 	const struct text *input = &errand->session->input;
 	size_t length = input->length < errand->left_bytes ? input->length : errand->left_bytes;
+	int given;
 
 	if (errand->left_bytes == 0)
 		return begin_frame(errand);
 	length = length < CHUNK_BYTES ? length : CHUNK_BYTES;
 	if (length == 0)
 		return 0;
-	/* An errand that has ended already takes nothing more, and has said why. */
-	if (message_send(errand->source.fd, FRAME_FILE, input->bytes, length) == -EAGAIN)
-		return -EAGAIN;
+	given = give(errand, input->bytes, length);
+	if (given != 1)
+		return given;
 	errand->left_bytes -= (uint32_t)length; /* no more than there was */
 	session_input_taken(errand->session, length);
 	return 1;

@@ -1,0 +1,198 @@
+/*
+ * Moments that a client cannot bring about from outside: a message between the agent and an errand that the kernel has no room for, an errand
+ * that always has more to say, and a connection to a port that meets itself. The calls in question are wrapped (ld's --wrap); the client is
+ * one end of a socket pair.
+ *
+ *   sessions
+ */
+#include <arpa/inet.h>
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "dial.h"
+#include "errand.h"
+#include "file_read.h"
+
+int __real_message_send(int fd, enum frame_kind kind, const char *payload, size_t length);
+int __wrap_message_send(int fd, enum frame_kind kind, const char *payload, size_t length);
+int __real_connect(int fd, const struct sockaddr *name, socklen_t length);
+int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length);
+
+static pid_t agent;
+static int sends_until_error = -1; /* of the agent's; below 0 for ever */
+
+int __wrap_message_send(int fd, enum frame_kind kind, const char *payload, size_t length)
+{
+	if (getpid() == agent && sends_until_error >= 0 && sends_until_error-- == 0)
+		return -ENOBUFS;
+	return __real_message_send(fd, kind, payload, length);
+}
+
+/* From the very port, as the kernel chooses one now and then where nobody listens. */
+int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length)
+{
+	assert(bind(fd, name, length) == 0);
+	return __real_connect(fd, name, length);
+}
+
+static struct session *open_session(int *client_fd)
+{
+	struct session *session = calloc(1, sizeof *session);
+	int pair[2];
+
+	assert(session != NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+	session->source.fd = pair[0];
+	session->phase = RUNNING;
+	*client_fd = pair[1];
+	return session;
+}
+
+static void close_session(struct session *session, int client_fd)
+{
+	session_close(session);
+	close(client_fd);
+	text_free(&session->input);
+	text_free(&session->output);
+	free(session);
+}
+
+static void add_frame(struct session *session, const char *payload, size_t length)
+{
+	char header[FRAME_HEADER_BYTES];
+
+	frame_header(header, FRAME_FILE, length);
+	text_add(&session->input, header, sizeof header);
+	text_add(&session->input, payload, length);
+}
+
+/* Turns of the loop until the client has all of an END frame, which is in `answer` then. */
+static void await_end(int client_fd, char *answer, size_t room)
+{
+	size_t length = 0;
+
+	while (length < FRAME_HEADER_BYTES || length < FRAME_HEADER_BYTES + frame_length(answer)) {
+		ssize_t count = recv(client_fd, answer + length, room - 1 - length, 0);
+
+		length += count > 0 ? (size_t)count : 0;
+		if (count < 0)
+			loop_turn();
+		errands_sweep();
+	}
+	assert(answer[0] == FRAME_END);
+	answer[length] = 0;
+}
+
+/* The piece that could not be passed on is missed, and the file is not what is left of the others. */
+static void write_that_loses(int piece)
+{
+	char path[] = "/tmp/bough-sessions-XXXXXX/file", answer[1024];
+	const struct file_request request = { .path = path, .mode = -1 };
+	struct session *session;
+	int client_fd;
+
+	*strrchr(path, '/') = 0;
+	assert(mkdtemp(path) != NULL);
+	path[strlen(path)] = '/';
+	session = open_session(&client_fd);
+	assert(errand_start(session, &request, file_write, true) == 0);
+	add_frame(session, "first", 5);
+	add_frame(session, "second", 6);
+	add_frame(session, "", 0);
+	sends_until_error = piece;
+	session->work->input(session->work);
+	sends_until_error = -1;
+	await_end(client_fd, answer + 0, sizeof answer);
+	assert(strstr(answer + FRAME_HEADER_BYTES, "file_failed") != NULL);
+	close_session(session, client_fd);
+	for (int i = 0; i < 20; i++)
+		errands_sweep();
+	assert(access(path, F_OK) != 0);
+	*strrchr(path, '/') = 0;
+	while (rmdir(path) != 0 && errno == ENOTEMPTY)
+		loop_turn(); /* it takes back what it had begun */
+}
+
+static int says_a_lot(const struct file_request *request, struct exchange *exchange, struct text *answer)
+{
+	int error = 0;
+
+	(void)request; /* whatever it is */
+	for (int i = 0; i < 1000 && error == 0; i++)
+		error = exchange_send(exchange, FRAME_FILE, "x", 1);
+	text_put(answer, "{}");
+	return error;
+}
+
+/* However much there is, others have their turn after one message. */
+static void errand_that_says_a_lot(void)
+{
+	const struct file_request request = { .path = "/" };
+	char frames[4096];
+	int client_fd;
+	struct session *session = open_session(&client_fd);
+
+	assert(errand_start(session, &request, says_a_lot, false) == 0);
+	for (int turns = 0; turns < 100; turns++) {
+		ssize_t count;
+
+		if (turns == 0)
+			usleep(100000); /* for it to have said a lot */
+		loop_turn();
+		count = recv(client_fd, frames, sizeof frames, 0);
+		assert(count <= FRAME_HEADER_BYTES + 1);
+	}
+	close_session(session, client_fd);
+	loop_turn(); /* its end */
+	errands_sweep();
+}
+
+static int unused_port(void)
+{
+	struct sockaddr_in name = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
+	socklen_t length = sizeof name;
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	/* The casts are how the socket calls take addresses of any family. */
+	assert(bind(fd, (struct sockaddr *)&name, sizeof name) == 0);
+	assert(getsockname(fd, (struct sockaddr *)&name, &length) == 0);
+	close(fd);
+	return ntohs(name.sin_port);
+}
+
+/* A connection that met itself would give its client back what it sends, as if a server were there. */
+static void dial_that_meets_itself(void)
+{
+	char text[32], answer[1024];
+	struct json request;
+	int client_fd;
+	struct session *session = open_session(&client_fd);
+
+	snprintf(text, sizeof text, "{\"port\":%d}", unused_port());
+	assert(json_check(text, strlen(text), &request) == 0);
+	run_dial(session, request);
+	await_end(client_fd, answer, sizeof answer);
+	assert(strstr(answer + FRAME_HEADER_BYTES, "not_connected") != NULL);
+	close_session(session, client_fd);
+	dials_sweep();
+}
+
+int main(void)
+{
+	agent = getpid();
+	alarm(60); /* a turn in which nothing comes would last for ever */
+	assert(loop_open() == 0);
+	errands_open("/");
+	for (int piece = 0; piece < 3; piece++)
+		write_that_loses(piece);
+	errand_that_says_a_lot();
+	dial_that_meets_itself();
+	printf("sessions: no piece lost, nobody starved, nothing met itself\n");
+	return 0;
+}
