@@ -1,38 +1,15 @@
 #!/bin/sh
-# Breaks which pages the pager captures, one way at a time, in a library of its own, and expects the fake VMM to find a page that
-# differs, or a branch that fails. A mutant that survives, or one whose edit no longer matches the source, fails.
-# Usage: tracking_mutants.sh CC BUILD_DIR, from native/pager.
+# Expects the fake VMM to find a page that differs, or a branch that fails, with each library that build_tracking_mutants.sh has broken.
+# Usage: tracking_mutants.sh BUILD_DIR, from native/pager.
 set -eu
-cc=$1
-bin=$PWD/$2 dir=$PWD/$2/tracking_mutants
-sources="kernel thread ram layer sweep tracker armed qmp window zeroes capture fit stage disk aside memory branch control preload"
+bin=$PWD/$1
 count=0
-mutant() {
-	name=$1 file=$2 edit=$3 scenario=${4:-random}
-	rm -rf "$dir"
-	mkdir -p "$dir"
-	cp ./*.c ./*.h "$dir"
-	sed "$edit" "$file" >"$dir/$file"
-	if cmp -s "$file" "$dir/$file"; then
-		echo "tracking_mutants: '$name' changes nothing: adapt its edit" >&2
-		exit 1
-	fi
-	(cd "$dir" && $cc -std=gnu11 -O1 -g -fPIC -shared -fvisibility=hidden -pthread -o libpager.so $(printf '%s.c ' $sources))
-	if FAKE_VMM_PRELOAD=$dir/libpager.so "$bin/test/fake_vmm.preloaded" --only "$scenario" --seed 1 --runs 3 >"$dir/out" 2>&1; then
-		echo "tracking_mutants: '$name' survives" >&2
+for dir in "$bin"/tracking_mutants/*/; do
+	scenario=$(cat "$dir/scenario")
+	if FAKE_VMM_PRELOAD=${dir}libpager.so "$bin/test/fake_vmm.preloaded" --only "$scenario" --seed 1 --runs 3 >"$dir/out" 2>&1; then
+		echo "tracking_mutants: '$(cat "$dir/name")' survives" >&2
 		exit 1
 	fi
 	count=$((count + 1))
-}
-mutant 'a scan loses its last run' kernel.c 's/for (int i = 0; i < found; i++) {/for (int i = 0; i + 1 < found; i++) {/'
-mutant 'nothing counts as written' kernel.c 's/request.category_mask = CATEGORY_WRITTEN;/request.category_mask = CATEGORY_WRITTEN | CATEGORY_SWAPPED;/'
-mutant 'what is protected is not' kernel.c 's/.mode = protect ? UFFDIO_WRITEPROTECT_MODE_WP : 0,/.mode = 0,/'
-mutant 'a run ends one page early' capture.c 's/^\tfound->list\[found->count++\] = \*run;/&\n\tfound->list[found->count - 1].end -= PAGE_BYTES;/'
-mutant 'pages are copied, and protected afterwards' memory.c 's/int error = capture_scan_and_arm(capture);/int error = capture_scan(capture, SCAN_WRITTEN) ? -EIO : capture_write_found(capture, 0, NULL);\n\n\tif (!error) {\n\t\terror = capture_scan_and_arm(capture);\n\t\tcapture->found.count = 0;\n\t}/; s/#include <stdint.h>/&\n#include <errno.h>/'
-mutant 'what is protected is not copied' capture.c '/^int capture_scan_and_arm/,/^}/s/note_run, capture);/note_run, \&(struct capture){.layer_fd = -1});/'
-mutant 'what was lent is not taken back' tracker.c '/^int tracker_take_back/,/^}/s/tracker->on ?/0 ?/'
-mutant 'what the pause staged stays unwritten' branch.c 's/^\treturn stage_write(.*/\treturn 0;/'
-mutant 'zeroes over a layer are left out' memory.c 's/^\(\tint error = capture_prepare(.*\)/\1\n\n\tmemory->capture.leaves_out_zeroes = true;/' zero-pages
-mutant 'zeroes on nothing are written' memory.c 's/leaves_out_zeroes = flat;/leaves_out_zeroes = false;/' zero-pages
-mutant 'a run of zeroes ends one page late' zeroes.c 's/run.end = skip_pages(run.start, end, true);/& run.end += run.end < end ? PAGE_BYTES : 0;/' zero-pages
+done
 echo "tracking_mutants: $count broken captures, all noticed"
