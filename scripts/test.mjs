@@ -11,6 +11,8 @@
  *   chance  daemon                test/chance: what is done, and when it is killed, is drawn
  *   qemu10  a second QEMU         test/qemu10, only where named: see test-qemu10.mjs
  *
+ * test/kvm is for test-kvm.mjs to run.
+ *
  * Test files are found among the sources and run from dist/, so the compiled form of a deleted test is never
  * run. The counts are of tests that really ran, leaves only. A file that dies or a hook that fails counts as
  * a failure, and in CI so does a skip.
@@ -23,7 +25,7 @@ import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
 import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFailed } from './setup.mjs';
 
-const TIERS = {
+export const TIERS = {
   unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 300_000 },
   native: { make: ['native/pager', 'native/gate', 'native/agent'], timeoutMs: 900_000 },
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 400_000 },
@@ -60,7 +62,7 @@ export class Tally {
 
 /** Which tier a test source belongs to, by its path from the project's root. */
 export function tierOf(path) {
-  const special = /^test\/(host|vm|e2e|chance|qemu10)\//.exec(path);
+  const special = /^test\/(host|vm|e2e|chance|qemu10|kvm)\//.exec(path);
   return special === null ? 'unit' : special[1];
 }
 
@@ -86,9 +88,9 @@ export function runTestFiles(files, { concurrency, timeoutMs }, tally, output = 
   });
 }
 
-/** Runs `make test`, shows what it prints and counts it. */
-async function runMake(folder, timeoutMs, tally, output) {
-  const make = spawn('make', ['--silent', '-C', folder, 'test'], {
+/** Runs `make <target>`, shows what it prints and counts it. */
+export async function runMake(folder, timeoutMs, tally, output, target = 'test') {
+  const make = spawn('make', ['--silent', '-C', folder, target], {
     cwd: PROJECT_DIR,
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout: timeoutMs,
@@ -101,7 +103,7 @@ async function runMake(folder, timeoutMs, tally, output) {
     make.once('error', reject);
     make.once('close', (code, signal) => {
       if (signal !== null)
-        output.write(`make -C ${folder} test: ended by ${signal} after at most ${timeoutMs / 1000} s\n`);
+        output.write(`make -C ${folder} ${target}: ended by ${signal} after at most ${timeoutMs / 1000} s\n`);
       resolve(code);
     });
   });
@@ -165,7 +167,8 @@ async function allEnded(promises) {
   if (failed !== undefined) throw failed.reason;
 }
 
-async function prepare(flags = []) {
+/** Makes what tests with guests share; with `--release`, gives its memory back. */
+export async function prepare(flags = []) {
   const status = await runForStatus(process.execPath, [PREPARE_PATH, ...flags]);
   if (status !== 0) throw new SetupFailed(`Preparing the guest image for the tests failed with ${status}`);
 }

@@ -108,6 +108,7 @@ describe('test runner', () => {
     assert.equal(runner.tierOf('test/architecture/architecture.test.ts'), 'unit');
     assert.equal(runner.tierOf('test/vm/vmm.test.ts'), 'vm');
     assert.equal(runner.tierOf('test/chance/kills.test.ts'), 'chance');
+    assert.equal(runner.tierOf('test/kvm/outer-kernel.test.ts'), 'kvm');
   });
 
   it('counts what really ran: leaves, crashed files, failed hooks, hanging tests', async () => {

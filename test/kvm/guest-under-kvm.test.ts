@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { after, afterEach, before, describe, it } from 'node:test';
+import { sleep } from '../../src/base/index.js';
+import type { Guest } from '../support/guest.js';
+import { Lab } from '../support/lab.js';
+import { limitMs } from '../support/time-limit.js';
+
+/** Sleeps as a guest sees them: seconds asked for, by its monotonic and by its wall clock. */
+const SLEEPS = `
+import time
+def sleeps():
+    seen = []
+    for asked in (0.001, 0.01, 0.1, 0.5):
+        mono, wall = time.monotonic(), time.time()
+        time.sleep(asked)
+        seen.append([asked, time.monotonic() - mono, time.time() - wall])
+    return seen`;
+const CLOCK_STEP_SECS = 0.05;
+
+describe('a guest under KVM', { timeout: limitMs(180_000) }, () => {
+  let lab: Lab;
+  before(async () => {
+    lab = await Lab.open('kvm');
+  });
+  afterEach(() => lab.clean());
+  after(() => lab.close());
+
+  it('has the clock of KVM, the mitigations of its kernel, and no virtual machines', async () => {
+    const guest = await lab.spawn();
+    const { isolation } = await lab.host.getSandbox(guest.id);
+    assert.equal(isolation.accel, 'kvm');
+    const clocks = '/sys/devices/system/clocksource/clocksource0';
+    assert.equal(await guest.shell(`cat ${clocks}/current_clocksource`), 'kvm-clock');
+    assert.doesNotMatch(await guest.shell('cat /proc/cmdline'), /mitigations|no_timer_check|tsc=/);
+    const flags = (await guest.shell('grep -m1 ^flags /proc/cpuinfo')).split(' ');
+    assert(flags.includes('lm'));
+    assert.deepEqual(
+      flags.filter((flag) => ['svm', 'vmx', 'npt', 'vgif'].includes(flag)),
+      [],
+    );
+  });
+
+  it('has timers that go off after a branch, in the source, in a child and in a child of the child', async () => {
+    const source = await lab.spawn();
+    await source.python(SLEEPS);
+    const child = await lab.spawn(await lab.branch(source));
+    const grandchild = await lab.spawn(await lab.branch(child, { mode: 'diff' }));
+    for (const guest of [source, child, grandchild]) {
+      for (const [asked = 0, mono = 0, wall = 0] of await guest.read<number[][]>('sleeps()')) {
+        assert(mono >= asked, `slept ${mono} s of ${asked}`);
+        assert(Math.abs(wall - mono) < CLOCK_STEP_SECS, `its clocks went on by ${mono} and ${wall} s`);
+      }
+    }
+  });
+
+  it('goes on by its monotonic clock from the branch, and by the host’s wall clock', async () => {
+    const source = await lab.spawn();
+    await source.python('import time; began = time.monotonic()');
+    const before = await monotonicSecs(source);
+    const tag = await lab.branch(source);
+    await sleep(3_000);
+    const sourceSecs = await monotonicSecs(source);
+    const child = await lab.spawn(tag);
+    const childSecs = await monotonicSecs(child);
+    assert(childSecs >= before, `${childSecs} s, before the branch ${before}`);
+    assert(sourceSecs >= before + 3, `the source stood still: ${sourceSecs} after ${before}`);
+    const askedAtMs = Date.now();
+    const behindMs = askedAtMs - (await child.read<number>('time.time()')) * 1000;
+    assert(behindMs < 100, `the child's clock is ${behindMs} ms behind`);
+  });
+
+  const monotonicSecs = (guest: Guest): Promise<number> => guest.read<number>('time.monotonic() - began');
+});
