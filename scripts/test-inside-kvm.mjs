@@ -12,7 +12,14 @@ import { prepare, runMake, runTestFiles, Tally, TIERS } from './test.mjs';
 /** The pager's part of it, where test files are named. */
 const NATIVE = 'native';
 /** The kernel last: it looks at what the others did to it. */
-const ALL = [NATIVE, 'kvm/guest-under-kvm', 'vm/branch', 'vm/exactness', 'kvm/outer-kernel'];
+const ALL = [
+  NATIVE,
+  'kvm/guest-under-kvm',
+  'vm/branch',
+  'vm/exactness',
+  'vm/daemon-killed',
+  'kvm/outer-kernel',
+];
 /** Parts that need no warm guest to start from. */
 const WITHOUT_TEMPLATE = [NATIVE, 'kvm/outer-kernel'];
 const FACTOR = Number(process.env.BOUGH_TIME_FACTOR);

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
-import { basename, join } from 'node:path';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { armFailpoints, disarmFailpoints, sleep } from '../../src/base/index.js';
 import { QmpClient } from '../../src/qmp/index.js';
@@ -19,16 +18,6 @@ import { vmProcesses } from '../support/leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 import { limitMs } from '../support/time-limit.js';
-
-/** A daemon that dies while it branches: prints its sandbox's id, dirties the guest, and is killed by whoever started it. */
-const DOOMED_DAEMON = `
-  const { openHost } = await import(process.argv[1]);
-  const host = await openHost({ ...JSON.parse(process.argv[2]), emit: () => undefined });
-  const [{ id }] = await host.spawn({ snapshotTag: process.argv[3], count: 1 });
-  await host.evaluate(id, { code: 'memory = bytearray(b"x") * (150 << 20)', timeoutMs: ${limitMs(60_000)} });
-  await host.exec(id, { args: ['sh', '-c', 'head -c 3000000 /dev/urandom > /root/big; sync'], timeoutMs: ${limitMs(60_000)} });
-  process.stdout.write(id);
-  await host.branch(id, { mode: 'live', wait: 'ready', tag: 'doomed' });`;
 
 describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_000) }, () => {
   let folders: OwnFolders;
@@ -126,35 +115,6 @@ describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_0
     await source.shell('head -c 3000000 /dev/urandom > /root/big; sync');
     await branch(source);
     assert.equal((await recordOf(id)).overlayNode, 'overlay1');
-  });
-
-  it('waits for the branch of a daemon that was killed, and the source goes on from what QEMU has', async () => {
-    let id = '';
-    await whileNoDaemonRuns(async () => {
-      const openHostModule = new URL('../../src/sandbox/host/open-host.js', import.meta.url).href;
-      const options = JSON.stringify({ ...folders, maxConcurrentBranches: 4 });
-      const args = ['--input-type=module', '-e', DOOMED_DAEMON, openHostModule, options, TEMPLATE_TAG];
-      const daemon = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-      const [told] = (await once(daemon.stdout, 'data')) as [Buffer];
-      id = told.toString();
-      const next = join(stateDirOf(id), 'disk', 'overlay1.qcow2');
-      while (!existsSync(next)) await sleep(1);
-      daemon.kill('SIGKILL');
-      await once(daemon, 'exit');
-    });
-    const record = await recordOf(id);
-    assert.deepEqual(
-      await disksOf(id),
-      [...record.disks, record.overlay].map(({ path }) => basename(path)).sort(),
-    );
-    assert.deepEqual(
-      (await lab.host.listSnapshots()).map(({ tag }) => tag),
-      [TEMPLATE_TAG],
-    );
-    const source = Guest.ofHost(lab.host, id);
-    const child = await spawnGuest(await branch(source));
-    assert.equal(await child.python('len(memory)'), String(150 << 20));
-    assert.equal(await child.shell('sha256sum < /root/big'), await source.shell('sha256sum < /root/big'));
   });
 
   it('goes on with a fold of the disk that was under way, and reads what was written', async () => {
