@@ -37,6 +37,9 @@ import { registerCreate } from './commands/snapshot/create.js';
 import { registerSnapshotInfo } from './commands/snapshot/info.js';
 import { registerSnapshotLs } from './commands/snapshot/ls.js';
 import { registerSnapshotRm } from './commands/snapshot/rm.js';
+import { registerTokenAdd } from './commands/token/add.js';
+import { registerTokenLs } from './commands/token/ls.js';
+import { registerTokenRm } from './commands/token/rm.js';
 import type { Context } from './context.js';
 
 type Register = (parent: Command, context: Context) => void;
@@ -87,6 +90,10 @@ const nouns: Readonly<Record<string, Noun>> = {
       registerImageRm,
       registerImagePrune,
     ],
+  },
+  token: {
+    description: 'Make, list and take back tokens for callers of the daemon. Needs no daemon.',
+    verbs: [registerTokenAdd, registerTokenLs, registerTokenRm],
   },
 };
 

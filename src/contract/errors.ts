@@ -40,6 +40,12 @@ export const errorCatalogue = {
     retryable: false,
     message: () => 'Missing or wrong token: send "Authorization: Bearer <token>"',
   },
+  scope_missing: {
+    status: 403,
+    retryable: false,
+    message: (a: { token: string; scope: string; needed: string }) =>
+      `The token "${a.token}" is for "${a.scope}"; this call takes one for "${a.needed}"`,
+  },
   host_not_allowed: {
     status: 403,
     retryable: false,

@@ -39,6 +39,8 @@ interface OfProcess {
 
 export const eventTable = {
   'daemon.listening': info<{ address: string; token: boolean }>('The port is open'),
+  'tokens.reloaded': info<{ tokens: number }>('The tokens file has changed, and holds from now on'),
+  'tokens.not-reloaded': warn<Failed>('The tokens file cannot be used any more; what it said before holds'),
   'call.answered': info<{
     requestId: string;
     principal: string;

@@ -3,7 +3,7 @@
  * the only place of the daemon that reads either.
  *
  * Invariant: a `Config` that exists is valid; what is wrong is named by its flag in a `ConfigError`.
- * Not handled: the token itself (token.ts) and whether the directories can be used (the store finds out).
+ * Not handled: the tokens themselves (auth/) and whether the directories can be used (the store finds out).
  */
 
 import { createHash } from 'node:crypto';
@@ -30,6 +30,8 @@ export interface Config {
   /** Built images. */
   readonly cacheDir: string;
   readonly tokenFile: string | undefined;
+  /** Tokens with names and scopes; it need not be there. */
+  readonly tokensFile: string;
   readonly logLevel: LogLevel;
   readonly maxConcurrentBranches: number;
   /** What all snapshots together may take on disk. */
@@ -95,6 +97,13 @@ export const settings = {
     env: 'BOUGH_TOKEN_FILE',
     placeholder: 'file',
     summary: 'file with the token clients must send; mode 0600, at least 32 characters',
+  },
+  tokensFile: {
+    flag: '--tokens-file',
+    env: 'BOUGH_TOKENS_FILE',
+    placeholder: 'file',
+    summary:
+      'tokens that `bough token add` makes, followed while the daemon runs (default tokens.json in the state dir)',
   },
   logLevel: {
     flag: '--log-level',
@@ -201,6 +210,7 @@ const schemas = {
   ),
   cacheDir: absolutePath,
   tokenFile: absolutePath.optional(),
+  tokensFile: absolutePath,
   logLevel: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
   maxConcurrentBranches: z
     .string()
@@ -248,6 +258,7 @@ export function loadConfig(
     hotDir: settle('hotDir', defaultHotDir(stateDir)),
     cacheDir: settle('cacheDir', defaultDirectory('/var/cache/bough', '.cache/bough')),
     tokenFile: settle('tokenFile'),
+    tokensFile: settle('tokensFile', join(stateDir, 'tokens.json')),
     logLevel: settle('logLevel', 'info'),
     maxConcurrentBranches: settle('maxConcurrentBranches', '4'),
     diskQuotaBytes: settle('diskQuota'),

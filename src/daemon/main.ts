@@ -12,7 +12,8 @@ import { loadConfig, type SettingName } from './config.js';
 import { intoLog } from './events-log.js';
 import { toParent } from './events-parent.js';
 import type { OpenHost } from './open-host.js';
-import { requiredTokenCheck, serve } from './serve.js';
+import { Keyring } from './auth/keyring.js';
+import { serve } from './serve.js';
 import { stopSignal } from './stop-signal.js';
 
 export interface RunDaemonOptions {
@@ -36,7 +37,7 @@ export async function runDaemon(
   const config = loadConfig(flags, env);
   armFailpoints(env['BOUGH_FAILPOINTS'] ?? '');
   // Before anything is locked, adopted or written.
-  await requiredTokenCheck(config);
+  await Keyring.open(config);
   const log = pino({ level: config.logLevel, name: 'bough' }, pino.destination(2));
   process.once('uncaughtException', (error) => {
     log.fatal({ err: error }, 'unexpected failure, exiting');

@@ -57,7 +57,11 @@ export function openApiDocument(table: RouteTable = routes): Json & { readonly o
     paths,
     components: {
       securitySchemes: {
-        bearer: { type: 'http', scheme: 'bearer', description: 'Needed where the daemon has a token.' },
+        bearer: {
+          type: 'http',
+          scheme: 'bearer',
+          description: 'Needed where the daemon has a token, for the scope that is named.',
+        },
       },
       schemas: Object.fromEntries(
         [...components].map(([schema, name]) => [name, jsonSchema(schema, 'output')]),
@@ -71,7 +75,7 @@ function operation(name: string, route: RouteDefinition): Json {
     operationId: name,
     summary: route.summary,
     tags: [route.resource],
-    ...(route.open === true ? { security: [] } : {}),
+    security: route.open === true ? [] : [{ bearer: [route.scope] }],
     parameters: [
       ...parameters('path', route.params),
       ...parameters('query', route.query),

@@ -8,7 +8,7 @@ import { ConfigError, type Config } from './config.js';
 import { buildServer } from './server.js';
 import type { Shell } from './shell/shell.js';
 import { stopShell } from './shell/stop.js';
-import { loadTokenCheck, type TokenCheck } from './auth/token.js';
+import { Keyring } from './auth/keyring.js';
 
 const defaultDrainMs = 10_000;
 
@@ -31,31 +31,26 @@ export interface ServeOptions {
 
 /**
  * Checks that the daemon may listen where it is told to, and starts to. Throws `ConfigError` when it may not:
- * a lax token file, no token on an address others can reach, an address in use.
+ * a lax token file or tokens file, no token on an address others can reach, an address in use.
  */
 export async function serve(config: Config, host: Host, options: ServeOptions = {}): Promise<Daemon> {
   const log = options.log ?? pino({ level: config.logLevel }, pino.destination(2));
-  const isToken = await requiredTokenCheck(config);
+  const keyring = await Keyring.open(config);
   const events = options.events ?? new Events();
-  const server = buildServer({ host, listen: config.listen, isToken, log, events });
+  const server = buildServer({ host, listen: config.listen, keyring, log, events });
   const address = await listen(server, config);
-  events.emit('daemon.listening', { address, token: isToken !== undefined });
+  keyring.follow(config.tokensFile, events.emit);
+  events.emit('daemon.listening', { address, token: keyring.isGuarded });
 
   let closed: Promise<void> | undefined;
   return {
     address,
     server,
-    close: () => (closed ??= stopShell(server, options.drainMs ?? defaultDrainMs)),
+    close: () => {
+      keyring.close();
+      return (closed ??= stopShell(server, options.drainMs ?? defaultDrainMs));
+    },
   };
-}
-
-/** The check for the configured token; undefined when there is none and none is needed. */
-export async function requiredTokenCheck({ tokenFile, listen }: Config): Promise<TokenCheck | undefined> {
-  if (tokenFile !== undefined) return loadTokenCheck(tokenFile);
-  if (listen.isLoopback) return undefined;
-  throw new ConfigError(
-    `Refusing to listen on ${listen.host} without a token: others can reach that address. Give --token-file, or listen on 127.0.0.1`,
-  );
 }
 
 async function listen({ app }: Shell, { listen: { host, port } }: Config): Promise<string> {

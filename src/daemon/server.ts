@@ -3,7 +3,7 @@
 import type { FastifyBaseLogger } from 'fastify';
 import { routes, type Events } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
-import type { TokenCheck } from './auth/token.js';
+import type { Keyring } from './auth/keyring.js';
 import type { ListenAddress } from './config.js';
 import { Metrics } from './metrics.js';
 import { portsApi } from './ports/plugin.js';
@@ -22,15 +22,14 @@ import { snapshotHandlers } from './v1/snapshots.js';
 export interface ServerOptions {
   readonly host: Host;
   readonly listen: ListenAddress;
-  /** Absent when no token is configured: then every request may pass. */
-  readonly isToken?: TokenCheck | undefined;
+  readonly keyring: Keyring;
   readonly log: FastifyBaseLogger;
   /** Those of the host, to which the server's own are added. */
   readonly events: Events;
 }
 
 /** Builds the server with every route of the table. */
-export function buildServer({ host, listen, isToken, log, events }: ServerOptions): Shell {
+export function buildServer({ host, listen, keyring, log, events }: ServerOptions): Shell {
   const metrics = new Metrics(() => host.gauges());
   events.subscribe((event) => metrics.observe(event));
   const handlers = {
@@ -44,7 +43,7 @@ export function buildServer({ host, listen, isToken, log, events }: ServerOption
     ...fileHandlers(host),
     ...portHandlers(host),
   };
-  const apis = [nativeApi({ table: routes, handlers, listen, isToken }), portsApi({ host, listen, isToken })];
+  const apis = [nativeApi({ table: routes, handlers, listen, keyring }), portsApi({ host, listen, keyring })];
   const shell = buildShell({ log, events, apis });
   metrics.watch(shell.calls);
   return shell;

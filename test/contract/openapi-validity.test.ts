@@ -15,7 +15,7 @@ async function problemsOf(document: object): Promise<unknown> {
   return valid ? undefined : errors;
 }
 
-const row = { summary: 'A row.', resource: 'daemon', errors: ['invalid_request'] } as const;
+const row = { summary: 'A row.', scope: 'read', resource: 'daemon', errors: ['invalid_request'] } as const;
 const everyKind = {
   upload: { ...row, kind: 'stream', method: 'PUT', path: '/v1/f/:name', replies: { 204: null } },
   size: { ...row, kind: 'stream', method: 'HEAD', path: '/v1/f/:name', replies: { 200: 'x/y' } },

@@ -13,7 +13,7 @@ import { listeningShell, type ListeningShell } from './support.js';
 
 const bodySchema = z.object({ n: z.number() });
 const replySchema = z.object({ n: z.number() });
-const any = { summary: '', resource: 'daemon', errors: [] } as const;
+const any = { summary: '', scope: 'read', resource: 'daemon', errors: [] } as const;
 export const BYTES = 'application/octet-stream';
 
 export const table = {

@@ -3,13 +3,12 @@ import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
 import { BoughError, Events } from '../../src/contract/index.js';
-import { tokenCheck } from '../../src/daemon/auth/token.js';
 import { buildShell, type Api, type Shell } from '../../src/daemon/shell/shell.js';
 import { stopShell } from '../../src/daemon/shell/stop.js';
 import { nativeApi } from '../../src/daemon/v1/plugin.js';
-import { silent, token } from './support.js';
+import { keyringOf, silent, token } from './support.js';
 
-const row = { summary: '', resource: 'daemon', errors: [] } as const;
+const row = { summary: '', scope: 'read', resource: 'daemon', errors: [] } as const;
 
 /** Its callers are told in another header, its bodies are lines, and its failures are numbered. */
 const other: Api = {
@@ -51,7 +50,7 @@ describe('two APIs on one shell', () => {
       table,
       handlers: { one: () => undefined },
       listen,
-      isToken: tokenCheck(token),
+      keyring: keyringOf(token),
     });
     shell = buildShell({ log: silent, events: new Events(), apis: [native, other] });
     await shell.app.ready();

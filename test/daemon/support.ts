@@ -10,11 +10,17 @@ import { portsApi } from '../../src/daemon/ports/plugin.js';
 import { limits, type Limits } from '../../src/daemon/shell/limits.js';
 import { buildShell, type Shell } from '../../src/daemon/shell/shell.js';
 import { nativeApi } from '../../src/daemon/v1/plugin.js';
+import { Keyring } from '../../src/daemon/auth/keyring.js';
 import { tokenCheck } from '../../src/daemon/auth/token.js';
 import { fakeHost, type FakeHost } from '../support/fake-host.js';
 
 export const silent = pino({ level: 'silent' });
 export const token = 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y';
+
+/** One token, or none. */
+export function keyringOf(token: string | undefined): Keyring {
+  return new Keyring(token === undefined ? undefined : tokenCheck(token));
+}
 
 export interface TestServer extends Shell {
   readonly host: FakeHost;
@@ -23,7 +29,7 @@ export interface TestServer extends Shell {
 
 export function testServer(
   script: Partial<Host> = {},
-  options: { token?: string; listenHost?: string } = {},
+  options: { token?: string; keyring?: Keyring; listenHost?: string } = {},
 ): TestServer {
   const host = fakeHost(script);
   const events = new Events();
@@ -31,7 +37,7 @@ export function testServer(
   const server = buildServer({
     host,
     listen: { host: listenHost, port: 0, isLoopback: listenHost === '127.0.0.1' },
-    isToken: options.token === undefined ? undefined : tokenCheck(options.token),
+    keyring: options.keyring ?? keyringOf(options.token),
     log: silent,
     events,
   });
@@ -56,9 +62,9 @@ export async function listeningShell<T extends RouteTable>(
 ): Promise<ListeningShell> {
   const events = new Events();
   const listen = { host: '127.0.0.1', port: 0, isLoopback: true };
-  const isToken = token === undefined ? undefined : tokenCheck(token);
-  const api = nativeApi({ table, handlers, listen, isToken });
-  const apis = [api, portsApi({ host, listen, isToken })];
+  const keyring = keyringOf(token);
+  const api = nativeApi({ table, handlers, listen, keyring });
+  const apis = [api, portsApi({ host, listen, keyring })];
   const shell = buildShell({ log: silent, events, apis, limits: { ...limits, ...given } });
   const address = await shell.app.listen(listen);
   return Object.assign(shell, { events, address, port: Number(new URL(address).port) });

@@ -133,6 +133,7 @@ export const branchRoutes = {
   branch: {
     ...endpoints.branch,
     kind: 'json',
+    scope: 'exec',
     keyed: true,
     summary:
       'Capture a running sandbox, which keeps running. 201 with the snapshot; 202 with `status: "writing"` for `wait: false`.',
@@ -145,6 +146,7 @@ export const branchRoutes = {
   fork: {
     ...endpoints.fork,
     kind: 'json',
+    scope: 'exec',
     keyed: true,
     summary:
       'Branch a sandbox and start children from the capture. A child that fails does not fail the call.',

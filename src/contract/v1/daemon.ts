@@ -46,6 +46,7 @@ export const daemonRoutes = {
   healthz: {
     ...endpoints.healthz,
     kind: 'json',
+    scope: 'read',
     summary: 'Is the daemon up? Needs no token.',
     resource: 'daemon',
     open: true,
@@ -55,6 +56,7 @@ export const daemonRoutes = {
   version: {
     ...endpoints.version,
     kind: 'json',
+    scope: 'read',
     summary: "The daemon's version and its API's.",
     resource: 'daemon',
     replies: { 200: versionSchema },
@@ -63,6 +65,7 @@ export const daemonRoutes = {
   metrics: {
     ...endpoints.metrics,
     kind: 'json',
+    scope: 'read',
     summary: 'Counters, gauges and histograms as Prometheus text.',
     resource: 'daemon',
     replies: { 200: 'text' },
@@ -71,6 +74,7 @@ export const daemonRoutes = {
   openapi: {
     ...endpoints.openapi,
     kind: 'json',
+    scope: 'read',
     summary: 'This API as an OpenAPI 3.1 document.',
     resource: 'daemon',
     replies: { 200: openApiSchema },
@@ -79,6 +83,7 @@ export const daemonRoutes = {
   gc: {
     ...endpoints.gc,
     kind: 'json',
+    scope: 'admin',
     summary:
       'Remove what has expired, what `keep_last` no longer keeps and what crashes left behind, as the daemon does by itself every minute; or say what that would be.',
     resource: 'daemon',

@@ -93,6 +93,7 @@ export const eventRoutes = {
   events: {
     ...endpoints.events,
     kind: 'stream',
+    scope: 'read',
     endless: true,
     summary: `What happens to sandboxes, as it happens. ${streamed}`,
     resource: 'daemon',
@@ -103,6 +104,7 @@ export const eventRoutes = {
   sandboxEvents: {
     ...endpoints.sandboxEvents,
     kind: 'stream',
+    scope: 'read',
     endless: true,
     summary: `What happens to one sandbox; the answer ends after \`ended\`. Also of one that is gone, as long as its events are kept. ${streamed}`,
     resource: 'sandboxes',

@@ -56,6 +56,7 @@ export const execRoutes = {
   exec: {
     ...endpoints.exec,
     kind: 'json',
+    scope: 'exec',
     summary:
       'Run a program in the guest and wait for it. Of stdout and stderr the first 16 MiB each are kept; `truncated` says whether there was more. As a stream, all of it as it comes: the program is killed when the client leaves.',
     resource: 'sandboxes',
@@ -68,6 +69,7 @@ export const execRoutes = {
   evaluate: {
     ...endpoints.evaluate,
     kind: 'json',
+    scope: 'exec',
     summary:
       "Evaluate code in the image's warm interpreter; its last expression is the result. Of what it prints the first mebibyte of each stream is kept; `truncated` says whether there was more.",
     resource: 'sandboxes',
@@ -79,6 +81,7 @@ export const execRoutes = {
   ping: {
     ...endpoints.ping,
     kind: 'json',
+    scope: 'exec',
     summary: 'Does the agent in the guest answer?',
     resource: 'sandboxes',
     params: byId,

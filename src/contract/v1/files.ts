@@ -147,6 +147,7 @@ export const fileRoutes = {
   readFile: {
     ...endpoints.readFile,
     kind: 'stream',
+    scope: 'exec',
     summary:
       "A file's bytes, of any length. `Range` (one range), `If-Range` and `If-None-Match` are understood, `ETag` is sent. What became shorter while it was sent ends the connection. A file of which the size does not say how many bytes it holds, as in /proc, is sent as a whole and without `Content-Length`.",
     resource: 'files',
@@ -158,6 +159,7 @@ export const fileRoutes = {
   headFile: {
     ...endpoints.headFile,
     kind: 'stream',
+    scope: 'exec',
     summary: 'The headers that the file would be sent with.',
     resource: 'files',
     params: byId,
@@ -168,6 +170,7 @@ export const fileRoutes = {
   writeFile: {
     ...endpoints.writeFile,
     kind: 'stream',
+    scope: 'exec',
     summary:
       'Write a file, of any length. Who reads it meanwhile finds the old one, and after it the new one, whole; links are followed. `ETag` is sent. With `If-None-Match: *` nothing that is there is replaced.',
     resource: 'files',
@@ -179,6 +182,7 @@ export const fileRoutes = {
   removeFile: {
     ...endpoints.removeFile,
     kind: 'json',
+    scope: 'exec',
     summary:
       'Remove a file, an empty folder, or a link, never what a link leads to. With `recursive` a folder and all in it, but nothing of a file system that is mounted there.',
     resource: 'files',
@@ -190,6 +194,7 @@ export const fileRoutes = {
   statFile: {
     ...endpoints.statFile,
     kind: 'json',
+    scope: 'exec',
     summary: 'What is at a path.',
     resource: 'files',
     params: byId,
@@ -200,6 +205,7 @@ export const fileRoutes = {
   listFolder: {
     ...endpoints.listFolder,
     kind: 'stream',
+    scope: 'exec',
     summary:
       'What is in a folder, as lines of JSON, however many there are: `{"type": "entry", "entry": FileEntry}`, last of all `end` with their number, or `error`. In no order, but a folder comes before what is in it. Links are not followed.',
     resource: 'files',
@@ -211,6 +217,7 @@ export const fileRoutes = {
   makeFolder: {
     ...endpoints.makeFolder,
     kind: 'json',
+    scope: 'exec',
     summary: 'Make a folder.',
     resource: 'files',
     params: byId,
@@ -221,6 +228,7 @@ export const fileRoutes = {
   moveFile: {
     ...endpoints.moveFile,
     kind: 'json',
+    scope: 'exec',
     summary: 'Give a file or a folder another name, on the same file system.',
     resource: 'files',
     params: byId,
@@ -231,6 +239,7 @@ export const fileRoutes = {
   packTree: {
     ...endpoints.packTree,
     kind: 'stream',
+    scope: 'exec',
     summary:
       'What is in a folder, as a tar archive of any length: files, folders, links and FIFOs, with owners, modes and times. Hard links become files, sockets and devices are left out. An answer that is cut off has no end of archive.',
     resource: 'files',
@@ -242,6 +251,7 @@ export const fileRoutes = {
   unpackTree: {
     ...endpoints.unpackTree,
     kind: 'stream',
+    scope: 'exec',
     summary:
       'Unpack a tar archive into a folder, as it comes. What is there gives way, folders stay. Nothing is put outside of that folder, whatever names and links the archive has. Owners are those of the archive, for root. What fails in the middle leaves what was unpacked before. The header `bough-entries` of the answer says how many there were.',
     resource: 'files',

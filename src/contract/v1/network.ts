@@ -103,6 +103,7 @@ export const networkRoutes = {
   getNetwork: {
     ...endpoints.getNetwork,
     kind: 'json',
+    scope: 'read',
     summary: "A sandbox's network: its policy, and what came of it.",
     resource: 'sandboxes',
     params: byId,
@@ -112,6 +113,7 @@ export const networkRoutes = {
   setNetwork: {
     ...endpoints.setNetwork,
     kind: 'json',
+    scope: 'exec',
     summary:
       "Replace a running sandbox's policy as a whole. It is in force when the answer arrives; open connections that it refuses are cut.",
     resource: 'sandboxes',
@@ -129,6 +131,7 @@ export const networkRoutes = {
   checkNetwork: {
     ...endpoints.checkNetwork,
     kind: 'json',
+    scope: 'read',
     summary: 'What the policy says of a name or an address. Nothing is resolved or connected to.',
     resource: 'sandboxes',
     params: byId,
@@ -139,6 +142,7 @@ export const networkRoutes = {
   networkLog: {
     ...endpoints.networkLog,
     kind: 'stream',
+    scope: 'read',
     summary: 'What became of its connections and of the names it asked for: JSON lines, oldest first.',
     resource: 'sandboxes',
     params: byId,

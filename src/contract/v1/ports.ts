@@ -20,6 +20,7 @@ export const portRoutes = {
   connectPort: {
     ...endpoints.connectPort,
     kind: 'socket',
+    scope: 'exec',
     summary:
       'A connection to a TCP port of the guest. Binary messages carry its bytes, both ways at once; an empty one is the end of that direction, and nothing is lost when both have sent it. A port that nobody listens on closes the socket at once, with 1011 and `port_unreachable`.',
     resource: 'sandboxes',

@@ -111,6 +111,7 @@ export const processRoutes = {
   startProcess: {
     ...endpoints.startProcess,
     kind: 'json',
+    scope: 'exec',
     summary:
       'Start a program that outlives this connection. Of what it prints the last mebibyte of each stream is kept. As a stream, `started` comes first and what it prints follows; a slow reader makes the program wait.',
     resource: 'processes',
@@ -123,6 +124,7 @@ export const processRoutes = {
   listProcesses: {
     ...endpoints.listProcesses,
     kind: 'json',
+    scope: 'exec',
     summary:
       'Processes that were started so: all that run, and those that ended not long ago, the latest first.',
     resource: 'processes',
@@ -133,6 +135,7 @@ export const processRoutes = {
   getProcess: {
     ...endpoints.getProcess,
     kind: 'json',
+    scope: 'exec',
     summary: 'One process: whether it runs or how it ended, and which of its output is kept.',
     resource: 'processes',
     params: byPid,
@@ -142,6 +145,7 @@ export const processRoutes = {
   processOutput: {
     ...endpoints.processOutput,
     kind: 'stream',
+    scope: 'exec',
     summary:
       'What it printed from the offsets on, and with `follow` what it prints until it has ended. `gap` tells how many bytes are gone, `end` how it ended.',
     resource: 'processes',
@@ -153,6 +157,7 @@ export const processRoutes = {
   processInput: {
     ...endpoints.processInput,
     kind: 'stream',
+    scope: 'exec',
     summary:
       'Write to its standard input, as fast as it reads. The header `bough-stdin-bytes` of the answer says how much it has had by then.',
     resource: 'processes',
@@ -164,6 +169,7 @@ export const processRoutes = {
   signalProcess: {
     ...endpoints.signalProcess,
     kind: 'json',
+    scope: 'exec',
     summary: 'Send it a signal.',
     resource: 'processes',
     params: byPid,
@@ -174,6 +180,7 @@ export const processRoutes = {
   resizeProcess: {
     ...endpoints.resizeProcess,
     kind: 'json',
+    scope: 'exec',
     summary: 'Tell its terminal a new size.',
     resource: 'processes',
     params: byPid,
@@ -184,6 +191,7 @@ export const processRoutes = {
   attachProcess: {
     ...endpoints.attachProcess,
     kind: 'socket',
+    scope: 'exec',
     summary:
       'Both ways at once, for terminals: binary messages with the frames of the agent\'s protocol. Down come STDOUT, STDERR, PTY, EVENT and END, up go STDIN (an empty one is its end) and CONTROL, `{"resize": {"cols", "rows"}}` or `{"signal": 15}`.',
     resource: 'processes',

@@ -16,8 +16,22 @@ import { numberTextSchema, tagSchema } from '../fields.js';
 import type { Endpoint } from './endpoints.js';
 import type { pageHeaders } from './lists.js';
 
+/**
+ * What a token may do, each with all that those before it may: see what there is and what happens; use sandboxes, from their start to
+ * their end, and what is in them; everything, what is for all users and does not come back included.
+ */
+export const scopes = ['read', 'exec', 'admin'] as const;
+export type Scope = (typeof scopes)[number];
+
+/** Whether `has` is enough where `needed` is. */
+export function covers(has: Scope, needed: Scope): boolean {
+  return scopes.indexOf(has) >= scopes.indexOf(needed);
+}
+
 interface AnyRoute extends Endpoint {
   readonly summary: string;
+  /** What a token has to be for. `read` changes nothing, and tells nothing of what is inside a guest. */
+  readonly scope: Scope;
   readonly resource: 'daemon' | 'snapshots' | 'sandboxes' | 'processes' | 'files';
   /** True for a route that needs no token. */
   readonly open?: boolean;
@@ -108,6 +122,7 @@ export const commonErrors = [
   'malformed_json',
   'malformed_http',
   'unauthorized',
+  'scope_missing',
   'host_not_allowed',
   'origin_not_allowed',
   'route_not_found',
@@ -126,6 +141,11 @@ export const keyedErrors = [
   'invalid_request',
   'idempotency_key_reused',
 ] as const satisfies readonly ErrorCode[];
+
+/** Whether a call of `route` can change anything; what a socket carries may do so. */
+export function changes({ scope, kind, method }: RouteDefinition): boolean {
+  return scope !== 'read' && (kind === 'socket' || (method !== 'GET' && method !== 'HEAD'));
+}
 
 /** Whether `route` is sent bytes to pass on. */
 export function takesBytes({ kind, method }: RouteDefinition): boolean {

@@ -191,6 +191,7 @@ export const sandboxRoutes = {
   listSandboxes: {
     ...endpoints.listSandboxes,
     kind: 'json',
+    scope: 'read',
     summary: 'Every sandbox, or those selected, or a page of them.',
     resource: 'sandboxes',
     query: z.object({ selector: selectorSchema.optional(), ...pageFields }),
@@ -201,6 +202,7 @@ export const sandboxRoutes = {
   spawn: {
     ...endpoints.spawn,
     kind: 'json',
+    scope: 'exec',
     keyed: true,
     summary:
       'Start sandboxes from a snapshot: all of them or none, also if the client leaves before there is an answer. The answer is an array for `n` = 1 too.',
@@ -220,6 +222,7 @@ export const sandboxRoutes = {
   getSandbox: {
     ...endpoints.getSandbox,
     kind: 'json',
+    scope: 'read',
     summary: 'One sandbox.',
     resource: 'sandboxes',
     params: byId,
@@ -229,6 +232,7 @@ export const sandboxRoutes = {
   removeSandbox: {
     ...endpoints.removeSandbox,
     kind: 'json',
+    scope: 'exec',
     summary: 'End a sandbox. When the answer arrives its process is gone.',
     resource: 'sandboxes',
     params: byId,
@@ -238,6 +242,7 @@ export const sandboxRoutes = {
   removeSandboxes: {
     ...endpoints.removeSandboxes,
     kind: 'json',
+    scope: 'exec',
     summary: 'End all sandboxes that are selected, each as one that is ended by itself.',
     resource: 'sandboxes',
     query: z.strictObject({ selector: selectorSchema }),
@@ -247,6 +252,7 @@ export const sandboxRoutes = {
   pauseSandbox: {
     ...endpoints.pauseSandbox,
     kind: 'json',
+    scope: 'exec',
     summary:
       'Stop the processors of a sandbox. It keeps its memory, can be branched, and takes no calls into its guest; nothing of it is idle meanwhile, but an end in time comes. Pausing a paused one changes nothing.',
     resource: 'sandboxes',
@@ -258,6 +264,7 @@ export const sandboxRoutes = {
   resumeSandbox: {
     ...endpoints.resumeSandbox,
     kind: 'json',
+    scope: 'exec',
     summary:
       "Let a paused sandbox run again; its guest's clock is set before the answer, if its agent answers.",
     resource: 'sandboxes',
@@ -269,6 +276,7 @@ export const sandboxRoutes = {
   sandboxStats: {
     ...endpoints.sandboxStats,
     kind: 'json',
+    scope: 'read',
     summary: 'What a sandbox uses of this host, now.',
     resource: 'sandboxes',
     params: byId,
@@ -279,6 +287,7 @@ export const sandboxRoutes = {
   setTimeout: {
     ...endpoints.setTimeout,
     kind: 'json',
+    scope: 'exec',
     summary:
       'Set when and how a sandbox ends: sooner, later or never. Using a sandbox never changes `end_at_unix`, it only puts off an idle end.',
     resource: 'sandboxes',

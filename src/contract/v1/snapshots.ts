@@ -127,6 +127,7 @@ export const snapshotRoutes = {
   listSnapshots: {
     ...endpoints.listSnapshots,
     kind: 'json',
+    scope: 'read',
     summary: 'Every snapshot, each tag once; one that is being written is listed as `writing`.',
     resource: 'snapshots',
     query: z.object(pageFields),
@@ -137,6 +138,7 @@ export const snapshotRoutes = {
   createSnapshot: {
     ...endpoints.createSnapshot,
     kind: 'json',
+    scope: 'admin',
     keyed: true,
     summary: 'Boot an image, or a kernel and a root filesystem, and capture it when its agent answers.',
     resource: 'snapshots',
@@ -158,6 +160,7 @@ export const snapshotRoutes = {
   getSnapshot: {
     ...endpoints.getSnapshot,
     kind: 'json',
+    scope: 'read',
     summary: 'One snapshot.',
     resource: 'snapshots',
     params: byTag,
@@ -167,6 +170,7 @@ export const snapshotRoutes = {
   snapshotInfo: {
     ...endpoints.snapshotInfo,
     kind: 'json',
+    scope: 'read',
     summary: 'One snapshot with its sizes and lineage.',
     resource: 'snapshots',
     params: byTag,
@@ -176,6 +180,7 @@ export const snapshotRoutes = {
   deleteSnapshot: {
     ...endpoints.deleteSnapshot,
     kind: 'json',
+    scope: 'admin',
     summary: 'Delete a snapshot. Running sandboxes are never harmed by it.',
     resource: 'snapshots',
     params: byTag,
@@ -186,6 +191,7 @@ export const snapshotRoutes = {
   compactSnapshot: {
     ...endpoints.compactSnapshot,
     kind: 'json',
+    scope: 'admin',
     keyed: true,
     summary: 'Fold a snapshot and its ancestors into a new one without parents.',
     resource: 'snapshots',

@@ -1,5 +1,5 @@
 /**
- * Who may call: the Host header and the token, checked before the body is read and before anything is
+ * Who may call, and what: the Host header, the token and its scope, checked before the body is read and before anything is
  * validated.
  *
  * On loopback a browser can be tricked (DNS rebinding) into calling the daemon under another name; its Host
@@ -7,10 +7,9 @@
  */
 
 import type { IncomingHttpHeaders } from 'node:http';
-import { BoughError } from '../../contract/index.js';
-import type { Principal } from '../../sandbox/host/call.js';
+import { BoughError, covers, type Scope } from '../../contract/index.js';
 import type { ListenAddress } from '../config.js';
-import type { TokenCheck } from './token.js';
+import type { Caller, Keyring } from './keyring.js';
 
 const loopbackNames = new Set(['localhost', '127.0.0.1', '[::1]']);
 
@@ -40,11 +39,16 @@ export function checkOrigin({ origin, host, ...headers }: IncomingHttpHeaders): 
 }
 
 /** Who sends the request. Throws `unauthorized` where a token is needed and not there. */
-export function principalOf(headers: IncomingHttpHeaders, isToken: TokenCheck | undefined): Principal {
-  if (isToken === undefined) return 'anonymous';
+export function callerOf(headers: IncomingHttpHeaders, keyring: Keyring): Caller {
+  if (!keyring.isGuarded) return { principal: 'anonymous', scope: 'admin' };
   const match = /^Bearer +([\x21-\x7e]+) *$/i.exec(headers.authorization ?? '');
   // An absent token is checked like a wrong one, so that both take the same time.
-  const isRight = isToken(match?.[1] ?? '');
-  if (match === null || !isRight) throw new BoughError('unauthorized');
-  return 'token';
+  const caller = keyring.callerOf(match?.[1] ?? '');
+  if (match === null || caller === undefined) throw new BoughError('unauthorized');
+  return caller;
+}
+
+/** Throws `scope_missing` where a caller may do less than it takes. */
+export function checkScope({ principal, scope }: Caller, needed: Scope): void {
+  if (!covers(scope, needed)) throw new BoughError('scope_missing', { token: principal, scope, needed });
 }

@@ -1,14 +1,14 @@
 /**
- * The token: read once from a file that nobody else can read, kept only as a digest.
+ * The one token of `--token-file`: read once from a file that nobody else can read, kept only as a digest. It may do everything.
  *
  * Invariant: comparing takes the same time for every wrong token, whatever its length, because digests are
- * compared. Not handled: replacing the token while the daemon runs.
+ * compared. Not handled: replacing it while the daemon runs; tokens-file.ts is for that.
  */
 
 import { createHash, timingSafeEqual } from 'node:crypto';
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { messageOf } from '../../base/index.js';
 import { ConfigError } from '../config.js';
+import { readPrivateFile } from './private-file.js';
 
 const minLength = 32;
 const maxFileBytes = 4096;
@@ -26,50 +26,25 @@ export async function loadTokenCheck(path: string): Promise<TokenCheck> {
 
 /** A check for `token`. */
 export function tokenCheck(token: string): TokenCheck {
-  const expected = digest(token);
-  return (presented) => timingSafeEqual(digest(presented), expected);
+  const expected = digestOf(token);
+  return (presented) => timingSafeEqual(digestOf(presented), expected);
 }
 
-/** Reads a token from a file only its owner can read. Throws `ConfigError`. */
-export async function readTokenFile(path: string): Promise<string> {
+/** What is kept and compared of a token: it is random, so no slower digest hides it better. */
+export function digestOf(token: string): Buffer {
+  return createHash('sha256').update(token).digest();
+}
+
+async function readTokenFile(path: string): Promise<string> {
   const refuse = (problem: string, cause?: unknown) =>
     new ConfigError(`Cannot use the token file ${path}: ${problem}`, { cause });
-
-  const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK).catch(
-    (error: unknown) => {
-      throw refuse(openProblem(error), error);
-    },
-  );
-  try {
-    const stat = await file.stat();
-    if (!stat.isFile()) throw refuse('it is not a regular file');
-    const mode = stat.mode & 0o777;
-    if (mode !== 0o600 && mode !== 0o400) {
-      throw refuse(`its mode is 0${mode.toString(8)}, which must be 0600 or 0400`);
-    }
-    const uid = process.getuid?.();
-    if (stat.uid !== uid && stat.uid !== 0) throw refuse(`it belongs to user ${stat.uid}`);
-    if (stat.size > maxFileBytes) throw refuse(`it is larger than ${maxFileBytes} bytes`);
-    const token = (await file.readFile('utf8')).trim();
-    if (token.length < minLength) {
-      throw refuse(`the token has ${token.length} characters and needs at least ${minLength}`);
-    }
-    if (!/^[\x21-\x7e]+$/.test(token)) throw refuse('the token must be printable ASCII without spaces');
-    if (new Set(token).size < 8) throw refuse('the token is a placeholder, not random');
-    return token;
-  } finally {
-    await file.close();
-  }
-}
-
-function digest(text: string): Buffer {
-  return createHash('sha256').update(text).digest();
-}
-
-function openProblem(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT') return 'it does not exist';
-  if (code === 'ELOOP') return 'it is a symbolic link';
-  if (code === 'EACCES') return 'it cannot be read by this user';
-  return String(code ?? error);
+  const text = await readPrivateFile(path, maxFileBytes).catch((error: unknown) => {
+    throw refuse(messageOf(error), error);
+  });
+  const token = text.trim();
+  if (token.length < minLength)
+    throw refuse(`the token has ${token.length} characters and needs at least ${minLength}`);
+  if (!/^[\x21-\x7e]+$/.test(token)) throw refuse('the token must be printable ASCII without spaces');
+  if (new Set(token).size < 8) throw refuse('the token is a placeholder, not random');
+  return token;
 }

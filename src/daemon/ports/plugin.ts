@@ -8,8 +8,8 @@ import { finished, type Duplex } from 'node:stream';
 import { BoughError, byPort, isBoughError } from '../../contract/index.js';
 import type { Host } from '../../sandbox/host/host.js';
 import type { CallContext } from '../../sandbox/host/call.js';
-import { checkHostHeader, checkOrigin, principalOf } from '../auth/guard.js';
-import type { TokenCheck } from '../auth/token.js';
+import { callerOf, checkHostHeader, checkOrigin, checkScope } from '../auth/guard.js';
+import type { Keyring } from '../auth/keyring.js';
 import type { ListenAddress } from '../config.js';
 import { contextOf } from '../rows/asked.js';
 import { bytesOf, passBodies } from '../rows/stream.js';
@@ -24,11 +24,10 @@ import { passUpgrade } from './upgrade.js';
 export interface PortsApiOptions {
   readonly host: Host;
   readonly listen: ListenAddress;
-  readonly isToken?: TokenCheck | undefined;
+  readonly keyring: Keyring;
 }
 
-export function portsApi({ host, listen, isToken }: PortsApiOptions): Api {
-  const isGuarded = isToken !== undefined;
+export function portsApi({ host, listen, keyring }: PortsApiOptions): Api {
   return {
     prefixes: ['/s'],
     claimedUrl: (request) => portUrl(request, listen.isLoopback),
@@ -44,13 +43,15 @@ export function portsApi({ host, listen, isToken }: PortsApiOptions): Api {
         if (prefixOfHost(headers, listen.isLoopback) === undefined) checkHostHeader(headers, listen);
         checkOrigin(headers);
         const authorization = [headers[OWN_AUTHORIZATION]].flat()[0] ?? headers.authorization;
-        request.principal = principalOf({ authorization }, isToken);
+        const caller = callerOf({ authorization }, keyring);
+        request.principal = caller.principal;
+        checkScope(caller, 'exec');
         done();
       });
       passBodies(app);
       const handler = (request: FastifyRequest, reply: FastifyReply): Promise<FastifyReply> => {
         const hasOwnOrigin = prefixOfHost(request.headers, listen.isLoopback) !== undefined;
-        return handle({ host, shell, way: { isGuarded, hasOwnOrigin } }, request, reply);
+        return handle({ host, shell, way: { isGuarded: keyring.isGuarded, hasOwnOrigin } }, request, reply);
       };
       for (const url of [PORT_PATH, `${PORT_PATH}/*`]) app.all(url, handler);
       endRefusedUpgrades(app, shell);

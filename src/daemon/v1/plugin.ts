@@ -1,8 +1,8 @@
 /** The native API: its rows behind its guard, and the shape of its failures. */
 import { serializerCompiler } from 'fastify-type-provider-zod';
 import { statusOf, type RouteTable } from '../../contract/index.js';
-import { checkHostHeader, checkOrigin, principalOf } from '../auth/guard.js';
-import type { TokenCheck } from '../auth/token.js';
+import { callerOf, checkHostHeader, checkOrigin, checkScope } from '../auth/guard.js';
+import type { Keyring } from '../auth/keyring.js';
 import type { ListenAddress } from '../config.js';
 import { bindRows } from '../rows/bind.js';
 import type { HandlersOf } from '../rows/handlers.js';
@@ -13,13 +13,12 @@ export interface NativeApiOptions<T extends RouteTable> {
   readonly table: T;
   readonly handlers: HandlersOf<T>;
   readonly listen: ListenAddress;
-  /** Absent when no token is configured: then every request may pass. */
-  readonly isToken?: TokenCheck | undefined;
+  readonly keyring: Keyring;
 }
 
 /** Answers for all paths that no other API has: `/healthz`, `/version`, `/metrics` and `/openapi.json` are older than its prefix. */
 export function nativeApi<T extends RouteTable>(options: NativeApiOptions<T>): Api {
-  const { table, handlers, listen, isToken } = options;
+  const { table, handlers, listen, keyring } = options;
   return {
     prefixes: [''],
     refusal: (failure, request) => ({
@@ -32,9 +31,13 @@ export function nativeApi<T extends RouteTable>(options: NativeApiOptions<T>): A
         const { route } = request.routeOptions.config;
         checkHostHeader(request.headers, listen);
         // A browser holds no token for a page of another site to use.
-        if (isToken === undefined || route?.kind === 'stream' || route?.kind === 'socket')
+        if (!keyring.isGuarded || route?.kind === 'stream' || route?.kind === 'socket')
           checkOrigin(request.headers);
-        if (route?.open !== true) request.principal = principalOf(request.headers, isToken);
+        if (route?.open !== true) {
+          const caller = callerOf(request.headers, keyring);
+          request.principal = caller.principal;
+          if (route !== undefined) checkScope(caller, route.scope);
+        }
         done();
       });
       app.setSerializerCompiler(serializerCompiler);

@@ -5,9 +5,10 @@
 import type { RequestKey } from '../../store/index.js';
 
 /**
- * Who asks: a holder of the token, whoever can reach the port where none is needed, or the daemon by itself.
+ * Who asks: the name of a token; `token` is the one of `--token-file`, `anonymous` whoever can reach the port where none is needed, `daemon`
+ * the daemon by itself.
  */
-export type Principal = 'token' | 'anonymous' | 'daemon';
+export type Principal = string;
 
 export interface CallContext {
   /** Names the call in answers, log and events. */
