@@ -1,5 +1,6 @@
 /** Small parts without any domain word in them. */
 export { abortReason, anyOf, orAborted } from './abort.js';
+export { BoundedLog } from './bounded-log.js';
 export { hostClock } from './clock.js';
 export type { Clock } from './clock.js';
 export { compact } from './compact.js';

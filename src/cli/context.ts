@@ -7,6 +7,7 @@ import { UsageError } from './exit.js';
 import type { Io } from './io.js';
 import type { Providers } from './providers.js';
 import { sharedOptions } from './shared-options.js';
+import { fetchTrusting } from './trust.js';
 
 export const defaultUrl = 'http://127.0.0.1:8889';
 
@@ -19,7 +20,8 @@ export interface Context {
 export function addClientOptions(command: Command, withoutUrl = `default ${defaultUrl}`): Command {
   return command
     .option('--url <url>', `the daemon (or BOUGH_URL; ${withoutUrl})`)
-    .option('--token-file <file>', 'file with the token (or BOUGH_TOKEN_FILE, or the token in BOUGH_TOKEN)');
+    .option('--token-file <file>', 'file with the token (or BOUGH_TOKEN_FILE, or the token in BOUGH_TOKEN)')
+    .option('--tls-ca <file>', 'certificates to trust besides the usual ones (or BOUGH_TLS_CA)');
 }
 
 /** The client a command's options ask for. Throws `UsageError` for a bad URL or token file. */
@@ -28,7 +30,9 @@ export async function clientFor(command: Command, { io }: Context): Promise<Boug
   if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
     throw new UsageError(`Not an http URL: ${JSON.stringify(url)}; it is like ${defaultUrl}`);
   }
-  return new Bough({ url, token: await tokenFor(command, { io }) });
+  const caFile = sharedOptions(command).tlsCa ?? nonEmpty(io.env['BOUGH_TLS_CA']);
+  const fetch = caFile === undefined ? undefined : await fetchTrusting(caFile);
+  return new Bough({ url, token: await tokenFor(command, { io }), fetch });
 }
 
 /**

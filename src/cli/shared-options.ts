@@ -8,6 +8,7 @@ export type OutputForm = (typeof outputForms)[number];
 export interface SharedOptions {
   readonly url?: string;
   readonly tokenFile?: string;
+  readonly tlsCa?: string;
   readonly output?: OutputForm;
   readonly quiet?: true;
 }

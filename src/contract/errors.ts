@@ -9,6 +9,7 @@
  * Not handled: E2B's error shape (`{code, message}`), which its own adapter makes from the same errors.
  */
 
+import { doorErrors } from './door-errors.js';
 import { fileErrors } from './file-errors.js';
 
 interface CatalogueRow {
@@ -35,28 +36,9 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { problem: string }) => `Cannot read the request: ${a.problem}`,
   },
-  unauthorized: {
-    status: 401,
-    retryable: false,
-    message: () => 'Missing or wrong token: send "Authorization: Bearer <token>"',
-  },
-  scope_missing: {
-    status: 403,
-    retryable: false,
-    message: (a: { token: string; scope: string; needed: string }) =>
-      `The token "${a.token}" is for "${a.scope}"; this call takes one for "${a.needed}"`,
-  },
-  host_not_allowed: {
-    status: 403,
-    retryable: false,
-    message: () =>
-      'The Host header does not name this machine: use localhost, 127.0.0.1 or [::1], or listen on another address',
-  },
-  origin_not_allowed: {
-    status: 403,
-    retryable: false,
-    message: () => 'A page of another site may not call this daemon',
-  },
+
+  ...doorErrors,
+
   route_not_found: {
     status: 404,
     retryable: false,

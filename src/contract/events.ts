@@ -24,6 +24,20 @@ const warn = <F extends object>(summary: string): EventRow<F> => ({ level: 'warn
 /** How a call ended: with an answer (of whatever status), because its client went away, or because the daemon stopped. */
 export type CallOutcome = 'answered' | 'left' | 'stopped';
 
+/** Ids of sandboxes and tags of snapshots. */
+export interface CallEffects {
+  readonly made?: readonly string[];
+  readonly removed?: readonly string[];
+}
+
+/** What the path of a call names. */
+export interface CallSubject {
+  readonly sandbox?: string;
+  readonly snapshot?: string;
+  readonly process?: string;
+  readonly port?: string;
+}
+
 interface OfSandbox {
   readonly id: string;
 }
@@ -41,6 +55,10 @@ export const eventTable = {
   'daemon.listening': info<{ address: string; token: boolean }>('The port is open'),
   'tokens.reloaded': info<{ tokens: number }>('The tokens file has changed, and holds from now on'),
   'tokens.not-reloaded': warn<Failed>('The tokens file cannot be used any more; what it said before holds'),
+  'certificate.reloaded': info<{ validTo: string }>('The certificate has changed; new clients are shown it'),
+  'certificate.not-reloaded': warn<Failed>(
+    'The certificate and its key cannot be used as they are now; the earlier ones stay',
+  ),
   'call.answered': info<{
     requestId: string;
     principal: string;
@@ -50,7 +68,12 @@ export const eventTable = {
     outcome: CallOutcome;
     status: number;
     durationMs: number;
+    /** It has passed the door, and its route is one of those that change something. */
+    mayChange: boolean;
+    about: CallSubject & CallEffects;
   }>('A request has ended'),
+  'audit.not-written': warn<Failed>('Calls are made that the audit log does not have'),
+  'audit.written-again': info<{ lost: number }>('It has those that are made from now on'),
   'call.failed': info<{ code: string }>('A request was answered with an error of the catalogue'),
 
   'accelerator.chosen': info<{ accelerator: string; reason: string }>('What runs the guest that boots'),

@@ -32,6 +32,10 @@ export interface Config {
   readonly tokenFile: string | undefined;
   /** Tokens with names and scopes; it need not be there. */
   readonly tokensFile: string;
+  /** Who changed what. */
+  readonly auditLog: string;
+  /** The certificate to show; plain HTTP without. */
+  readonly tls: CertificateFiles | undefined;
   readonly logLevel: LogLevel;
   readonly maxConcurrentBranches: number;
   /** What all snapshots together may take on disk. */
@@ -60,6 +64,12 @@ export interface ListenAddress {
   /** 0 asks the kernel for a free one. */
   readonly port: number;
   readonly isLoopback: boolean;
+}
+
+/** A certificate and its key, in PEM. */
+export interface CertificateFiles {
+  readonly certFile: string;
+  readonly keyFile: string;
 }
 
 /** The configuration is wrong; the message names the flag and what was found. */
@@ -104,6 +114,25 @@ export const settings = {
     placeholder: 'file',
     summary:
       'tokens that `bough token add` makes, followed while the daemon runs (default tokens.json in the state dir)',
+  },
+  auditLog: {
+    flag: '--audit-log',
+    env: 'BOUGH_AUDIT_LOG',
+    placeholder: 'file',
+    summary:
+      'who changed what, as JSON lines; 16 MiB and four earlier ones (default audit.log in the state dir)',
+  },
+  tlsCert: {
+    flag: '--tls-cert',
+    env: 'BOUGH_TLS_CERT',
+    placeholder: 'file',
+    summary: 'certificate in PEM, its chain behind it, to serve HTTPS with; followed while the daemon runs',
+  },
+  tlsKey: {
+    flag: '--tls-key',
+    env: 'BOUGH_TLS_KEY',
+    placeholder: 'file',
+    summary: 'its key, in PEM',
   },
   logLevel: {
     flag: '--log-level',
@@ -211,6 +240,9 @@ const schemas = {
   cacheDir: absolutePath,
   tokenFile: absolutePath.optional(),
   tokensFile: absolutePath,
+  auditLog: absolutePath,
+  tlsCert: absolutePath.optional(),
+  tlsKey: absolutePath.optional(),
   logLevel: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
   maxConcurrentBranches: z
     .string()
@@ -259,6 +291,8 @@ export function loadConfig(
     cacheDir: settle('cacheDir', defaultDirectory('/var/cache/bough', '.cache/bough')),
     tokenFile: settle('tokenFile'),
     tokensFile: settle('tokensFile', join(stateDir, 'tokens.json')),
+    auditLog: settle('auditLog', join(stateDir, 'audit.log')),
+    tls: certificateFiles(settle('tlsCert'), settle('tlsKey')),
     logLevel: settle('logLevel', 'info'),
     maxConcurrentBranches: settle('maxConcurrentBranches', '4'),
     diskQuotaBytes: settle('diskQuota'),
@@ -270,6 +304,12 @@ export function loadConfig(
     dnsServers: settle('dnsServers'),
     networkDefault: settle('networkDefault', 'none'),
   };
+}
+
+function certificateFiles(certFile?: string, keyFile?: string): CertificateFiles | undefined {
+  if (certFile !== undefined && keyFile !== undefined) return { certFile, keyFile };
+  if (certFile === undefined && keyFile === undefined) return undefined;
+  throw new ConfigError('--tls-cert and --tls-key go together: give both, or neither');
 }
 
 function defaultDirectory(forRoot: string, belowHome: string): string {

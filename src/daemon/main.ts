@@ -8,6 +8,7 @@
 import { pino } from 'pino';
 import { armFailpoints } from '../base/index.js';
 import { Events } from '../contract/index.js';
+import { readCertificate } from './certificate.js';
 import { loadConfig, type SettingName } from './config.js';
 import { intoLog } from './events-log.js';
 import { toParent } from './events-parent.js';
@@ -38,6 +39,7 @@ export async function runDaemon(
   armFailpoints(env['BOUGH_FAILPOINTS'] ?? '');
   // Before anything is locked, adopted or written.
   await Keyring.open(config);
+  if (config.tls !== undefined) await readCertificate(config.tls);
   const log = pino({ level: config.logLevel, name: 'bough' }, pino.destination(2));
   process.once('uncaughtException', (error) => {
     log.fatal({ err: error }, 'unexpected failure, exiting');

@@ -1,13 +1,16 @@
 /** From a configuration and a host to a listening daemon, and back; sandboxes are not touched when it stops. */
 
 import type { FastifyBaseLogger } from 'fastify';
+import type { Server as HttpsServer } from 'node:https';
 import { pino } from 'pino';
 import { Events } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
+import { followCertificate, readCertificate } from './certificate.js';
 import { ConfigError, type Config } from './config.js';
 import { buildServer } from './server.js';
 import type { Shell } from './shell/shell.js';
 import { stopShell } from './shell/stop.js';
+import { Audit } from './audit.js';
 import { Keyring } from './auth/keyring.js';
 
 const defaultDrainMs = 10_000;
@@ -31,25 +34,30 @@ export interface ServeOptions {
 
 /**
  * Checks that the daemon may listen where it is told to, and starts to. Throws `ConfigError` when it may not:
- * a lax token file or tokens file, no token on an address others can reach, an address in use.
+ * a lax token file or tokens file, a certificate without its key, no token on an address others can reach, an address in use.
  */
 export async function serve(config: Config, host: Host, options: ServeOptions = {}): Promise<Daemon> {
   const log = options.log ?? pino({ level: config.logLevel }, pino.destination(2));
   const keyring = await Keyring.open(config);
+  const certificate = config.tls && (await readCertificate(config.tls));
   const events = options.events ?? new Events();
-  const server = buildServer({ host, listen: config.listen, keyring, log, events });
+  const audit = new Audit(config.auditLog, events.emit);
+  events.subscribe((event) => audit.observe(event));
+  const server = buildServer({ host, listen: config.listen, keyring, certificate, log, events });
   const address = await listen(server, config);
   keyring.follow(config.tokensFile, events.emit);
+  const following =
+    config.tls && followCertificate(config.tls, server.app.server as unknown as HttpsServer, events.emit);
   events.emit('daemon.listening', { address, token: keyring.isGuarded });
 
   let closed: Promise<void> | undefined;
   return {
     address,
     server,
-    close: () => {
-      keyring.close();
-      return (closed ??= stopShell(server, options.drainMs ?? defaultDrainMs));
-    },
+    close: () =>
+      (closed ??= stopShell(server, options.drainMs ?? defaultDrainMs).finally(() => {
+        for (const each of [keyring, following, audit]) each?.close();
+      })),
   };
 }
 

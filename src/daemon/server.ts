@@ -4,6 +4,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { routes, type Events } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
 import type { Keyring } from './auth/keyring.js';
+import type { Certificate } from './certificate.js';
 import type { ListenAddress } from './config.js';
 import { Metrics } from './metrics.js';
 import { portsApi } from './ports/plugin.js';
@@ -23,13 +24,15 @@ export interface ServerOptions {
   readonly host: Host;
   readonly listen: ListenAddress;
   readonly keyring: Keyring;
+  /** Plain HTTP without. */
+  readonly certificate?: Certificate | undefined;
   readonly log: FastifyBaseLogger;
   /** Those of the host, to which the server's own are added. */
   readonly events: Events;
 }
 
 /** Builds the server with every route of the table. */
-export function buildServer({ host, listen, keyring, log, events }: ServerOptions): Shell {
+export function buildServer({ host, listen, keyring, certificate, log, events }: ServerOptions): Shell {
   const metrics = new Metrics(() => host.gauges());
   events.subscribe((event) => metrics.observe(event));
   const handlers = {
@@ -44,7 +47,7 @@ export function buildServer({ host, listen, keyring, log, events }: ServerOption
     ...portHandlers(host),
   };
   const apis = [nativeApi({ table: routes, handlers, listen, keyring }), portsApi({ host, listen, keyring })];
-  const shell = buildShell({ log, events, apis });
+  const shell = buildShell({ log, events, apis, certificate });
   metrics.watch(shell.calls);
   return shell;
 }

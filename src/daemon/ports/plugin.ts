@@ -45,6 +45,7 @@ export function portsApi({ host, listen, keyring }: PortsApiOptions): Api {
         const authorization = [headers[OWN_AUTHORIZATION]].flat()[0] ?? headers.authorization;
         const caller = callerOf({ authorization }, keyring);
         request.principal = caller.principal;
+        request.mayChange = shell.upgrades.has(request.raw) || !harmless.has(request.method);
         checkScope(caller, 'exec');
         done();
       });
@@ -58,6 +59,9 @@ export function portsApi({ host, listen, keyring }: PortsApiOptions): Api {
     },
   };
 }
+
+/** Methods that change nothing, by what HTTP says of them. */
+const harmless = new Set(['GET', 'HEAD', 'OPTIONS']);
 
 interface Served {
   readonly host: Host;

@@ -2,6 +2,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { BoughError, type JsonRoute } from '../../contract/index.js';
 import type { Limits } from '../shell/limits.js';
+import { effectsIn } from '../shell/about.js';
 import type { Shell } from '../shell/shell.js';
 import { askedOf, contextOf } from './asked.js';
 import { finished } from 'node:stream';
@@ -52,6 +53,7 @@ export function bindJson(
         }
         if (route.replies[defaultStatus] === 'text')
           void reply.type('text/plain; version=0.0.4; charset=utf-8');
+        request.effects = effectsIn(route, body);
         sendJson(reply, body);
       } finally {
         if (isOver) calls.end(call);

@@ -10,6 +10,7 @@ import type { FastifyInstance } from 'fastify';
 import { Server, ServerResponse, type IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { TLSSocket } from 'node:tls';
 import { pathPattern } from '../shell/not-found.js';
 import type { Shell } from '../shell/shell.js';
 
@@ -36,7 +37,8 @@ export async function openSockets(
       upgradeServer.emit('upgrade', request, socket, head);
     else {
       socket.unshift(Buffer.concat([Buffer.from(withoutUpgrade(request), 'latin1'), head]));
-      app.server.emit('connection', socket);
+      // What is behind TLS already is not to be asked for it once more.
+      app.server.emit(socket instanceof TLSSocket ? 'secureConnection' : 'connection', socket);
     }
   });
   await app.register(websocket, { options: { server: upgradeServer, maxPayload: limits.bodyLimitBytes } });

@@ -49,7 +49,7 @@ const endsConnection = new Set(['shutting_down', 'payload_too_large', 'request_t
 /** Answers requests that Node's parser gave up on; there is nothing but the socket, and no id yet. */
 export function parserFailureSender(refusal: Refusal) {
   return (error: NodeJS.ErrnoException, socket: Socket): void => {
-    if (error.code === 'ECONNRESET' || !socket.writable) {
+    if (error.code === 'ECONNRESET' || !socket.writable || isOfTls(error)) {
       socket.destroy();
       return;
     }
@@ -64,6 +64,10 @@ export function parserFailureSender(refusal: Refusal) {
     );
   };
 }
+
+/** A handshake that failed leaves nothing to answer over. */
+const isOfTls = ({ code = '' }: NodeJS.ErrnoException): boolean =>
+  code === 'EPROTO' || /^ERR_(SSL|TLS)_/.test(code);
 
 function translate(error: unknown, request: FastifyRequest): BoughError {
   if (isBoughError(error)) return error;

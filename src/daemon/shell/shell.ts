@@ -19,11 +19,14 @@ import type { Duplex } from 'node:stream';
 import {
   BoughError,
   isBoughError,
+  type CallEffects,
   type CallOutcome,
   type Events,
   type RouteDefinition,
 } from '../../contract/index.js';
 import type { Principal } from '../../sandbox/host/call.js';
+import { TLS_OPTIONS, type Certificate } from '../certificate.js';
+import { subjectIn } from './about.js';
 import { RunningCalls, type RunningCall } from './calls.js';
 import { parserFailureSender, sendFailure, type Refusal } from './failure.js';
 import { limits as usual, type Limits } from './limits.js';
@@ -46,6 +49,8 @@ export interface ShellOptions {
   readonly events: Events;
   readonly apis: readonly Api[];
   readonly limits?: Limits | undefined;
+  /** Plain HTTP without. */
+  readonly certificate?: Certificate | undefined;
 }
 
 /** A connection that is to be something else than HTTP, if whoever is asked agrees. */
@@ -69,10 +74,11 @@ export interface Shell {
 }
 
 /** A server with every route of `apis`. */
-export function buildShell({ log, events, apis, limits = usual }: ShellOptions): Shell {
+export function buildShell({ log, events, apis, limits = usual, certificate }: ShellOptions): Shell {
   const claimed = (request: IncomingMessage): string | undefined =>
     apis.map(({ claimedUrl }) => claimedUrl?.(request)).find((url) => url !== undefined);
-  const app = createApp(log, limits, { claimed, refusalFor: (path) => apiOf(apis, path).refusal });
+  const refusalFor = (path: string): Refusal => apiOf(apis, path).refusal;
+  const app = createApp(log, limits, { claimed, refusalFor, certificate });
   let isClosing = false;
   const calls = new RunningCalls();
   const shell: Shell = {
@@ -82,6 +88,7 @@ export function buildShell({ log, events, apis, limits = usual }: ShellOptions):
   };
 
   app.decorateRequest<Principal>('principal', 'anonymous');
+  app.decorateRequest('mayChange', false);
   app.addHook('onRequest', async (request, reply) => {
     void reply.header('x-request-id', request.id);
     void reply.header('cache-control', 'no-store');
@@ -127,11 +134,20 @@ function createApp(
   {
     claimed,
     refusalFor,
+    certificate,
   }: {
     readonly claimed: (request: IncomingMessage) => string | undefined;
     readonly refusalFor: (path: string) => Refusal;
+    readonly certificate: Certificate | undefined;
   },
 ): FastifyInstance {
+  const http = {
+    headersTimeout: limits.headersTimeoutMs,
+    connectionsCheckingInterval: limits.connectionCheckIntervalMs,
+    maxHeaderSize: limits.maxHeaderBytes,
+    // Node would answer a missing Host header without a body.
+    requireHostHeader: false,
+  };
   const app = fastify({
     loggerInstance: log,
     rewriteUrl: (request) => claimed(request) ?? request.url ?? '',
@@ -145,13 +161,9 @@ function createApp(
     keepAliveTimeout: limits.keepAliveTimeoutMs,
     routerOptions: { maxParamLength: limits.maxParamLength },
     schemaController: { compilersFactory: ownCompilers },
-    http: {
-      headersTimeout: limits.headersTimeoutMs,
-      connectionsCheckingInterval: limits.connectionCheckIntervalMs,
-      maxHeaderSize: limits.maxHeaderBytes,
-      // Node would answer a missing Host header without a body.
-      requireHostHeader: false,
-    },
+    ...(certificate === undefined
+      ? { http }
+      : { https: { ...http, ...TLS_OPTIONS, ...certificate, handshakeTimeout: limits.headersTimeoutMs } }),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     frameworkErrors: (error, request, reply) => {
@@ -184,6 +196,8 @@ function tellOfRequests(app: FastifyInstance, events: Events): void {
       outcome: request.call?.outcome ?? outcome,
       status: reply.statusCode,
       durationMs: reply.elapsedTime,
+      mayChange: request.mayChange,
+      about: { ...subjectIn(request.params), ...request.effects },
     });
   };
   app.addHook('onRequest', async (request, reply) => {
@@ -209,6 +223,10 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who sends it. */
     principal: Principal;
+    /** Whoever sends it may call its route, or is told which token may; and the route is one of those that change something. */
+    mayChange: boolean;
+    /** What it did, once that is known. */
+    effects?: CallEffects;
     /** Its handler, once that runs. */
     call?: RunningCall;
   }

@@ -1,6 +1,6 @@
 /** The native API: its rows behind its guard, and the shape of its failures. */
 import { serializerCompiler } from 'fastify-type-provider-zod';
-import { statusOf, type RouteTable } from '../../contract/index.js';
+import { changes, statusOf, type RouteTable } from '../../contract/index.js';
 import { callerOf, checkHostHeader, checkOrigin, checkScope } from '../auth/guard.js';
 import type { Keyring } from '../auth/keyring.js';
 import type { ListenAddress } from '../config.js';
@@ -36,6 +36,7 @@ export function nativeApi<T extends RouteTable>(options: NativeApiOptions<T>): A
         if (route?.open !== true) {
           const caller = callerOf(request.headers, keyring);
           request.principal = caller.principal;
+          request.mayChange = route !== undefined && changes(route);
           if (route !== undefined) checkScope(caller, route.scope);
         }
         done();

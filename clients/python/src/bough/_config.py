@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import ssl
 from pathlib import Path
 from typing import NamedTuple, Optional
 from urllib.parse import urlsplit
@@ -34,6 +35,16 @@ def find_address(url: Optional[str]) -> Address:
     is_tls = parts.scheme == "https"
     port = parts.port or (443 if is_tls else 80)
     return Address(given, is_tls, parts.hostname, port, parts.netloc, parts.path)
+
+
+def find_tls(tls: Optional[ssl.SSLContext]) -> ssl.SSLContext:
+    """The context given, else one that trusts this machine's authorities and the certificates of BOUGH_TLS_CA. Raises OSError."""
+    if tls is not None:
+        return tls
+    context = ssl.create_default_context()
+    if ca_file := os.environ.get("BOUGH_TLS_CA"):
+        context.load_verify_locations(ca_file)
+    return context
 
 
 def find_token(token: Optional[str], token_file: Optional[str]) -> Optional[str]:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any, NamedTuple, Optional, Union
 
-from ._config import find_address, find_token
+from ._config import find_address, find_tls, find_token
 from ._connection import Connection, ConnectionLost, Deadline
 from ._message import Answer, Call, Extras, prepare, read_answer
 from ._stream import Stream
@@ -55,7 +55,7 @@ class Transport:
         self._address = find_address(url)
         self._token = find_token(token, token_file)
         self._give_up_secs = give_up_secs
-        self._tls = (tls or ssl.create_default_context()) if self._address.is_tls else None
+        self._tls = find_tls(tls) if self._address.is_tls else None
         self._idle: deque[Connection] = deque()
 
     @property
