@@ -210,6 +210,12 @@ export const errorCatalogue = {
     message: (a: { problem: string }) =>
       `The process that connects sandboxes cannot be reached: ${a.problem}`,
   },
+  limit_unusable: {
+    status: 400,
+    retryable: false,
+    message: (a: { limit: string; problem: string }) =>
+      `Cannot start a sandbox with "${a.limit}": ${a.problem}`,
+  },
   too_many_branches: {
     status: 503,
     retryable: true,

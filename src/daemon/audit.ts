@@ -18,6 +18,7 @@ export class Audit {
   readonly #file: BoundedLog;
   readonly #emit: Emit;
   #lost = 0;
+  #isClosed = false;
 
   constructor(path: string, emit: Emit, bounds = BOUNDS) {
     this.#file = new BoundedLog(path, bounds);
@@ -26,11 +27,11 @@ export class Audit {
 
   /** Writes down what an event tells of, if it is such a call. */
   observe(event: BoughEvent): void {
-    if (event.name !== 'call.answered' || !event.facts.mayChange) return;
+    if (event.name !== 'call.answered' || !event.facts.mayChange || this.#isClosed) return;
     try {
       // After a failure the file may end in half a line.
       if (this.#lost > 0) this.#file.append(`\n${lineOf({ lost: this.#lost })}`);
-      this.#emitWhole();
+      this.#tellRecovered();
       this.#file.append(lineOf(factsOf(event.facts)));
     } catch (err) {
       if (this.#lost === 0) this.#emit('audit.not-written', { err });
@@ -38,12 +39,13 @@ export class Audit {
     }
   }
 
-  /** Idempotent. */
+  /** Idempotent. Connections that end after it are of calls that were told of. */
   close(): void {
+    this.#isClosed = true;
     this.#file.close();
   }
 
-  #emitWhole(): void {
+  #tellRecovered(): void {
     if (this.#lost > 0) this.#emit('audit.written-again', { lost: this.#lost });
     this.#lost = 0;
   }

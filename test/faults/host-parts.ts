@@ -19,6 +19,7 @@ import { overlaysDir } from '../../src/sandbox/entity/paths.js';
 import { Networks } from '../../src/sandbox/entity/networks.js';
 import { SandboxRegistry } from '../../src/sandbox/entity/registry.js';
 import type { Store } from '../../src/store/index.js';
+import { Cgroups } from '../../src/vmm/index.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { snapshot, writePages } from '../support/store-fixture.js';
 import { captureChild, checkContent, filesOfStore, openIn, type StoreDirs } from './store-world.js';
@@ -49,6 +50,7 @@ export function contextOver(dirs: StoreDirs, store: Store): HostContext {
     overlays: new OverlayTemplates(overlaysDir(dirs)),
     sandboxes: new SandboxRegistry(),
     networks: new Networks({ tiers: dirs, gateLibrary: '/none', presets: {}, emit: () => undefined }),
+    cgroups: new Cgroups('bough-host-parts'),
     admission: new Admission({ reserveBytes: 0 }),
     emit: () => undefined,
   };

@@ -29,7 +29,7 @@ export const isolationSchema = z.object({
   accel: z.enum(['kvm', 'tcg']).describe('`tcg` is not a security boundary'),
   uid: z.int().describe('user the VMM runs as'),
   seccomp: z.boolean().describe("whether QEMU's system call filter is on"),
-  cgroup: z.boolean().describe('whether a cgroup limits it'),
+  cgroup: z.boolean().describe('whether a cgroup holds it to its `memory_limit_mib`'),
 });
 
 /** Of a sandbox: what a kernel takes as the environment of a program, with room for the program's own. */
@@ -94,7 +94,9 @@ export const spawnRequestSchema = z
       .min(32)
       .max(1_048_576)
       .optional()
-      .describe('noted and shown, in MiB; nothing enforces it'),
+      .describe(
+        'in MiB, of what only its VM has: the guest’s memory that it does not share, and QEMU itself. A VM that takes more is ended. Children of a fork have their source’s',
+      ),
     name: sandboxNameSchema
       .optional()
       .describe('usable wherever an id is; for one sandbox, and no other has it'),
@@ -182,6 +184,7 @@ const restoreErrors = [
   'snapshot_incompatible',
   'integrity_error',
   'no_memory',
+  'limit_unusable',
   'too_many_mappings',
   'vmm_failed',
 ] as const satisfies readonly ErrorCode[];

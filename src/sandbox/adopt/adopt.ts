@@ -15,8 +15,8 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { z } from 'zod';
-import { errorCode, failpoint, messageOf, namesIn } from '../../base/index.js';
-import { GuestEnded, Vmm, VmmGone, VmmStartFailed, type RunningVmm } from '../../vmm/index.js';
+import { errorCode, failpoint, messageOf, MiB, namesIn } from '../../base/index.js';
+import { GuestEnded, Vmm, VmmGone, VmmStartFailed, type Cgroups, type RunningVmm } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { foldIfLong } from '../disk/fold.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } from '../entity/paths.js';
@@ -179,12 +179,12 @@ async function adoptOrBury(
 const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
 
 async function adopt(
-  { vmHost, emit, networks }: HostContext,
+  { vmHost, emit, networks, cgroups }: HostContext,
   paths: SandboxPaths,
   record: Found,
   patience: Patience,
 ): Promise<Sandbox> {
-  const vm = await connect(paths, record, patience);
+  const vm = await connect(cgroups, paths, record, patience);
   try {
     await failpoint('adopt.connected');
     const current = { ...record, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
@@ -214,9 +214,19 @@ async function adopt(
 }
 
 /** Connects to the VMM and waits until the branch that may be under way in it is over. */
-async function connect(paths: SandboxPaths, { id, process }: Found, patience: Patience): Promise<Vm> {
+async function connect(
+  cgroups: Cgroups,
+  paths: SandboxPaths,
+  { id, process, memoryLimitMiB }: Found,
+  patience: Patience,
+): Promise<Vm> {
   const { pid, startTimeTicks, agentHostPort } = process;
+  const group =
+    memoryLimitMiB === undefined
+      ? undefined
+      : await cgroups.find(id, memoryLimitMiB * MiB).catch(() => undefined);
   const vmm = await Vmm.adopt({
+    group,
     ...{ name: id, pid, startTimeTicks },
     qmpSocketPath: paths.qmpSocket,
     logPath: paths.qemuLog,

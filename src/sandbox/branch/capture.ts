@@ -95,7 +95,10 @@ export async function startBranch(
       reserveDurableBytes: reserve,
     });
     const running = new Deferred<PagerPause>();
-    const ready = capture({ context, sandbox, draft, spec, memory, release }, running).finally(() => {
+    const ready = capture(
+      { context, sandbox, draft, spec, memory, reservedBytes: reserve, release },
+      running,
+    ).finally(() => {
       release();
       foldIfLong(context, sandbox);
     });
@@ -133,6 +136,8 @@ interface Capture {
   readonly draft: Draft;
   readonly spec: BranchSpec;
   readonly memory: LayersBelow;
+  /** What its layer may take. */
+  readonly reservedBytes: number;
   /** Lets others branch the sandbox again. */
   readonly release: () => void;
 }
@@ -143,6 +148,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
   let done: Promise<PagerCapture> | undefined;
   try {
     const request = await prepare(work);
+    await sandbox.vm.vmm.group?.makeRoom(work.reservedBytes);
     const branch = sandbox.vm.pager.branch(request);
     done = sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS);
     done.catch(() => undefined);
@@ -172,6 +178,9 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     await failpoint('branch.disk-corrected');
     await draft.abandon(messageOf(error));
     throw error;
+  } finally {
+    // Of a VM that is gone so is its group.
+    if (sandbox.takes('use')) await sandbox.vm.vmm.group?.settle().catch(() => undefined);
   }
 }
 

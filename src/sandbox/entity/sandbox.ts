@@ -378,7 +378,7 @@ export class Sandbox {
         accel: record.machine.accel,
         uid: process.getuid?.() ?? -1,
         seccomp: this.#seccomp,
-        cgroup: false,
+        cgroup: this.#vm?.vmm.group !== undefined,
       },
       networkMode: record.network?.mode ?? 'none',
       ...lifetime,

@@ -12,7 +12,7 @@ export interface Isolation {
   readonly uid: number;
   /** Whether QEMU's system call filter is on. */
   readonly seccomp: boolean;
-  /** Whether a cgroup limits it. */
+  /** Whether a cgroup limits its memory. */
   readonly cgroup: boolean;
 }
 

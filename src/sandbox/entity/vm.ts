@@ -15,6 +15,7 @@ import {
   hostForwardPort,
   loadDeviceState,
   Vmm,
+  type Cgroup,
   type MachineSpec,
   type QemuFacts,
   type WantedAccelerator,
@@ -39,6 +40,8 @@ export interface VmRequest {
   readonly disks: readonly DiskRef[];
   readonly overlay: DiskRef;
   readonly agentPort: number;
+  /** What limits it. */
+  readonly group?: Cgroup;
   /** What stands between it and a network; without one it has none. */
   readonly gate?: Gate;
   /** How it starts: from a kernel, or from a device state. */
@@ -66,7 +69,7 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     qemuPath: host.qemu.qemuPath,
     pagerLibrary: host.pagerLibrary,
     env: { ...pagerEnvironment(paths), ...gateEnvironment(request.gate) },
-    ...compact({ signal, gateLibrary: request.gate?.library }),
+    ...compact({ signal, group: request.group, gateLibrary: request.gate?.library }),
   });
   undo.defer(() => vmm.kill());
   requireVersion(vmm.qmp.qemuVersion, host.qemu.version);

@@ -1,11 +1,12 @@
 /** Why a VM ended, as its sandbox tells it. */
-import type { LastWords, VmmExit } from '../../vmm/index.js';
+import { MEMORY_LIMIT, type LastWords, type VmmExit } from '../../vmm/index.js';
 
-/** Reasons of QMP's SHUTDOWN event. A kernel that panics reboots; one whose reason nobody heard has ended all the same. */
+/** By the reasons of last words. A kernel that panics reboots; one whose reason nobody heard has ended all the same. */
 const OF_THE_GUEST = new Map<string | undefined, string>([
   ['guest-shutdown', 'its guest powered off'],
   ['guest-reset', 'its guest rebooted, which ends a sandbox'],
   ['guest-panic', 'its guest panicked'],
+  [MEMORY_LIMIT, 'it took more memory than its memory_limit_mib'],
   [undefined, 'its guest powered off or rebooted while no daemon ran'],
 ]);
 const PANIC = /Kernel panic - not syncing: (.*)/g;

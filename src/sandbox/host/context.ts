@@ -1,6 +1,7 @@
 /** What every use case needs of the host it runs on; made once by `openHost`. */
 import type { Emit } from '../../contract/index.js';
 import type { Store } from '../../store/index.js';
+import type { Cgroups } from '../../vmm/index.js';
 import type { Admission } from '../start/admission.js';
 import type { OverlayTemplates } from '../disk/overlays.js';
 import type { Tiers } from '../entity/paths.js';
@@ -17,6 +18,8 @@ export interface HostContext {
   readonly overlays: OverlayTemplates;
   readonly sandboxes: SandboxRegistry;
   readonly networks: Networks;
+  /** What holds VMs to their limits. */
+  readonly cgroups: Cgroups;
   /** Room in memory for VMs. */
   readonly admission: Admission;
   readonly emit: Emit;

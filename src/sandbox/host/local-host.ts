@@ -282,12 +282,12 @@ export class LocalHost implements Host {
     const snapshot = await this.#branch(id, { ...branch, wait: 'ready' }, call);
     const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
     const missing = count - made.length;
-    const { env } = this.#context.sandboxes.get(id).record;
+    const { env, memoryLimitMiB } = this.#context.sandboxes.get(id).record;
     const options: ChildOptions = {
       lifetime: () => lifetimeOf(lifetime),
       network,
       requestKey,
-      ...compact({ env }),
+      ...compact({ env, memoryLimitMiB }),
     };
     const started = missing === 0 ? [] : await this.#starts.each(snapshot.tag, missing, options);
     const children = [...made, ...started].map(({ sandbox, error }) =>
@@ -317,6 +317,7 @@ export class LocalHost implements Host {
     // Those that were left fail with their VM let go, and clean up after themselves.
     await this.#branches.settled();
     await this.#context.networks.close();
+    await this.#context.cgroups.removeEmpty().catch(() => undefined);
     await this.#context.store.close();
   }
 

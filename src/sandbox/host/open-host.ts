@@ -1,12 +1,13 @@
 /**
  * Bringing a host up: probe QEMU, open the store (which takes the lock), adopt the sandboxes that are still alive.
  */
+import { createHash } from 'node:crypto';
 import { fileURLToPath } from 'node:url';
 import { compact, ResourceStack } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
 import type { Presets } from '../../network/index.js';
 import { openStore } from '../../store/index.js';
-import { GATE_LIBRARY, probeQemu, type WantedAccelerator } from '../../vmm/index.js';
+import { Cgroups, GATE_LIBRARY, probeQemu, type WantedAccelerator } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
 import type { HostContext } from './context.js';
@@ -46,6 +47,8 @@ export const PAGER_LIBRARY = fileURLToPath(
   new URL('../../../../native/pager/build/libpager.so', import.meta.url),
 );
 
+const shortHash = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 8);
+
 /** Throws StateMissing, QemuUnusable, or what the store says of its folders. */
 export async function openHost(options: HostOptions): Promise<LocalHost> {
   const { stateDir, hotDir, cacheDir, emit, maxConcurrentBranches, diskQuotaBytes, hotBudgetBytes } = options;
@@ -81,10 +84,12 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
         emit,
       }),
     ),
+    cgroups: new Cgroups(`bough-${shortHash(stateDir)}`),
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
     emit,
   };
   await adoptSandboxes(context);
+  await context.cgroups.removeEmpty().catch(() => undefined);
   undo.move();
   const host = new LocalHost(context, { maxConcurrentBranches });
   makeDurableRoom = () => host.collect({ dryRun: false });

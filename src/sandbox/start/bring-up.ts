@@ -6,8 +6,10 @@
  * Each step leaves its undo with the caller, whose story goes on: until that moves its stack, no trace remains of a start that fails.
  */
 import { join } from 'node:path';
-import type { ResourceStack } from '../../base/index.js';
+import { messageOf, MiB, type ResourceStack } from '../../base/index.js';
+import { BoughError } from '../../contract/index.js';
 import type { DiskRef } from '../../store/index.js';
+import type { Cgroup, Cgroups } from '../../vmm/index.js';
 import type { OverlayTemplates } from '../disk/overlays.js';
 import {
   makeSandboxFolders,
@@ -18,6 +20,7 @@ import {
   type Tiers,
 } from '../entity/paths.js';
 import type { SandboxRegistry } from '../entity/registry.js';
+import type { SandboxRecord } from '../entity/record.js';
 import type { Gate, Networks, SnapshotNetwork } from '../entity/networks.js';
 import { startVm, type Vm, type VmHost, type VmRequest } from '../entity/vm.js';
 
@@ -43,6 +46,23 @@ export async function makeOverlay(
   const path = join(stateDir, 'disk', 'overlay-0.qcow2');
   await overlays.create(path, diskBytes);
   return { id: newId(), format: 'qcow2', path };
+}
+
+/** What holds a VM to its memory limit; undefined where it has none. Throws `limit_unusable` where this host can hold it to none. */
+export async function makeGroup(
+  { cgroups }: { readonly cgroups: Cgroups },
+  { id, memoryLimitMiB, machine: { vcpus } }: Pick<SandboxRecord, 'id' | 'memoryLimitMiB' | 'machine'>,
+  undo: ResourceStack,
+): Promise<Cgroup | undefined> {
+  if (memoryLimitMiB === undefined) return undefined;
+  const group = await cgroups
+    .make(id, { memoryBytes: memoryLimitMiB * MiB, vcpus })
+    .catch((cause: unknown) => {
+      const problem = `this host cannot hold a VM to it: ${messageOf(cause)}`;
+      throw new BoughError('limit_unusable', { limit: 'memory_limit_mib', problem }, { cause });
+    });
+  undo.defer(() => group.remove());
+  return group;
 }
 
 /** The gate of a VM that is to have the network; undefined without one. */

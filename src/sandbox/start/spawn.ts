@@ -8,11 +8,11 @@
  */
 import { stat } from 'node:fs/promises';
 import { compact, failpoint, ResourceStack, unixSeconds } from '../../base/index.js';
-import type { NetworkPolicy } from '../../contract/index.js';
+import { BoughError, type NetworkPolicy } from '../../contract/index.js';
 import type { DiskRef, Lease, LinkedSnapshot, Manifest, RequestKey } from '../../store/index.js';
 import { diskNodeName } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
-import { bringUp, makeGround, makeOverlay, openGate } from './bring-up.js';
+import { bringUp, makeGround, makeGroup, makeOverlay, openGate } from './bring-up.js';
 import { identifyChild } from './identity.js';
 import { loadFailure } from './compatible.js';
 import type { Lifetime } from '../entity/lifetime.js';
@@ -62,11 +62,12 @@ export async function spawnChild(
 
   const { machine } = manifest;
   const { layers, disks, vmstatePath } = linked;
-  const request = compact({ paths, machine, layers, disks, overlay, gate, signal });
+  const group = await makeGroup(context, record, undo);
+  const request = compact({ paths, machine, layers, disks, overlay, group, gate, signal });
   const from = { agentPort: manifest.agent.guestPort, from: { deviceState: vmstatePath } };
   const { version } = context.vmHost.qemu;
-  const vm = await bringUp(context, { ...request, ...from }, undo).catch((error: unknown) => {
-    throw loadFailure(manifest, version, error);
+  const vm = await bringUp(context, { ...request, ...from }, undo).catch(async (error: unknown) => {
+    throw (await group?.hasRunOut()) ? tooSmall(error) : loadFailure(manifest, version, error);
   });
   await failpoint('spawn.running');
   const secret = await identifyChild(vm.agentHostPort, manifest.agent.secret, paths.id, signal);
@@ -83,6 +84,11 @@ export async function spawnChild(
   undo.move();
   const { seccomp } = context.vmHost.qemu;
   return Sandbox.running(paths, owned, vm, { seccomp, emit: context.emit, networks: context.networks });
+}
+
+function tooSmall(cause: unknown): BoughError {
+  const problem = 'the VM takes more before its guest runs';
+  return new BoughError('limit_unusable', { limit: 'memory_limit_mib', problem }, { cause });
 }
 
 /** What was asked for, or what the snapshot has; whatever an address meant in the source it means here. */

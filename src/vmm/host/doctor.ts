@@ -9,6 +9,8 @@ import { fileURLToPath } from 'node:url';
 import { compact, messageOf } from '../../base/index.js';
 import { chooseAccelerator, knownAccelerator } from './accelerator.js';
 import { fail, ok, warn, type Check } from './check.js';
+import { Cgroups } from '../process/cgroups.js';
+import { checkCgroups, checkIsolation } from './check-isolation.js';
 import { checkGate } from './check-gate.js';
 import { checkDurableDir, checkHotDir } from './check-folders.js';
 import { checkHugePages, checkMapCount, checkMemory, checkPager, checkUserfaultfd } from './check-kernel.js';
@@ -50,6 +52,8 @@ export async function runDoctor(options: DoctorOptions): Promise<Check[]> {
     ['mappings', checkMapCount],
     ['transparent huge pages', checkHugePages],
     ['memory', checkMemory],
+    ['memory limits', () => checkCgroups(new Cgroups(`bough-doctor-${process.pid}`))],
+    ['isolation', checkIsolation],
     ['hot folder', () => checkHotDir(options.hotDir)],
     ['state folder', () => checkDurableDir('state folder', options.stateDir)],
     ['cache folder', () => checkDurableDir('cache folder', options.cacheDir)],

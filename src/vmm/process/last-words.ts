@@ -16,8 +16,11 @@ const READ_DEADLINE_MS = 1_000;
 /** Unicode's control and format characters, and what is no character; tabs and line ends stay. */
 const UNPRINTABLE = /[^\t\n\P{C}]/gu;
 
+/** The reason of an end by the kernel, in place of one of QMP's. */
+export const MEMORY_LIMIT = 'memory-limit';
+
 export interface LastWords {
-  /** Of QMP's SHUTDOWN event, such as `guest-reset`; undefined where nobody was there to hear it. */
+  /** Of QMP's SHUTDOWN event, such as `guest-reset`, or MEMORY_LIMIT; undefined where nobody was there to hear it. */
   readonly reason: string | undefined;
   readonly consoleTail: string;
 }

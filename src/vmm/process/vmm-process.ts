@@ -37,19 +37,24 @@ export interface SpawnOptions {
   readonly libraries: readonly string[];
   readonly env: Readonly<Record<string, string>>;
   readonly logPath: string;
+  /** Files of cgroups; who writes into each is in the group. */
+  readonly entrances?: readonly string[];
 }
 
 /** The shell's own name while it is about to become QEMU. */
 export const LAUNCHER_NAME = 'bough-vmm';
 
 /**
- * Node can set neither; the preload is exported last so that it is loaded into QEMU and not into the shell.
+ * What Node can set of none of its children. The groups come first, so that all of QEMU is in them; the preload is exported last, so that it is
+ * loaded into QEMU and not into the shell.
  */
 const LAUNCH_SCRIPT = `
 umask 077
 ulimit -c 0
+IFS=:
+for entrance in $2; do echo 0 > "$entrance" || exit 1; done
 if [ -n "$1" ]; then export LD_PRELOAD="$1"; fi
-shift
+shift 2
 exec "$@"`;
 
 /** Starts QEMU in its own session, output to the log, nothing inherited; resolves once the process exists. */
@@ -61,6 +66,7 @@ export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess
       LAUNCH_SCRIPT,
       LAUNCHER_NAME,
       options.libraries.join(' '),
+      (options.entrances ?? []).join(':'),
       options.qemuPath,
       ...options.argv,
     ];

@@ -13,10 +13,19 @@
  * Not handled: anything inside the guest.
  */
 import { open } from 'node:fs/promises';
-import { abortReason, anyOf, monotonicMs, ResourceStack, sleep, withDeadline } from '../../base/index.js';
+import {
+  abortReason,
+  anyOf,
+  compact,
+  monotonicMs,
+  ResourceStack,
+  sleep,
+  withDeadline,
+} from '../../base/index.js';
 import { QmpClient, QmpDisconnected } from '../../qmp/index.js';
 import { qemuArgv, type MachineSpec } from '../machine/machine.js';
-import { guestsOwnEnd, readConsoleTail, type LastWords } from './last-words.js';
+import type { Cgroup } from './cgroup.js';
+import { guestsOwnEnd, MEMORY_LIMIT, readConsoleTail, type LastWords } from './last-words.js';
 import { isSameProcess, isStopped, runsVmNamed } from './process-identity.js';
 import { spawnVmmProcess, watchVmmProcess, type VmmExit, type VmmProcess } from './vmm-process.js';
 
@@ -38,6 +47,8 @@ export interface VmmStartOptions {
   pagerLibrary?: string;
   /** Loaded before the pager. */
   gateLibrary?: string;
+  /** It runs in it, and is the last that does. */
+  group?: Cgroup | undefined;
   /** QEMU's whole environment besides LD_PRELOAD. */
   env?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
@@ -51,6 +62,8 @@ export interface VmmAdoptOptions {
   startTimeTicks: number;
   qmpSocketPath: string;
   logPath: string;
+  /** That it was started in. */
+  group?: Cgroup | undefined;
   signal?: AbortSignal;
   deadlineMs?: number;
 }
@@ -95,18 +108,24 @@ export class VmmSilent extends Error {
 
 export class Vmm {
   readonly qmp: QmpClient;
-  /** Settles when the process has ended; never rejects. */
+  /** Settles when the process has ended and nothing is left of it; never rejects. */
   readonly exited: Promise<VmmExit>;
+  /** What limits it. */
+  readonly group: Cgroup | undefined;
   readonly #process: VmmProcess;
   readonly #logPath: string;
   #killing: Promise<void> | undefined;
   #lastWords: LastWords | undefined;
 
-  private constructor(process: VmmProcess, qmp: QmpClient, logPath: string) {
+  private constructor(process: VmmProcess, qmp: QmpClient, logPath: string, group: Cgroup | undefined) {
     this.#process = process;
     this.#logPath = logPath;
     this.qmp = qmp;
-    this.exited = process.exited;
+    this.group = group;
+    this.exited = process.exited.then(async (exit) => {
+      await this.#leaveGroup();
+      return exit;
+    });
     qmp.once('close', () => process.expectExit());
     void process.exited.then(() => qmp.drain());
     qmp.on('event', (event) => {
@@ -115,7 +134,7 @@ export class Vmm {
     });
   }
 
-  /** Of a guest that ended by itself; known when the process has exited. */
+  /** Of a guest that ended by itself, or took more than it may; known when the process has exited. */
   get lastWords(): LastWords | undefined {
     return this.#lastWords;
   }
@@ -134,7 +153,7 @@ export class Vmm {
    * signal's reason; no process remains then.
    */
   static async start(options: VmmStartOptions): Promise<Vmm> {
-    const { spec, logPath, pagerLibrary, gateLibrary, signal, deadlineMs = 10_000 } = options;
+    const { spec, logPath, pagerLibrary, gateLibrary, group, signal, deadlineMs = 10_000 } = options;
     if (signal?.aborted === true) throw abortReason(signal);
     await using undo = new ResourceStack();
     const process = await spawnVmmProcess({
@@ -144,11 +163,12 @@ export class Vmm {
       libraries: [gateLibrary, pagerLibrary].filter((library) => library !== undefined),
       env: options.env ?? {},
       logPath,
+      ...compact({ entrances: group?.entrances }),
     });
     undo.defer(() => killAndWait(process));
     const qmp = await connectTo(process, spec.qmpSocketPath, logPath, { deadlineMs, signal });
     undo.move();
-    return new Vmm(process, qmp, logPath);
+    return new Vmm(process, qmp, logPath, group);
   }
 
   /**
@@ -161,7 +181,7 @@ export class Vmm {
     let qmp: QmpClient | undefined;
     try {
       qmp = await connectTo(process, qmpSocketPath, logPath, { deadlineMs, signal });
-      const vmm = new Vmm(process, qmp, logPath);
+      const vmm = new Vmm(process, qmp, logPath, options.group);
       if ((await qmp.execute('query-status', undefined, { timeoutMs: deadlineMs })).status === 'shutdown') {
         await vmm.#buryGuest(undefined);
         throw new GuestEnded(options.name, vmm.lastWords);
@@ -227,6 +247,12 @@ export class Vmm {
   async release(): Promise<void> {
     this.#process.release();
     await this.qmp.close();
+  }
+
+  async #leaveGroup(): Promise<void> {
+    if (await this.group?.hasRunOut()) this.#lastWords ??= { reason: MEMORY_LIMIT, consoleTail: '' };
+    // One that is left is removed by the next daemon.
+    await this.group?.remove().catch(() => undefined);
   }
 
   async #buryGuest(reason: string | undefined): Promise<void> {

@@ -65,6 +65,7 @@ CODES: dict[str, Code] = {
     "mode_unsupported": Code(errors.ModeUnsupported),
     "network_fixed": Code(errors.Conflict),
     "egress_unavailable": Code(retryable=True),
+    "limit_unusable": Code(),
     "too_many_branches": Code(retryable=True),
     "too_many_open_files": Code(retryable=True),
     "no_space": Code(errors.NoRoom),
