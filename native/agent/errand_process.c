@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "image_user.h"
 #include "spawn.h"
 #include "user.h"
 
@@ -73,13 +74,17 @@ static int part(int fd)
 	return 0;
 }
 
+/* That user, or the image's where none is named. */
 static int become(const char *name)
 {
 	struct problem problem; /* its code says it */
 	struct user user;
-	int error = user_find(name, &user, &problem);
+	int error;
 
-	return error == 0 ? user_become(&user) : error == -EINVAL ? -ENOKEY : error;
+	if (name == NULL && !image_user_is_set())
+		return 0;
+	error = name == NULL ? image_user_find(&user) : user_find(name, &user, &problem);
+	return error == 0 ? user_become(&user) : error == -EINVAL || error == -EUSERS ? -ENOKEY : error;
 }
 
 _Noreturn void errand_run(int fd, const char *cwd, const struct file_request *request, errand_work work)
@@ -87,7 +92,7 @@ _Noreturn void errand_run(int fd, const char *cwd, const struct file_request *re
 	struct text answer = { 0 };
 	int error = part(fd);
 
-	if (error == 0 && request->user != NULL)
+	if (error == 0)
 		error = become(request->user);
 	/* Without the folder, absolute paths are as good as ever. */
 	if (error == 0 && chdir(cwd) != 0)

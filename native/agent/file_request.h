@@ -11,7 +11,7 @@
 struct file_request {
 	char *path; /* bytes, as the kernel takes them: not empty, no NUL */
 	char *to;
-	char *user; /* NULL: the agent's own */
+	char *user; /* NULL: the image's, see image_user.h */
 	int64_t from, length; /* of a file's bytes */
 	int64_t last;	      /* instead of both: so many at its end; or -1 */
 	int64_t mode;	      /* or -1 */

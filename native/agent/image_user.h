@@ -1,6 +1,6 @@
 /*
- * Whom the image's programs run as when nobody says otherwise: what an imported image says under USER. Looked up anew for each program, since
- * a guest may add its user after the start.
+ * Whom programs run as, and files are worked on as, when nobody says otherwise: what an imported image says under USER. Looked up anew each
+ * time, since a guest may add its user after the start.
  */
 #ifndef AGENT_IMAGE_USER_H
 #define AGENT_IMAGE_USER_H

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "spawn.h"
 #include "worker.h"
 
 #define INTERRUPT_GRACE_MS 5000
@@ -168,7 +169,7 @@ static void start(void)
 	env_free(&env);
 	if (error == 0)
 		return;
-	snprintf(reason, sizeof reason, "cannot start the interpreter: %s", strerror(-error));
+	snprintf(reason, sizeof reason, "cannot start the interpreter: %s", spawn_reason(error));
 	fail_waiting(reason);
 }
 

@@ -71,9 +71,9 @@ static int open_all(bool privileged, int *port)
 		error = sessions_listen(config.bind, config.port, port, operations_run);
 	if (error != 0)
 		return failed("cannot listen", error);
+	image_user_set(config.user);
 	if (privileged) {
 		make_folder(config.cwd);
-		image_user_set(config.user);
 		error = image_user_add_home(&config.environment);
 		if (error != 0)
 			return failed("no memory for the environment", error);

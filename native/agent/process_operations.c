@@ -9,6 +9,7 @@
 #include "attachment.h"
 #include "command.h"
 #include "description.h"
+#include "spawn.h"
 
 /* What JSON's numbers hold exactly. */
 #define MAX_OFFSET ((int64_t)1 << 53)
@@ -122,8 +123,7 @@ static void not_started(struct session *session, const char *name, int error)
 		session_fail(session, "busy", "too many processes run");
 		return;
 	}
-	snprintf(problem.text, sizeof problem.text, "%.100s: %s", name,
-		 error == -ENOENT || error == -ENOTDIR ? "not found" : strerror(-error));
+	snprintf(problem.text, sizeof problem.text, "%.100s: %s", name, spawn_reason(error));
 	session_fail(session, "not_started", problem.text);
 }
 

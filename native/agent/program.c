@@ -60,7 +60,7 @@ static void not_started(struct session *session, const char *name, int error)
 	text_put(&line, "bough: ");
 	text_add(&line, name, strnlen(name, MAX_NAME_BYTES));
 	text_put(&line, ": ");
-	text_put(&line, absent ? "not found" : error == -EUSERS ? "the image's user is unknown in it" : strerror(-error));
+	text_put(&line, spawn_reason(error));
 	text_put(&line, "\n");
 	if (!line.failed && session_usable(session))
 		session_send(session, FRAME_STDERR, line.bytes, line.length);

@@ -181,6 +181,13 @@ int spawn_outcome(int *report_fd)
 	return count == (ssize_t)sizeof error ? -error : 0;
 }
 
+const char *spawn_reason(int error)
+{
+	if (error == -ENOENT || error == -ENOTDIR)
+		return "not found";
+	return error == -EUSERS ? "the image's user is unknown in it" : strerror(-error);
+}
+
 int reap(pid_t pid, int *signal)
 {
 	int status = 0;

@@ -43,6 +43,9 @@ int spawn(const struct launch *launch, struct child *child);
  * always is when it has ended. One that was killed before is taken to have begun. */
 int spawn_outcome(int *report_fd);
 
+/* Its error for people. */
+const char *spawn_reason(int error);
+
 /* After its pidfd became readable: as a shell says it, 128 + n after signal n. */
 int reap(pid_t pid, int *signal);
 

@@ -1,5 +1,7 @@
 /** Programs of another user than the agent's, in the agent itself, run as a process of this host. */
 import assert from 'node:assert/strict';
+import { chmod, chown, mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
@@ -67,5 +69,41 @@ describe('a program of another user', { timeout: 60_000, skip }, () => {
       await refused(wrong, /^user: the image has no user/);
     const { exitCode, stderr } = await client.exec({ args: ['true'], user: 'daemon', cwd: agent.dir });
     assert.deepEqual([exitCode, stderr], [126, 'bough: true: Permission denied\n']);
+  });
+});
+
+describe('an image that says its user', { timeout: 60_000, skip }, () => {
+  const path = (agent: RealAgent, name: string): Buffer => Buffer.from(join(agent.dir, name));
+
+  it('has its programs run and its files worked on as that user, unless another is named', async (t) => {
+    const agent = await startRealAgent(null, 'daemon');
+    t.after(() => agent.close());
+    const client = await claimed(agent);
+    await chmod(agent.dir, 0o755);
+    await mkdir(join(agent.dir, 'own'));
+    await chown(join(agent.dir, 'own'), 1, 1);
+    assert.equal((await client.exec({ args: ['id', '-u'] })).stdout, '1\n');
+    const own = { path: path(agent, 'own/file'), bytes: 'x' };
+    assert.equal((await client.files.write(own)).uid, 1);
+    assert.equal((await client.files.write({ ...own, path: path(agent, 'file'), user: '0' })).uid, 0);
+    for (const refused of [
+      client.files.write({ ...own, path: path(agent, 'other') }),
+      client.files.makeFolder({ path: path(agent, 'folder') }),
+      client.files.remove({ path: path(agent, 'file') }),
+    ])
+      await assert.rejects(refused, { name: 'AgentRefused', code: 'denied' });
+  });
+
+  it('is told when that user is not in it, whatever is asked', async (t) => {
+    const agent = await startRealAgent(null, 'no-such-user');
+    t.after(() => agent.close());
+    const client = await claimed(agent);
+    const problem = /true: the image's user is unknown in it/;
+    const { exitCode, stderr } = await client.exec({ args: ['true'] });
+    assert.equal(exitCode, 126);
+    assert.match(stderr, problem);
+    await assert.rejects(client.startProcess({ args: ['true'] }), { code: 'not_started', message: problem });
+    await assert.rejects(client.files.stat({ path: path(agent, '') }), { code: 'no_user' });
+    assert.equal((await client.exec({ args: ['id', '-u'], user: '0' })).stdout, '0\n');
   });
 });

@@ -46,7 +46,7 @@ export const guestUserSchema = z
   .string()
   .regex(/^[^:\0]{1,64}(:[^:\0]{1,64})?$/, 'must be a user, or a user and a group with a colon between them')
   .describe(
-    "the image's user that it runs as, by name or number, perhaps with a group: `app`, `1000:1000`; root by default",
+    "the image's user that it runs as, by name or number, perhaps with a group: `app`, `1000:1000`; by default the image's, which is root unless the image says another",
   );
 
 /** An absolute path on the host. */

@@ -46,7 +46,7 @@ export type FileBytes = string | Uint8Array | AsyncIterable<Uint8Array>;
  * ```
  */
 export interface FileOptions extends CallOptions {
-  /** A user of the image, by name or number, perhaps with a group: `user:group`. Default root. */
+  /** A user of the image, by name or number, perhaps with a group: `user:group`. Default: the image's, which is root unless the image says another. */
   readonly user?: string | undefined;
 }
 

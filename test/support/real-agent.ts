@@ -27,8 +27,11 @@ export interface RealAgent {
 const PYTHON = ['python3', join(PROJECT_DIR, 'guest/interpreters/python.py')];
 export const NODE = [process.execPath, join(PROJECT_DIR, 'guest/interpreters/node.mjs')];
 
-/** Starts an agent with a warm interpreter; a Python one imports nothing. */
-export async function startRealAgent(interpreter: readonly string[] = PYTHON): Promise<RealAgent> {
+/** Starts an agent with a warm interpreter; a Python one imports nothing. `imageUser` is what its image says under USER. */
+export async function startRealAgent(
+  interpreter: readonly string[] | null = PYTHON,
+  imageUser = '',
+): Promise<RealAgent> {
   const dir = await mkdtemp(join(tmpdir(), 'bough-agent-'));
   const hookPath = join(dir, 'after-restore');
   const config = {
@@ -38,6 +41,7 @@ export async function startRealAgent(interpreter: readonly string[] = PYTHON): P
     hook_path: hookPath,
     environment: { PATH: process.env['PATH'] ?? '/usr/bin:/bin', HOME: dir, LANG: 'C.UTF-8' },
     interpreter,
+    user: imageUser,
   };
   const child = await startInFolder(dir, JSON.stringify(config));
   assert(child.stdout, 'a pipe, as was asked for');

@@ -13,7 +13,7 @@ export interface ExecRequest {
   /** Added to the guest's default environment. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** Of the image, by name or number, perhaps with a group: `app`, `1000:1000`. Root by default. */
+  /** Of the image, by name or number, perhaps with a group: `app`, `1000:1000`. The image's by default. */
   readonly user?: string;
   readonly stdin?: Input;
   /** After this the program's whole process group is killed. */

@@ -19,7 +19,7 @@ import { FrameKind, parseObject, type Frame } from '../frames.js';
 import { fileFrames, type Input } from '../input.js';
 import { fromWire } from '../wire.js';
 
-/** Something at a path, and who asks: the agent itself, which may everything, when `user` is absent. */
+/** Something at a path, and who asks: the image's user when `user` is absent, which is root unless the image says another. */
 export interface FileSubject {
   readonly path: Uint8Array;
   /** A name or number of the image, or `user:group`. */

@@ -25,7 +25,7 @@ export interface StartRequest {
   /** Added to the guest's default environment. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
-  /** Of the image, by name or number, perhaps with a group: `app`, `1000:1000`. Root by default. */
+  /** Of the image, by name or number, perhaps with a group: `app`, `1000:1000`. The image's by default. */
   readonly user?: string | undefined;
   /** A name for it, shown in lists. */
   readonly tag?: string | undefined;

@@ -27,7 +27,9 @@ const userSchema = plainTextSchema
   .min(1)
   .max(256)
   .optional()
-  .describe('of the image: a name or a number, `user` or `user:group`; root when absent');
+  .describe(
+    "of the image: a name or a number, `user` or `user:group`; the image's when absent, which is root unless the image says another",
+  );
 const modeSchema = z
   .string()
   .regex(/^[0-7]{1,4}$/, 'must be an octal number such as 0644')
