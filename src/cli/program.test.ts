@@ -171,6 +171,25 @@ describe('the command line with a daemon', () => {
     assert.ok(!host.sandboxes.has(id));
   });
 
+  it('snapshot create starts a line of a shell, or what the image says', async (t) => {
+    const create = t.mock.method(host, 'createSnapshot');
+    const asked = async (...args: string[]) => {
+      const { code } = await bough('snapshot', 'create', '--tag', 'served', '--image', 'i', ...args);
+      assert.equal(code, 0);
+      host.snapshots.delete('served');
+      return create.mock.calls.at(-1)?.arguments[0].service;
+    };
+    assert.equal(await asked(), undefined);
+    assert.deepEqual(await asked('--start'), { start: true });
+    const ready = { kind: 'tcp', port: 5432 };
+    assert.deepEqual(await asked('--start', '--ready', 'tcp:5432'), { start: true, ready });
+    assert.deepEqual(await asked('--start', 'serve -p 1', '--ready', 'tcp:5432', '--ready-timeout', '10m'), {
+      start: ['/bin/sh', '-c', 'serve -p 1'],
+      ready,
+      readyTimeoutMs: 600_000,
+    });
+  });
+
   it('rm takes tags only with --snapshot', async () => {
     await bough('snapshot', 'create', '--tag', 'gone', '--image', 'python');
     assert.equal((await bough('rm', 'gone')).code, 1);
@@ -209,6 +228,8 @@ describe('the command line without a daemon', () => {
     ['exec', 'a', '-e', '=x', '--', 'ls'],
     ['snapshot', 'create', '--tag', 'a'],
     ['snapshot', 'create', '--tag', 'a', '--image', 'i', '--kernel', '/k', '--rootfs', '/r'],
+    ['snapshot', 'create', '--tag', 'a', '--image', 'i', '--ready', 'tcp:80'],
+    ['snapshot', 'create', '--tag', 'a', '--image', 'i', '--start', '--ready', 'udp:80'],
     ['timeout', 'a'],
     ['ls', '-o', 'xml'],
     ['ls', '--url', 'ftp://x'],

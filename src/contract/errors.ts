@@ -11,6 +11,7 @@
 
 import { doorErrors } from './door-errors.js';
 import { fileErrors } from './file-errors.js';
+import { serviceErrors } from './service-errors.js';
 
 interface CatalogueRow {
   /** HTTP status the code is answered with, unless the route says otherwise (`statusFor` in v1/route.ts). */
@@ -285,6 +286,7 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { problem: string }) => `The guest did not boot: ${a.problem}`,
   },
+  ...serviceErrors,
   vmm_failed: {
     status: 500,
     retryable: false,

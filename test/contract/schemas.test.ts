@@ -84,6 +84,19 @@ describe('create requests', () => {
     assert.equal(accepts({ image: '../x' }), 'image');
     assert.equal(accepts({ image: 'python', boot_wait_secs: 61 }), 'boot_wait_secs');
   });
+
+  it('say what runs in the snapshot, and when that is ready', () => {
+    const accepts = (rest: object) =>
+      refusedField(createSnapshotRequestSchema, { tag: 't', image: 'i', ...rest });
+    assert.equal(accepts({ start: true }), undefined);
+    assert.equal(accepts({ start: ['a', ''], ready: 'tcp:5432', ready_timeout_secs: 0.5 }), undefined);
+    for (const start of [false, [], 'a']) assert.equal(accepts({ start }), 'start');
+    for (const start of [['a\0'], [1]]) assert.match(accepts({ start }) ?? '', /^start/);
+    assert.equal(accepts({ start: true, ready: 'tcp:0' }), 'ready');
+    assert.equal(accepts({ start: true, ready_timeout_secs: 0 }), 'ready_timeout_secs');
+    assert.equal(accepts({ ready: 'tcp:5432' }), 'ready');
+    assert.equal(accepts({ ready_timeout_secs: 1 }), 'ready_timeout_secs');
+  });
 });
 
 describe('spawn requests', () => {

@@ -78,6 +78,7 @@ async function writeCapture({ layerPath, statePath, disk }: PagerBranchRequest):
 export const bootSteps: BootSteps = {
   chooseAccelerator: () => Promise.resolve({ accelerator: 'tcg', reason: 'no VM', cached: false }),
   claimGuest: () => Promise.resolve('secret'),
+  startService: () => Promise.resolve(),
   startVm: () =>
     Promise.resolve({
       agentHostPort: 1,

@@ -8,12 +8,15 @@ import { mkdir, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { importImage } from '../../src/image/index.js';
+import { ownCall } from '../../src/sandbox/host/call.js';
+import type { BootSpec } from '../../src/sandbox/start/create-snapshot.js';
 import { DEFAULT_QEMU_PATH } from '../../src/vmm/index.js';
 import type { Guest } from '../support/guest.js';
 import { muslLayout, postgresLayout, singleLayout } from '../support/foreign-images.js';
 import { skipImport } from '../support/image-lab.js';
 import { Lab } from '../support/lab.js';
 import { emptyFolders, TEST_QEMU_PATH } from '../support/test-host.js';
+import { limitMs } from '../support/time-limit.js';
 
 const skip = existsSync(TEST_QEMU_PATH ?? DEFAULT_QEMU_PATH) ? await skipImport() : 'QEMU is not installed';
 
@@ -35,10 +38,13 @@ describe('images that were imported', { skip, timeout: 500_000 }, () => {
   });
 
   /** A sandbox of the image in that layout. */
-  async function started(make: (cacheDir: string) => Promise<string>): Promise<Guest> {
+  async function started(
+    make: (cacheDir: string) => Promise<string>,
+    service?: BootSpec['service'],
+  ): Promise<Guest> {
     const { cacheDir } = lab.folders;
     const { name } = await importImage(cacheDir, await make(cacheDir));
-    await lab.host.createSnapshot({ tag: name, image: name, memoryMiB: MEMORY_MIB });
+    await lab.host.createSnapshot({ tag: name, image: name, memoryMiB: MEMORY_MIB, service });
     return lab.spawn(name);
   }
 
@@ -50,6 +56,10 @@ describe('images that were imported', { skip, timeout: 500_000 }, () => {
     assert.equal(await guest.shell('echo $HOME $PATH'), '/home/app /bin');
     assert.equal(await guest.shell('ls -A /srv'), '', 'nothing was started');
     await guest.shell('touch /srv/mine; cat /run/app/there');
+    const { files } = lab.host;
+    const written = await files.write(guest.id, { path: Buffer.from('by-file'), bytes: 'x' }, ownCall());
+    assert.deepEqual([written.uid, await guest.shell('ls /srv')], [1000, 'by-file\nmine']);
+    await files.remove(guest.id, { path: Buffer.from('/srv/by-file') }, ownCall());
     const refused = await guest.exec(['touch', '/closed/mine']);
     assert.match(refused.stderr, /Permission denied/);
     assert.equal((await guest.exec(['absent'])).exit_code, 127);
@@ -71,11 +81,12 @@ describe('images that were imported', { skip, timeout: 500_000 }, () => {
     await lab.end(guest);
   });
 
-  it('PostgreSQL without Python: a child answers of what its source held', async () => {
-    const guest = await started(postgresLayout);
+  it('PostgreSQL without Python, captured running: each child has it, and answers of what its source held', async () => {
+    const readyTimeoutMs = limitMs(120_000);
+    const guest = await started(postgresLayout, { start: true, readyTimeoutMs });
     assert.notEqual((await guest.exec(['python3', '-c', '1'])).exit_code, 0);
-    assert.equal(await guest.shell('test -e /data/postmaster.pid; echo $?'), '1', 'nothing was started');
-    await guest.shell('pg_ctl -D /data -w -t 120 -l /tmp/log start');
+    const [service] = await lab.host.processes.list(guest.id, ownCall());
+    assert.deepEqual([service?.tag, service?.running], ['service', true]);
     const ask = (of: Guest, query: string): Promise<string> =>
       of.shell(`psql -h /tmp -At -c "${query}" postgres`);
     await ask(guest, 'create table numbers as select generate_series(1, 1000) as n');

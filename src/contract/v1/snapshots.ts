@@ -16,6 +16,7 @@ import { expiryFields, refuseTwoExpiries } from './lifetime.js';
 import { pageFields, pageHeaders } from './lists.js';
 import { networkFields } from './network.js';
 import { byTag, type RouteTable } from './route.js';
+import { refuseReadyAlone, serviceFields } from './service.js';
 
 /** How a branch captures memory: `live` copies while the guest runs, `diff` and `full` inside the pause. */
 export const branchModeSchema = z.enum(['full', 'diff', 'live']);
@@ -83,6 +84,7 @@ export const createSnapshotRequestSchema = z
       .max(60)
       .optional()
       .describe('seconds to let the guest run after its agent answered, before the capture'),
+    ...serviceFields,
     ...expiryFields,
     ...networkFields,
   })
@@ -90,6 +92,7 @@ export const createSnapshotRequestSchema = z
     const refuse = (field: string, message: string) =>
       context.addIssue({ code: 'custom', path: [field], message });
     refuseTwoExpiries(request, context);
+    refuseReadyAlone(request, context);
     if (request.image !== undefined) {
       for (const field of ['kernel', 'rootfs', 'initrd'] as const) {
         if (request[field] !== undefined) refuse(field, 'cannot be combined with "image"');
@@ -102,7 +105,7 @@ export const createSnapshotRequestSchema = z
       refuse('rootfs', 'is required beside "kernel"');
     }
   });
-/** Boot an image and capture it once it is ready. */
+/** Boot an image, start what is to run in it, and capture it once that is ready. */
 export type CreateSnapshotRequest = z.infer<typeof createSnapshotRequestSchema>;
 
 /** Fold a snapshot and its ancestors into a new one without parents. */
@@ -152,6 +155,8 @@ export const snapshotRoutes = {
       'no_space',
       'no_memory',
       'boot_failed',
+      'service_ended',
+      'service_not_ready',
       'egress_unavailable',
       'vmm_failed',
     ],

@@ -1,16 +1,17 @@
 /** From requests of the API's first version to what the host takes: names, and seconds to milliseconds. */
 import { compact } from '../../base/index.js';
-import type {
-  BranchRequest,
-  BranchWait as WireWait,
-  CreateSnapshotRequest,
-  EvalRequest,
-  ExecRequest,
-  ForkRequest,
-  LifetimeRequest,
-  RetentionRequest,
-  SpawnRequest,
-  TimeoutRequest,
+import {
+  readyCheck,
+  type BranchRequest,
+  type BranchWait as WireWait,
+  type CreateSnapshotRequest,
+  type EvalRequest,
+  type ExecRequest,
+  type ForkRequest,
+  type LifetimeRequest,
+  type RetentionRequest,
+  type SpawnRequest,
+  type TimeoutRequest,
 } from '../../contract/index.js';
 import type { Host } from '../../sandbox/host/host.js';
 
@@ -30,9 +31,20 @@ export function bootSpec(request: CreateSnapshotRequest): BootSpec {
     memoryMiB: request.memory_mib,
     vcpus: request.vcpus,
     restMs: toMs(request.boot_wait_secs),
+    service: serviceSpec(request),
     retention: retentionSpec(request),
     network: request.network,
   });
+}
+
+function serviceSpec({
+  start,
+  ready,
+  ready_timeout_secs: timeoutSecs,
+}: CreateSnapshotRequest): BootSpec['service'] {
+  if (start === undefined) return undefined;
+  const check = ready === undefined ? undefined : readyCheck(ready);
+  return { start, ...compact({ ready: check, readyTimeoutMs: toMs(timeoutSecs) }) };
 }
 
 export function spawnSpec(request: SpawnRequest): SpawnSpec {

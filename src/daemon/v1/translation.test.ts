@@ -4,13 +4,14 @@ import { aSandbox, aSnapshot } from '../../../test/support/fake-host.js';
 import {
   BoughError,
   branchRequestSchema,
+  createSnapshotRequestSchema,
   sandboxSchema,
   snapshotSchema,
   timeoutRequestSchema,
 } from '../../contract/index.js';
 import { wireSandbox, wireSnapshot } from './answers.js';
 import { inWireNames } from './names.js';
-import { branchSpec, lifetimeChange } from './requests.js';
+import { bootSpec, branchSpec, lifetimeChange } from './requests.js';
 
 describe('the first API', () => {
   it('shows a sandbox with every field that is always there, null where nothing is known', () => {
@@ -48,6 +49,18 @@ describe('the first API', () => {
     );
     assert.deepEqual(waits, ['running', 'ready', 'durable']);
     assert.equal(branchSpec(branchRequestSchema.parse({})).wait, 'ready');
+  });
+
+  it('takes what a snapshot serves, with its check read', () => {
+    const service = (rest: object) =>
+      bootSpec(createSnapshotRequestSchema.parse({ tag: 't', image: 'i', ...rest })).service;
+    assert.equal(service({}), undefined);
+    assert.deepEqual(service({ start: true }), { start: true });
+    assert.deepEqual(service({ start: ['a'], ready: 'tcp:80', ready_timeout_secs: 1.5 }), {
+      start: ['a'],
+      ready: { kind: 'tcp', port: 80 },
+      readyTimeoutMs: 1500,
+    });
   });
 
   it('names a field that the host refuses as the client does', () => {

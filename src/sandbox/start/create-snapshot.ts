@@ -1,19 +1,10 @@
 /**
- * From an image to a template snapshot: boot it, wait until it is warm, capture it whole, end it.
+ * From an image to a template snapshot: boot it, wait until it is warm and what it serves is ready, capture it whole, end it.
  *
  * The VM that boots is nobody's sandbox: it is never listed, and its folders go with it, whatever the outcome.
  */
 import { join } from 'node:path';
-import {
-  anyOf,
-  compact,
-  failpoint,
-  linkOrCopy,
-  messageOf,
-  MiB,
-  ResourceStack,
-  sleep,
-} from '../../base/index.js';
+import { compact, failpoint, linkOrCopy, MiB, ResourceStack } from '../../base/index.js';
 import { BoughError, type NetworkPolicy } from '../../contract/index.js';
 import { findImage, kernelCmdline, type Image } from '../../image/index.js';
 import {
@@ -25,24 +16,22 @@ import {
   type RequestKey,
   type SnapshotView,
 } from '../../store/index.js';
-import { chooseAccelerator, cpuModelFor, hostProcessor, readConsoleTail } from '../../vmm/index.js';
+import { chooseAccelerator, cpuModelFor, hostProcessor } from '../../vmm/index.js';
 import type { PagerCapture } from '../../pager/index.js';
 import { bootBytes } from './admission.js';
 import { bringUp, makeGround, makeOverlay, openGate } from './bring-up.js';
 import type { HostContext } from '../host/context.js';
-import { claimGuest } from './identity.js';
 import { imageOfFiles, type GuestFiles } from './image-of-files.js';
 import type { SandboxPaths } from '../entity/paths.js';
 import { retentionOf, type RetentionSpec } from '../entity/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
 import { hadEnded } from '../entity/had-ended.js';
-import { whyEnded } from '../entity/why-ended.js';
+import { serviceOf, type ServiceSpec } from './service.js';
+import { warmUp, warmUpSteps, type WarmUpSteps } from './warm-up.js';
 
 /** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
 export const DEVICE_LAYOUT = 1;
 
-/** A guest under software emulation takes about 12 s until its agent answers. */
-const BOOT_DEADLINE_MS = 180_000;
 const CAPTURE_DEADLINE_MS = 120_000;
 
 /** What to boot and capture. */
@@ -57,16 +46,17 @@ export interface BootSpec {
   readonly vcpus?: number | undefined;
   /** How long the guest runs on after its agent answered, before the capture. */
   readonly restMs?: number | undefined;
+  /** What runs in it by then. */
+  readonly service?: ServiceSpec | undefined;
   readonly retention?: RetentionSpec | undefined;
   /** For the boot, and for children. */
   readonly network?: NetworkPolicy | undefined;
 }
 
 /** What takes a VM; tests have other ways. */
-export interface BootSteps {
+export interface BootSteps extends WarmUpSteps {
   readonly chooseAccelerator: typeof chooseAccelerator;
   readonly startVm: typeof startVm;
-  readonly claimGuest: typeof claimGuest;
 }
 
 /** Boots and captures; on failure nothing is left. Throws leaf errors and BoughError. */
@@ -77,7 +67,7 @@ export async function createSnapshot(
     requestKey,
     signal,
   }: { readonly requestKey?: RequestKey | undefined; readonly signal?: AbortSignal } = {},
-  steps: BootSteps = { chooseAccelerator, startVm, claimGuest },
+  steps: BootSteps = { chooseAccelerator, startVm, ...warmUpSteps },
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
   const retention = retentionOf(request.retention);
@@ -87,6 +77,7 @@ export async function createSnapshot(
   await failpoint('create.drafted');
   // After the tag is taken: to read files of the caller's own may take minutes.
   const image = await requestedImage(context, request, signal);
+  const service = request.service && serviceOf(request.service, image);
   const paths = await makeGround(context, undo);
   await failpoint('create.folders-made');
 
@@ -104,7 +95,7 @@ export async function createSnapshot(
   const vmRequest = compact({ paths, machine, ...disk, agentPort, gate, from: { boot }, signal });
   const vm = await bringUp(context, vmRequest, undo, steps.startVm);
   await failpoint('create.booting');
-  const secret = await warmUp(vm, request.restMs ?? 0, steps, signal);
+  const secret = await warmUp(vm, { restMs: request.restMs ?? 0, service }, steps, signal);
   await failpoint('create.warm');
 
   await draft.addAncestry({ layers: [], disks: [base] });
@@ -189,32 +180,4 @@ async function layBase(image: Image, built: boolean, paths: SandboxPaths): Promi
   const sha256 = await (built ? diskDigest(path, 'sparse') : copyDisk(image.rootfsPath, { path }, 'sparse'));
   const id = `base-${sha256.slice(-64, BASE_ID_DIGITS - 64)}`;
   return { id, path, format: 'raw', sha256 };
-}
-
-/** Claims the guest once its agent answers, and lets it come to rest. Returns the agent's secret. */
-async function warmUp(vm: Vm, restMs: number, steps: BootSteps, signal?: AbortSignal): Promise<string> {
-  const boot = new AbortController();
-  const stop = anyOf(boot.signal, signal);
-  const died = vm.vmm.exited.then(async (exit) => {
-    throw new Error(whyEnded(exit, vm.vmm.lastWords, await vm.vmm.logTail()));
-  });
-  died.catch(() => undefined);
-  try {
-    return await Promise.race([
-      died,
-      steps.claimGuest(vm.agentHostPort, BOOT_DEADLINE_MS, stop).then(async (secret) => {
-        await sleep(restMs, stop);
-        return secret;
-      }),
-    ]);
-  } catch (cause) {
-    if (signal?.aborted === true) throw cause;
-    const console = vm.vmm.lastWords?.consoleTail ?? (await readConsoleTail(vm.vmm.qmp));
-    const lastLine = console.split('\n').at(-1) ?? '';
-    const why = messageOf(cause);
-    const problem = lastLine === '' ? why : `${why}; its console ends with: ${lastLine}`;
-    throw new BoughError('boot_failed', { problem }, { cause });
-  } finally {
-    boot.abort();
-  }
 }

@@ -80,6 +80,8 @@ CODES: dict[str, Code] = {
     "source_died": Code(),
     "integrity_error": Code(),
     "boot_failed": Code(),
+    "service_ended": Code(),
+    "service_not_ready": Code(),
     "vmm_failed": Code(),
     "shutting_down": Code(errors.ShuttingDown, retryable=True),
     "internal": Code(),

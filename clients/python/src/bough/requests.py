@@ -74,6 +74,11 @@ class CreateSnapshotRequest(KeyedOptions, total=False):
     memory_mib: Optional[int]
     vcpus: Optional[int]
     boot_wait_secs: Optional[float]
+    start: Optional[Union[Literal[True], Sequence[str]]]
+    """What is started before the capture and runs on in each child: program and arguments, or True for the image's own."""
+    ready: Optional[str]
+    """When that is ready: `exec:COMMAND`, `tcp:PORT`, `http:PORT/PATH`, `file:/PATH` or `log:TEXT`; by default what the image says."""
+    ready_timeout_secs: Optional[float]
     network: Optional[NetworkPolicyInput]
     expires_in_secs: Optional[float]
     expires_at_unix: Optional[int]

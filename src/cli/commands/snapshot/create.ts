@@ -1,7 +1,8 @@
 /** `bough snapshot create`: boot an image, and capture it. */
 
-import type { Command } from 'commander';
-import { durationUpTo, nameArgument, wholeNumber } from '../../arguments.js';
+import { InvalidArgumentError, type Command } from 'commander';
+import { READY_FORMS, readyCheck } from '../../../contract/v1/ready.js';
+import { duration, durationUpTo, nameArgument, wholeNumber } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withProgress } from '../../progress.js';
 import { addOutputOption, printResult } from '../../output.js';
@@ -19,6 +20,9 @@ interface CreateOptions {
   memory?: number;
   vcpus?: number;
   bootWait?: number;
+  start?: string | true;
+  ready?: string;
+  readyTimeout?: number;
   expires?: number;
 }
 
@@ -37,12 +41,21 @@ export function registerCreate(parent: Command, context: Context): void {
       '--boot-wait <duration>',
       'let the guest run this long before the capture, at most 60s',
       durationUpTo(60),
-    );
+    )
+    .option(
+      '--start [command]',
+      "start this line of a shell, or the image's own command, and capture it running",
+    )
+    .option('--ready <check>', `when it is ready: ${READY_FORMS} (default: the image's)`, readyArgument)
+    .option('--ready-timeout <duration>', 'how long that may take, at most 1h (default: 2m)', duration);
   addOutputOption(addClientOptions(addExpiryOption(command))).action(async (options: CreateOptions) => {
     const { tag, image, kernel, rootfs, initrd, memory, vcpus, bootWait, expires } = options;
+    const { start, ready, readyTimeout } = options;
     if (image === undefined ? kernel === undefined || rootfs === undefined : kernel !== undefined) {
       throw new UsageError('Nothing to boot: give --image, or --kernel and --rootfs');
     }
+    if (start === undefined && (ready ?? readyTimeout) !== undefined)
+      throw new UsageError('Nothing to wait for: --ready and --ready-timeout are for --start');
     const client = await clientFor(command, context);
     const request = {
       tag,
@@ -53,6 +66,9 @@ export function registerCreate(parent: Command, context: Context): void {
       memory_mib: memory,
       vcpus,
       boot_wait_secs: bootWait,
+      start: typeof start === 'string' ? ['/bin/sh', '-c', start] : start,
+      ready,
+      ready_timeout_secs: readyTimeout,
       expires_in_secs: expires,
     };
     const made = await withProgress(context.io, `booting ${image ?? kernel ?? ''}`, () =>
@@ -64,5 +80,13 @@ export function registerCreate(parent: Command, context: Context): void {
       words: `snapshot "${made.tag}" is ${made.status}${size === undefined ? '' : `, ${size} of memory`}`,
     });
   });
-  withExample(command, 'bough snapshot create --tag base --image python-numpy');
+  withExample(
+    command,
+    'bough snapshot create --tag base --image python-numpy\nbough snapshot create --tag pg --image postgres-16 --start --ready tcp:5432',
+  );
+}
+
+function readyArgument(text: string): string {
+  if (readyCheck(text) === undefined) throw new InvalidArgumentError(`It must be ${READY_FORMS}.`);
+  return text;
 }

@@ -41,7 +41,7 @@ class Snapshots:
     def create(self, tag: str, **request: Unpack[CreateSnapshotRequest]) -> Snapshot:
         """Boots and captures: `create("base", image="python-numpy")`. Takes a minute without hardware acceleration.
 
-        Raises `TagExists`, `ImageNotFound`, `NoRoom`, and `BoughApiError` (`boot_failed`).
+        Raises `TagExists`, `ImageNotFound`, `NoRoom`, and `BoughApiError` (`boot_failed`, `service_ended`, `service_not_ready`).
         """
         return self._transport.call("createSnapshot", {}, {**request, "tag": tag})
 
