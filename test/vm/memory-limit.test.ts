@@ -37,11 +37,11 @@ describe('a memory limit', { timeout: 180_000 }, () => {
     assert(isBoughError(refused, 'limit_unusable'), String(refused));
 
     const guest = await spawn(LIMIT_MIB);
-    await guest.python('kept = bytearray(b"x") * (100 << 20)');
-    // Their layers alone are more than the limit.
+    await guest.python('kept = bytearray(b"x") * (180 << 20)');
+    // Not even one of their layers would fit beside it.
     for (let n = 0; n < 3; n++)
       await lab.host.branch(guest.id, { mode: 'live', tag: `limited-${n}`, wait: 'ready' });
-    assert.equal(await guest.python('len(kept)'), String(100 << 20));
+    assert.equal(await guest.python('len(kept)'), String(180 << 20));
 
     await assert.rejects(guest.python(`more = bytearray(b"y") * (${LIMIT_MIB} << 20)`));
     const stateOf = async (): Promise<string> => (await lab.host.getSandbox(guest.id)).state;
