@@ -11,16 +11,12 @@ import { AgentDeadline, AgentRefused } from './errors.js';
 
 const SECRET = 'the-first-secret-of-this-guest';
 
-/** Leaves a process behind that answers, with nothing, for ever, and ends the interpreter. */
+/** Leaves a program behind that answers, with nothing, for ever, and ends the interpreter. */
 const FLOOD = `
-import os, stat
+import os, stat, subprocess, time
 open_fds = [int(name) for name in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{name}")]
 control = next(fd for fd in open_fds if stat.S_ISSOCK(os.fstat(fd).st_mode))
-if os.fork() == 0:
-    os.setsid()
-    while True:
-        os.write(control, b"{}\\n" * 20000)
-import time
+subprocess.Popen(["yes", "{}"], stdout=control, start_new_session=True)
 time.sleep(0.3)
 os._exit(9)
 `;
@@ -195,11 +191,10 @@ describe('the guest agent', { timeout: 60_000 }, () => {
   });
 
   it('eval goes on when a process that code left running writes without rest to what it answers over', async () => {
-    const { error } = await client.eval(FLOOD, { timeoutMs: 20_000 });
-    assert.match(error ?? '', /its variables are lost/);
+    await client.eval(FLOOD, { timeoutMs: 20_000 });
+    await delay(500);
     assert.equal((await client.ping({ timeoutMs: 10_000 })).pong, true);
     assert.equal((await client.eval('2 + 2', { timeoutMs: 20_000 })).result, '4');
-    await client.eval('0');
   });
 
   it('takes malformed input for what it is', async () => {
