@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { CliDaemon } from '../../test/support/cli-daemon.js';
+import type { Sandbox, Snapshot } from '../contract/index.js';
+import { lineage, type LineageNode } from './lineage.js';
 
 describe('bough tree', () => {
   let daemon: CliDaemon;
@@ -37,5 +39,23 @@ describe('bough tree', () => {
       roots.map(({ snapshot }) => snapshot.tag),
       ['base', 'point'],
     );
+  });
+
+  it('draws one that went back to a point of its own, or of a child, below what came before it', () => {
+    const at = (id: string, snapshot_tag: string) => ({ id, snapshot_tag }) as Sandbox;
+    const of = (tag: string, branched_from?: string, parent_tag?: string) =>
+      ({ tag, branched_from, parent_tag }) as Snapshot;
+    const shape = (nodes: readonly LineageNode[]): unknown[] =>
+      nodes.map((node) => [
+        'snapshot' in node ? node.snapshot.tag : node.sandbox.id,
+        ...shape(node.children),
+      ]);
+    const own = lineage([of('base'), of('point', 'box', 'base')], [at('box', 'point')]);
+    assert.deepEqual(shape(own), [['base', ['box', ['point']]]]);
+    const snapshots = [of('base'), of('fork', 'box', 'base'), of('winner', 'child', 'fork')];
+    const childs = lineage(snapshots, [at('box', 'winner'), at('child', 'fork')]);
+    assert.deepEqual(shape(childs), [['base', ['box', ['fork', ['child', ['winner']]]]]]);
+    const exchanged = lineage([of('a', 'A', 'gone'), of('b', 'B')], [at('A', 'b'), at('B', 'a')]);
+    assert.deepEqual(shape(exchanged).length, 1, 'nothing is lost in a circle');
   });
 });

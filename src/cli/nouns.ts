@@ -20,6 +20,7 @@ import { registerLogs } from './commands/process/logs.js';
 import { registerProcessLs } from './commands/process/ls.js';
 import { registerRm } from './commands/rm.js';
 import { registerBranch } from './commands/sandbox/branch.js';
+import { registerCheckpoint } from './commands/sandbox/checkpoint.js';
 import { registerEval } from './commands/sandbox/eval.js';
 import { registerExec } from './commands/sandbox/exec.js';
 import { registerFork } from './commands/sandbox/fork.js';
@@ -27,6 +28,7 @@ import { registerSandboxInfo } from './commands/sandbox/info.js';
 import { registerSandboxLs } from './commands/sandbox/ls.js';
 import { registerPause } from './commands/sandbox/pause.js';
 import { registerResume } from './commands/sandbox/resume.js';
+import { registerRollback, registerUndo } from './commands/sandbox/rollback.js';
 import { registerRun } from './commands/sandbox/run.js';
 import { registerSandboxRm } from './commands/sandbox/rm.js';
 import { registerSpawn } from './commands/sandbox/spawn.js';
@@ -61,6 +63,9 @@ const nouns: Readonly<Record<string, Noun>> = {
       registerEval,
       registerBranch,
       registerFork,
+      registerCheckpoint,
+      registerRollback,
+      registerUndo,
       registerTimeout,
       registerPause,
       registerResume,
@@ -107,6 +112,9 @@ export const shortForms = {
   eval: 'sandbox eval',
   branch: 'sandbox branch',
   fork: 'sandbox fork',
+  checkpoint: 'sandbox checkpoint',
+  rollback: 'sandbox rollback',
+  undo: 'sandbox undo',
   timeout: 'sandbox timeout',
   pause: 'sandbox pause',
   resume: 'sandbox resume',
@@ -127,6 +135,9 @@ const short: readonly Register[] = [
   registerEval,
   registerBranch,
   registerFork,
+  registerCheckpoint,
+  registerRollback,
+  registerUndo,
   registerTimeout,
   registerPause,
   registerResume,

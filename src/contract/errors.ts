@@ -12,6 +12,7 @@
 import { doorErrors } from './door-errors.js';
 import { fileErrors } from './file-errors.js';
 import { serviceErrors } from './service-errors.js';
+import { timelineErrors } from './timeline-errors.js';
 
 interface CatalogueRow {
   /** HTTP status the code is answered with, unless the route says otherwise (`statusFor` in v1/route.ts). */
@@ -182,6 +183,7 @@ export const errorCatalogue = {
   },
 
   ...fileErrors,
+  ...timelineErrors,
 
   not_durable: {
     status: 500,

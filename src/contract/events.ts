@@ -93,6 +93,19 @@ export const eventTable = {
   'sandbox.stalled': warn<OfSandbox & { warning: string }>('A guest stands still for want of room'),
   'sandbox.paused': info<OfSandbox>('A guest stands still, as it was asked to'),
   'sandbox.resumed': info<OfSandbox>('A guest that was paused runs again'),
+  'sandbox.rolled-back': info<
+    OfSandbox &
+      OfSnapshot & {
+        /** Tag of the checkpoint that keeps the state of before. */
+        kept: string | undefined;
+        durationMs: number;
+        requestId: string;
+        principal: string;
+      }
+  >('A sandbox stands at a snapshot again, with another VM'),
+  'sandbox.not-rolled-back': warn<OfSandbox & Failed & { tag: string | undefined }>(
+    'A sandbox runs on as it was although it was to be rolled back',
+  ),
   'sandbox.removed': info<OfSandbox>('A sandbox was removed, as it was asked to'),
   'sandbox.ended': info<OfSandbox & { why: string; snapshot: string | undefined }>(
     'A sandbox was removed at its end',

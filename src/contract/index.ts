@@ -22,3 +22,4 @@ export * from './v1/service.js';
 export * from './v1/snapshots.js';
 export * from './v1/stream-types.js';
 export * from './v1/streams.js';
+export * from './v1/timeline.js';

@@ -19,6 +19,7 @@ import { nativeApi } from './v1/plugin.js';
 import { portHandlers } from './v1/ports.js';
 import { sandboxHandlers } from './v1/sandboxes.js';
 import { snapshotHandlers } from './v1/snapshots.js';
+import { timelineHandlers } from './v1/timeline.js';
 
 export interface ServerOptions {
   readonly host: Host;
@@ -41,6 +42,7 @@ export function buildServer({ host, listen, keyring, certificate, log, events }:
     ...snapshotHandlers(host),
     ...sandboxHandlers(host),
     ...branchHandlers(host),
+    ...timelineHandlers(host),
     ...processHandlers(host),
     ...networkHandlers(host),
     ...fileHandlers(host),

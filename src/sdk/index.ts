@@ -22,6 +22,7 @@ export type { StreamOptions } from './reconnect.js';
 export type { ListOptions, Sandboxes } from './sandboxes.js';
 export type { Snapshots } from './snapshots.js';
 export type { OpenSocket, SocketListener, WebSocketLike } from './socket.js';
+export type { SandboxTimeline } from './timeline.js';
 export type { CallOptions, CallParts, Page, Transport, TransportOptions } from './transport.js';
 export type { ErrorCode } from '../contract/errors.js';
 export type {
@@ -44,6 +45,8 @@ export type {
   PingResult,
   Process as ProcessInfo,
   RemovedSandboxes,
+  RollbackRequestInput,
+  RolledBack,
   RouteName,
   RouteReply,
   Sandbox as SandboxInfo,

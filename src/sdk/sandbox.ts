@@ -24,6 +24,7 @@ import type { ExecOutput } from './output.js';
 import type { Processes } from './processes.js';
 import type { StreamOptions } from './reconnect.js';
 import type { Sandboxes } from './sandboxes.js';
+import type { SandboxTimeline } from './timeline.js';
 import type { CallOptions } from './transport.js';
 
 /**
@@ -51,6 +52,8 @@ export class Sandbox implements AsyncDisposable {
   readonly files: SandboxFiles;
   /** Its network. */
   readonly network: SandboxNetwork;
+  /** Points to go back to, and going back. */
+  readonly timeline: SandboxTimeline;
   readonly #sandboxes: Sandboxes;
 
   constructor(sandboxes: Sandboxes, id: string) {
@@ -59,6 +62,7 @@ export class Sandbox implements AsyncDisposable {
     this.processes = sandboxes.processes(id);
     this.files = sandboxes.files(id);
     this.network = sandboxes.network(id);
+    this.timeline = sandboxes.timeline(id);
   }
 
   /**

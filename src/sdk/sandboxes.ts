@@ -27,6 +27,7 @@ import { OutputReader, type ExecOutput } from './output.js';
 import { eachOf, MAX_PAGE, type PageOptions } from './pages.js';
 import { Processes } from './processes.js';
 import type { StreamOptions } from './reconnect.js';
+import { SandboxTimeline } from './timeline.js';
 import type { CallOptions, Transport } from './transport.js';
 
 /**
@@ -248,6 +249,19 @@ export class Sandboxes {
    */
   network(id: string): SandboxNetwork {
     return new SandboxNetwork(this.#transport, id);
+  }
+
+  /**
+   * Its timeline.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * console.log((await bough.sandboxes.timeline(id).checkpoint()).checkpoint); // true
+   * ```
+   */
+  timeline(id: string): SandboxTimeline {
+    return new SandboxTimeline(this.#transport, id);
   }
 
   /**

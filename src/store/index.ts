@@ -7,8 +7,17 @@ export {
   machineIdentitySchema,
   MANIFEST_VERSION,
   requestKeySchema,
+  thinningSchema,
 } from './format/manifest.js';
-export type { MachineIdentity, Manifest, RequestKey, Retention, SnapshotMode } from './format/manifest.js';
+export type {
+  Keep,
+  MachineIdentity,
+  Manifest,
+  RequestKey,
+  Retention,
+  SnapshotMode,
+  Thinning,
+} from './format/manifest.js';
 export { lockPathOf, prepareFolder } from './tier/folders.js';
 export { removeLeftover } from './life/leftovers.js';
 export { filesBelow } from './tier/counted-file.js';

@@ -47,7 +47,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /**
  * For each room of src/sandbox, the rooms it may import besides itself:
  *
- *   entity ◀─ disk ◀─ start, branch, adopt ◀─ upkeep ◀─ host
+ *   entity ◀─ disk ◀─ start, branch, adopt ◀─ timeline ◀─ upkeep ◀─ host
  *
  * What all rooms are given, the context of the host, lies in the host's room: the seam.
  */
@@ -57,8 +57,9 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   start: ['entity', 'disk'],
   branch: ['entity', 'disk'],
   adopt: ['entity', 'disk'],
-  upkeep: ['entity', 'disk', 'start', 'branch', 'adopt'],
-  host: ['entity', 'disk', 'start', 'branch', 'adopt', 'upkeep'],
+  timeline: ['entity', 'disk', 'start', 'branch'],
+  upkeep: ['entity', 'disk', 'start', 'branch', 'adopt', 'timeline'],
+  host: ['entity', 'disk', 'start', 'branch', 'adopt', 'timeline', 'upkeep'],
 };
 const SEAM = /^src\/sandbox\/host\/(context|call|failures)\.ts$/;
 

@@ -94,6 +94,8 @@ const host: Readonly<Record<string, string>> = {
   'spawn.running': 'spawn',
   'spawn.identified': 'spawn',
   'spawn.owned': 'spawn',
+  'rollback.restored': 'rollback',
+  'rollback.switched': 'rollback',
   'create.booting': 'create',
   'fold.begun': 'fold',
   'fold.streamed': 'fold',

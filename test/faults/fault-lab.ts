@@ -14,7 +14,7 @@ import { sleep, withDeadline } from '../../src/base/index.js';
 import type { Sandbox } from '../../src/contract/index.js';
 import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
 import { Guest } from '../support/guest.js';
-import { difference, inventory, vmProcesses } from '../support/leftovers.js';
+import { difference, inventory, sandboxFolders, vmProcesses } from '../support/leftovers.js';
 import { readPulse, startPulse } from '../support/pulse.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
@@ -244,11 +244,10 @@ export class FaultLab {
     for (const { tag } of await this.client.snapshots.list()) {
       if (tag !== TEMPLATE_TAG) await this.client.snapshots.delete(tag, { force: true });
     }
+    const folders = await this.#sandboxFolders(kept);
     const left = difference(this.#before, await this.inventory());
     assert.deepEqual(
-      left.filter(
-        (line) => !kept.some((id) => line.includes(`sandboxes/${id}`)) && !line.startsWith('+ process'),
-      ),
+      left.filter((line) => !folders.some((name) => line.includes(name)) && !line.startsWith('+ process')),
       [],
       'files are left after everything was deleted',
     );
@@ -332,8 +331,14 @@ export class FaultLab {
     assert.fail('a snapshot does not become durable');
   }
 
+  async #sandboxFolders(ids: readonly string[]): Promise<string[]> {
+    const folders = await sandboxFolders(this.folders);
+    return ids.map((id) => folders.get(id) ?? `sandboxes/${id}`);
+  }
+
   async #leftovers(): Promise<string[]> {
-    const sandboxes = (await this.client.sandboxes.list()).map(({ id }) => `sandboxes/${id}`);
+    const listed = (await this.client.sandboxes.list()).map(({ id }) => id);
+    const sandboxes = await this.#sandboxFolders(listed);
     const snapshots = await this.client.snapshots.list();
     // One that could not be made durable keeps what it has on disk, for the next daemon to try again.
     const isHalfDurable = snapshots.some(({ durable, status }) => status === 'ready' && durable !== true);

@@ -124,6 +124,15 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
     againAtOnce: true,
     again: true,
   },
+  rollback: {
+    prepare: branch,
+    run: ({ client, source }) => client.sandboxes.timeline(source.id).rollback(TAG, { keep: false }),
+    // Other operations look for its folders under its id.
+    verify: async (lab) => {
+      await lab.client.sandboxes.delete(lab.source.id);
+      await lab.newSource();
+    },
+  },
   create: {
     run: ({ client }) => client.snapshots.create({ tag: TAG, image: 'python-numpy' }),
   },

@@ -108,6 +108,7 @@ async function mortal(dirs: StoreDirs): Promise<SandboxWithEnd | undefined> {
     id: 'ending',
     state: 'running',
     isBranching: false,
+    isRollingBack: false,
     isBeingRemoved: false,
     lifetime: { warning: undefined, due: () => 'its time is over' } as unknown as SandboxWithEnd['lifetime'],
     record: Object.assign(record, { lifetime: { onEnd: 'snapshot' as const } }),

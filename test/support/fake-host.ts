@@ -11,6 +11,7 @@ import type { SnapshotView } from '../../src/store/index.js';
 import { fakeFiles } from './fake-files.js';
 import { localPort } from './local-port.js';
 import { fakeProcesses } from './fake-processes.js';
+import { FAKE_CHECKPOINT, fakeTimelines } from './fake-timelines.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 
 export interface FakeHost extends Host {
@@ -114,10 +115,14 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
       ...(endAtUnix === undefined ? {} : { endAtUnix, onEnd: 'kill' as const }),
     }),
     collect: ({ dryRun }) => ({ dryRun, removed: [], kept: [], freedBytes: 0 }),
-    branch: (id, { tag = 'made-up', mode, wait }) => {
+    branch: (id, { tag = 'made-up', mode, wait, retention }) => {
       sandbox(id);
       const status = wait === 'running' ? 'writing' : 'ready';
-      return add(tag, { branchedFrom: id, mode, pauseMs: 1.25, status });
+      const isCheckpoint = retention?.checkpoint !== undefined;
+      const marked = isCheckpoint
+        ? { retention: { ordinal: snapshots.size, checkpoint: FAKE_CHECKPOINT } }
+        : {};
+      return add(tag, { branchedFrom: id, mode, pauseMs: 1.25, status, ...marked });
     },
     fork: (id, { branch: { tag = 'made-up', mode }, count }) => {
       sandbox(id);
@@ -149,6 +154,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
   const withPort = localPort((id) => void sandbox(id));
   const processes = fakeProcesses((id) => void sandbox(id));
   const files = fakeFiles((id) => void sandbox(id));
+  const timelines = fakeTimelines({ snapshots, sandboxes, find: sandbox, add });
   const gauges = () => ({
     sandboxes: { running: sandboxes.size },
     snapshots: { ready: snapshots.size },
@@ -156,7 +162,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     hotBytes: 0,
     durableBytes: 0,
   });
-  return Object.assign(host, { gauges, execStream, processes, files, withPort }, script, {
+  return Object.assign(host, { gauges, execStream, processes, files, timelines, withPort }, script, {
     snapshots,
     sandboxes,
   });
@@ -172,7 +178,7 @@ async function* printed(text: string): AsyncGenerator<ExecEvent> {
   yield { type: 'exit', exitCode: 0 };
 }
 
-type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes' | 'files' | 'withPort'>;
+type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes' | 'files' | 'timelines' | 'withPort'>;
 type Immediate = {
   [K in keyof Operations]: (...args: Parameters<Operations[K]>) => Awaited<ReturnType<Operations[K]>>;
 };

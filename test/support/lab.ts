@@ -10,7 +10,7 @@ import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost, type HostOptions } from '../../src/sandbox/host/open-host.js';
 import { sleep } from '../../src/base/index.js';
 import { Guest } from './guest.js';
-import { difference, inventory } from './leftovers.js';
+import { difference, inventory, sandboxFolders } from './leftovers.js';
 import { foldersWithTemplate, type OwnFolders } from './template-copy.js';
 import { TEMPLATE_TAG } from './test-host.js';
 import { limitMs } from './time-limit.js';
@@ -94,7 +94,8 @@ export class Lab {
   /** Files and folders that belong to nothing the host shows: call it while sandboxes and snapshots of the test exist. */
   async leftovers(): Promise<string[]> {
     await this.#durable();
-    const sandboxes = (await this.host.listSandboxes()).map(({ id }) => `sandboxes/${id}`);
+    const folders = await sandboxFolders(this.folders);
+    const sandboxes = (await this.host.listSandboxes()).map(({ id }) => folders.get(id) ?? `sandboxes/${id}`);
     const tags = (await this.host.listSnapshots()).map(({ tag }) => `snapshots/${tag}`);
     const shown = [...sandboxes, ...tags];
     const belongs = (line: string): boolean =>

@@ -7,7 +7,9 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode } from '../../src/base/index.js';
+import { errorCode, namesIn } from '../../src/base/index.js';
+import { sandboxesDir } from '../../src/sandbox/entity/paths.js';
+import { readRecord } from '../../src/sandbox/entity/record.js';
 import { TEMPLATE_TAG, type TestFolders } from './test-host.js';
 
 /** Sorted lines such as `hot: sandboxes/x/ram` and `process 4242 qemu-system-x86`. */
@@ -27,6 +29,19 @@ export async function inventory(
     ...hot.map((path) => `hot: ${path}`),
     ...(await vmProcesses(hotDir)).map(({ pid, name }) => `process ${pid} ${name}`),
   ].sort();
+}
+
+/** The folders of sandboxes, by their ids: one that was rolled back has others than one that was not. */
+export async function sandboxFolders({
+  stateDir,
+}: Pick<TestFolders, 'stateDir'>): Promise<Map<string, string>> {
+  const root = sandboxesDir(stateDir);
+  const found = new Map<string, string>();
+  for (const folder of await namesIn(root)) {
+    const record = await readRecord(join(root, folder, 'record.json')).catch(() => undefined);
+    if (record !== undefined) found.set(record.id, `sandboxes/${folder}`);
+  }
+  return found;
 }
 
 /** What was added (`+ `) and what is missing (`- `). */

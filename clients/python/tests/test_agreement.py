@@ -117,7 +117,8 @@ def call_each_verb(holder: object) -> None:
 def holders(client: bough.Bough) -> list[object]:
     """All that has verbs, apart from what has those of another by an id."""
     processes, network = client.sandboxes.processes("x"), client.sandboxes.network("x")
-    return [client, client.snapshots, client.sandboxes, processes, network, processes.of(7)]
+    timeline = client.sandboxes.timeline("x")
+    return [client, client.snapshots, client.sandboxes, processes, network, timeline, processes.of(7)]
 
 
 class RoutesTest(unittest.TestCase):
@@ -198,6 +199,7 @@ class ObjectsTest(unittest.TestCase):
             "sandboxStats": records.SandboxStats,
             "getNetwork": records.NetworkInfo,
             "checkNetwork": records.NetworkVerdict,
+            "rollback": records.RolledBack,
         }.items():
             self.agree(record, answer_of(name))
         self.agree(records.ProcessInfo, schemas["Process"])
@@ -234,6 +236,7 @@ class GuideTest(unittest.TestCase):
             "`bough.sandboxes`": [client.sandboxes],
             "`sandbox.processes`": [sandbox.processes, sandbox.processes.of(7)],
             "`sandbox.network`": [sandbox.network],
+            "`sandbox.timeline`": [sandbox.timeline],
             "`bough.spawn`": [client, sandbox],
             "`bough` itself": [client],
         }.items():

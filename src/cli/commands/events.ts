@@ -32,7 +32,7 @@ export function registerEvents(program: Command, context: Context): void {
 
 function lineOf(event: SandboxEvent | EventGap): string {
   if (event.event === 'gap') return `(${event.missed ?? 'an unknown number of'} events are missing here)`;
-  return `${new Date(event.at_unix_ms).toISOString()}  ${event.sandbox}  ${event.event.padEnd(8)}  ${aboutEvent(event)}`.trimEnd();
+  return `${new Date(event.at_unix_ms).toISOString()}  ${event.sandbox}  ${event.event.padEnd(11)}  ${aboutEvent(event)}`.trimEnd();
 }
 
 function aboutEvent(event: SandboxEvent): string {
@@ -41,6 +41,8 @@ function aboutEvent(event: SandboxEvent): string {
       return `from ${event.snapshot_tag}${event.name === undefined ? '' : ` as ${event.name}`}`;
     case 'branched':
       return `to ${event.snapshot_tag}, ${event.mode}, paused ${formatMs(event.pause_ms) ?? 'unknown'}`;
+    case 'rolled_back':
+      return `to ${event.snapshot_tag}${event.kept_tag === undefined ? '' : `, kept as ${event.kept_tag}`}`;
     case 'warned':
       return event.warning;
     case 'failed':

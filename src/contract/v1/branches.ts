@@ -50,6 +50,10 @@ export const branchRequestSchema = z
     wait: branchWaitSchema.default(true).describe('`true`: until ready, `"durable"`, or `false` (live only)'),
     parent_tag: tagSchema.optional().describe("only with diff: must equal the source's `snapshot_tag`"),
     ...retentionFields,
+    checkpoint: z
+      .boolean()
+      .optional()
+      .describe("whether it is a point on the sandbox's timeline, that an undo goes back to"),
     measure_diff: ignoredSchema,
   })
   .superRefine((request, context) => {
@@ -63,12 +67,13 @@ export const branchRequestSchema = z
       context.addIssue({ code: 'custom', path: ['parent_tag'], message: `needs mode "diff", not "${mode}"` });
     }
   })
-  .transform(({ tag, wait, parent_tag, ...rest }) => ({
+  .transform(({ tag, wait, parent_tag, checkpoint, ...rest }) => ({
     ...(tag === undefined ? {} : { tag }),
     ...(parent_tag === undefined ? {} : { parent_tag }),
     ...only(rest, retentionFields),
     mode: effectiveMode(rest),
     wait,
+    ...(checkpoint === true ? { checkpoint } : {}),
   }));
 /** Capture a running sandbox, which keeps running. */
 export type BranchRequest = z.output<typeof branchRequestSchema>;
@@ -119,6 +124,7 @@ const branchErrors = [
   'sandbox_outdated',
   'tag_exists',
   'branch_in_progress',
+  'rollback_in_progress',
   'too_many_branches',
   'no_space',
   'not_durable',

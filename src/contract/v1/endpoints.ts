@@ -57,6 +57,7 @@ export const endpoints = {
   setTimeout: { method: 'POST', path: '/v1/sandboxes/:id/timeout' },
   branch: { method: 'POST', path: '/v1/sandboxes/:id/branch' },
   fork: { method: 'POST', path: '/v1/sandboxes/:id/fork' },
+  rollback: { method: 'POST', path: '/v1/sandboxes/:id/rollback' },
   getNetwork: { method: 'GET', path: '/v1/sandboxes/:id/network' },
   setNetwork: { method: 'PUT', path: '/v1/sandboxes/:id/network' },
   checkNetwork: { method: 'POST', path: '/v1/sandboxes/:id/network/check' },

@@ -43,6 +43,14 @@ export const sandboxEventSchema = z.discriminatedUnion('event', [
     pause_ms: millisecondsSchema.optional(),
   }),
   z.object({
+    event: z
+      .literal('rolled_back')
+      .describe('it stands at a snapshot again; programs and connections of before are gone'),
+    ...common,
+    snapshot_tag: z.string().describe('where it stands'),
+    kept_tag: z.string().optional().describe('the checkpoint that has the state of before'),
+  }),
+  z.object({
     event: z.literal('warned').describe('something is not as it should be, and it is still there'),
     ...common,
     warning: z.string(),

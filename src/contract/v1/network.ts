@@ -124,6 +124,7 @@ export const networkRoutes = {
       'invalid_request',
       'sandbox_not_found',
       'sandbox_not_running',
+      'rollback_in_progress',
       'network_fixed',
       'egress_unavailable',
     ],

@@ -171,6 +171,8 @@ export const byPid = byId.extend({ pid: numberTextSchema.describe('process id in
 export const guestErrors = [
   'sandbox_not_found',
   'sandbox_not_running',
+  'rollback_in_progress',
+  'sandbox_rolled_back',
   'agent_unreachable',
   'agent_protocol',
   'agent_refused',

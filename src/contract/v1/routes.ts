@@ -21,6 +21,7 @@ import type {
 } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
+import { timelineRoutes } from './timeline.js';
 
 export const routes = {
   ...daemonRoutes,
@@ -29,6 +30,7 @@ export const routes = {
   ...sandboxRoutes,
   ...execRoutes,
   ...branchRoutes,
+  ...timelineRoutes,
   ...processRoutes,
   ...networkRoutes,
   ...fileRoutes,

@@ -176,6 +176,7 @@ const pauseErrors = [
   'invalid_request',
   'sandbox_not_found',
   'sandbox_not_running',
+  'rollback_in_progress',
   'vmm_failed',
 ] as const satisfies readonly ErrorCode[];
 
@@ -297,6 +298,6 @@ export const sandboxRoutes = {
     params: byId,
     body: timeoutRequestSchema,
     replies: { 200: sandboxSchema },
-    errors: ['invalid_request', 'sandbox_not_found', 'sandbox_not_running'],
+    errors: ['invalid_request', 'sandbox_not_found', 'sandbox_not_running', 'rollback_in_progress'],
   },
 } as const satisfies RouteTable;

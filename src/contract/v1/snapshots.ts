@@ -36,6 +36,7 @@ export const snapshotSchema = z.object({
   pause_ms: millisecondsSchema
     .optional()
     .describe('pause window of the branch: vCPUs stopped to vCPUs running'),
+  checkpoint: z.boolean().optional().describe("whether it is a point on its sandbox's timeline"),
   warning: z.string().optional().describe('why it failed or cannot be started'),
   durable: z.boolean().optional().describe('whether it would survive power loss'),
   parent_tag: z.string().optional().describe('snapshot whose layers it builds on'),

@@ -7,6 +7,7 @@ import {
   type ForkResult,
   type GcItem,
   type GcResult,
+  type RolledBack,
   type Sandbox,
   type SandboxStats,
   type Snapshot,
@@ -18,6 +19,8 @@ import type { Host } from '../../sandbox/host/host.js';
 type Answer<
   N extends 'snapshotInfo' | 'getSnapshot' | 'getSandbox' | 'stats' | 'fork' | 'collect' | 'evaluate',
 > = Awaited<ReturnType<Host[N]>>;
+
+type RollbackView = Awaited<ReturnType<Host['timelines']['rollback']>>;
 
 export function wireSnapshot(view: Answer<'getSnapshot'>): Snapshot {
   return {
@@ -37,6 +40,7 @@ export function wireSnapshot(view: Answer<'getSnapshot'>): Snapshot {
       captured_bytes: view.capturedBytes,
       expires_at_unix: view.retention?.expiresAtUnix,
       keep_last: view.retention?.keepLast,
+      checkpoint: view.retention?.checkpoint === undefined ? undefined : true,
     }),
   };
 }
@@ -121,6 +125,10 @@ export function wireForked({ snapshot, children }: Answer<'fork'>): ForkResult {
         : { error: 'Unexpected failure; see the log of the daemon', code: 'internal' };
     }),
   };
+}
+
+export function wireRolledBack({ sandbox, kept }: RollbackView): RolledBack {
+  return { sandbox: wireSandbox(sandbox), ...compact({ kept: kept && wireSnapshot(kept) }) };
 }
 
 export function wireEvaluated({ exitCode, ...evaluated }: Answer<'evaluate'>): EvalResult {

@@ -34,6 +34,10 @@ function ofSandbox({ name, facts }: BoughEvent): ToldEvent | undefined {
       const { id: sandbox, tag: snapshot_tag, mode, pauseMs: pause_ms } = facts;
       return { event: 'branched', sandbox, snapshot_tag, mode, ...compact({ pause_ms }) };
     }
+    case 'sandbox.rolled-back': {
+      const { id: sandbox, tag: snapshot_tag, kept: kept_tag } = facts;
+      return { event: 'rolled_back', sandbox, snapshot_tag, ...compact({ kept_tag }) };
+    }
     case 'sandbox.stalled':
       return warned(facts.id, facts.warning);
     case 'sandbox.unresponsive':

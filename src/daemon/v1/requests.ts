@@ -10,6 +10,7 @@ import {
   type ForkRequest,
   type LifetimeRequest,
   type RetentionRequest,
+  type RollbackRequest,
   type SpawnRequest,
   type TimeoutRequest,
 } from '../../contract/index.js';
@@ -21,6 +22,7 @@ type Spec<N extends keyof Host> = Host[N] extends (first: never, spec: infer S, 
   : never;
 type BootSpec = Parameters<Host['createSnapshot']>[0];
 type SpawnSpec = Parameters<Host['spawn']>[0];
+type RollbackSpec = Parameters<Host['timelines']['rollback']>[1];
 
 export function bootSpec(request: CreateSnapshotRequest): BootSpec {
   const { tag, image, kernel = '', rootfs = '', initrd } = request;
@@ -75,7 +77,7 @@ export function branchSpec(request: BranchRequest): Spec<'branch'> {
     tag,
     parentTag,
     wait: WAITS.get(wait) ?? 'ready',
-    retention: retentionSpec(request),
+    retention: { ...retentionSpec(request), ...(request.checkpoint === true ? { checkpoint: {} } : {}) },
   });
 }
 
@@ -99,6 +101,10 @@ export function lifetimeChange(request: TimeoutRequest): Spec<'setTimeout'> {
   return compact({ ...lifetimeSpec(request), never: request.never, extendOnly: request.extend_only });
 }
 
+export function rollbackSpec({ tag, keep, keep_tag: keepTag }: RollbackRequest): RollbackSpec {
+  return { keep, ...compact({ tag, keepTag }) };
+}
+
 function lifetimeSpec(request: LifetimeRequest): SpawnSpec['lifetime'] {
   return compact({
     endInMs: toMs(request.timeout_secs),
@@ -109,7 +115,7 @@ function lifetimeSpec(request: LifetimeRequest): SpawnSpec['lifetime'] {
   });
 }
 
-function retentionSpec(request: RetentionRequest): BootSpec['retention'] {
+function retentionSpec(request: RetentionRequest): NonNullable<BootSpec['retention']> {
   return compact({
     expiresInMs: toMs(request.expires_in_secs),
     expiresAtUnix: request.expires_at_unix,

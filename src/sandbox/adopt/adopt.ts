@@ -7,6 +7,7 @@
  *                                          └ it is gone       ─▶ failed: listed with the reason, until it is removed
  *   record without a process, or none                         ─▶ removed: nobody was ever told of that sandbox
  *   record that is damaged                                    ─▶ its folder goes into quarantine
+ *   record of a sandbox that another folder has a later one of ─▶ removed: it was rolled back, and that was not quite over
  *   VMM with its sockets in our hot directory, not adopted    ─▶ killed
  *
  * Invariant: a process is killed only if it is QEMU with one of our sockets in its arguments, and the very one that was found.
@@ -25,6 +26,7 @@ import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { Sandbox } from '../entity/sandbox.js';
 import { consoleOf, whyEnded } from '../entity/why-ended.js';
 import { findVmms } from './state-folder.js';
+import { outlived } from './generations.js';
 import { removeUnfinishedFiles } from './unfinished.js';
 import { connectPager, type Vm } from '../entity/vm.js';
 
@@ -52,7 +54,7 @@ type Found = SandboxRecord & { readonly process: NonNullable<SandboxRecord['proc
  */
 export async function adoptSandboxes(context: HostContext): Promise<void> {
   const ids = await sandboxIds(context);
-  const records = new Map<string, SandboxRecord | undefined>();
+  const records = new Map<string, SandboxRecord>();
   const unreadable = new Map<string, unknown>();
   for (const id of ids) {
     try {
@@ -64,6 +66,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     }
   }
   for (const [id, error] of unreadable) await quarantine(context, id, error);
+  for (const id of outlived(records)) records.delete(id);
   await removeUnfinishedFiles(context);
   await failpoint('adopt.read');
   const running = await findVmms(context.tiers);
@@ -76,7 +79,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     await Vmm.killOrphan(vmm).catch((err: unknown) => context.emit('vmm.orphan-left', { ...vmm, err }));
   }
   await failpoint('adopt.orphans-killed');
-  await restoreNetworks(context, records.values());
+  await restoreNetworks(context, records);
   const limit = pLimit(CONCURRENT_ADOPTIONS);
   const taken = await Promise.all(ids.map((id) => limit(() => takeOver(context, id, records.get(id)))));
   for (const sandbox of taken) {
@@ -89,11 +92,11 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
 /** What runs goes on behind the gates it has, whether or not the egress has ended meanwhile. */
 async function restoreNetworks(
   { tiers, networks }: HostContext,
-  records: Iterable<SandboxRecord | undefined>,
+  records: ReadonlyMap<string, SandboxRecord>,
 ): Promise<void> {
-  for (const record of records) {
-    if (record?.network === undefined || record.failure !== undefined || !hasProcess(record)) continue;
-    networks.adopt(sandboxPaths(tiers, record.id), record.network);
+  for (const [id, record] of records) {
+    if (record.network === undefined || record.failure !== undefined || !hasProcess(record)) continue;
+    networks.adopt(sandboxPaths(tiers, id), record.network);
   }
   await networks.restore();
 }
@@ -217,17 +220,17 @@ async function adopt(
 async function connect(
   cgroups: Cgroups,
   paths: SandboxPaths,
-  { id, process, memoryLimitMiB }: Found,
+  { process, memoryLimitMiB }: Found,
   patience: Patience,
 ): Promise<Vm> {
   const { pid, startTimeTicks, agentHostPort } = process;
   const group =
     memoryLimitMiB === undefined
       ? undefined
-      : await cgroups.find(id, memoryLimitMiB * MiB).catch(() => undefined);
+      : await cgroups.find(paths.id, memoryLimitMiB * MiB).catch(() => undefined);
   const vmm = await Vmm.adopt({
     group,
-    ...{ name: id, pid, startTimeTicks },
+    ...{ name: paths.id, pid, startTimeTicks },
     qmpSocketPath: paths.qmpSocket,
     logPath: paths.qemuLog,
     deadlineMs: patience.qmpMs,

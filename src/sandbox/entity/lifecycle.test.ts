@@ -21,50 +21,64 @@ const STATES: Readonly<Record<string, Lifecycle>> = {
   ...LASTING,
   removing: { state: 'removing', from: running },
   released: { state: 'released', from: running },
+  replaced: { state: 'replaced', from: running },
 };
 
-const IDLE: Claims = { isBranching: false, isFolding: false, isEnding: false };
+const IDLE: Claims = { isBranching: false, isFolding: false, isEnding: false, isRollingBack: false };
 const CLAIMS: Readonly<Record<string, Claims>> = {
   branching: { ...IDLE, isBranching: true },
   folding: { ...IDLE, isFolding: true },
   ending: { ...IDLE, isEnding: true },
+  rollback: { ...IDLE, isRollingBack: true },
 };
 
 /** For each request what each state answers, in this order; `-` is yes. */
-const STATE_ORDER = ['running', 'stalled', 'paused', 'unresponsive', 'failed', 'removing', 'released'];
-const [P, U, F, R, L] = ['paused', 'unresponsive', 'failed', 'being removed', 'left to the next daemon'];
+const STATE_ORDER = [
+  'running',
+  'stalled',
+  'paused',
+  'unresponsive',
+  'failed',
+  'removing',
+  'released',
+  'replaced',
+];
+const [P, U, F, R] = ['paused', 'unresponsive', 'failed', 'being removed'];
+const [L, G] = ['left to the next daemon', 'rolled back'];
 const BY_STATE: Readonly<Record<SandboxRequest, readonly string[]>> = {
-  use: ['-', '-', P, U, F, R, L],
-  'ask-for-branch': ['-', '-', '-', U, F, R, L],
-  pause: ['-', 'stalled', '-', U, F, R, L],
-  resume: ['-', '-', '-', U, F, R, L],
-  measure: ['-', '-', '-', U, F, R, L],
-  'change-lifetime': ['-', '-', '-', '-', '-', R, L],
-  'change-network': ['-', '-', '-', '-', F, R, L],
-  branch: ['-', '-', '-', U, F, R, L],
-  fold: ['-', '-', '-', U, F, R, L],
-  reconcile: ['-', '-', '-', U, F, R, L],
-  continue: ['not stalled', '-', P, U, F, R, L],
-  adopt: ['running', 'running', P, '-', F, R, L],
-  record: ['-', '-', '-', '-', '-', R, '-'],
+  use: ['-', '-', P, U, F, R, L, G],
+  'ask-for-branch': ['-', '-', '-', U, F, R, L, G],
+  pause: ['-', 'stalled', '-', U, F, R, L, G],
+  resume: ['-', '-', '-', U, F, R, L, G],
+  measure: ['-', '-', '-', U, F, R, L, G],
+  'change-lifetime': ['-', '-', '-', '-', '-', R, L, G],
+  'change-network': ['-', '-', '-', '-', F, R, L, G],
+  rollback: ['-', '-', '-', U, '-', R, L, G],
+  branch: ['-', '-', '-', U, F, R, L, G],
+  fold: ['-', '-', '-', U, F, R, L, G],
+  reconcile: ['-', '-', '-', U, F, R, L, G],
+  continue: ['not stalled', '-', P, U, F, R, L, G],
+  adopt: ['running', 'running', P, '-', F, R, L, G],
+  record: ['-', '-', '-', '-', '-', R, '-', G],
 };
 /** The same for what may be under way in one that is stalled, the state that takes most; for a pause, in one that runs. */
-const CLAIM_ORDER = ['branching', 'folding', 'ending'];
-const [B, E] = ['being branched', 'at its end'];
+const CLAIM_ORDER = ['branching', 'folding', 'ending', 'rollback'];
+const [B, E, K] = ['being branched', 'at its end', 'being rolled back'];
 const BY_CLAIM: Readonly<Record<SandboxRequest, readonly string[]>> = {
-  use: ['-', '-', E],
-  'ask-for-branch': ['-', '-', E],
-  pause: [B, '-', E],
-  resume: ['-', '-', E],
-  measure: ['-', '-', '-'],
-  'change-lifetime': ['-', '-', E],
-  'change-network': ['-', '-', '-'],
-  branch: [B, '-', '-'],
-  fold: [B, 'being folded', '-'],
-  reconcile: ['-', '-', '-'],
-  continue: [B, '-', '-'],
-  adopt: ['running', 'running', 'running'],
-  record: ['-', '-', '-'],
+  use: ['-', '-', E, K],
+  'ask-for-branch': ['-', '-', E, K],
+  pause: [B, '-', E, K],
+  resume: ['-', '-', E, K],
+  measure: ['-', '-', '-', '-'],
+  'change-lifetime': ['-', '-', E, K],
+  'change-network': ['-', '-', '-', K],
+  rollback: ['-', '-', E, K],
+  branch: [B, '-', '-', '-'],
+  fold: [B, 'being folded', '-', K],
+  reconcile: ['-', '-', '-', '-'],
+  continue: [B, '-', '-', '-'],
+  adopt: ['running', 'running', 'running', 'running'],
+  record: ['-', '-', '-', '-'],
 };
 const REQUESTS = Object.keys(BY_STATE) as SandboxRequest[];
 
@@ -125,6 +139,16 @@ describe('what becomes of a sandbox', () => {
       const released = after(from, { what: 'daemon-stops' });
       assert.deepEqual(released, { state: 'released', from });
       assert.deepEqual(after(released, { what: 'removal-begun' }), removing);
+    }
+  });
+
+  it('is its replacement, from any state, its removal included, and for good', () => {
+    for (const from of Object.values(LASTING)) {
+      const replaced = after(after(from, { what: 'removal-begun' }), { what: 'replaced' });
+      assert.deepEqual(replaced, { state: 'replaced', from });
+      assert.deepEqual(after(from, { what: 'replaced' }), replaced);
+      for (const what of ['removal-begun', 'daemon-stops'] as const)
+        assert.equal(after(replaced, { what }), replaced);
     }
   });
 });

@@ -8,13 +8,17 @@
  *            adopted ──▶ paused ── its VMM exits, or does not answer ──▶ as from running
  *
  *   each of these ── remove ──▶ removing ──▶ (gone)          ── the daemon stops ──▶ released ──▶ (the next daemon's)
+ *                 └─ rolled back ──▶ replaced ──▶ (gone)
  *
- * An unresponsive sandbox that answers again does not come back: the one that is adopted then takes its place. A branch, a fold of the
- * disk and a begun end lie over the states, and outlast them: a branch still cleans up after its source has failed.
+ * An unresponsive sandbox that answers again does not come back: the one that is adopted then takes its place, as the one that stands at
+ * the snapshot does after a rollback. A branch, a fold of the disk, a rollback and a begun end lie over the states, and outlast them: a
+ * branch still cleans up after its source has failed.
  *
  * Pure: it waits for nothing and holds nothing. The owner tells it what happened, and asks before it acts; whatever must happen
  * between the two without another coming in is up to the owner.
  */
+
+import { BoughError } from '../../contract/index.js';
 
 /** The states that last, each with why it is in it: those that the API shows. */
 export type Lasting =
@@ -26,12 +30,15 @@ export type Lasting =
 export type Lifecycle =
   | Lasting
   | { readonly state: 'removing'; readonly from: Lasting }
+  | { readonly state: 'replaced'; readonly from: Lasting }
   | { readonly state: 'released'; readonly from: Lasting };
 
 /** What is under way, whatever the state. */
 export interface Claims {
   readonly isBranching: boolean;
   readonly isFolding: boolean;
+  /** Another VM is being made to take its place. */
+  readonly isRollingBack: boolean;
   /** Its end has begun: its last snapshot is being taken. */
   readonly isEnding: boolean;
 }
@@ -51,6 +58,8 @@ export type SandboxRequest =
   | 'change-lifetime'
   /** To say what it may reach, also of one that nobody can talk to. */
   | 'change-network'
+  /** To be the one rollback. */
+  | 'rollback'
   /** To be the one branch. */
   | 'branch'
   /** To be the one fold of its disk. */
@@ -64,9 +73,11 @@ export type SandboxRequest =
   /** To write its record to disk. */
   | 'record';
 
-/** What a sandbox is called from when its removal has begun, and while a branch of it is under way. */
+/** What a sandbox is called from when its removal has begun, while a branch or a rollback of it is under way, and after the latter. */
 export const BEING_REMOVED = 'being removed';
 export const BEING_BRANCHED = 'being branched';
+export const BEING_ROLLED_BACK = 'being rolled back';
+export const ROLLED_BACK = 'rolled back';
 
 /** Why a request is refused, as the word that completes "it is ...". */
 export type Refusal =
@@ -79,22 +90,39 @@ export type Refusal =
   | 'left to the next daemon'
   | 'at its end'
   | typeof BEING_BRANCHED
+  | typeof BEING_ROLLED_BACK
+  | typeof ROLLED_BACK
   | 'being folded'
   | 'not stalled';
+
+/** What a refusal is told as. */
+export function refused(id: string, refusal: Refusal): BoughError {
+  switch (refusal) {
+    case BEING_BRANCHED:
+      return new BoughError('branch_in_progress', { id });
+    case BEING_ROLLED_BACK:
+      return new BoughError('rollback_in_progress', { id });
+    case ROLLED_BACK:
+      return new BoughError('sandbox_rolled_back', { id });
+    default:
+      return new BoughError('sandbox_not_running', { id, state: refusal });
+  }
+}
 
 /** The requests that each state takes; anything else it refuses. */
 const TAKES: Readonly<Record<Lifecycle['state'], ReadonlySet<SandboxRequest>>> = {
   running: new Set([
     ...['use', 'ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'change-network'],
-    ...['branch', 'fold', 'reconcile', 'continue', 'record'],
+    ...['rollback', 'branch', 'fold', 'reconcile', 'continue', 'record'],
   ] as const),
   paused: new Set([
     ...['ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'change-network'],
-    ...['branch', 'fold', 'reconcile', 'record'],
+    ...['rollback', 'branch', 'fold', 'reconcile', 'record'],
   ] as const),
   unresponsive: new Set(['change-lifetime', 'change-network', 'adopt', 'record']),
-  failed: new Set(['change-lifetime', 'record']),
+  failed: new Set(['change-lifetime', 'rollback', 'record']),
   removing: new Set(),
+  replaced: new Set(),
   released: new Set(['record']),
 };
 
@@ -104,11 +132,18 @@ const NAMES: Readonly<Record<Lifecycle['state'], Refusal>> = {
   unresponsive: 'unresponsive',
   failed: 'failed',
   removing: BEING_REMOVED,
+  replaced: ROLLED_BACK,
   released: 'left to the next daemon',
 };
 
 /** What its state is called where it is the reason for a refusal. */
 export const nameOf = ({ state }: Lifecycle): Refusal => NAMES[state];
+
+/** What would be lost with the VM of before, or is of no use to it; its last branch is the rollback's own. */
+const NOT_IN_A_ROLLBACK: ReadonlySet<SandboxRequest> = new Set([
+  ...(['use', 'ask-for-branch', 'pause', 'resume', 'change-lifetime', 'change-network'] as const),
+  ...(['rollback', 'fold'] as const),
+]);
 
 /** Why a request is refused now; undefined if it is taken. */
 export function refusalOf(
@@ -117,11 +152,13 @@ export function refusalOf(
   request: SandboxRequest,
 ): Refusal | undefined {
   if (!TAKES[lifecycle.state].has(request)) return nameOf(lifecycle);
+  if (claims.isRollingBack && NOT_IN_A_ROLLBACK.has(request)) return BEING_ROLLED_BACK;
   switch (request) {
     case 'use':
     case 'ask-for-branch':
     case 'resume':
     case 'change-lifetime':
+    case 'rollback':
       return claims.isEnding ? 'at its end' : undefined;
     case 'pause':
       if (claims.isEnding) return 'at its end';
@@ -150,23 +187,29 @@ export type SandboxEvent =
   | { readonly what: 'resumed' }
   | { readonly what: 'vmm-silent'; readonly why: string }
   | { readonly what: 'vmm-exited'; readonly why: string }
+  /** Another VM has taken its place. */
+  | { readonly what: 'replaced' }
   | { readonly what: 'removal-begun' }
   | { readonly what: 'daemon-stops' };
 
 /** The state after an event. What happens to a VM that is nobody's business any more changes nothing. */
 export function after(lifecycle: Lifecycle, event: SandboxEvent): Lifecycle {
   switch (event.what) {
+    case 'replaced':
+      return { state: 'replaced', from: lasting(lifecycle) };
     case 'removal-begun':
-      return lifecycle.state === 'removing' ? lifecycle : { state: 'removing', from: lasting(lifecycle) };
+      return isOver(lifecycle) ? lifecycle : { state: 'removing', from: lasting(lifecycle) };
     case 'daemon-stops':
-      return lifecycle.state === 'removing' ? lifecycle : { state: 'released', from: lasting(lifecycle) };
+      return isOver(lifecycle) ? lifecycle : { state: 'released', from: lasting(lifecycle) };
     default:
       if (lifecycle.state === 'running') return afterRunning(lifecycle, event);
       return lifecycle.state === 'paused' ? afterPaused(lifecycle, event) : lifecycle;
   }
 }
 
-type EventOfVm = Exclude<SandboxEvent, { what: 'removal-begun' } | { what: 'daemon-stops' }>;
+const isOver = ({ state }: Lifecycle): boolean => state === 'removing' || state === 'replaced';
+
+type EventOfVm = Exclude<SandboxEvent, { what: 'replaced' | 'removal-begun' | 'daemon-stops' }>;
 
 function afterRunning(running: Lasting, event: EventOfVm): Lasting {
   switch (event.what) {

@@ -1,8 +1,11 @@
 /**
- * Where a sandbox's files are: two folders, one in each tier, named by its id.
+ * Where a sandbox's files are: two folders, one in each tier, named as its VM is.
  *
  *   <hotDir>/sandboxes/<id>/     sockets, the RAM marker, links to the memory layers     (gone after a reboot)
  *   <stateDir>/sandboxes/<id>/   record.json, disk/, qemu.log
+ *
+ * The VM that a sandbox starts with is named by the sandbox's id. One that takes its place in a rollback stands beside it for a while, so
+ * it has a name and folders of its own; whose it is, the record says.
  */
 import { randomInt } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
@@ -11,6 +14,7 @@ import { failpoint } from '../../base/index.js';
 import { prepareFolder } from '../../store/index.js';
 
 export interface SandboxPaths {
+  /** Name of the VM. */
   readonly id: string;
   readonly hotDir: string;
   readonly stateDir: string;

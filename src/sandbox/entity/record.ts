@@ -31,6 +31,8 @@ const layerRefSchema = z.object({
 const recordSchema = z.object({
   version: z.literal(RECORD_VERSION),
   id: z.string(),
+  /** How often it was rolled back. Of several folders with a record of its id the one of the latest generation is the sandbox. */
+  generation: z.number().optional(),
   snapshotTag: z.string(),
   createdAtUnix: z.number(),
   machine: machineIdentitySchema,

@@ -4,24 +4,29 @@ import type { Sandbox } from './sandbox.js';
 
 export class SandboxRegistry {
   readonly #byId = new Map<string, Sandbox>();
-  /** Not listed yet, or never. */
+  /** Names of VMs that are not listed yet, or never. */
   readonly #beingMade = new Set<string>();
   /** Of sandboxes that are being made. */
   readonly #claimedNames = new Set<string>();
 
-  /** Takes note of a VM that is being made, before there is anything of it; until it is added or forgotten. */
-  begin(id: string): void {
-    this.#beingMade.add(id);
+  /** Takes note of a VM that is being made, before there is anything of it; until it is added, or given up. */
+  begin(vmName: string): void {
+    this.#beingMade.add(vmName);
   }
 
+  giveUp(vmName: string): void {
+    this.#beingMade.delete(vmName);
+  }
+
+  /** In the place of what was listed under its id. */
   add(sandbox: Sandbox): void {
     this.#byId.set(sandbox.id, sandbox);
-    this.#beingMade.delete(sandbox.id);
+    this.#beingMade.delete(sandbox.paths.id);
   }
 
-  /** True for what is listed or being made: its folders belong to somebody. */
-  owns(id: string): boolean {
-    return this.#byId.has(id) || this.#beingMade.has(id);
+  /** True for a VM that is listed or being made: its folders belong to somebody. */
+  owns(vmName: string): boolean {
+    return this.#beingMade.has(vmName) || this.list().some(({ paths }) => paths.id === vmName);
   }
 
   /** By id or name. Throws `sandbox_not_found`. */
@@ -55,15 +60,19 @@ export class SandboxRegistry {
       .filter(({ record, state }) => record.snapshotTag === tag && state !== 'failed')
       .map(({ id }) => `sandbox ${id}`);
 
-  /** Ends a sandbox; one that cannot be ended now stays listed. True for the one call after which it is so no more. */
+  /**
+   * Ends a sandbox, also one that another VM takes the place of meanwhile; one that cannot be ended now stays listed. True for the one call
+   * after which it is so no more.
+   */
   async remove(sandbox: Sandbox): Promise<boolean> {
     await sandbox.remove();
+    const listed = this.#byId.get(sandbox.id);
+    if (listed !== undefined && listed !== sandbox) return this.remove(listed);
     return this.forget(sandbox.id);
   }
 
   /** True if it was listed. */
   forget(id: string): boolean {
-    this.#beingMade.delete(id);
     return this.#byId.delete(id);
   }
 }

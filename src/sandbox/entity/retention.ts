@@ -7,7 +7,7 @@
  */
 import { type Clock, compact, hostClock } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import type { Retention, SnapshotView } from '../../store/index.js';
+import type { Retention, SnapshotView, Thinning } from '../../store/index.js';
 import { CLOCK_GRACE_MS } from './lifetime.js';
 
 /** How long a snapshot is to stay, as it is asked for; at most one of the two expiries. */
@@ -17,6 +17,8 @@ export interface RetentionSpec {
   readonly expiresAtUnix?: number | undefined;
   /** Of the source's snapshots made with it, the newest so many stay. */
   readonly keepLast?: number | undefined;
+  /** Makes it a point on the timeline of its source. */
+  readonly checkpoint?: { readonly thinning?: Thinning | undefined } | undefined;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface RetentionSpec {
  * expiry that has passed.
  */
 export function retentionOf(
-  { expiresInMs, expiresAtUnix: atUnix, keepLast }: RetentionSpec = {},
+  { expiresInMs, expiresAtUnix: atUnix, keepLast, checkpoint }: RetentionSpec = {},
   ordinal?: number,
   clock: Clock = hostClock,
 ): Retention | undefined {
@@ -33,8 +35,20 @@ export function retentionOf(
     throw new BoughError('invalid_request', { field: 'expiresAtUnix', problem: 'has passed' });
   }
   const expiresAtUnix = expiresInMs === undefined ? atUnix : Math.ceil((nowMs + expiresInMs) / 1000);
-  if (expiresAtUnix === undefined && keepLast === undefined) return undefined;
-  return compact({ expiresAtUnix, keepLast, ordinal: keepLast === undefined ? undefined : ordinal });
+  const isCounted = keepLast !== undefined || checkpoint !== undefined;
+  if (expiresAtUnix === undefined && !isCounted) return undefined;
+  return compact({
+    expiresAtUnix,
+    keepLast,
+    ordinal: isCounted ? ordinal : undefined,
+    checkpoint: checkpoint && checkpointAt(clock, checkpoint.thinning),
+  });
+}
+
+function checkpointAt(clock: Clock, thinning: Thinning | undefined): Retention['checkpoint'] {
+  const { bootId } = clock;
+  const [atUnixMs, atBootMs] = [clock.unixMs(), clock.bootMs()].map(Math.round) as [number, number];
+  return { atUnixMs, atBootMs, bootId, ...compact({ thinning }) };
 }
 
 /** `expired`, or until when (in ms from now) a snapshot whose time is over by one clock stays because of the other. */

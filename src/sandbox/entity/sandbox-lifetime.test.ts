@@ -1,50 +1,20 @@
 import assert from 'node:assert/strict';
-import { EventEmitter } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { owned, recorded as recordedIn } from '../../../test/support/recorded-sandbox.js';
 import { hostClock, unixSeconds } from '../../base/index.js';
 import { isBoughError } from '../../contract/index.js';
 import { lifetimeOf } from './lifetime.js';
-import { makeSandboxFolders, sandboxPaths, type SandboxPaths } from './paths.js';
-import { newRecord, readRecord, writeRecord, type SandboxFields } from './record.js';
-import { Sandbox } from './sandbox.js';
-import type { Vm } from './vm.js';
+import type { SandboxPaths } from './paths.js';
+import { readRecord, type SandboxFields } from './record.js';
 
 /** A sandbox's folders with a record in it. */
 async function recorded(t: TestContext, more: Partial<SandboxFields> = {}): Promise<SandboxPaths> {
   const dir = await mkdtemp(join(tmpdir(), 'bough-lifetime-'));
   t.after(() => rm(dir, { recursive: true, force: true }));
-  const paths = sandboxPaths({ hotDir: join(dir, 'hot'), stateDir: join(dir, 'state') }, 'sb1');
-  await makeSandboxFolders(paths);
-  const record = newRecord({
-    ...{ id: 'sb1', snapshotTag: 'base', createdAtUnix: unixSeconds() - 100 },
-    machine: {
-      ...{ qemuVersion: '7.2', machineType: 'pc', accel: 'tcg', cpuModel: 'max' },
-      ...{ vcpus: 1, memoryMiB: 64, deviceLayout: 1 },
-    },
-    image: { name: 'i', digest: 'd' },
-    agent: { guestPort: 1, secret: 's' },
-    ...{ layers: [], disks: [], overlay: { id: 'o', path: '/o', format: 'qcow2' } },
-    ...{ overlayNode: 'overlay0', switchCount: 0, branchCount: 0 },
-    process: { pid: 1, startTimeTicks: 1, agentHostPort: 4000 },
-    ...more,
-  });
-  await writeRecord(paths.record, record);
-  return paths;
-}
-
-/** What the daemon has after it (re)started, of a VM that is none. */
-async function owned(paths: SandboxPaths): Promise<Sandbox> {
-  const idle = { close: () => Promise.resolve() };
-  const vmm = {
-    exited: new Promise(() => undefined),
-    qmp: new EventEmitter(),
-    ...{ release: idle.close, kill: idle.close, pid: 1 },
-  };
-  const vm = { vmm, pager: idle, agentHostPort: 4000 } as unknown as Vm;
-  return Sandbox.running(paths, await readRecord(paths.record), vm, { seccomp: true, emit: () => undefined });
+  return recordedIn(dir, more);
 }
 
 describe('the lifetime of a sandbox in its record', () => {

@@ -3,41 +3,41 @@
  * lifecycle.ts.
  *
  * One piece of work at a time may rearrange what the sandbox consists of (a branch, a fold of its disk); whoever wants to
- * claims the sandbox first. Removing it ends the VM, so that such work fails, and waits until it has cleaned up.
+ * claims the sandbox first. Removing it ends the VM, so that such work fails, and waits until it has cleaned up. A rollback makes another
+ * Sandbox of the same id, to which this one gives way.
  *
  * Invariant: a Sandbox that exists has a record on disk, and a VMM that ran when it was made unless it was made `failed`. What
  * happens to the VMM later is noticed here and told by `state`; nothing here ever stops a VM but `remove()`.
  */
 import { rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
-import { compact, Deferred, failpoint, withDeadline } from '../../base/index.js';
-import { BoughError, type Emit } from '../../contract/index.js';
+import { compact, failpoint, withDeadline } from '../../base/index.js';
+import type { Emit } from '../../contract/index.js';
 import { processAnonymousBytes, Vmm } from '../../vmm/index.js';
 import {
   after,
-  BEING_BRANCHED,
+  BEING_REMOVED,
   lasting,
   nameOf,
   refusalOf,
+  refused,
   type Lasting,
   type Lifecycle,
   type Refusal,
   type SandboxEvent,
   type SandboxRequest,
 } from './lifecycle.js';
+import { Claim } from './claim.js';
 import { ClockKeeper } from './clock-keeper.js';
 import type { DiskFold, SpareOverlay } from './disk-work.js';
 import { LifetimeClock } from './lifetime.js';
 import type { Networks } from './networks.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
-import type { SandboxState, SandboxView } from './view.js';
+import { STALLED, viewOf, type SandboxState, type SandboxView } from './view.js';
 import type { Vm } from './vm.js';
 import { consoleOf, whyEnded } from './why-ended.js';
 
-const STALLED =
-  'It stands still: the disk it writes to has no room on the host. It goes on when there is some';
-const OUTDATED = 'It cannot be branched: another version of bough started it';
 const END_NOTED_DEADLINE_MS = 1_000;
 const CLOCK_DEADLINE_MS = 5_000;
 
@@ -55,7 +55,9 @@ export class Sandbox {
   /** Kept when it has failed, let go of when it is unresponsive. */
   #vm: Vm | undefined;
   #agent: AgentClient | undefined;
-  #branch: Promise<undefined> | undefined;
+  readonly #branch = new Claim();
+  readonly #rollback = new Claim();
+  readonly #removalBegun = new AbortController();
   /** Ends the use that a pause is. */
   #endPause: (() => void) | undefined;
   #fold: DiskFold | undefined;
@@ -178,14 +180,28 @@ export class Sandbox {
   }
 
   get isBranching(): boolean {
-    return this.#branch !== undefined;
+    return this.#branch.isHeld;
+  }
+
+  get isRollingBack(): boolean {
+    return this.#rollback.isHeld;
+  }
+
+  /** Another has taken its place. */
+  get isReplaced(): boolean {
+    return this.#lifecycle.state === 'replaced';
+  }
+
+  /** Fires when its removal begins. */
+  get removalBegun(): AbortSignal {
+    return this.#removalBegun.signal;
   }
 
   takes(request: SandboxRequest): boolean {
     return this.#refusalOf(request) === undefined;
   }
 
-  /** Throws `sandbox_not_running` or `branch_in_progress` unless it takes the request now. */
+  /** Throws `sandbox_not_running`, or `branch_in_progress` and their like, unless it takes the request now. */
   require(request: SandboxRequest): void {
     const refusal = this.#refusalOf(request);
     if (refusal !== undefined) this.#refuse(refusal);
@@ -195,14 +211,14 @@ export class Sandbox {
     const claims = {
       isBranching: this.isBranching,
       isFolding: this.#fold !== undefined,
+      isRollingBack: this.isRollingBack,
       isEnding: this.#record.endTag !== undefined,
     };
     return refusalOf(this.#lifecycle, claims, request);
   }
 
   #refuse(state: Refusal): never {
-    if (state === BEING_BRANCHED) throw new BoughError('branch_in_progress', { id: this.id });
-    throw new BoughError('sandbox_not_running', { id: this.id, state });
+    throw refused(this.id, state);
   }
 
   /** True if that changed anything. */
@@ -235,12 +251,18 @@ export class Sandbox {
    */
   claimForBranch(): () => void {
     this.require('branch');
-    const over = new Deferred<undefined>();
-    this.#branch = over.promise;
-    return () => {
-      if (this.#branch === over.promise) this.#branch = undefined;
-      over.resolve(undefined);
-    };
+    return this.#branch.take();
+  }
+
+  /** Resolves when the branch is over that is under way. */
+  get branchOver(): Promise<undefined> {
+    return this.#branch.over;
+  }
+
+  /** Takes the sandbox for a rollback: nobody is let into its guest until what is returned is called. Throws as `require`. */
+  claimForRollback(): () => void {
+    this.require('rollback');
+    return this.#rollback.take();
   }
 
   /** The fold of its disk that is under way. */
@@ -279,19 +301,31 @@ export class Sandbox {
    */
   remove(): Promise<void> {
     this.#happened({ what: 'removal-begun' });
+    this.#removalBegun.abort(refused(this.id, BEING_REMOVED));
     this.#removing ??= this.#remove().finally(() => (this.#removing = undefined));
     return this.#removing;
   }
 
   async #remove(): Promise<void> {
+    await this.#rollback.over;
+    if (!this.isReplaced) await this.#erase();
+  }
+
+  /** Another of its id is listed in its place: ends the VM and removes everything, as its removal would. */
+  async giveWay(): Promise<void> {
+    this.#happened({ what: 'replaced' });
+    await this.#erase();
+  }
+
+  async #erase(): Promise<void> {
     await this.#written;
     await rm(this.paths.record, { force: true });
     await failpoint('remove.forgotten');
     await (this.#vm === undefined ? this.#killOrphan() : this.#vm.vmm.kill());
     await failpoint('remove.killed');
-    await this.#networks?.forget(this.id);
+    await this.#networks?.forget(this.paths.id);
     await this.#vm?.pager.close();
-    await this.#branch;
+    await this.#branch.over;
     await this.#fold?.over;
     await removeSandboxFolders(this.paths);
   }
@@ -299,7 +333,8 @@ export class Sandbox {
   /** Ends a VMM that never answered us. */
   async #killOrphan(): Promise<void> {
     const { process, failure } = this.#record;
-    if (process !== undefined && failure === undefined) await Vmm.killOrphan({ name: this.id, ...process });
+    if (process !== undefined && failure === undefined)
+      await Vmm.killOrphan({ name: this.paths.id, ...process });
   }
 
   /** Lets go of the VM, which runs on for the next daemon. */
@@ -351,10 +386,6 @@ export class Sandbox {
     return processAnonymousBytes(this.vm.vmm.pid);
   }
 
-  get #outdated(): string | undefined {
-    return this.#vm?.foreignPagerVersion === undefined ? undefined : OUTDATED;
-  }
-
   /** As it is shown when it is asked for by itself. */
   info(): SandboxView {
     return { ...this.view(), ...compact({ consoleTail: this.#record.consoleTail }) };
@@ -362,37 +393,7 @@ export class Sandbox {
 
   /** As it is listed. */
   view(): SandboxView {
-    const record = this.#record;
-    const lifetime = this.lifetime.view();
-    const shown = lasting(this.#lifecycle);
-    return {
-      id: record.id,
-      snapshotTag: record.snapshotTag,
-      agentAddr: `127.0.0.1:${record.process?.agentHostPort ?? 0}`,
-      createdAtUnix: record.createdAtUnix,
-      branchCount: record.branchCount,
-      state: this.state,
-      memoryMiB: record.machine.memoryMiB,
-      vcpus: record.machine.vcpus,
-      isolation: {
-        accel: record.machine.accel,
-        uid: process.getuid?.() ?? -1,
-        seccomp: this.#seccomp,
-        cgroup: this.#vm?.vmm.group !== undefined,
-      },
-      networkMode: record.network?.mode ?? 'none',
-      ...lifetime,
-      ...compact({
-        pid: this.state === 'failed' ? undefined : record.process?.pid,
-        memoryLimitMiB: record.memoryLimitMiB,
-        lastBranchMemoryPath: record.lastBranchMemoryPath,
-        warning:
-          shown.state === 'running' && shown.isStalled ? STALLED : (lifetime.warning ?? this.#outdated),
-        stateReason: 'why' in shown ? shown.why : undefined,
-        name: record.name,
-        metadata: record.metadata,
-        parent: record.parent,
-      }),
-    };
+    const [record, shown, lifetime] = [this.#record, lasting(this.#lifecycle), this.lifetime.view()];
+    return viewOf({ record, shown, lifetime, seccomp: this.#seccomp, vm: this.#vm });
   }
 }

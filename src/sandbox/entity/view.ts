@@ -1,7 +1,11 @@
 /** A sandbox as the host shows it: plain data, of one moment. */
+import { compact } from '../../base/index.js';
 import type { NetworkMode } from '../../contract/index.js';
 import type { MachineIdentity } from '../../store/index.js';
+import type { Lasting } from './lifecycle.js';
 import type { LifetimeView } from './lifetime.js';
+import type { SandboxRecord } from './record.js';
+import type { Vm } from './vm.js';
 
 export type SandboxState = 'running' | 'paused' | 'unresponsive' | 'failed';
 
@@ -40,4 +44,48 @@ export interface SandboxView extends LifetimeView {
   readonly vcpus: number;
   readonly isolation: Isolation;
   readonly networkMode: NetworkMode;
+}
+
+/** Why a guest stands still that nobody paused. */
+export const STALLED =
+  'It stands still: the disk it writes to has no room on the host. It goes on when there is some';
+const OUTDATED = 'It cannot be branched: another version of bough started it';
+
+/** What a view is made of. */
+export interface Viewed {
+  readonly record: SandboxRecord;
+  readonly shown: Lasting;
+  readonly lifetime: LifetimeView;
+  readonly seccomp: boolean;
+  readonly vm: Vm | undefined;
+}
+
+export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): SandboxView {
+  const isOutdated = vm?.foreignPagerVersion !== undefined;
+  const cgroup = vm?.vmm.group !== undefined;
+  const { state } = shown;
+  const isStalled = state === 'running' && shown.isStalled;
+  return {
+    id: record.id,
+    snapshotTag: record.snapshotTag,
+    agentAddr: `127.0.0.1:${record.process?.agentHostPort ?? 0}`,
+    createdAtUnix: record.createdAtUnix,
+    branchCount: record.branchCount,
+    state,
+    memoryMiB: record.machine.memoryMiB,
+    vcpus: record.machine.vcpus,
+    isolation: { accel: record.machine.accel, uid: process.getuid?.() ?? -1, seccomp, cgroup },
+    networkMode: record.network?.mode ?? 'none',
+    ...lifetime,
+    ...compact({
+      pid: state === 'failed' ? undefined : record.process?.pid,
+      memoryLimitMiB: record.memoryLimitMiB,
+      lastBranchMemoryPath: record.lastBranchMemoryPath,
+      warning: isStalled ? STALLED : (lifetime.warning ?? (isOutdated ? OUTDATED : undefined)),
+      stateReason: 'why' in shown ? shown.why : undefined,
+      name: record.name,
+      metadata: record.metadata,
+      parent: record.parent,
+    }),
+  };
 }

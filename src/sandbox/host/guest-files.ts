@@ -13,8 +13,7 @@ import { Deferred } from '../../base/index.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import type { CallContext } from './call.js';
 import type { HostContext } from './context.js';
-import { toCatalogue } from './failures.js';
-import { inGuest, streamFromGuest } from './in-guest.js';
+import { guestFailure, inGuest, streamFromGuest } from './in-guest.js';
 
 export interface FilesHost {
   /** An open file; the call's signal closes it, as its end and `close()` do. */
@@ -53,9 +52,7 @@ export class GuestFiles implements FilesHost {
       const end = inUse(sandbox, signal);
       return {
         ...reading,
-        bytes: ending(reading.bytes, end, (error) =>
-          toCatalogue(error, { operation: attempt.operation, sandboxId: sandbox.id }),
-        ),
+        bytes: ending(reading.bytes, end, (error) => guestFailure(sandbox, attempt.operation, error)),
         close: () => reading.close().finally(end),
       };
     });
@@ -96,7 +93,7 @@ export class GuestFiles implements FilesHost {
     return inGuest(this.#context, { id, operation }, async (sandbox) => {
       const bytes = await sandbox.agent.files.pack(which, signal);
       const end = inUse(sandbox, signal);
-      return ending(bytes, end, (error) => toCatalogue(error, { operation, sandboxId: sandbox.id }));
+      return ending(bytes, end, (error) => guestFailure(sandbox, operation, error));
     });
   }
 

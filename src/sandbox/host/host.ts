@@ -9,8 +9,8 @@
  * A sandbox's name means it wherever its id does.
  *
  * Every method takes the circumstances of the call. A caller that leaves ends what is of use to nobody then: a boot, a spawn, a
- * program, unless there is a key to ask again with. It does not end a branch or a fork: the source's pause is paid for already. What
- * makes something makes nothing twice for one key.
+ * program, unless there is a key to ask again with, and a rollback until it switches. It does not end a branch or a fork: the source's
+ * pause is paid for already. What makes something makes nothing twice for one key.
  */
 
 import type { Duplex } from 'node:stream';
@@ -33,6 +33,7 @@ import type { CollectionReport } from '../upkeep/collector.js';
 import type { CallContext } from './call.js';
 import type { FilesHost } from './guest-files.js';
 import type { ProcessesHost } from './guest-processes.js';
+import type { TimelinesHost } from './timelines.js';
 
 /** Sandboxes to start, all from one snapshot. */
 export interface SpawnSpec {
@@ -132,6 +133,8 @@ export interface Host {
   /** Processes that outlive the connection that started them. */
   readonly processes: ProcessesHost;
   readonly files: FilesHost;
+  /** Going back, and points to go back to. */
+  readonly timelines: TimelinesHost;
   /** Connects to a TCP port of the guest for as long as `use` takes; what is open then is reset. Throws `port_unreachable` at once. */
   withPort<T>(which: PortId, use: (connection: Duplex) => Promise<T>, call: CallContext): Promise<T>;
   /** Its policy, and what came of it. */

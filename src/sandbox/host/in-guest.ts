@@ -1,8 +1,9 @@
 /** Calls into the guest of a sandbox: it has to take them, it is in use meanwhile, and what fails is told in the catalogue's words. */
 import { Deferred } from '../../base/index.js';
+import { BoughError } from '../../contract/index.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import type { HostContext } from './context.js';
-import { catalogued, toCatalogue } from './failures.js';
+import { toCatalogue } from './failures.js';
 
 /** Which sandbox, and what is attempted: it completes "failed to ...". */
 export interface GuestCall {
@@ -10,7 +11,13 @@ export interface GuestCall {
   readonly operation: string;
 }
 
-/** Throws `sandbox_not_found`, `sandbox_not_running`, and what the agent's errors become. */
+/** What a call that failed is answered with: one whose guest another has taken the place of says that, however it was cut off. */
+export function guestFailure({ id, isReplaced }: Sandbox, operation: string, error: unknown): unknown {
+  if (isReplaced) return new BoughError('sandbox_rolled_back', { id }, { cause: error });
+  return toCatalogue(error, { operation, sandboxId: id });
+}
+
+/** Throws `sandbox_not_found`, `sandbox_not_running`, `sandbox_rolled_back`, and what the agent's errors become. */
 export async function inGuest<T>(
   { sandboxes }: HostContext,
   { id, operation }: GuestCall,
@@ -18,7 +25,13 @@ export async function inGuest<T>(
 ): Promise<T> {
   const sandbox = sandboxes.get(id);
   sandbox.require('use');
-  return sandbox.lifetime.during(() => catalogued({ operation, sandboxId: sandbox.id }, () => work(sandbox)));
+  return sandbox.lifetime.during(async () => {
+    try {
+      return await work(sandbox);
+    } catch (error) {
+      throw guestFailure(sandbox, operation, error);
+    }
+  });
 }
 
 /** As `inGuest`, for what is a stream: that a sandbox cannot be used is thrown at once, everything else while it is iterated. */
@@ -35,7 +48,7 @@ export function streamFromGuest<T>(
     try {
       yield* work(sandbox);
     } catch (error) {
-      throw toCatalogue(error, { operation, sandboxId: sandbox.id });
+      throw guestFailure(sandbox, operation, error);
     } finally {
       over.resolve(undefined);
     }

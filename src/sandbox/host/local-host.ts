@@ -41,6 +41,8 @@ import { linesOf } from './log-lines.js';
 import { setNetwork, viewNetwork } from './network.js';
 import { networkLogPath, NO_NETWORK } from '../entity/networks.js';
 import { Requests } from './requests.js';
+import { Timelines, type TimelinesHost } from './timelines.js';
+import { Rollbacks } from '../timeline/rollback.js';
 import type { ChildOptions } from '../start/spawn.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { Starts } from '../start/starts.js';
@@ -54,6 +56,7 @@ const BRANCHES_GRACE_MS = 10_000;
 export class LocalHost implements Host {
   readonly processes: ProcessesHost;
   readonly files: FilesHost;
+  readonly timelines: TimelinesHost;
   readonly #context: HostContext;
   readonly #branches: Branches;
   readonly #housekeeping: Housekeeping;
@@ -70,6 +73,7 @@ export class LocalHost implements Host {
     this.#hotTier = new HotTier(context);
     this.#requests = new Requests(context);
     this.#housekeeping = new Housekeeping(context, this.#branches);
+    this.timelines = new Timelines(context, new Rollbacks(context, this.#starts, this.#branches));
   }
 
   /** From now on sandboxes end when their time is over, and what has expired is removed. */

@@ -7,9 +7,9 @@ import type { HostContext } from './context.js';
 /** Throws `egress_unavailable`. */
 export function viewNetwork(
   { networks }: Pick<HostContext, 'networks'>,
-  { id, record }: Pick<Sandbox, 'id' | 'record'>,
+  { paths, record }: Pick<Sandbox, 'paths' | 'record'>,
 ): Promise<Network> {
-  return networks.view(id, record.network ?? NO_NETWORK);
+  return networks.view(paths.id, record.network ?? NO_NETWORK);
 }
 
 /**

@@ -31,7 +31,7 @@ export async function makeGround(
 ): Promise<SandboxPaths> {
   const paths = sandboxPaths(tiers, newId());
   sandboxes.begin(paths.id);
-  undo.defer(() => sandboxes.forget(paths.id));
+  undo.defer(() => sandboxes.giveUp(paths.id));
   undo.defer(() => removeSandboxFolders(paths));
   await makeSandboxFolders(paths);
   return paths;

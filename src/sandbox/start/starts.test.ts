@@ -52,7 +52,7 @@ function fixture(
     await spawn(index, signal ?? new AbortController().signal);
     const id = `sandbox${index}`;
     return {
-      ...{ id, state: 'running', record: { snapshotTag: 'base', createdAtUnix: 1 } },
+      ...{ id, paths: { id }, state: 'running', record: { snapshotTag: 'base', createdAtUnix: 1 } },
       privateBytes: () => Promise.resolve(childBytes(MEMORY_MIB) / 2 / 1.25),
       remove: () => Promise.resolve(void removed.push(id)),
     } as unknown as Sandbox;

@@ -7,7 +7,7 @@
  * Invariant: a sandbox is listed only once it can be used, and those of one request that wants all or none appear together.
  */
 import pLimit from 'p-limit';
-import { anyOf, unixSeconds, WorkSet } from '../../base/index.js';
+import { abortReason, anyOf, unixSeconds, WorkSet } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { Lease, Manifest } from '../../store/index.js';
 import { ChildSizes, type Ticket } from './admission.js';
@@ -98,6 +98,31 @@ export class Starts {
         return [...started, ...refused];
       }),
     );
+  }
+
+  /** Holds the snapshot, and room for one VM of it, for as long as `work` takes. Its signal fires when `caller` or the host gives up. */
+  one<T>(
+    tag: string,
+    caller: AbortSignal,
+    work: (lease: Lease, signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
+    return this.run((closing) => {
+      const signal = AbortSignal.any([closing, caller]);
+      return this.#leased(tag, signal, async (lease) => {
+        const [ticket] = await this.#context.admission.admit(await this.#bytesEach(lease.manifest), 1);
+        try {
+          return await this.#limit(() => {
+            signal.throwIfAborted();
+            return work(lease, signal);
+          });
+        } catch (error) {
+          // What was given up fails in many ways.
+          throw signal.aborted ? abortReason(signal) : error;
+        } finally {
+          ticket?.release();
+        }
+      });
+    });
   }
 
   /** Aborts what is under way and resolves when nothing of it is left. Idempotent. */

@@ -62,7 +62,7 @@ describe('the collector', () => {
     await add({ tag: 'kept' });
     await add({ tag: 'old', retention: { expiresAtUnix } });
     await add({ tag: 'used', retention: { expiresAtUnix } });
-    const sandbox = { id: 'sb0', state: 'running', record: { snapshotTag: 'used' } };
+    const sandbox = { id: 'sb0', paths: { id: 'sb0' }, state: 'running', record: { snapshotTag: 'used' } };
     sandboxes.add(sandbox as unknown as Sandbox);
     assert.deepEqual((await collector.run({ dryRun: true })).removed, []);
     clock.pass(61);
@@ -182,7 +182,7 @@ describe('the collector', () => {
     assert.deepEqual([...removed, ...kept], []);
     goOn.resolve();
     (await acquired).release();
-    sandboxes.forget('sb1');
+    sandboxes.giveUp('sb1');
     assert.deepEqual(names((await collector.run({ dryRun: true })).kept), ['sb1']);
   });
 

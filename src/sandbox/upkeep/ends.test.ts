@@ -8,6 +8,7 @@ import { LifetimeClock, lifetimeOf, type Lifetime } from '../entity/lifetime.js'
 
 interface FakeSandbox extends SandboxWithEnd {
   isBranching: boolean;
+  isRollingBack: boolean;
   isBeingRemoved: boolean;
   record: { lifetime?: Lifetime | undefined; endTag?: string | undefined };
 }
@@ -67,6 +68,7 @@ class FakeHost {
       id,
       state,
       isBranching: false,
+      isRollingBack: false,
       isBeingRemoved: false,
       record,
       lifetime: new LifetimeClock(() => record.lifetime, this.clock.unixSecs, this.clock),

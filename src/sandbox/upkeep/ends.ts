@@ -26,6 +26,7 @@ export interface SandboxWithEnd {
   readonly id: string;
   readonly state: string;
   readonly isBranching: boolean;
+  readonly isRollingBack: boolean;
   readonly isBeingRemoved: boolean;
   readonly lifetime: LifetimeClock;
   readonly record: { readonly lifetime?: Lifetime | undefined; readonly endTag?: string | undefined };
@@ -100,7 +101,8 @@ export class SandboxEnds<S extends SandboxWithEnd> {
 
   #due(sandbox: S): string | undefined {
     const { id, lifetime, record } = sandbox;
-    const isTaken = sandbox.isBranching || (sandbox.isBeingRemoved && !this.#halfRemoved.has(id));
+    const isClaimed = sandbox.isBranching || sandbox.isRollingBack;
+    const isTaken = isClaimed || (sandbox.isBeingRemoved && !this.#halfRemoved.has(id));
     if (this.#ending.has(id) || isTaken) return undefined;
     const isBegun = record.endTag !== undefined || this.#halfRemoved.has(id);
     const why = isBegun ? 'its end has begun before' : lifetime.due();

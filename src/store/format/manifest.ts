@@ -70,6 +70,32 @@ const networkSchema = z.strictObject({
     .readonly(),
 });
 
+/** What a timeline that is thinned out keeps: of the last `withinSecs` one in `everySecs`, or all. */
+const keepSchema = z.strictObject({
+  withinSecs: z.number().positive(),
+  everySecs: z.number().positive().optional(),
+});
+export type Keep = z.infer<typeof keepSchema>;
+
+/** How a timeline is thinned out. */
+export const thinningSchema = z.strictObject({
+  keep: z.array(keepSchema).min(1).max(16),
+  /** What all checkpoints of a sandbox may take in both tiers; beyond it the oldest go. */
+  maxBytes: bytes.positive(),
+});
+export type Thinning = z.infer<typeof thinningSchema>;
+
+const checkpointSchema = z.strictObject({
+  /** When it was taken, by the clock of the wall and by that of the boot, which tells ages without obeying steps. */
+  atUnixMs: z.number().int().nonnegative(),
+  atBootMs: z.number().int().nonnegative(),
+  bootId: z.string(),
+  /** Without it nobody but its user removes it. The newest checkpoint of a sandbox has the rules for all. */
+  thinning: thinningSchema.optional(),
+});
+/** A point on the timeline of the sandbox it was branched from. */
+export type Checkpoint = z.infer<typeof checkpointSchema>;
+
 export const retentionSchema = z.strictObject({
   /** When it may be removed. */
   expiresAtUnix: z.number().int().nonnegative().optional(),
@@ -80,6 +106,7 @@ export const retentionSchema = z.strictObject({
   keepLast: z.number().int().positive().optional(),
   /** Which branch of its source it is, counted from 1: says what is newer without asking a clock. */
   ordinal: z.number().int().positive().optional(),
+  checkpoint: checkpointSchema.optional(),
 });
 /** How long a snapshot that nobody removes is to stay; without any of it: for ever. */
 export type Retention = z.infer<typeof retentionSchema>;

@@ -19,6 +19,7 @@ from ._async.network import AsyncSandboxNetwork
 from ._async.process import AsyncProcess
 from ._async.processes import AsyncProcesses
 from ._async.sandbox import AsyncFork, AsyncSandbox
+from ._async.timeline import AsyncSandboxTimeline
 from ._sync.attachment import Attachment
 from ._sync.client import Bough
 from ._sync.controller import Controller
@@ -26,6 +27,7 @@ from ._sync.network import SandboxNetwork
 from ._sync.process import Process
 from ._sync.processes import Processes
 from ._sync.sandbox import Fork, Sandbox
+from ._sync.timeline import SandboxTimeline
 from .cancel import Cancel
 from .errors import (
     AgentDeadline,
@@ -65,6 +67,7 @@ __all__ = [
     "AsyncProcesses",
     "AsyncSandbox",
     "AsyncSandboxNetwork",
+    "AsyncSandboxTimeline",
     "Attachment",
     "Bough",
     "BoughApiError",
@@ -89,6 +92,7 @@ __all__ = [
     "SandboxNetwork",
     "SandboxNotFound",
     "SandboxNotRunning",
+    "SandboxTimeline",
     "ShuttingDown",
     "SnapshotInUse",
     "SnapshotIncompatible",

@@ -84,6 +84,7 @@ ROUTES: dict[str, Route] = {
         in_query=True,
         harmless=True,
     ),
+    "rollback": Route("POST", "/v1/sandboxes/{id}/rollback", requests.RollbackRequest, ("tag",)),
     "getNetwork": Route("GET", "/v1/sandboxes/{id}/network", harmless=True),
     "setNetwork": Route(
         "PUT", "/v1/sandboxes/{id}/network", requests.NetworkRequest, ("mode",)

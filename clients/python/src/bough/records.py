@@ -33,6 +33,7 @@ class _SnapshotWhereKnown(TypedDict, total=False):
     captured_bytes: int
     expires_at_unix: int
     keep_last: int
+    checkpoint: bool
 
 
 class Snapshot(_SnapshotAlways, _SnapshotWhereKnown, total=False):
@@ -297,7 +298,7 @@ ExecOutput = Union[OutputBytes, ExecEnd]
 
 
 class _EventAlways(TypedDict):
-    event: Literal["created", "running", "paused", "branched", "warned", "failed", "ended", "gap"]
+    event: Literal["created", "running", "paused", "branched", "rolled_back", "warned", "failed", "ended", "gap"]
     id: str
 
 
@@ -307,6 +308,7 @@ class Event(_EventAlways, total=False):
     at_unix_ms: int
     sandbox: str
     snapshot_tag: str
+    kept_tag: str
     parent: str
     name: str
     mode: BranchMode
@@ -314,6 +316,16 @@ class Event(_EventAlways, total=False):
     warning: str
     reason: str
     missed: Union[int, None]
+
+
+class _RolledBackAlways(TypedDict):
+    sandbox: SandboxInfo
+
+
+class RolledBack(_RolledBackAlways, total=False):
+    """A sandbox that stands at a snapshot again; `kept` is the checkpoint that has its state of before."""
+
+    kept: Snapshot
 
 
 NetworkMode = Literal["none", "off", "list", "internet"]

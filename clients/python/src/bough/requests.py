@@ -157,8 +157,17 @@ class BranchRequest(KeyedOptions, _Branching, total=False):
     `"durable"`: until it would survive power loss."""
     parent_tag: Optional[str]
     """Only with diff: must equal the source's `snapshot_tag`."""
+    checkpoint: Optional[bool]
+    """Whether it is a point on the sandbox's timeline, that an undo goes back to."""
     measure_diff: Optional[bool]
     """Accepted by the daemon for older programs, and without effect."""
+
+
+class RollbackRequest(CallOptions, total=False):
+    """What becomes of the state of before: a checkpoint, called `keep_tag`, unless `keep` is False."""
+
+    keep: Optional[bool]
+    keep_tag: Optional[str]
 
 
 class ForkRequest(KeyedOptions, _Branching, _Lifetime, total=False):

@@ -23,6 +23,7 @@ from .network import AsyncSandboxNetwork
 from .pages import each_of
 from .processes import AsyncProcesses
 from .streams import exec_pieces, reconnected
+from .timeline import AsyncSandboxTimeline
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -105,6 +106,10 @@ class AsyncSandboxes:
     def network(self, id: str) -> AsyncSandboxNetwork:
         """Its network."""
         return AsyncSandboxNetwork(self._transport, id)
+
+    def timeline(self, id: str) -> AsyncSandboxTimeline:
+        """Its timeline."""
+        return AsyncSandboxTimeline(self._transport, id)
 
     async def exec(
         self, id: str, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]

@@ -41,6 +41,8 @@ class Sandbox:
         """Its kept processes."""
         self.network = sandboxes.network(id)
         """Its network."""
+        self.timeline = sandboxes.timeline(id)
+        """Points to go back to, and going back."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.id!r})"

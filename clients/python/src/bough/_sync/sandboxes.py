@@ -24,6 +24,7 @@ from .network import SandboxNetwork
 from .pages import each_of
 from .processes import Processes
 from .streams import exec_pieces, reconnected
+from .timeline import SandboxTimeline
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -106,6 +107,10 @@ class Sandboxes:
     def network(self, id: str) -> SandboxNetwork:
         """Its network."""
         return SandboxNetwork(self._transport, id)
+
+    def timeline(self, id: str) -> SandboxTimeline:
+        """Its timeline."""
+        return SandboxTimeline(self._transport, id)
 
     def exec(
         self, id: str, args: Sequence[str], timeout_secs: Optional[float] = None, **request: Unpack[ExecRequest]
