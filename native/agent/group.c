@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,29 @@ void groups_open(const char *folder)
 {
 	mkdir(folder, 0755);
 	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* An agent that ended meanwhile held them no more. */
+	groups_freeze(false);
+}
+
+int groups_freeze(bool frozen)
+{
+	int fd = folder_fd < 0 ? -1 : openat(folder_fd, "cgroup.freeze", O_WRONLY | O_CLOEXEC);
+	int error = folder_fd < 0 ? -ENOENT : fd < 0 || write(fd, frozen ? "1" : "0", 1) != 1 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+bool groups_are_frozen(void)
+{
+	int fd = openat(folder_fd, "cgroup.events", O_RDONLY | O_CLOEXEC);
+	char events[128] = "";
+	bool frozen = fd >= 0 && read(fd, events, sizeof events - 1) > 0 && strstr(events, "frozen 1") != NULL;
+
+	if (fd >= 0)
+		close(fd);
+	return frozen;
 }
 
 static int open_file(unsigned number, const char *name)

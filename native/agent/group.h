@@ -7,6 +7,7 @@
 #ifndef AGENT_GROUP_H
 #define AGENT_GROUP_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct group {
@@ -18,6 +19,11 @@ struct group {
 void groups_open(const char *folder);
 
 struct group group_new(void);
+
+/* Makes all that runs in them stand still, or go on. 0, or -errno: -ENOENT where there are none. */
+int groups_freeze(bool frozen);
+/* Whether all of it stands still, also what was busy in the kernel. */
+bool groups_are_frozen(void);
 
 /* Its program has been started, or has not: the descriptor is of no more use. */
 void group_started(struct group *group);

@@ -12,6 +12,7 @@
 #include "errand.h"
 #include "fields.h"
 #include "file_operations.h"
+#include "freeze.h"
 #include "hook.h"
 #include "identity.h"
 #include "interpreter.h"
@@ -74,10 +75,11 @@ static void identify(struct session *session, struct json request)
 	if (error != 0) {
 		session_refuse(session, error, &problem);
 	} else {
-		sessions_detach(session);
 		if (restored && owns_machine)
 			connections_end_inherited(session->source.fd);
 		interpreter_identified(restored);
+		/* Last: whoever held the programs of the machine that this was a copy of lets go of them here. */
+		sessions_detach(session);
 		answer_identity(session, nonce, restored, hook_ms);
 	}
 	free(nonce);
@@ -244,6 +246,7 @@ static const struct {
 	{ "processes", run_processes }, { "process", run_process },   { "output", run_output },
 	{ "attach", run_attach },	      { "stdin", run_stdin },	      { "signal", run_signal },
 	{ "resize", run_resize },	      { "dial", run_dial },	      { "stats", run_stats },
+	{ "freeze", run_freeze },
 };
 
 static void run_named(struct session *session, const char *name, struct json request)

@@ -210,6 +210,7 @@ static void close_all(struct worker *worker)
 	source_close(&worker->control);
 	for (int i = 0; i < 2; i++)
 		source_close(&worker->outputs[i].source);
+	group_leave(&worker->group);
 	text_free(&worker->unsent);
 	text_free(&worker->line);
 }
@@ -281,9 +282,11 @@ static int launch(struct worker *worker, const struct ends *ends, char *const *c
 	struct env all = { 0 };
 	struct launch launch = { .args = command, .env = &all, .cwd = home == NULL || *home == 0 ? "/" : home,
 				 .stdin_fd = ends->null, .stdout_fd = ends->theirs[1], .stderr_fd = ends->theirs[2],
-				 .passed_fd = ends->theirs[0], .group_fd = -1 };
+				 .passed_fd = ends->theirs[0] };
 	int error = env_add(&all, env);
 
+	worker->group = group_new();
+	launch.group_fd = worker->group.procs_fd;
 	snprintf(number, sizeof number, "%d", ends->theirs[0]);
 	if (error == 0)
 		error = env_set(&all, "BOUGH_FD", number);
@@ -291,8 +294,11 @@ static int launch(struct worker *worker, const struct ends *ends, char *const *c
 		error = env_settle(&all);
 	if (error == 0)
 		error = spawn(&launch, &child);
+	group_started(&worker->group);
 	env_free(&all);
-	if (error == 0) {
+	if (error != 0) {
+		group_leave(&worker->group);
+	} else {
 		worker->pid = child.pid;
 		worker->exit.fd = child.pidfd;
 		worker->report_fd = child.report_fd;

@@ -17,6 +17,7 @@
 #include <sys/types.h>
 
 #include "env.h"
+#include "group.h"
 #include "loop.h"
 #include "text.h"
 
@@ -36,6 +37,7 @@ struct worker {
 	struct text line;
 	pid_t pid;
 	int report_fd; /* spawn.h */
+	struct group group;
 	bool running; /* there is a process */
 	bool begun; /* its program could be run */
 	bool ready;

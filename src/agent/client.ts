@@ -21,6 +21,7 @@ import {
   type ExecRequest,
   type ExecResult,
 } from './operations/exec.js';
+import { freeze, type HeldPrograms } from './operations/freeze.js';
 import { identify, type IdentifyRequest, type IdentifyResult } from './operations/identify.js';
 import { ping, waitReady, waitWarm, type Pong } from './operations/ping.js';
 import {
@@ -172,6 +173,11 @@ export class AgentClient {
     const identified = await identify(this.#endpoint, request, options);
     this.#endpoint = { ...this.#endpoint, secret: request.newSecret };
     return identified;
+  }
+
+  /** Makes the guest's programs stand still. Throws AgentRefused `not_frozen` when one does not, and for an agent that is too old. */
+  freeze(options: CallOptions = {}): Promise<HeldPrograms> {
+    return freeze(this.#endpoint, options);
   }
 
   /** What the guest says that it uses. Throws AgentRefused for an agent that is too old to know. */

@@ -19,6 +19,7 @@ export type {
   FileSubject,
   FileWrite,
 } from './operations/files.js';
+export type { HeldPrograms } from './operations/freeze.js';
 export type { IdentifyRequest, IdentifyResult } from './operations/identify.js';
 export type { Pong } from './operations/ping.js';
 export type { GuestStats } from './operations/stats.js';

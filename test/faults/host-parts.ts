@@ -79,6 +79,7 @@ export const bootSteps: BootSteps = {
   chooseAccelerator: () => Promise.resolve({ accelerator: 'tcg', reason: 'no VM', cached: false }),
   claimGuest: () => Promise.resolve('secret'),
   startService: () => Promise.resolve(),
+  freezeGuest: () => Promise.resolve(undefined),
   startVm: () =>
     Promise.resolve({
       agentHostPort: 1,

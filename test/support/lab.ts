@@ -73,8 +73,8 @@ export class Lab {
 
   /** Branches and returns the tag. */
   async branch(guest: Guest, how: Partial<BranchSpec> = {}): Promise<string> {
-    const { mode = 'live', wait = 'ready', tag } = how;
-    return (await this.host.branch(guest.id, { mode, wait, tag })).tag;
+    const { mode = 'live', wait = 'ready', ...more } = how;
+    return (await this.host.branch(guest.id, { mode, wait, ...more })).tag;
   }
 
   /** Ends a sandbox. */

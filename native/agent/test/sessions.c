@@ -3,6 +3,8 @@
  * that always has more to say, and a connection to a port that meets itself. The calls in question are wrapped (ld's --wrap); the client is
  * one end of a socket pair.
  *
+ * Last, programs that are held, in a folder that looks like cgroups.
+ *
  *   sessions
  */
 #include <arpa/inet.h>
@@ -19,6 +21,8 @@
 #include "dial.h"
 #include "errand.h"
 #include "file_read.h"
+#include "freeze.h"
+#include "group.h"
 
 int __real_message_send(int fd, enum frame_kind kind, const char *payload, size_t length);
 int __wrap_message_send(int fd, enum frame_kind kind, const char *payload, size_t length);
@@ -183,6 +187,69 @@ static void dial_that_meets_itself(void)
 	dials_sweep();
 }
 
+static void put(const char *folder, const char *name, const char *content)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert(file != NULL && fputs(content, file) >= 0 && fclose(file) == 0);
+}
+
+static int first_of(const char *folder, const char *name)
+{
+	char path[64];
+	FILE *file;
+	int first;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	file = fopen(path, "r");
+	assert(file != NULL);
+	first = fgetc(file);
+	fclose(file);
+	return first;
+}
+
+/* Whether the client is told within some turns that all stand still. */
+static int is_told_frozen(int client_fd)
+{
+	char frame[256] = "";
+
+	for (int turns = 0; turns < 3; turns++)
+		loop_turn();
+	return recv(client_fd, frame, sizeof frame - 1, 0) > FRAME_HEADER_BYTES && frame[0] == FRAME_EVENT &&
+	       strstr(frame + FRAME_HEADER_BYTES, "{\"frozen\":true}") != NULL;
+}
+
+/* In a folder as the kernel's cgroups have it: they stand still as long as anybody holds them, and whoever waits is told when all do. */
+static void programs_that_are_held(void)
+{
+	char folder[] = "/tmp/bough-groups-XXXXXX";
+	const struct json nothing = { "{}", "{}" + 2 };
+	struct session *first, *second;
+	int first_fd, second_fd;
+
+	assert(mkdtemp(folder) != NULL);
+	put(folder, "cgroup.freeze", "1");
+	put(folder, "cgroup.events", "populated 1\nfrozen 0\n");
+	groups_open(folder);
+	assert(first_of(folder, "cgroup.freeze") == '0');
+	first = open_session(&first_fd);
+	second = open_session(&second_fd);
+	run_freeze(first, nothing);
+	assert(first_of(folder, "cgroup.freeze") == '1' && !is_told_frozen(first_fd));
+	put(folder, "cgroup.events", "populated 1\nfrozen 1\n");
+	assert(is_told_frozen(first_fd));
+	run_freeze(second, nothing);
+	assert(is_told_frozen(second_fd));
+	close_session(first, first_fd);
+	assert(first_of(folder, "cgroup.freeze") == '1');
+	close_session(second, second_fd);
+	assert(first_of(folder, "cgroup.freeze") == '0');
+	assert(chdir(folder) == 0 && unlink("cgroup.freeze") == 0 && unlink("cgroup.events") == 0 && rmdir(folder) == 0);
+}
+
 int main(void)
 {
 	agent = getpid();
@@ -193,6 +260,7 @@ int main(void)
 		write_that_loses(piece);
 	errand_that_says_a_lot();
 	dial_that_meets_itself();
+	programs_that_are_held();
 	printf("sessions: no piece lost, nobody starved, nothing met itself\n");
 	return 0;
 }

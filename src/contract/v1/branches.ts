@@ -17,7 +17,7 @@ import {
   retentionFields,
 } from './lifetime.js';
 import { networkFields } from './network.js';
-import { byId, type RouteTable } from './route.js';
+import { byId, guestErrors, type RouteTable } from './route.js';
 import { sandboxSchema } from './sandboxes.js';
 import { branchModeSchema, snapshotSchema, type BranchMode } from './snapshots.js';
 
@@ -43,12 +43,22 @@ const modeFields = {
   live: z.boolean().optional().describe('older form of `mode: "live"`'),
 };
 
+const freezeFields = {
+  freeze: z
+    .boolean()
+    .optional()
+    .describe(
+      'the programs in the guest stand still from before the pause until each child is its own, and in the source until its end: none draws random numbers that another child draws, or sees the old clock',
+    ),
+};
+
 export const branchRequestSchema = z
   .object({
     tag: tagSchema.optional().describe('name of the new snapshot; made up when absent'),
     ...modeFields,
     wait: branchWaitSchema.default(true).describe('`true`: until ready, `"durable"`, or `false` (live only)'),
     parent_tag: tagSchema.optional().describe("only with diff: must equal the source's `snapshot_tag`"),
+    ...freezeFields,
     ...retentionFields,
     checkpoint: z
       .boolean()
@@ -70,7 +80,7 @@ export const branchRequestSchema = z
   .transform(({ tag, wait, parent_tag, checkpoint, ...rest }) => ({
     ...(tag === undefined ? {} : { tag }),
     ...(parent_tag === undefined ? {} : { parent_tag }),
-    ...only(rest, retentionFields),
+    ...only(rest, { ...freezeFields, ...retentionFields }),
     mode: effectiveMode(rest),
     wait,
     ...(checkpoint === true ? { checkpoint } : {}),
@@ -84,6 +94,7 @@ export const forkRequestSchema = z
     count: z.int().min(1).max(100).default(1).describe('how many children'),
     tag: tagSchema.optional().describe('name of the snapshot between; made up when absent'),
     ...modeFields,
+    ...freezeFields,
     ...lifetimeFields,
     ...retentionFields,
     ...networkFields,
@@ -97,7 +108,7 @@ export const forkRequestSchema = z
   .transform(({ count, tag, ...rest }) => ({
     count,
     ...(tag === undefined ? {} : { tag }),
-    ...only(rest, { ...lifetimeFields, ...retentionFields, ...networkFields }),
+    ...only(rest, { ...freezeFields, ...lifetimeFields, ...retentionFields, ...networkFields }),
     mode: effectiveMode(rest),
   }));
 /** Branch a sandbox and start `count` children from the capture. */
@@ -119,8 +130,7 @@ export type ForkResult = z.infer<typeof forkResultSchema>;
 const branchErrors = [
   'invalid_request',
   'mode_unsupported',
-  'sandbox_not_found',
-  'sandbox_not_running',
+  ...guestErrors,
   'sandbox_outdated',
   'tag_exists',
   'branch_in_progress',

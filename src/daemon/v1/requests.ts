@@ -71,10 +71,11 @@ export function evalSpec({ code, timeout_secs }: EvalRequest): Spec<'evaluate'> 
 }
 
 export function branchSpec(request: BranchRequest): Spec<'branch'> {
-  const { mode, tag, wait, parent_tag: parentTag } = request;
+  const { mode, tag, wait, freeze, parent_tag: parentTag } = request;
   return compact({
     mode,
     tag,
+    freeze,
     parentTag,
     wait: WAITS.get(wait) ?? 'ready',
     retention: { ...retentionSpec(request), ...(request.checkpoint === true ? { checkpoint: {} } : {}) },
@@ -88,9 +89,9 @@ const WAITS = new Map<WireWait, Spec<'branch'>['wait']>([
 ]);
 
 export function forkSpec(request: ForkRequest): Spec<'fork'> {
-  const { mode, tag, count } = request;
+  const { mode, tag, freeze, count } = request;
   return {
-    branch: compact({ mode, tag, retention: retentionSpec(request) }),
+    branch: compact({ mode, tag, freeze, retention: retentionSpec(request) }),
     count,
     lifetime: lifetimeSpec(request),
     network: request.network,

@@ -5,13 +5,14 @@ import {
   BoughError,
   branchRequestSchema,
   createSnapshotRequestSchema,
+  forkRequestSchema,
   sandboxSchema,
   snapshotSchema,
   timeoutRequestSchema,
 } from '../../contract/index.js';
 import { wireSandbox, wireSnapshot } from './answers.js';
 import { inWireNames } from './names.js';
-import { bootSpec, branchSpec, lifetimeChange } from './requests.js';
+import { bootSpec, branchSpec, forkSpec, lifetimeChange } from './requests.js';
 
 describe('the first API', () => {
   it('shows a sandbox with every field that is always there, null where nothing is known', () => {
@@ -61,6 +62,19 @@ describe('the first API', () => {
       ready: { kind: 'tcp', port: 80 },
       readyTimeoutMs: 1500,
     });
+  });
+
+  it('holds programs where that is asked for', () => {
+    const asked = [{}, { freeze: false }, { freeze: true }];
+    const expected = [undefined, false, true];
+    assert.deepEqual(
+      asked.map((fields) => branchSpec(branchRequestSchema.parse(fields)).freeze),
+      expected,
+    );
+    assert.deepEqual(
+      asked.map((fields) => forkSpec(forkRequestSchema.parse(fields)).branch.freeze),
+      expected,
+    );
   });
 
   it('names a field that the host refuses as the client does', () => {

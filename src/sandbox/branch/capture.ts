@@ -1,7 +1,7 @@
 /**
  * Branching a running sandbox: one capture of memory, devices and disk, from which children can start.
  *
- *   draft (listed as writing) -> spare overlays ready -> ancestry linked -> pager: branch -> frozen overlays linked -> publish
+ *   draft (listed as writing) -> spare overlays ready -> ancestry linked -> [programs held] -> pager: branch -> frozen overlays linked -> publish
  *
  * The disk: the snapshot's chain is what lies frozen below the source's overlay, and as its top the overlay's bytes at
  * the pause (the tail). An overlay too large to copy in a pause is first frozen itself, by a switch to an empty one
@@ -11,7 +11,8 @@
  * Invariant: whatever fails, the source runs, and nothing of the snapshot is left or listed.
  */
 import { join } from 'node:path';
-import { compact, Deferred, failpoint, messageOf, MiB } from '../../base/index.js';
+import type { HeldPrograms } from '../../agent/index.js';
+import { compact, Deferred, failpoint, messageOf, MiB, monotonicMs } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import {
   PAGER_PROTOCOL_VERSION,
@@ -62,6 +63,8 @@ export interface BranchSpec {
   readonly wait: BranchWait;
   /** Refused unless the source was started from the snapshot of this tag. */
   readonly parentTag?: string | undefined;
+  /** The guest's programs stand still around the pause, and in a child until it is its own. */
+  readonly freeze?: boolean | undefined;
   readonly retention?: RetentionSpec | undefined;
 }
 
@@ -76,6 +79,7 @@ export async function startBranch(
   { key }: CallContext,
 ): Promise<BranchUnderWay> {
   const { mode, tag } = spec;
+  if (spec.freeze === true) sandbox.require('use');
   const retention = retentionOf(spec.retention, sandbox.record.branchCount + 1);
   const release = sandbox.claimForBranch();
   try {
@@ -142,18 +146,27 @@ interface Capture {
   readonly release: () => void;
 }
 
+/** Throws AgentRefused where the programs do not stand still; undefined where they need not. */
+async function heldPrograms({ sandbox, spec }: Capture): Promise<HeldPrograms | undefined> {
+  return spec.freeze === true ? sandbox.agent.freeze() : undefined;
+}
+
 /** From the draft to the snapshot. Resolves `running` on the way; what fails is cleaned up and thrown. */
 async function capture(work: Capture, running: Deferred<PagerPause>): Promise<SnapshotView> {
   const { context, sandbox, draft, spec } = work;
   let done: Promise<PagerCapture> | undefined;
+  let held: HeldPrograms | undefined;
   try {
     const request = await prepare(work);
     await sandbox.vm.vmm.group?.makeRoom(work.reservedBytes);
+    held = await heldPrograms(work);
     const branch = sandbox.vm.pager.branch(request);
     done = sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS);
     done.catch(() => undefined);
     await failpoint('branch.requested');
     const pause = await Promise.race([branch.running, done.then(() => branch.running)]);
+    held?.requireHeld(monotonicMs() - pause.pauseUs / 1000);
+    void held?.release();
     await failpoint('branch.running');
     draft.note({ pauseMs: pause.pauseUs / 1000 });
     context.emit('sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
@@ -170,6 +183,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     await requireLivingCapture(sandbox, pause);
     return await publish(work, pause, captured);
   } catch (error) {
+    void held?.release();
     // What failed here has not stopped the pager, which works on its files and the disk until it answers.
     await done?.catch(() => undefined);
     await failpoint('branch.failed');

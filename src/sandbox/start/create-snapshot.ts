@@ -4,7 +4,7 @@
  * The VM that boots is nobody's sandbox: it is never listed, and its folders go with it, whatever the outcome.
  */
 import { join } from 'node:path';
-import { compact, failpoint, linkOrCopy, MiB, ResourceStack } from '../../base/index.js';
+import { compact, failpoint, linkOrCopy, MiB, monotonicMs, ResourceStack } from '../../base/index.js';
 import { BoughError, type NetworkPolicy } from '../../contract/index.js';
 import { findImage, kernelCmdline, type Image } from '../../image/index.js';
 import {
@@ -21,6 +21,7 @@ import type { PagerCapture } from '../../pager/index.js';
 import { bootBytes } from './admission.js';
 import { bringUp, makeGround, makeOverlay, openGate } from './bring-up.js';
 import type { HostContext } from '../host/context.js';
+import { freezeGuest } from './identity.js';
 import { imageOfFiles, type GuestFiles } from './image-of-files.js';
 import type { SandboxPaths } from '../entity/paths.js';
 import { retentionOf, type RetentionSpec } from '../entity/retention.js';
@@ -57,6 +58,7 @@ export interface BootSpec {
 export interface BootSteps extends WarmUpSteps {
   readonly chooseAccelerator: typeof chooseAccelerator;
   readonly startVm: typeof startVm;
+  readonly freezeGuest: typeof freezeGuest;
 }
 
 /** Boots and captures; on failure nothing is left. Throws leaf errors and BoughError. */
@@ -67,7 +69,7 @@ export async function createSnapshot(
     requestKey,
     signal,
   }: { readonly requestKey?: RequestKey | undefined; readonly signal?: AbortSignal } = {},
-  steps: BootSteps = { chooseAccelerator, startVm, ...warmUpSteps },
+  steps: BootSteps = { chooseAccelerator, startVm, freezeGuest, ...warmUpSteps },
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
   const retention = retentionOf(request.retention);
@@ -99,7 +101,10 @@ export async function createSnapshot(
   await failpoint('create.warm');
 
   await draft.addAncestry({ layers: [], disks: [base] });
+  const held = await steps.freezeGuest(vm.agentHostPort, secret, signal);
+  undo.defer(() => held?.release());
   const { runs, capturedBytes, pauseMs } = await captureWhole(vm, draft, overlay);
+  held?.requireHeld(monotonicMs() - pauseMs);
   await failpoint('create.captured');
   const view = await draft.publish({
     memory: { runs, logicalBytes: machine.memoryMiB * MiB },

@@ -8,13 +8,14 @@
  * much. So one that took long is told the time once more, now that it is awake.
  */
 import { randomBytes } from 'node:crypto';
-import { AgentClient, AgentRefused } from '../../agent/index.js';
+import { AgentClient, AgentRefused, type HeldPrograms } from '../../agent/index.js';
 import { monotonicMs } from '../../base/index.js';
 
 const IDENTIFY_DEADLINE_MS = 30_000;
 /** How far behind a child's clock may begin. */
 const TOLERATED_CLOCK_MS = 100;
 const SEED_BYTES = 64;
+const NO_FREEZER = new Set(['unknown_op', 'no_freezer']);
 
 /** Claims a guest that boots and waits until it is warm; returns the secret it was given. */
 export async function claimGuest(
@@ -29,6 +30,24 @@ export async function claimGuest(
   await agent.identify({ ...freshIdentity('bough'), newSecret: secret }, options);
   await agent.waitWarm(options);
   return secret;
+}
+
+/**
+ * Holds the programs of a guest that is to be captured, so that none of its children has any that runs before it is its own. Undefined
+ * where the agent does not know how, or the kernel: those of somebody's own files.
+ */
+export async function freezeGuest(
+  hostPort: number,
+  secret: string,
+  signal?: AbortSignal,
+): Promise<HeldPrograms | undefined> {
+  const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret });
+  try {
+    return await agent.freeze({ signal });
+  } catch (error) {
+    if (error instanceof AgentRefused && NO_FREEZER.has(error.code)) return undefined;
+    throw error;
+  }
 }
 
 /** Gives a restored child its own identity; returns its new secret. */

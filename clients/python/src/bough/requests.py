@@ -142,6 +142,8 @@ class _Branching(TypedDict, total=False):
     """Older form of `mode="diff"`."""
     live: Optional[bool]
     """Older form of `mode="live"`."""
+    freeze: Optional[bool]
+    """Whether the guest's programs stand still from before the pause until each child is its own."""
     expires_in_secs: Optional[float]
     """Seconds from now until the collector may remove the snapshot."""
     expires_at_unix: Optional[int]

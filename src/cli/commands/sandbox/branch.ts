@@ -13,6 +13,7 @@ import { addRetentionOptions, retentionRequest, type RetentionOptions } from '..
 interface BranchOptions extends RetentionOptions {
   tag?: string;
   mode?: BranchMode;
+  freeze?: boolean;
   wait?: 'ready' | 'durable' | 'none';
 }
 
@@ -27,17 +28,19 @@ export function registerBranch(parent: Command, context: Context): void {
     .addOption(
       new Option('--mode <mode>', 'how to capture memory (default live)').choices(['live', 'diff', 'full']),
     )
+    .option('--freeze', "programs stand still until they are a child's own")
     .addOption(
       new Option('--wait <until>', 'answer when it is ready (default), durable, or at once').choices(
         Object.keys(waits),
       ),
     );
   addOutputOption(addClientOptions(addRetentionOptions(command))).action(
-    async (id: string, { tag, mode, wait, ...retention }: BranchOptions) => {
+    async (id: string, { tag, mode, freeze, wait, ...retention }: BranchOptions) => {
       const client = await clientFor(command, context);
       const request = {
         tag,
         mode,
+        freeze,
         wait: wait === undefined ? undefined : waits[wait],
         ...retentionRequest(retention),
       };

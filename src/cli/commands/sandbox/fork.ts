@@ -22,6 +22,7 @@ interface ForkOptions extends LifetimeOptions, RetentionOptions {
   count?: number;
   tag?: string;
   mode?: BranchMode;
+  freeze?: boolean;
 }
 
 export function registerFork(parent: Command, context: Context): void {
@@ -33,13 +34,14 @@ export function registerFork(parent: Command, context: Context): void {
     .option('--tag <tag>', 'name of the snapshot between (default: made up)', nameArgument)
     .addOption(
       new Option('--mode <mode>', 'how to capture memory (default live)').choices(['live', 'diff', 'full']),
-    );
+    )
+    .option('--freeze', "programs stand still until they are a child's own");
   addOutputOption(addClientOptions(addRetentionOptions(addLifetimeOptions(command)))).action(
     async (id: string, options: ForkOptions) => {
-      const { count, tag, mode } = options;
+      const { count, tag, mode, freeze } = options;
       const client = await clientFor(command, context);
       const request = {
-        ...{ count, tag, mode },
+        ...{ count, tag, mode, freeze },
         ...lifetimeRequest(options),
         ...retentionRequest(options),
       };
