@@ -6,7 +6,14 @@
 
 import { z } from 'zod';
 import type { ErrorCode } from '../errors.js';
-import { bytesSchema, flagSchema, numberTextSchema, plainTextSchema, unixSecondsSchema } from '../fields.js';
+import {
+  bytesSchema,
+  flagSchema,
+  guestUserSchema,
+  numberTextSchema,
+  plainTextSchema,
+  unixSecondsSchema,
+} from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { byId, guestErrors, type RouteTable } from './route.js';
 import { NDJSON_TYPE } from './stream-types.js';
@@ -23,13 +30,6 @@ const pathBase64Schema = z
   .min(4)
   .max((MAX_PATH_BYTES / 3) * 4 + 4)
   .refine((text) => !atob(text).includes('\0'), 'must not contain NUL');
-const userSchema = plainTextSchema
-  .min(1)
-  .max(256)
-  .optional()
-  .describe(
-    "of the image: a name or a number, `user` or `user:group`; the image's when absent, which is root unless the image says another",
-  );
 const modeSchema = z
   .string()
   .regex(/^[0-7]{1,4}$/, 'must be an octal number such as 0644')
@@ -39,7 +39,9 @@ const modeSchema = z
 const subject = {
   path: pathSchema.optional(),
   path_base64: pathBase64Schema.optional().describe('instead of `path`, for one that is no text'),
-  user: userSchema,
+  user: guestUserSchema
+    .optional()
+    .describe('whom it is done as, of the image: `app`, `1000:1000`; by default the image’s user, which is root unless the image says another'),
 };
 
 const destination = {
