@@ -229,6 +229,24 @@ describe('who asks for a network', () => {
 });
 
 describe('a log that is followed', () => {
+  it('begins at once, also where nothing is logged', async () => {
+    async function* quiet(signal: AbortSignal): AsyncGenerator<Uint8Array> {
+      await once(signal, 'abort');
+      yield* [];
+    }
+    const to = server({ networkLog: (_id, _how, { signal }) => Promise.resolve(quiet(signal)) });
+    const address = await to.app.listen({ host: '127.0.0.1', port: 0 });
+    try {
+      const signal = AbortSignal.timeout(10_000);
+      const { body } = await fetch(`${address}/v1/sandboxes/s0/network/log?follow`, { signal });
+      const reader = body?.getReader();
+      assert.equal(Buffer.from((await reader?.read())?.value ?? []).toString(), '\n');
+      await reader?.cancel();
+    } finally {
+      await stopShell(to, 50);
+    }
+  });
+
   it('waits for who does not read it, and ends with who leaves', async () => {
     let pieces = 0;
     let isLeft = false;

@@ -144,7 +144,8 @@ export const networkRoutes = {
     ...endpoints.networkLog,
     kind: 'stream',
     scope: 'read',
-    summary: 'What became of its connections and of the names it asked for: JSON lines, oldest first.',
+    summary:
+      'What became of its connections and of the names it asked for: JSON lines, oldest first. With `follow` empty lines say that the daemon is there.',
     resource: 'sandboxes',
     params: byId,
     query: networkLogQuerySchema,

@@ -2,6 +2,7 @@
 
 import type { Host } from '../../sandbox/host/host.js';
 import type { Handlers } from '../rows/handlers.js';
+import { aliveLines } from '../streams/alive-lines.js';
 import { knownForm } from './sandbox-id.js';
 
 export function networkHandlers(
@@ -11,8 +12,9 @@ export function networkHandlers(
     getNetwork: ({ params }, call) => host.network(knownForm(params), call),
     setNetwork: ({ params, body }, call) => host.setNetwork(knownForm(params), body, call),
     checkNetwork: ({ params, body }, call) => host.checkNetwork(knownForm(params), body, call),
-    networkLog: async ({ params, query }, call) => ({
-      bytes: await host.networkLog(knownForm(params), query, call),
-    }),
+    async networkLog({ params, query }, call) {
+      const lines = await host.networkLog(knownForm(params), query, call);
+      return { bytes: query.follow ? aliveLines(lines) : lines };
+    },
   };
 }
