@@ -62,6 +62,9 @@ is wanted. The same request with the same key, sent again because its answer was
 daemon was restarted in between: it joins the one under way, is answered with what was made, and has made only what is
 missing. A key is known as long as anything made with it is there. A failure leaves nothing, so its key may be used again.
 
+A call may take long, and clients give up on what they hear nothing of. One with \`Prefer: processing\` is told every two minutes, by
+\`102 Processing\`, that it is under way still. Streams that are waited for say something every 15 seconds.
+
 Any call can fail with ${commonErrors.map((code) => `\`${code}\``).join(', ')}.
 `;
 

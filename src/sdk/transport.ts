@@ -5,9 +5,9 @@
  *
  * The daemon is trusted to answer as the table says; answers are not validated again.
  *
- * Not handled: waiting longer than the transport does. Node's own fetch gives up when no answer has begun
- * after 300 seconds; a longer `exec` needs a `fetch` with another limit. It fails as `BoughUnreachable`,
- * saying so, and what was asked for may still happen.
+ * A call that takes long is told to be under way every two minutes (`Prefer: processing`), because a fetch that hears nothing gives up,
+ * Node's own after 300 seconds. Not handled: a proxy between that passes no such word on. It fails as `BoughUnreachable`, saying so, and
+ * what was asked for may still happen.
  */
 
 import { endpoints } from '../contract/v1/endpoints.js';
@@ -289,7 +289,8 @@ export class Transport {
   }
 
   #request({ body, bytes, signal, idempotencyKey }: AnyParts, accept: string): StreamingInit {
-    const headers: Record<string, string> = { accept };
+    // Or a fetch that hears nothing gives up, Node's after 300 seconds.
+    const headers: Record<string, string> = { accept, prefer: 'processing' };
     if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
     if (body !== undefined) headers['content-type'] = 'application/json';
     if (bytes !== undefined) headers['content-type'] = 'application/octet-stream';

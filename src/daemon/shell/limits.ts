@@ -15,6 +15,9 @@ export const limits = {
    */
   bodyTimeoutMs: 60_000,
 
+  /** How often who asks for it is told that a request is under way still. Clients of today give up after 300 seconds of nothing. */
+  processingMs: 120_000,
+
   keepAliveTimeoutMs: 65_000,
   maxHeaderBytes: 16 * 1024,
   maxHeaderCount: 100,

@@ -32,6 +32,7 @@ import { parserFailureSender, sendFailure, type Refusal } from './failure.js';
 import { limits as usual, type Limits } from './limits.js';
 import { handleUnknownRoutes } from './not-found.js';
 import { newRequestId } from './request-id.js';
+import { tellWhatIsUnderWay } from './under-way.js';
 
 export interface Api {
   /** Such as `/v1`; every path below one is this API's. */
@@ -96,6 +97,7 @@ export function buildShell({ log, events, apis, limits = usual, certificate }: S
   });
   tellOfRequests(app, events);
   endUnreadBodies(app, limits.bodyTimeoutMs);
+  tellWhatIsUnderWay(app, limits.processingMs);
 
   for (const api of apis) {
     void app.register(async (own) => {
