@@ -200,6 +200,29 @@ describe('programs in guests', () => {
     assert.deepEqual([...daemon.host.sandboxes.keys()], before);
   });
 
+  it('run removes what was started all the same when an interrupt comes meanwhile', async (test) => {
+    const before = [...daemon.host.sandboxes.keys()];
+    const signals = new Signals();
+    const { spawn } = daemon.host;
+    let [begun, go, told] = [(): void => undefined, (): void => undefined, (): void => undefined];
+    const isMade = new Promise<void>((resolve) => (told = resolve));
+    const isAsked = new Promise<void>((resolve) => (begun = resolve));
+    const isDue = new Promise<void>((resolve) => (go = resolve));
+    test.mock.method(daemon.host, 'spawn', async (...asked: Parameters<typeof spawn>) => {
+      begun();
+      await isDue;
+      return spawn(...asked).finally(told);
+    });
+    const ran = daemon.run(['run', 'base', '--', 'true'], { io: { onSignal: signals.onSignal } });
+    await isAsked;
+    signals.emit('signal', 'SIGINT');
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    go();
+    assert.deepEqual(await ran, { code: 130, stdout: '', stderr: '' });
+    await isMade;
+    assert.deepEqual([...daemon.host.sandboxes.keys()], before);
+  });
+
   it('run says which sandbox it could not remove, and ends with the status of the program all the same', async (test) => {
     test.mock.method(daemon.host, 'removeSandbox', () =>
       Promise.reject(new BoughError('shutting_down', undefined)),

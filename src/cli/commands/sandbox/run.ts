@@ -2,12 +2,12 @@
 
 import type { Command } from 'commander';
 import { messageOf } from '../../../base/index.js';
-import type { Bough } from '../../../sdk/index.js';
+import type { Bough, Processes } from '../../../sdk/index.js';
 import { keyValue, nameArgument, sandboxArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
 import { CommandEnd } from '../../exit.js';
-import { runGuestProgram } from '../../guest-program.js';
+import { runGuestProgram, type GuestProgram } from '../../guest-program.js';
 import { Interrupts } from '../../interrupts.js';
 import type { Io } from '../../io.js';
 import { addNetworkOptions, networkPolicy, type NetworkOptions } from '../../network-options.js';
@@ -37,17 +37,14 @@ export function registerRun(parent: Command, context: Context): void {
       const request = { snapshot_tag: tag, name, metadata, network: networkPolicy(options) };
       const client = await clientFor(command, context);
       using interrupts = new Interrupts(io);
-      const { signal } = interrupts;
+      // Not given up at an interrupt: who does not wait for the answer does not know what there is to remove.
       const [sandbox] = await withProgress(io, `starting from ${tag}`, () =>
-        client.sandboxes.spawn(request, { signal }),
+        client.sandboxes.spawn(request),
       );
       if (sandbox === undefined) throw new Error('The daemon started no sandbox');
-      const status = await runGuestProgram(
-        io,
-        client.sandboxes.processes(sandbox.id),
-        program,
-        interrupts,
-      ).finally(() => remove(client, sandbox.id, io));
+      const status = await runIn(client.sandboxes.processes(sandbox.id), { io, program, interrupts }).finally(
+        () => remove(client, sandbox.id, io),
+      );
       if (status !== 0) throw new CommandEnd(status);
     },
   );
@@ -55,6 +52,18 @@ export function registerRun(parent: Command, context: Context): void {
     command,
     'bough run base -- python3 -c "print(6 * 7)"\nbough run -t --network internet base -- sh',
   );
+}
+
+async function runIn(
+  processes: Processes,
+  {
+    io,
+    program,
+    interrupts,
+  }: { readonly io: Io; readonly program: GuestProgram; readonly interrupts: Interrupts },
+): Promise<number> {
+  interrupts.signal.throwIfAborted();
+  return runGuestProgram(io, processes, program, interrupts);
 }
 
 /** That it could not be removed is said, and does not hide how the program ended. */
