@@ -16,6 +16,8 @@ export type { NetworkLogLine } from './lines.js';
 export type { SandboxNetwork } from './network.js';
 export type { ExecOutput, OutputBytes, OutputGap, ProcessOutput } from './output.js';
 export type { PageOptions } from './pages.js';
+export type { PortConnection } from './port-connection.js';
+export type { SandboxPorts } from './ports.js';
 export type { OutputRange, Process } from './process.js';
 export type { Processes, StartRequest } from './processes.js';
 export type { StreamOptions } from './reconnect.js';

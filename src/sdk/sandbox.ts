@@ -21,6 +21,7 @@ import type { EventRange } from './events.js';
 import type { SandboxFiles } from './files.js';
 import type { SandboxNetwork } from './network.js';
 import type { ExecOutput } from './output.js';
+import type { SandboxPorts } from './ports.js';
 import type { Processes } from './processes.js';
 import type { StreamOptions } from './reconnect.js';
 import type { Sandboxes } from './sandboxes.js';
@@ -50,6 +51,8 @@ export class Sandbox implements AsyncDisposable {
   readonly processes: Processes;
   /** Its files. */
   readonly files: SandboxFiles;
+  /** Its ports. */
+  readonly ports: SandboxPorts;
   /** Its network. */
   readonly network: SandboxNetwork;
   /** Points to go back to, and going back. */
@@ -61,6 +64,7 @@ export class Sandbox implements AsyncDisposable {
     this.id = id;
     this.processes = sandboxes.processes(id);
     this.files = sandboxes.files(id);
+    this.ports = sandboxes.ports(id);
     this.network = sandboxes.network(id);
     this.timeline = sandboxes.timeline(id);
   }

@@ -25,6 +25,7 @@ import { SandboxFiles } from './files.js';
 import { SandboxNetwork } from './network.js';
 import { OutputReader, type ExecOutput } from './output.js';
 import { eachOf, MAX_PAGE, type PageOptions } from './pages.js';
+import { SandboxPorts } from './ports.js';
 import { Processes } from './processes.js';
 import type { StreamOptions } from './reconnect.js';
 import { SandboxTimeline } from './timeline.js';
@@ -236,6 +237,19 @@ export class Sandboxes {
    */
   files(id: string): SandboxFiles {
     return new SandboxFiles(this.#transport, id);
+  }
+
+  /**
+   * Its ports.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * console.log((await bough.sandboxes.ports(id).fetch(1)).status); // 502
+   * ```
+   */
+  ports(id: string): SandboxPorts {
+    return new SandboxPorts(this.#transport, id);
   }
 
   /**

@@ -14,8 +14,14 @@ import { BoughUnreachable } from './errors.js';
 export interface WebSocketLike {
   /** How messages come; set to `arraybuffer`. */
   binaryType: string;
+  /** How many bytes of messages have not left yet. Where it is not told, who sends is not slowed down. */
+  readonly bufferedAmount?: number;
   /** Sends a message. */
   send(data: Uint8Array<ArrayBuffer>): void;
+  /** Receives no more until `resume`. Where that is not possible, what is not read yet piles up. */
+  pause?(): void;
+  /** Likewise. */
+  resume?(): void;
   /** Ends it. */
   close(): void;
   /** Calls back with what comes and when it ends. */

@@ -261,6 +261,37 @@ export class Transport {
     return openSocket(how, listener, this.#openSocket);
   }
 
+  /**
+   * Asks a program that serves HTTP on a port of a sandbox; resolves with its answer, or the daemon's that there is none. The token is not
+   * shown to it, and redirects, which may lead anywhere, are answers.
+   *
+   * @example
+   * ```ts
+   * const { id } = await bough.spawn('base');
+   * const answer = await bough.transport.fetchPort({ id, port: 1 }, '/');
+   * console.log(answer.status, (await answer.json()).code); // 502 port_unreachable
+   * ```
+   */
+  async fetchPort(
+    { id, port }: { readonly id: string; readonly port: number },
+    path: string,
+    init: RequestInit = {},
+  ): Promise<Response> {
+    const headers = new Headers(init.headers);
+    // In the path a `..` of the caller's could lead to another sandbox, or to a route of the daemon.
+    const place = fillPath('/s/:id/p/:port', { id, port }).split('/');
+    headers.set('bough-sandbox', place[2] ?? '');
+    headers.set('bough-port', place[4] ?? '');
+    if (this.#token !== undefined) headers.set('bough-authorization', `Bearer ${this.#token}`);
+    const { signal } = init;
+    const asked = this.#fetch(this.url + (path.startsWith('/') ? path : `/${path}`), {
+      ...init,
+      headers,
+      redirect: 'manual',
+    });
+    return this.#reaching(signal ? { signal } : {}, asked);
+  }
+
   /** The answer to a call, if it is a success. */
   async #ask(route: RouteName, parts: AnyParts, accept = 'application/json'): Promise<Response> {
     const target = this.#target(route, parts);

@@ -8,8 +8,8 @@ import { Bough, BoughApiError, BoughUnreachable, type OpenSocket } from '../../s
 import { silent } from '../daemon/support.js';
 import { fakeHost } from '../support/fake-host.js';
 
-/** Routes that are called by their names alone, if at all: the SDK has no method for them yet. */
-const WITHOUT_METHOD = new Set(['headFile', 'connectPort']);
+/** Routes that are called by their names alone: what `stat` says is more than the headers of a file. */
+const WITHOUT_METHOD = new Set(['headFile']);
 
 describe('the SDK against a daemon', () => {
   let daemon: Daemon;
@@ -57,6 +57,7 @@ describe('the SDK against a daemon', () => {
     await assert.rejects(process.attach(), { message: 'no socket here' });
     await Promise.all([network.get(), network.set({}), network.check({ host: 'h', port: 1 })]);
     await firstOf(network.log());
+    await assert.rejects(client.sandbox('s1').ports.connect(80), { message: 'no socket here' });
     const { files } = client.sandbox('s1');
     await Promise.all([files.read('/a'), files.write('/a', 'b'), files.stat('/a'), files.remove('/a')]);
     await Promise.all([files.makeFolder('/a'), files.move('/a', '/b'), files.unpack('/a', 'b')]);
@@ -129,7 +130,8 @@ function patternOf(url: Parameters<typeof fetch>[0]): string {
   return path
     .replace(/\/s1(?=\/|$)/, '/:id')
     .replace(/\/t1(?=\/|$)/, '/:tag')
-    .replace(/\/7(?=\/|$)/, '/:pid');
+    .replace(/\/7(?=\/|$)/, '/:pid')
+    .replace(/\/80(?=\/|$)/, '/:port');
 }
 
 /** Asks for the first item, which the answers here do not have. */

@@ -3,16 +3,20 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { Bough } from '../../src/sdk/index.js';
+import { ConnectionState, PortConnection } from '../../src/sdk/port-connection.js';
 import { PROJECT_DIR } from './doc-examples.js';
 
 const page = await readFile(join(PROJECT_DIR, 'docs/guide/typescript.md'), 'utf8');
 const bough = new Bough({ url: 'http://localhost' });
 const sandbox = bough.sandbox('a');
+const connection = new PortConnection(new ConnectionState({ url: '' }));
 
 /** How a row of the page's table begins, and whose methods it lists, all of them. */
 const rows: readonly [begin: string, ...holders: object[]][] = [
   ['`bough.spawn`, ', bough, sandbox],
   ['`sandbox.processes`', sandbox.processes, sandbox.processes.of(1)],
+  ['`sandbox.files`', sandbox.files],
+  ['`sandbox.ports`', sandbox.ports, connection],
   ['`sandbox.network`', sandbox.network],
   ['`bough.snapshots`', bough.snapshots],
   ['`bough` itself', bough],
