@@ -4,6 +4,7 @@ export { BoundedLog } from './bounded-log.js';
 export { hostClock } from './clock.js';
 export type { Clock } from './clock.js';
 export { compact } from './compact.js';
+export { drained } from './drained.js';
 export { Deferred } from './deferred.js';
 export { errnoName, errorCode } from './errno.js';
 export {

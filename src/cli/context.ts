@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { readFile } from 'node:fs/promises';
-import { Bough } from '../sdk/index.js';
+import { Bough, type OpenSocket } from '../sdk/index.js';
 import { UsageError } from './exit.js';
 import type { Io } from './io.js';
 import type { Providers } from './providers.js';
@@ -24,15 +24,17 @@ export function addClientOptions(command: Command, withoutUrl = `default ${defau
     .option('--tls-ca <file>', 'certificates to trust besides the usual ones (or BOUGH_TLS_CA)');
 }
 
-/** The client a command's options ask for. Throws `UsageError` for a bad URL or token file. */
-export async function clientFor(command: Command, { io }: Context): Promise<Bough> {
+/**
+ * The client a command's options ask for, with a way to open WebSockets if it needs them. Throws `UsageError` for a bad URL or token file.
+ */
+export async function clientFor(command: Command, { io }: Context, webSocket?: OpenSocket): Promise<Bough> {
   const url = sharedOptions(command).url ?? nonEmpty(io.env['BOUGH_URL']) ?? defaultUrl;
   if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
     throw new UsageError(`Not an http URL: ${JSON.stringify(url)}; it is like ${defaultUrl}`);
   }
   const caFile = sharedOptions(command).tlsCa ?? nonEmpty(io.env['BOUGH_TLS_CA']);
   const fetch = caFile === undefined ? undefined : await fetchTrusting(caFile);
-  return new Bough({ url, token: await tokenFor(command, { io }), fetch });
+  return new Bough({ url, token: await tokenFor(command, { io }), fetch, webSocket });
 }
 
 /**

@@ -21,12 +21,14 @@ import { registerProcessLs } from './commands/process/ls.js';
 import { registerRm } from './commands/rm.js';
 import { registerBranch } from './commands/sandbox/branch.js';
 import { registerCheckpoint } from './commands/sandbox/checkpoint.js';
+import { registerCp } from './commands/sandbox/cp.js';
 import { registerEval } from './commands/sandbox/eval.js';
 import { registerExec } from './commands/sandbox/exec.js';
 import { registerFork } from './commands/sandbox/fork.js';
 import { registerSandboxInfo } from './commands/sandbox/info.js';
 import { registerSandboxLs } from './commands/sandbox/ls.js';
 import { registerPause } from './commands/sandbox/pause.js';
+import { registerPortForward } from './commands/sandbox/port-forward.js';
 import { registerResume } from './commands/sandbox/resume.js';
 import { registerRollback, registerUndo } from './commands/sandbox/rollback.js';
 import { registerRun } from './commands/sandbox/run.js';
@@ -61,6 +63,8 @@ const nouns: Readonly<Record<string, Noun>> = {
       registerSandboxInfo,
       registerExec,
       registerEval,
+      registerCp,
+      registerPortForward,
       registerBranch,
       registerFork,
       registerCheckpoint,
@@ -110,6 +114,8 @@ export const shortForms = {
   inspect: 'sandbox info',
   exec: 'sandbox exec',
   eval: 'sandbox eval',
+  cp: 'sandbox cp',
+  'port-forward': 'sandbox port-forward',
   branch: 'sandbox branch',
   fork: 'sandbox fork',
   checkpoint: 'sandbox checkpoint',
@@ -133,6 +139,8 @@ const short: readonly Register[] = [
   (program, context) => registerSandboxInfo(program, context, 'inspect'),
   registerExec,
   registerEval,
+  registerCp,
+  registerPortForward,
   registerBranch,
   registerFork,
   registerCheckpoint,

@@ -105,7 +105,7 @@ describe('ports of a sandbox in the SDK', { timeout: 60_000 }, () => {
   it('ends with its signal, and with close(), which the guest sees as a reset', async () => {
     const ended: Promise<unknown>[] = [];
     const port = await guest((socket) => {
-      ended.push(once(socket, 'close'));
+      ended.push(new Promise((resolve) => socket.on('close', resolve)));
       socket.resume();
     });
     const abort = new AbortController();

@@ -1,10 +1,12 @@
 /** A daemon over a host without VMs, and the command line asking it. */
 import { pino } from 'pino';
+import { Events } from '../../src/contract/index.js';
 import { loadConfig } from '../../src/daemon/config.js';
 import { serve } from '../../src/daemon/serve.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import { runInProcess, type Ran, type Scripted } from './cli-in-process.js';
 import { fakeHost, type FakeHost } from './fake-host.js';
+import { tellingHost } from './telling-host.js';
 
 export class CliDaemon {
   readonly host: FakeHost;
@@ -18,9 +20,10 @@ export class CliDaemon {
   }
 
   static async open(script: Partial<Host> = {}): Promise<CliDaemon> {
-    const host = fakeHost(script);
+    const events = new Events();
+    const host = tellingHost(fakeHost(script), events);
     const config = loadConfig({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, {});
-    const daemon = await serve(config, host, { log: pino({ level: 'silent' }) });
+    const daemon = await serve(config, host, { log: pino({ level: 'silent' }), events, drainMs: 20 });
     return new CliDaemon(host, daemon.address, () => daemon.close());
   }
 

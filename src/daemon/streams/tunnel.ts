@@ -5,6 +5,7 @@
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import type { WebSocket } from 'ws';
+import { drained } from '../../base/index.js';
 import { messagesFrom, sendMessage } from './socket.js';
 
 /** Resolves when both directions have ended or the client is gone; rejects with what went wrong with the connection. */
@@ -20,17 +21,6 @@ async function upward(socket: WebSocket, connection: Duplex): Promise<void> {
     }
     if (!connection.write(bytes) && !connection.destroyed) await drained(connection);
   }
-}
-
-/** Resolves when it takes more, or is closed; no listener stays. */
-function drained(connection: Duplex): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      connection.off('drain', done).off('close', done);
-      resolve();
-    };
-    connection.on('drain', done).on('close', done);
-  });
 }
 
 async function downward(connection: Duplex, socket: WebSocket): Promise<void> {
