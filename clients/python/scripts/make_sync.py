@@ -23,6 +23,7 @@ CHANGES = (
     (r"\baclose\b", "close"),
     (r"AsyncTransport\(Transport\((.*)\)\)", r"Transport(\1)"),
     (r"from \.\._async_transport import AsyncTransport\n(?=from \.\._transport)", ""),
+    (r"\bAsyncBytes\b", "Bytes"),
     (r"\.\._async_transport\b", ".._transport"),
     (r"\.\._async_stream import AsyncWebSocket\b", ".._websocket import WebSocket"),
     (r"\bAsync([A-Z])", r"\1"),

@@ -22,12 +22,8 @@ from bough._transport import Reply
 PROJECT_DIR = Path(__file__).parents[3]
 REFERENCE_DIR = PROJECT_DIR / "docs" / "reference"
 DOCUMENT: dict[str, Any] = json.loads((REFERENCE_DIR / "openapi.json").read_text())
-# For which this client has no verb yet.
-WITHOUT_VERB = {
-    *("readFile", "headFile", "writeFile", "removeFile", "statFile", "listFolder", "makeFolder", "moveFile"),
-    *("packTree", "unpackTree"),
-    "connectPort",
-}
+# What `stat` says is more than the headers of a file.
+WITHOUT_VERB = {"headFile"}
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, methods in DOCUMENT["paths"].items()
@@ -71,7 +67,7 @@ class RecordingTransport:
         self, route: str, params: Mapping[str, Any], given: Mapping[str, object], data: Optional[bytes] = None
     ) -> Reply:
         self.call(route, params, given)
-        return Reply([], {"bough-stdin-bytes": str(len(data or b""))})
+        return Reply([], {"bough-stdin-bytes": str(len(data or b"")), "bough-entries": "0"})
 
     def open(self, route: str, params: Mapping[str, Any], given: Mapping[str, object], accept: str) -> RecordingStream:
         self.call(route, params, given)
@@ -80,6 +76,9 @@ class RecordingTransport:
     def connect(self, route: str, params: Mapping[str, Any], given: Mapping[str, object]) -> RecordingStream:
         self.call(route, params, given)
         return RecordingStream()
+
+    def port_url(self, sandbox_id: str, port: int) -> str:
+        return f"{self.url}/{sandbox_id}/{port}"
 
     def sleep(self, secs: float, cancel: object) -> None:
         # Nothing more will come.
@@ -99,7 +98,7 @@ def recorded() -> tuple[bough.Bough, RecordingTransport]:
 
 def call_each_verb(holder: object) -> None:
     """Calls every public method, with a made-up argument for each that it needs."""
-    made_up: dict[str, object] = {"args": ["true"], "n": 1, "count": 1, "pid": 7}
+    made_up: dict[str, object] = {"args": ["true"], "n": 1, "count": 1, "pid": 7, "port": 80, "data": b"x"}
     for name, verb in inspect.getmembers(holder, inspect.ismethod):
         if name.startswith("_") or name in ("close", "sandbox"):
             continue
@@ -108,7 +107,7 @@ def call_each_verb(holder: object) -> None:
             for each in inspect.signature(verb).parameters.values()
             if each.default is each.empty and each.kind is not each.VAR_KEYWORD
         ]
-        with contextlib.suppress(StopRecording):
+        with contextlib.suppress(StopRecording, bough.BoughUnreachable):
             found = cast("Callable[..., object]", verb)(*(made_up.get(each, "x") for each in needed))
             if isinstance(found, Generator):
                 next(cast("Generator[object, None, None]", found), None)
@@ -118,7 +117,11 @@ def holders(client: bough.Bough) -> list[object]:
     """All that has verbs, apart from what has those of another by an id."""
     processes, network = client.sandboxes.processes("x"), client.sandboxes.network("x")
     timeline = client.sandboxes.timeline("x")
-    return [client, client.snapshots, client.sandboxes, processes, network, timeline, processes.of(7)]
+    files, ports = client.sandboxes.files("x"), client.sandboxes.ports("x")
+    return [
+        *(client, client.snapshots, client.sandboxes, processes, processes.of(7)),
+        *(network, timeline, files, ports),
+    ]
 
 
 class RoutesTest(unittest.TestCase):
@@ -203,6 +206,7 @@ class ObjectsTest(unittest.TestCase):
         }.items():
             self.agree(record, answer_of(name))
         self.agree(records.ProcessInfo, schemas["Process"])
+        self.agree(records.FileEntry, schemas["FileEntry"])
         self.agree(records.GuestStats, answer_of("sandboxStats")["properties"]["guest"])
         self.agree(records.NetworkPolicy, answer_of("getNetwork")["properties"]["policy"])
         self.agree(records.Collected, answer_of("gc")["properties"]["removed"]["items"])
@@ -235,6 +239,8 @@ class GuideTest(unittest.TestCase):
             "`bough.snapshots`": [client.snapshots],
             "`bough.sandboxes`": [client.sandboxes],
             "`sandbox.processes`": [sandbox.processes, sandbox.processes.of(7)],
+            "`sandbox.files`": [sandbox.files],
+            "`sandbox.ports`": [sandbox.ports, bough.PortConnection],
             "`sandbox.network`": [sandbox.network],
             "`sandbox.timeline`": [sandbox.timeline],
             "`bough.spawn`": [client, sandbox],
@@ -243,7 +249,7 @@ class GuideTest(unittest.TestCase):
             with self.subTest(begin):
                 [row] = [line for line in page.splitlines() if line.startswith(f"| {begin}")]
                 told = set(re.findall(r"`([a-z]\w*)(?:\(\w+\))?`", row[len(begin) :]))
-                verbs = {name for holder in holders for name, _ in inspect.getmembers(holder, inspect.ismethod)}
+                verbs = {name for holder in holders for name, _ in inspect.getmembers(holder, inspect.isroutine)}
                 self.assertEqual(told - verbs, set())
                 if client not in holders:
                     self.assertEqual({name for name in verbs if not name.startswith("_")} - told, set())

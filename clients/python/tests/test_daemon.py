@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import socket
 import tempfile
+import threading
 import time
 import unittest
+import urllib.request
+from collections.abc import AsyncIterator, Iterator
+from typing import Callable, cast
 
 import bough
 from bough import AsyncBough, Bough, Controller
@@ -91,6 +97,111 @@ class VerbsTest(DaemonTest):
         self.assertEqual(caught.exception.code, "payload_too_large")
 
 
+class FilesTest(DaemonTest):
+    def setUp(self) -> None:
+        self.client = Bough(self.daemon.url)
+        self.addCleanup(self.client.close)
+        self.sandbox = self.client.spawn("base")
+        self.addCleanup(self.sandbox.kill)
+        self.files = self.sandbox.files
+
+    def test_are_written_and_read_back_of_any_length(self) -> None:
+        self.assertIsNone(self.files.write("/note", "grüße", mode=0o600))
+        self.assertEqual(self.files.read_text("/note"), "grüße")
+        entry = self.files.stat("/note")
+        self.assertEqual((entry["type"], entry["size_bytes"], entry["mode"]), ("file", 7, "0600"))
+        pieces = [bytes([number]) * 100_000 for number in range(30)]
+        self.files.write("/large", iter(pieces))
+        self.assertEqual(self.files.read("/large"), b"".join(pieces))
+        self.files.write("/empty", b"")
+        self.assertEqual(self.files.read("/empty"), b"")
+
+    def test_have_names_that_are_no_text(self) -> None:
+        self.files.write(b"/\xff", b"x")
+        self.assertEqual(self.files.stat(b"/\xff").get("path_base64"), "L/8=")
+        moved = self.files.move(b"/\xff", "/text")
+        self.assertEqual(moved.get("path"), "/text")
+
+    def test_are_listed_moved_and_removed(self) -> None:
+        self.files.write("/one", b"1")
+        self.assertIn("/one", [entry.get("path") for entry in self.files.list("/")])
+        with self.assertRaises(bough.Conflict):
+            self.files.make_folder("/one")
+        self.files.remove("/one")
+        with self.assertRaises(bough.NotFound) as caught:
+            self.files.read("/one")
+        self.assertEqual(caught.exception.code, "file_not_found")
+        with self.assertRaises(bough.NotFound):
+            list(self.files.list("absent"))
+
+    def test_are_packed_and_unpacked(self) -> None:
+        self.assertEqual(self.files.unpack("/tree", [b"some", b" bytes"]), 1)
+        self.assertEqual(b"".join(self.files.pack("/tree")), b"some bytes")
+
+    def test_are_refused_before_all_is_sent_where_they_cannot_be_written(self) -> None:
+        sent = 0
+
+        def endless() -> Iterator[bytes]:
+            nonlocal sent
+            while True:
+                sent += 1
+                yield bytes(1 << 20)
+
+        with self.assertRaises(bough.SandboxNotFound):
+            self.client.sandbox("absent").files.write("/x", endless())
+        self.assertGreater(sent, 0)
+
+
+class PortsTest(DaemonTest):
+    def setUp(self) -> None:
+        self.client = Bough(self.daemon.url)
+        self.addCleanup(self.client.close)
+        self.sandbox = self.client.spawn("base")
+        self.addCleanup(self.sandbox.kill)
+
+    def guest(self, serve: Callable[[socket.socket], None]) -> int:
+        """A program that listens in the guest, whose ports are this machine's."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        self.addCleanup(listener.close)
+
+        def accept() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                serve(peer)
+
+        threading.Thread(target=accept, daemon=True).start()
+        return int(listener.getsockname()[1])
+
+    def test_carry_bytes_both_ways_each_to_its_own_end(self) -> None:
+        def serve(peer: socket.socket) -> None:
+            heard = b""
+            while piece := peer.recv(65536):
+                heard += piece
+            peer.sendall(b"heard " + heard)
+
+        with self.sandbox.ports.connect(self.guest(serve)) as connection:
+            sent = b"all of it " * 100_000
+            connection.write(sent)
+            connection.end()
+            self.assertEqual(b"".join(connection.pieces()), b"heard " + sent)
+            self.assertEqual(connection.read(), b"")
+
+    def test_tell_where_nobody_listens(self) -> None:
+        with self.sandbox.ports.connect(1) as connection, self.assertRaises(bough.AgentError) as caught:
+            connection.read()
+        self.assertEqual(caught.exception.code, "port_unreachable")
+        with self.assertRaises(ValueError):
+            self.sandbox.ports.url(cast("int", "80/../x"))
+
+    def test_are_found_over_http(self) -> None:
+        def serve(peer: socket.socket) -> None:
+            peer.recv(65536)
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+        with urllib.request.urlopen(self.sandbox.ports.url(self.guest(serve), "there")) as answer:
+            self.assertEqual(answer.read(), b"hi")
+
+
 class AsyncVerbsTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
     async def test_are_the_same(self) -> None:
         async with AsyncBough(self.daemon.url) as client:
@@ -102,6 +213,20 @@ class AsyncVerbsTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
                     await child.kill()
             with self.assertRaises(bough.SandboxNotFound):
                 await sandbox.info()
+            sandbox = await client.spawn("base")
+
+            async def pieces() -> AsyncIterator[bytes]:
+                for word in (b"one ", b"two"):
+                    await asyncio.sleep(0)
+                    yield word
+
+            await sandbox.files.write("/words", pieces())
+            self.assertEqual(await sandbox.files.read_text("/words"), "one two")
+            self.assertEqual([entry.get("path") async for entry in sandbox.files.list("/")][-1:], ["/words"])
+            async with await sandbox.ports.connect(1) as connection:
+                with self.assertRaises(bough.AgentError):
+                    await connection.read()
+            await sandbox.kill()
             controller = bough.AsyncController(self.daemon.url)
             self.assertEqual(await controller.list_sandboxes(), [])
             self.assertIn("base", [each["tag"] for each in await client.snapshots.list()])

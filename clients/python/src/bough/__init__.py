@@ -15,7 +15,9 @@ Start with `Bough`, or with `AsyncBough` in asyncio; `Controller` has the same c
 from ._async.attachment import AsyncAttachment
 from ._async.client import AsyncBough
 from ._async.controller import AsyncController
+from ._async.files import AsyncSandboxFiles
 from ._async.network import AsyncSandboxNetwork
+from ._async.ports import AsyncPortConnection, AsyncSandboxPorts
 from ._async.process import AsyncProcess
 from ._async.processes import AsyncProcesses
 from ._async.sandbox import AsyncFork, AsyncSandbox
@@ -23,7 +25,9 @@ from ._async.timeline import AsyncSandboxTimeline
 from ._sync.attachment import Attachment
 from ._sync.client import Bough
 from ._sync.controller import Controller
+from ._sync.files import SandboxFiles
 from ._sync.network import SandboxNetwork
+from ._sync.ports import PortConnection, SandboxPorts
 from ._sync.process import Process
 from ._sync.processes import Processes
 from ._sync.sandbox import Fork, Sandbox
@@ -63,10 +67,13 @@ __all__ = [
     "AsyncBough",
     "AsyncController",
     "AsyncFork",
+    "AsyncPortConnection",
     "AsyncProcess",
     "AsyncProcesses",
     "AsyncSandbox",
+    "AsyncSandboxFiles",
     "AsyncSandboxNetwork",
+    "AsyncSandboxPorts",
     "AsyncSandboxTimeline",
     "Attachment",
     "Bough",
@@ -85,13 +92,16 @@ __all__ = [
     "ModeUnsupported",
     "NoRoom",
     "NotFound",
+    "PortConnection",
     "Process",
     "ProcessNotFound",
     "Processes",
     "Sandbox",
+    "SandboxFiles",
     "SandboxNetwork",
     "SandboxNotFound",
     "SandboxNotRunning",
+    "SandboxPorts",
     "SandboxTimeline",
     "ShuttingDown",
     "SnapshotInUse",

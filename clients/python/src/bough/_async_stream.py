@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
+from collections.abc import AsyncIterable, Iterator
 from typing import Any, Callable, Generic, Optional, TypeVar
 
 from ._stream import Stream
@@ -66,6 +67,28 @@ class AsyncWebSocket(_InThreads[WebSocket]):
     async def send(self, message: bytes) -> None:
         """Sends a message; returns when the connection has taken it."""
         await self._run(lambda: self._stream.send(message))
+
+
+def taken_in_thread(pieces: AsyncIterable[bytes], cancel: Cancel) -> Iterator[bytes]:
+    """What the loop that calls this brings, for a thread to take."""
+    loop, iterator = asyncio.get_running_loop(), pieces.__aiter__()
+
+    async def next_piece() -> Optional[bytes]:
+        try:
+            return await iterator.__anext__()
+        except StopAsyncIteration:
+            return None
+
+    def take() -> Iterator[bytes]:
+        while True:
+            due = asyncio.run_coroutine_threadsafe(next_piece(), loop)
+            with cancel.watching(lambda: due.cancel() and None):
+                piece = due.result()
+            if piece is None:
+                return
+            yield piece
+
+    return take()
 
 
 async def in_thread(work: Callable[[], T]) -> T:

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Mapping
 from typing import Any, Callable, Optional, TypeVar
 
-from ._async_stream import AsyncStream, AsyncWebSocket, in_thread
-from ._message import Call, Extras
+from ._async_stream import AsyncStream, AsyncWebSocket, in_thread, taken_in_thread
+from ._message import AsyncBytes, Call, Extras
 from ._transport import Params, Reply, Transport
 from ._websocket import handshake
 from .cancel import Cancel
@@ -50,11 +50,12 @@ class AsyncTransport:
         return (await self.reply(route, params, given)).value
 
     async def reply(
-        self, route: str, params: Params, given: Mapping[str, object], data: Optional[bytes] = None
+        self, route: str, params: Params, given: Mapping[str, object], data: Optional[AsyncBytes] = None
     ) -> Reply:
-        """The same with the answer's headers; `data` is the body, for a route that takes bytes."""
-        call = self._transport.prepare(route, params, given, Extras(data=data))
+        """The same with the answer's headers; `data` is the body, for a route that takes bytes, as a whole or in pieces."""
         cancel = Cancel()
+        body = taken_in_thread(data, cancel) if isinstance(data, AsyncIterable) else data
+        call = self._transport.prepare(route, params, given, Extras(data=body))
         async with self._turn():
             return await self._cancellable(call, cancel, lambda: self._transport.send(call, cancel))
 
@@ -72,6 +73,10 @@ class AsyncTransport:
         cancel = Cancel()
         opened = await self._cancellable(call, cancel, lambda: self._transport.begin_socket(call, cancel, asked))
         return AsyncWebSocket(opened, cancel, call.cancel)
+
+    def port_url(self, sandbox_id: str, port: int) -> str:
+        """Where a port of a sandbox is found over HTTP."""
+        return self._transport.port_url(sandbox_id, port)
 
     async def sleep(self, secs: float, cancel: Optional[Cancel]) -> None:
         """Waits; `cancel` is seen after that."""

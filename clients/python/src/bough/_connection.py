@@ -14,6 +14,7 @@ from __future__ import annotations
 import http.client
 import io
 import os
+import select
 import socket
 import ssl
 import time
@@ -33,6 +34,7 @@ IDLE_SECS = 55.0
 MAX_ANSWER_BYTES = 256 << 20
 """More than two streams of 16 MiB, each byte escaped as six."""
 _PIECE_BYTES = 1 << 20
+_SENT_BYTES = 64 << 10
 
 
 class ConnectionLost(Exception):
@@ -221,10 +223,25 @@ class Connection:
         sock.settimeout(deadline.remaining_secs())
         try:
             sock.sendall(call.data)
+            for piece in call.pieces or ():
+                self._send_piece(sock, piece, deadline)
+            if call.pieces is not None:
+                sock.sendall(b"0\r\n\r\n")
         except ConnectionError as error:
             # A daemon that does not want the rest of a request has answered already, perhaps.
             return error
         return None
+
+    def _send_piece(self, sock: socket.socket, piece: bytes, deadline: Deadline) -> None:
+        """Raises ConnectionError where there is an answer already: nobody reads the rest."""
+        for at in range(0, len(piece), _SENT_BYTES):
+            part = piece[at : at + _SENT_BYTES]
+            # Below TLS, if there is any, which sends nothing of its own before it is asked.
+            readable, _, _ = select.select([sock], [sock], [], deadline.remaining_secs())
+            if readable:
+                raise ConnectionError("the daemon has answered")
+            sock.settimeout(deadline.remaining_secs())
+            sock.sendall(b"%x\r\n%b\r\n" % (len(part), part))
 
     def _read(self, response: http.client.HTTPResponse, sent: _Sent) -> Answer:
         try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, Iterable, Mapping
 from typing import Any, NamedTuple, NoReturn, Optional, Union, cast
 from urllib.parse import urlencode
 
@@ -23,6 +23,11 @@ Json = Any
 OPTIONS = ("give_up_secs", "cancel", "idempotency_key")
 
 
+AsyncBytes = Union[bytes, Iterable[bytes], AsyncIterable[bytes]]
+"""What a route that takes bytes is given: as a whole, or piece by piece."""
+Bytes = Union[bytes, Iterable[bytes]]
+
+
 class Call(NamedTuple):
     """A call that is ready to be sent."""
 
@@ -33,6 +38,8 @@ class Call(NamedTuple):
     """Whether it makes nothing twice when it is sent again."""
     give_up_secs: Optional[float]
     cancel: Optional[Cancel]
+    pieces: Optional[Iterable[bytes]] = None
+    """What follows, for a body that comes in pieces."""
 
 
 class Answer(NamedTuple):
@@ -50,7 +57,7 @@ class Extras(NamedTuple):
     """What a call may have besides its fields."""
 
     accept: str = "application/json"
-    data: Optional[bytes] = None
+    data: Optional[Bytes] = None
     """Its body, for a route that takes bytes."""
     headers: Mapping[str, str] = {}
     """To be sent besides."""
@@ -76,26 +83,34 @@ def prepare(
     key = fields.pop("idempotency_key", None)
     target = address.base_path + _fill(row.path, params) + (_query(fields) if row.in_query else "")
     headers = {**_headers(address, token, key), "Accept": extras.accept, **extras.headers}
-    body = extras.data
-    if body is not None:
+    body = extras.data if isinstance(extras.data, bytes) else None
+    pieces = None if isinstance(extras.data, bytes) else extras.data
+    if extras.data is not None:
         headers["Content-Type"] = "application/octet-stream"
-    elif row.method in ("POST", "PUT") and row.fields and not row.in_query:
+    if pieces is not None:
+        headers["Transfer-Encoding"] = "chunked"
+    elif body is None and row.method in ("POST", "PUT") and row.fields and not row.in_query:
         body = _encode(fields)
         headers["Content-Type"] = "application/json"
     if body is not None:
         headers["Content-Length"] = str(len(body))
     data = _head(row.method, target, headers) + (body or b"")
-    return Call(row.method, data, row.harmless or key is not None, give_up_secs, cancel)
+    return Call(row.method, data, row.harmless or key is not None, give_up_secs, cancel, pieces)
 
 
 def _fill(path: str, params: Mapping[str, Union[str, int]]) -> str:
     for name, value in params.items():
         # Anything else is no name, and ".." would call another route.
-        kind = int if name == "pid" else str
+        kind = int if name in ("pid", "port") else str
         if not isinstance(cast(object, value), kind) or not _NAME.fullmatch(str(value)):
             raise ValueError(f"Not a valid {name}: {value!r}")
         path = path.replace("{" + name + "}", str(value))
     return path
+
+
+def port_place(sandbox_id: str, port: int) -> str:
+    """The path below which a port of a sandbox is found. Raises ValueError for what is none."""
+    return _fill("/s/{id}/p/{port}", {"id": sandbox_id, "port": port})
 
 
 _NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")

@@ -25,6 +25,14 @@ class Route(NamedTuple):
     """Whether doing it twice is as if it were done once, so that it may be repeated without a key."""
 
 
+def _file(method: str, path: str, *fields: str, in_query: bool = True, harmless: bool = False) -> Route:
+    """The route of a call about what is at a path."""
+    positional = ("path", "path_base64", *fields)
+    return Route(
+        method, f"/v1/sandboxes/{{id}}/{path}", requests.FileRequest, positional, in_query=in_query, harmless=harmless
+    )
+
+
 ROUTES: dict[str, Route] = {
     "healthz": Route("GET", "/healthz", harmless=True),
     "version": Route("GET", "/version", harmless=True),
@@ -85,6 +93,16 @@ ROUTES: dict[str, Route] = {
         harmless=True,
     ),
     "rollback": Route("POST", "/v1/sandboxes/{id}/rollback", requests.RollbackRequest, ("tag",)),
+    "readFile": _file("GET", "files", harmless=True),
+    "writeFile": _file("PUT", "files", "mode", "parents"),
+    "removeFile": _file("DELETE", "files", "recursive"),
+    "statFile": _file("GET", "files/stat", "follow", harmless=True),
+    "listFolder": _file("GET", "files/list", "depth", harmless=True),
+    "makeFolder": _file("POST", "files/mkdir", "mode", "parents", in_query=False),
+    "moveFile": _file("POST", "files/move", "to", "to_base64", "replace", "parents", in_query=False),
+    "packTree": _file("GET", "tree", harmless=True),
+    "unpackTree": _file("PUT", "tree", "parents"),
+    "connectPort": Route("GET", "/v1/sandboxes/{id}/ports/{port}", harmless=True),
     "getNetwork": Route("GET", "/v1/sandboxes/{id}/network", harmless=True),
     "setNetwork": Route(
         "PUT", "/v1/sandboxes/{id}/network", requests.NetworkRequest, ("mode",)

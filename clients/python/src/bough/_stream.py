@@ -48,7 +48,11 @@ class Stream:
         return piece
 
     def _next(self) -> bytes:
-        return self._response.read1(_PIECE_BYTES)
+        piece = self._response.read1(_PIECE_BYTES)
+        # Reading in pieces, http.client takes an end for the end, whatever length was announced.
+        if not piece and self._response.length:
+            raise http.client.IncompleteRead(b"", self._response.length)
+        return piece
 
     def close(self) -> None:
         """Ends it, at the daemon too. Idempotent."""

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, Optional, Union
 
 from ._config import find_address, find_tls, find_token
 from ._connection import Connection, ConnectionLost, Deadline
-from ._message import Answer, Call, Extras, prepare, read_answer
+from ._message import Answer, Bytes, Call, Extras, port_place, prepare, read_answer
 from ._stream import Stream
 from ._websocket import WebSocket, handshake
 from .cancel import Cancel
@@ -68,9 +68,9 @@ class Transport:
         return self.reply(route, params, given).value
 
     def reply(
-        self, route: str, params: Params, given: Mapping[str, object], data: Optional[bytes] = None
+        self, route: str, params: Params, given: Mapping[str, object], data: Optional[Bytes] = None
     ) -> Reply:
-        """The same with the answer's headers; `data` is the body, for a route that takes bytes."""
+        """The same with the answer's headers; `data` is the body, for a route that takes bytes, as a whole or in pieces."""
         return self.send(self.prepare(route, params, given, Extras(data=data)))
 
     def open(self, route: str, params: Params, given: Mapping[str, object], accept: str) -> Stream:
@@ -83,6 +83,10 @@ class Transport:
         asked = handshake()
         call = self.prepare(route, params, given, asked)
         return self.begin_socket(call, call.cancel or Cancel(), asked)
+
+    def port_url(self, sandbox_id: str, port: int) -> str:
+        """Where a port of a sandbox is found over HTTP."""
+        return self.url + port_place(sandbox_id, port)
 
     def sleep(self, secs: float, cancel: Optional[Cancel]) -> None:
         """Waits; `cancel` is seen after that."""
@@ -120,10 +124,11 @@ class Transport:
                 answer = self._exchange(call, deadline, cancel)
                 return Reply(read_answer(answer), answer.headers)
             except ConnectionLost as lost:
-                if not restart.is_worth_waiting(lost, call.may_repeat):
+                # Pieces that were taken do not come again.
+                if call.pieces is not None or not restart.is_worth_waiting(lost, call.may_repeat):
                     raise self._unreachable(lost, restart) from lost.__cause__
             except ShuttingDown:
-                if not call.may_repeat or not restart.begin():
+                if call.pieces is not None or not call.may_repeat or not restart.begin():
                     raise
             restart.wait(deadline, cancel)
 
@@ -133,7 +138,7 @@ class Transport:
             connection.close()
 
     def _exchange(self, call: Call, deadline: Deadline, cancel: Optional[Cancel]) -> Answer:
-        connection = self._take() or self._fresh()
+        connection = self._fresh() if call.pieces is not None else self._take() or self._fresh()
         answer = connection.exchange(call, deadline, cancel)
         if connection.is_open and len(self._idle) < MAX_IDLE:
             self._idle.append(connection)

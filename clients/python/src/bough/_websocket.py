@@ -33,7 +33,7 @@ def handshake() -> Extras:
 
 
 class WebSocket(Stream):
-    """`read` gives a message at a time."""
+    """`read` gives a message at a time; an empty one is as good as any, and the end is one more."""
 
     def __init__(
         self, url: str, connection: Connection, call: Call, deadline: Deadline, cancel: Cancel, asked: Extras
@@ -41,12 +41,22 @@ class WebSocket(Stream):
         self._key = asked.headers["Sec-WebSocket-Key"].encode()
         self._sending = threading.Lock()
         self._is_socket = False
+        self._has_ended = False
         super().__init__(url, connection, call, deadline, cancel)
         self._is_socket = True
 
     def _is_begun(self, response: http.client.HTTPResponse) -> bool:
         accepted = base64.b64encode(hashlib.sha1(self._key + _GUID).digest()).decode()
         return response.status == 101 and response.getheader("sec-websocket-accept") == accepted
+
+    def read(self) -> bytes:
+        """The next message; nothing at the end, and for an empty one, which ends nothing."""
+        self._deadline.restart()
+        with self._telling():
+            message = self._next()
+        if self._has_ended:
+            self.close()
+        return message
 
     def send(self, message: bytes) -> None:
         """Sends a message; returns when the connection has taken it."""
@@ -74,7 +84,7 @@ class WebSocket(Stream):
             if kind not in (_CONTINUED, _BINARY):
                 continue
             message += payload
-            if first & _FINAL and message:
+            if first & _FINAL:
                 return bytes(message)
 
     def _frame(self, limit_bytes: int) -> tuple[int, bytes]:
@@ -94,6 +104,7 @@ class WebSocket(Stream):
         return data
 
     def _ended(self, payload: bytes) -> bytes:
+        self._has_ended = True
         code = struct.unpack(">H", payload[:2])[0] if len(payload) >= 2 else _NORMAL
         reason = payload[2:].decode("utf-8", "replace")
         if code == _FAILED:

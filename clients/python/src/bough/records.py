@@ -399,5 +399,25 @@ class NetworkLogLine(_NetworkLogAlways, total=False):
     bytes_down: int
 
 
+class _FileAlways(TypedDict):
+    type: Literal["file", "folder", "link", "fifo", "socket", "device", "other"]
+    size_bytes: int
+    mode: str
+    uid: int
+    gid: int
+    modified_at_unix: int
+    etag: str
+
+
+class FileEntry(_FileAlways, total=False):
+    """What is at a path. `mode` is four octal digits; `…_base64` stand instead of what is no text; `target` is where a link leads."""
+
+    path: str
+    path_base64: str
+    target: str
+    target_base64: str
+    unreadable: bool
+
+
 OpenApiDocument = dict[str, Any]
 """An OpenAPI 3.1 document."""

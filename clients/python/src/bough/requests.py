@@ -211,6 +211,13 @@ class StartProcessRequest(CallOptions, total=False):
     """Shown in lists."""
 
 
+class FileRequest(CallOptions, total=False):
+    """Whom a call about files is made as."""
+
+    user: Optional[str]
+    """Of the image: `name`, `uid`, `name:group` or `uid:gid`; root if it is not given."""
+
+
 class NetworkRequest(CallOptions, total=False):
     """A policy, apart from its mode."""
 

@@ -19,8 +19,10 @@ from ..records import (
     SandboxStats,
     Snapshot,
 )
+from .files import AsyncSandboxFiles
 from .network import AsyncSandboxNetwork
 from .pages import each_of
+from .ports import AsyncSandboxPorts
 from .processes import AsyncProcesses
 from .streams import exec_pieces, reconnected
 from .timeline import AsyncSandboxTimeline
@@ -102,6 +104,14 @@ class AsyncSandboxes:
     def processes(self, id: str) -> AsyncProcesses:
         """Its kept processes."""
         return AsyncProcesses(self._transport, id)
+
+    def files(self, id: str) -> AsyncSandboxFiles:
+        """Its files."""
+        return AsyncSandboxFiles(self._transport, id)
+
+    def ports(self, id: str) -> AsyncSandboxPorts:
+        """Its ports."""
+        return AsyncSandboxPorts(self._transport, id)
 
     def network(self, id: str) -> AsyncSandboxNetwork:
         """Its network."""

@@ -7,9 +7,10 @@ from typing import TypeVar, Union
 
 from .._async_transport import AsyncTransport
 from .._frames import FRAMES_TYPE, FrameDecoder, OutputReader
+from .._message import refusal
 from .._sources import LINES_TYPE, Lines, Loss, Source
 from ..errors import BoughUnreachable, ShuttingDown
-from ..records import ExecOutput, NetworkLogLine, ProcessOutput
+from ..records import ExecOutput, FileEntry, NetworkLogLine, ProcessOutput
 from ..requests import StreamOptions
 
 T = TypeVar("T")
@@ -72,6 +73,38 @@ async def exec_pieces(
                     yield piece
     finally:
         stream.close()
+
+
+async def answer_pieces(
+    transport: AsyncTransport, route: str, params: Params, given: Mapping[str, object]
+) -> AsyncGenerator[bytes, None]:
+    """The bytes of an answer."""
+    stream = await transport.open(route, params, given, "*/*")
+    try:
+        while data := await stream.read():
+            yield data
+    finally:
+        stream.close()
+
+
+async def folder_entries(
+    transport: AsyncTransport, params: Params, given: Mapping[str, object]
+) -> AsyncGenerator[FileEntry, None]:
+    """What is in a folder."""
+    stream = await transport.open("listFolder", params, given, LINES_TYPE)
+    lines = Lines()
+    try:
+        while data := await stream.read():
+            for line in lines.push(data):
+                if line["type"] == "end":
+                    return
+                if line["type"] == "error":
+                    raise refusal(line["error"], status=200, code=line["code"])
+                if line["type"] == "entry":
+                    yield line["entry"]
+    finally:
+        stream.close()
+    raise BoughUnreachable(transport.url, "the list was cut off", may_have_happened=True)
 
 
 async def log_lines(

@@ -39,6 +39,10 @@ class Sandbox:
         self.id = id
         self.processes = sandboxes.processes(id)
         """Its kept processes."""
+        self.files = sandboxes.files(id)
+        """Its files."""
+        self.ports = sandboxes.ports(id)
+        """Its ports."""
         self.network = sandboxes.network(id)
         """Its network."""
         self.timeline = sandboxes.timeline(id)

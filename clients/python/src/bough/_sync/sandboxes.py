@@ -20,8 +20,10 @@ from ..records import (
     SandboxStats,
     Snapshot,
 )
+from .files import SandboxFiles
 from .network import SandboxNetwork
 from .pages import each_of
+from .ports import SandboxPorts
 from .processes import Processes
 from .streams import exec_pieces, reconnected
 from .timeline import SandboxTimeline
@@ -103,6 +105,14 @@ class Sandboxes:
     def processes(self, id: str) -> Processes:
         """Its kept processes."""
         return Processes(self._transport, id)
+
+    def files(self, id: str) -> SandboxFiles:
+        """Its files."""
+        return SandboxFiles(self._transport, id)
+
+    def ports(self, id: str) -> SandboxPorts:
+        """Its ports."""
+        return SandboxPorts(self._transport, id)
 
     def network(self, id: str) -> SandboxNetwork:
         """Its network."""

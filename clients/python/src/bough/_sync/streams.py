@@ -8,9 +8,10 @@ from typing import TypeVar, Union
 
 from .._transport import Transport
 from .._frames import FRAMES_TYPE, FrameDecoder, OutputReader
+from .._message import refusal
 from .._sources import LINES_TYPE, Lines, Loss, Source
 from ..errors import BoughUnreachable, ShuttingDown
-from ..records import ExecOutput, NetworkLogLine, ProcessOutput
+from ..records import ExecOutput, FileEntry, NetworkLogLine, ProcessOutput
 from ..requests import StreamOptions
 
 T = TypeVar("T")
@@ -73,6 +74,38 @@ def exec_pieces(
                     yield piece
     finally:
         stream.close()
+
+
+def answer_pieces(
+    transport: Transport, route: str, params: Params, given: Mapping[str, object]
+) -> Generator[bytes, None, None]:
+    """The bytes of an answer."""
+    stream = transport.open(route, params, given, "*/*")
+    try:
+        while data := stream.read():
+            yield data
+    finally:
+        stream.close()
+
+
+def folder_entries(
+    transport: Transport, params: Params, given: Mapping[str, object]
+) -> Generator[FileEntry, None, None]:
+    """What is in a folder."""
+    stream = transport.open("listFolder", params, given, LINES_TYPE)
+    lines = Lines()
+    try:
+        while data := stream.read():
+            for line in lines.push(data):
+                if line["type"] == "end":
+                    return
+                if line["type"] == "error":
+                    raise refusal(line["error"], status=200, code=line["code"])
+                if line["type"] == "entry":
+                    yield line["entry"]
+    finally:
+        stream.close()
+    raise BoughUnreachable(transport.url, "the list was cut off", may_have_happened=True)
 
 
 def log_lines(
