@@ -45,7 +45,8 @@ export async function withSandbox<T>(
   tag: string,
   work: (sandbox: Sandbox) => Promise<T>,
 ): Promise<T> {
-  const [sandbox] = await client.sandboxes.spawn({ snapshot_tag: tag }, { signal });
+  // Without the signal: who does not wait for the answer does not know what there is to remove.
+  const [sandbox] = await client.sandboxes.spawn({ snapshot_tag: tag });
   if (sandbox === undefined) throw new Error('The daemon answered a spawn with no sandbox');
   try {
     await sleep(SETTLE_MS, signal);
