@@ -8,6 +8,7 @@
 #include "file_look.h"
 #include "file_read.h"
 #include "tree.h"
+#include "watch.h"
 
 struct operation {
 	const char *name;
@@ -19,6 +20,7 @@ static const struct operation OPERATIONS[] = {
 	{ "read", file_read, false },	{ "write", file_write, true }, { "stat", file_stat, false },
 	{ "list", file_list, false },	{ "mkdir", file_mkdir, false }, { "move", file_move, false },
 	{ "remove", file_remove, false }, { "pack", tree_pack, false },  { "unpack", tree_unpack, true },
+	{ "watch", file_watch, false },
 };
 
 static void run(struct session *session, const struct operation *operation, struct json request)

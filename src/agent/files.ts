@@ -19,6 +19,7 @@ import {
   type FileSubject,
   type FileWrite,
 } from './operations/files.js';
+import { watchFiles, type WatchNews } from './operations/watch.js';
 
 export class AgentFiles {
   readonly #endpoint: () => Endpoint;
@@ -65,6 +66,14 @@ export class AgentFiles {
     signal?: AbortSignal,
   ): Promise<number> {
     return unpackTree(this.#endpoint(), what, signal);
+  }
+
+  /** What changes there from now on, until the signal fires or it is gone; `watching` first. */
+  watch(
+    subject: FileSubject & { readonly recursive?: boolean | undefined },
+    signal?: AbortSignal,
+  ): AsyncGenerator<WatchNews, void, undefined> {
+    return watchFiles(this.#endpoint(), subject, signal);
   }
 
   makeFolder(subject: FileChange, options: CallOptions = {}): Promise<FileEntry> {

@@ -22,6 +22,7 @@ export type {
 export type { HeldPrograms } from './operations/freeze.js';
 export type { IdentifyRequest, IdentifyResult } from './operations/identify.js';
 export type { Pong } from './operations/ping.js';
+export type { WatchNews } from './operations/watch.js';
 export type { GuestStats } from './operations/stats.js';
 export type {
   OutputRequest,

@@ -36,6 +36,7 @@ import { registerSandboxRm } from './commands/sandbox/rm.js';
 import { registerSpawn } from './commands/sandbox/spawn.js';
 import { registerStats } from './commands/sandbox/stats.js';
 import { registerTimeout } from './commands/sandbox/timeout.js';
+import { registerWatch } from './commands/sandbox/watch.js';
 import { registerCompact } from './commands/snapshot/compact.js';
 import { registerCreate } from './commands/snapshot/create.js';
 import { registerSnapshotInfo } from './commands/snapshot/info.js';
@@ -65,6 +66,7 @@ const nouns: Readonly<Record<string, Noun>> = {
       registerEval,
       registerCp,
       registerPortForward,
+      registerWatch,
       registerBranch,
       registerFork,
       registerCheckpoint,
@@ -116,6 +118,7 @@ export const shortForms = {
   eval: 'sandbox eval',
   cp: 'sandbox cp',
   'port-forward': 'sandbox port-forward',
+  watch: 'sandbox watch',
   branch: 'sandbox branch',
   fork: 'sandbox fork',
   checkpoint: 'sandbox checkpoint',
@@ -141,6 +144,7 @@ const short: readonly Register[] = [
   registerEval,
   registerCp,
   registerPortForward,
+  registerWatch,
   registerBranch,
   registerFork,
   registerCheckpoint,

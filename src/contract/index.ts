@@ -23,3 +23,4 @@ export * from './v1/snapshots.js';
 export * from './v1/stream-types.js';
 export * from './v1/streams.js';
 export * from './v1/timeline.js';
+export * from './v1/watch.js';

@@ -17,6 +17,7 @@ import { processHandlers } from './v1/processes.js';
 import { networkHandlers } from './v1/network.js';
 import { nativeApi } from './v1/plugin.js';
 import { portHandlers } from './v1/ports.js';
+import { watchHandlers } from './v1/watch.js';
 import { sandboxHandlers } from './v1/sandboxes.js';
 import { snapshotHandlers } from './v1/snapshots.js';
 import { timelineHandlers } from './v1/timeline.js';
@@ -46,6 +47,7 @@ export function buildServer({ host, listen, keyring, certificate, log, events }:
     ...processHandlers(host),
     ...networkHandlers(host),
     ...fileHandlers(host),
+    ...watchHandlers(host),
     ...portHandlers(host),
   };
   const apis = [nativeApi({ table: routes, handlers, listen, keyring }), portsApi({ host, listen, keyring })];

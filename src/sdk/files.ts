@@ -1,6 +1,7 @@
 /** Files and folder trees of one sandbox. A path is text, or bytes for a name that is none. */
 
 import type { FileEntry } from '../contract/v1/files.js';
+import type { WatchLine } from '../contract/v1/watch.js';
 import { NDJSON_TYPE } from '../contract/v1/stream-types.js';
 import { BoughUnreachable, failureTold } from './errors.js';
 import { linesOf } from './lines.js';
@@ -56,6 +57,17 @@ interface Asked<Q> {
   readonly params: { readonly id: string };
   readonly query: Subject & { readonly user: string | undefined } & Q;
 }
+
+/**
+ * What is told of files that are watched.
+ *
+ * @example
+ * ```ts
+ * const news: WatchNews = { type: 'created', path: 'note' };
+ * console.log(news.type, news.path); // created note
+ * ```
+ */
+export type WatchNews = Exclude<WatchLine, { readonly type: 'keepalive' | 'error' | 'end' }>;
 
 type Subject = { readonly path: string } | { readonly path_base64: string };
 
@@ -186,6 +198,35 @@ export class SandboxFiles {
       if (line.type === 'entry') yield line.entry;
     }
     throw new BoughUnreachable(this.#transport.url, 'the list was cut off');
+  }
+
+  /**
+   * What changes there from now on, in a folder with `recursive` also below it, until it is gone: `watching` first. Paths are those below it.
+   *
+   * A change may come twice. What was not told is said: `missed` where there were too many for who reads, `unwatched` where there are too many
+   * folders. A connection that is lost rejects with `BoughUnreachable`: what changed meanwhile nobody knows.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * for await (const news of sandbox.files.watch('/srv', { recursive: true })) {
+   *   if (news.type === 'created') console.log(news.path); // seen
+   *   if (news.type === 'missed') break;
+   * }
+   * ```
+   */
+  async *watch(
+    path: GuestPath,
+    options: FileOptions & { readonly recursive?: boolean } = {},
+  ): AsyncGenerator<WatchNews, void, undefined> {
+    const parts = this.#asked(path, options, { recursive: options.recursive ?? false });
+    const chunks = await this.#transport.stream('watchFiles', NDJSON_TYPE, parts);
+    for await (const line of linesOf('watchFiles', chunks)) {
+      if (line.type === 'end') return;
+      if (line.type === 'error') throw failureTold(line.code, line.error);
+      if (line.type !== 'keepalive') yield line;
+    }
+    throw new BoughUnreachable(this.#transport.url, 'the watch was cut off');
   }
 
   /**

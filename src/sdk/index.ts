@@ -11,7 +11,7 @@ export { BoughApiError, BoughUnreachable } from './errors.js';
 export { Sandbox, type Fork } from './sandbox.js';
 export type { Attachment } from './attachment.js';
 export type { EventRange } from './events.js';
-export type { FileBytes, FileOptions, GuestPath, SandboxFiles } from './files.js';
+export type { FileBytes, FileOptions, GuestPath, SandboxFiles, WatchNews } from './files.js';
 export type { NetworkLogLine } from './lines.js';
 export type { SandboxNetwork } from './network.js';
 export type { ExecOutput, OutputBytes, OutputGap, ProcessOutput } from './output.js';

@@ -2,6 +2,7 @@
 
 import type { EventGap, SandboxEvent } from '../contract/v1/events.js';
 import type { ListLine } from '../contract/v1/files.js';
+import type { WatchLine } from '../contract/v1/watch.js';
 
 /**
  * A line of a network's log: a connection (`tcp`), its end (`closed`), a name that was refused (`dns`), or a connection cut by a new policy
@@ -44,6 +45,8 @@ export interface LineOf {
   readonly networkLog: NetworkLogLine;
   /** Of what is in a folder. */
   readonly listFolder: ListLine;
+  /** Of changes of files. */
+  readonly watchFiles: WatchLine;
 }
 
 /** The lines of `chunks`, which are those of the stream called so. What is cut off at the end is no line. */

@@ -62,6 +62,7 @@ describe('the SDK against a daemon', () => {
     await Promise.all([files.read('/a'), files.write('/a', 'b'), files.stat('/a'), files.remove('/a')]);
     await Promise.all([files.makeFolder('/a'), files.move('/a', '/b'), files.unpack('/a', 'b')]);
     await firstOf(files.pack('/a'));
+    await firstOf(files.watch('/a'));
     await firstOf(files.list('/a'));
     const all = Object.entries(endpoints).flatMap(([name, { method, path }]) =>
       WITHOUT_METHOD.has(name) ? [] : [`${method} ${path}`],

@@ -16,6 +16,7 @@ export function agentFiles({ files }: AgentClient): FilesHost {
     write: (id, what, { signal }) => told(id, files.write(what, signal)),
     stat: (id, which, { signal }) => told(id, files.stat(which, { signal })),
     list: (_id, which, { signal }) => files.list(which, signal),
+    watch: (_id, which, { signal }) => files.watch(which, signal),
     pack: (id, which, { signal }) => told(id, files.pack(which, signal)),
     unpack: (id, what, { signal }) => told(id, files.unpack(what, signal)),
     makeFolder: (id, what, { signal }) => told(id, files.makeFolder(what, { signal })),

@@ -70,6 +70,12 @@ export function fakeFiles(check: (id: string) => void): FilesHost {
       if (keyOf(path) === 'absent') await find(id, path);
       for (const [key, file] of all) yield entryOf(Buffer.from(key, 'latin1'), file);
     },
+    async *watch(id) {
+      await ready(id);
+      yield { type: 'watching', folders: 1 };
+      yield { type: 'created', path: Buffer.from('seen'), isFolder: false };
+      yield { type: 'missed' };
+    },
     async pack(id, { path }) {
       const { bytes } = await find(id, path);
       return (async function* (): AsyncGenerator<Buffer, void, undefined> {

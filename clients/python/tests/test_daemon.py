@@ -138,6 +138,10 @@ class FilesTest(DaemonTest):
         self.assertEqual(self.files.unpack("/tree", [b"some", b" bytes"]), 1)
         self.assertEqual(b"".join(self.files.pack("/tree")), b"some bytes")
 
+    def test_tell_what_changes(self) -> None:
+        told = [(news.get("type"), news.get("path")) for news in self.files.watch("/srv", recursive=True)]
+        self.assertEqual(told, [("watching", None), ("created", "seen"), ("missed", None)])
+
     def test_are_refused_before_all_is_sent_where_they_cannot_be_written(self) -> None:
         sent = 0
 

@@ -87,12 +87,13 @@ export interface FileReading {
   readonly close: () => Promise<void>;
 }
 
-function fieldsOf({ path, ...rest }: FileSubject): Operation['fields'] {
+/** As the guest wants them. */
+export function fieldsOf({ path, ...rest }: FileSubject): Operation['fields'] {
   return { path: Buffer.from(path).toString('base64'), ...rest };
 }
 
-/** What the guest must say soon, however long all of it takes. */
-async function* framesSoon(
+/** What an operation answers, of which the guest must say the first soon, however long all of it takes. */
+export async function* framesSoon(
   endpoint: Endpoint,
   operation: Operation,
   signal: AbortSignal | undefined,
@@ -111,11 +112,11 @@ async function* framesSoon(
   }
 }
 
-function answerOf<T>(schema: z.ZodType<T>, op: string, payload: Buffer): T {
+export function answerOf<T>(schema: z.ZodType<T>, op: string, payload: Buffer): T {
   return readAnswer(schema, payload, { operation: op, timeoutMs: undefined });
 }
 
-function eventOf<T>(schema: z.ZodType<T>, op: string, { kind, payload }: Frame): T {
+export function eventOf<T>(schema: z.ZodType<T>, op: string, { kind, payload }: Frame): T {
   if (kind === FrameKind.end) readAnswer(nothing, payload, { operation: op, timeoutMs: undefined });
   const parsed = kind === FrameKind.event ? schema.safeParse(fromWire(parseObject(payload))) : undefined;
   if (parsed?.success === true) return parsed.data;

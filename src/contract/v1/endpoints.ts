@@ -51,6 +51,7 @@ export const endpoints = {
   listFolder: { method: 'GET', path: '/v1/sandboxes/:id/files/list' },
   makeFolder: { method: 'POST', path: '/v1/sandboxes/:id/files/mkdir' },
   moveFile: { method: 'POST', path: '/v1/sandboxes/:id/files/move' },
+  watchFiles: { method: 'GET', path: '/v1/sandboxes/:id/files/watch' },
   packTree: { method: 'GET', path: '/v1/sandboxes/:id/tree' },
   unpackTree: { method: 'PUT', path: '/v1/sandboxes/:id/tree' },
   connectPort: { method: 'GET', path: '/v1/sandboxes/:id/ports/:port' },

@@ -36,7 +36,8 @@ const modeSchema = z
   .transform((text) => Number.parseInt(text, 8))
   .optional();
 
-const subject = {
+/** Whose fields every call about a path has. */
+export const fileSubject = {
   path: pathSchema.optional(),
   path_base64: pathBase64Schema.optional().describe('instead of `path`, for one that is no text'),
   user: guestUserSchema
@@ -63,49 +64,52 @@ function exactlyOne(name: string) {
   };
 }
 
-export const filePathQuerySchema = z.strictObject(subject).superRefine(exactlyOne('path'));
+/** For schemas of what has one path. */
+export const exactlyOnePath = exactlyOne('path');
+
+export const filePathQuerySchema = z.strictObject(fileSubject).superRefine(exactlyOnePath);
 export const writeFileQuerySchema = z
   .strictObject({
-    ...subject,
+    ...fileSubject,
     mode: modeSchema.describe(
       'octal, such as 0644, which a new file has by default; an old one keeps its own',
     ),
     parents: flagSchema.describe('make the folders above it that are missing'),
   })
-  .superRefine(exactlyOne('path'));
+  .superRefine(exactlyOnePath);
 export const unpackTreeQuerySchema = z
-  .strictObject({ ...subject, parents: flagSchema.describe('make the folder, and those above it') })
-  .superRefine(exactlyOne('path'));
+  .strictObject({ ...fileSubject, parents: flagSchema.describe('make the folder, and those above it') })
+  .superRefine(exactlyOnePath);
 export const removeFileQuerySchema = z
-  .strictObject({ ...subject, recursive: flagSchema.describe('also a folder with all that is in it') })
-  .superRefine(exactlyOne('path'));
+  .strictObject({ ...fileSubject, recursive: flagSchema.describe('also a folder with all that is in it') })
+  .superRefine(exactlyOnePath);
 export const statFileQuerySchema = z
-  .strictObject({ ...subject, follow: flagSchema.describe('of what a link leads to, not of the link') })
-  .superRefine(exactlyOne('path'));
+  .strictObject({ ...fileSubject, follow: flagSchema.describe('of what a link leads to, not of the link') })
+  .superRefine(exactlyOnePath);
 export const listFolderQuerySchema = z
   .strictObject({
-    ...subject,
+    ...fileSubject,
     depth: numberTextSchema
       .pipe(z.int().min(1).max(1000))
       .default(1)
       .describe('levels of folders, at most 1000'),
   })
-  .superRefine(exactlyOne('path'));
+  .superRefine(exactlyOnePath);
 export const makeFolderRequestSchema = z
   .strictObject({
-    ...subject,
+    ...fileSubject,
     mode: modeSchema.describe('octal, 0755 by default'),
     parents: z.boolean().default(false).describe('make those above it too; one that is there is as good'),
   })
-  .superRefine(exactlyOne('path'));
+  .superRefine(exactlyOnePath);
 export const moveFileRequestSchema = z
   .strictObject({
-    ...subject,
+    ...fileSubject,
     ...destination,
     replace: z.boolean().default(false).describe('take the place of what is there'),
     parents: z.boolean().default(false).describe('make the folders above `to` that are missing'),
   })
-  .superRefine(exactlyOne('path'))
+  .superRefine(exactlyOnePath)
   .superRefine(exactlyOne('to'));
 
 export const fileEntrySchema = z.object({
@@ -135,7 +139,7 @@ export const listLineSchema = z.union([
 export type ListLine = z.infer<typeof listLineSchema>;
 
 /** What any call about a path can fail with. */
-const ofFile = [
+export const fileErrorCodes = [
   'invalid_request',
   'file_not_found',
   'file_denied',
@@ -158,7 +162,7 @@ export const fileRoutes = {
     params: byId,
     query: filePathQuerySchema,
     replies: { 200: BYTES_TYPE, 206: BYTES_TYPE, 304: null },
-    errors: ['not_a_file', 'range_not_satisfiable', ...ofFile],
+    errors: ['not_a_file', 'range_not_satisfiable', ...fileErrorCodes],
   },
   headFile: {
     ...endpoints.headFile,
@@ -169,7 +173,7 @@ export const fileRoutes = {
     params: byId,
     query: filePathQuerySchema,
     replies: { 200: BYTES_TYPE, 206: BYTES_TYPE, 304: null },
-    errors: ['not_a_file', 'range_not_satisfiable', ...ofFile],
+    errors: ['not_a_file', 'range_not_satisfiable', ...fileErrorCodes],
   },
   writeFile: {
     ...endpoints.writeFile,
@@ -181,7 +185,7 @@ export const fileRoutes = {
     params: byId,
     query: writeFileQuerySchema,
     replies: { 204: null },
-    errors: ['file_exists', 'not_a_file', 'guest_disk_full', 'request_timeout', ...ofFile],
+    errors: ['file_exists', 'not_a_file', 'guest_disk_full', 'request_timeout', ...fileErrorCodes],
   },
   removeFile: {
     ...endpoints.removeFile,
@@ -193,7 +197,7 @@ export const fileRoutes = {
     params: byId,
     query: removeFileQuerySchema,
     replies: { 204: null },
-    errors: ['file_exists', 'not_a_file', ...ofFile],
+    errors: ['file_exists', 'not_a_file', ...fileErrorCodes],
   },
   statFile: {
     ...endpoints.statFile,
@@ -204,7 +208,7 @@ export const fileRoutes = {
     params: byId,
     query: statFileQuerySchema,
     replies: { 200: fileEntrySchema },
-    errors: ofFile,
+    errors: fileErrorCodes,
   },
   listFolder: {
     ...endpoints.listFolder,
@@ -216,7 +220,7 @@ export const fileRoutes = {
     params: byId,
     query: listFolderQuerySchema,
     replies: { 200: NDJSON_TYPE },
-    errors: ofFile,
+    errors: fileErrorCodes,
   },
   makeFolder: {
     ...endpoints.makeFolder,
@@ -227,7 +231,7 @@ export const fileRoutes = {
     params: byId,
     body: makeFolderRequestSchema,
     replies: { 200: fileEntrySchema },
-    errors: ['file_exists', 'not_a_file', 'guest_disk_full', ...ofFile],
+    errors: ['file_exists', 'not_a_file', 'guest_disk_full', ...fileErrorCodes],
   },
   moveFile: {
     ...endpoints.moveFile,
@@ -238,7 +242,7 @@ export const fileRoutes = {
     params: byId,
     body: moveFileRequestSchema,
     replies: { 200: fileEntrySchema },
-    errors: ['file_exists', 'not_a_file', 'guest_disk_full', ...ofFile],
+    errors: ['file_exists', 'not_a_file', 'guest_disk_full', ...fileErrorCodes],
   },
   packTree: {
     ...endpoints.packTree,
@@ -250,7 +254,7 @@ export const fileRoutes = {
     params: byId,
     query: filePathQuerySchema,
     replies: { 200: 'application/x-tar' },
-    errors: ofFile,
+    errors: fileErrorCodes,
   },
   unpackTree: {
     ...endpoints.unpackTree,
@@ -262,6 +266,6 @@ export const fileRoutes = {
     params: byId,
     query: unpackTreeQuerySchema,
     replies: { 204: null },
-    errors: ['bad_archive', 'file_exists', 'not_a_file', 'guest_disk_full', 'request_timeout', ...ofFile],
+    errors: ['bad_archive', 'file_exists', 'not_a_file', 'guest_disk_full', 'request_timeout', ...fileErrorCodes],
   },
 } as const satisfies RouteTable;

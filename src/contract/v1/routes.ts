@@ -22,6 +22,7 @@ import type {
 import { sandboxRoutes } from './sandboxes.js';
 import { snapshotRoutes } from './snapshots.js';
 import { timelineRoutes } from './timeline.js';
+import { watchRoutes } from './watch.js';
 
 export const routes = {
   ...daemonRoutes,
@@ -34,6 +35,7 @@ export const routes = {
   ...processRoutes,
   ...networkRoutes,
   ...fileRoutes,
+  ...watchRoutes,
   ...portRoutes,
 };
 

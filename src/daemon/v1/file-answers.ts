@@ -25,7 +25,7 @@ export function wireEntry(entry: HostEntry): FileEntry {
 }
 
 /** As text, or in base64 under another name. */
-function named(name: 'path' | 'target', bytes: Buffer): Record<string, string> {
+export function named(name: 'path' | 'target', bytes: Buffer): Record<string, string> {
   return isUtf8(bytes) ? { [name]: bytes.toString() } : { [`${name}_base64`]: bytes.toString('base64') };
 }
 

@@ -79,7 +79,7 @@ interface Subject {
   readonly user?: string | undefined;
 }
 
-function subjectOf({ path, path_base64: base64, user }: Subject): FileSubject {
+export function subjectOf({ path, path_base64: base64, user }: Subject): FileSubject {
   return compact({ path: pathOf(path, base64), user });
 }
 

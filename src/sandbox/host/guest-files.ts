@@ -8,6 +8,7 @@ import type {
   FileSubject,
   FileWrite,
   Input,
+  WatchNews,
 } from '../../agent/index.js';
 import { Deferred } from '../../base/index.js';
 import type { Sandbox } from '../entity/sandbox.js';
@@ -33,6 +34,12 @@ export interface FilesHost {
     what: FileSubject & { readonly bytes: Input; readonly parents?: boolean },
     call: CallContext,
   ): Promise<number>;
+  /** What changes from now on; ends when what is watched is gone. */
+  watch(
+    id: string,
+    which: FileSubject & { readonly recursive?: boolean },
+    call: CallContext,
+  ): AsyncGenerator<WatchNews, void, undefined>;
   makeFolder(id: string, what: FileChange, call: CallContext): Promise<FileEntry>;
   move(id: string, what: FileMove, call: CallContext): Promise<FileEntry>;
   remove(id: string, which: FileSubject & { readonly recursive?: boolean }, call: CallContext): Promise<void>;
@@ -104,6 +111,16 @@ export class GuestFiles implements FilesHost {
   ): Promise<number> {
     return inGuest(this.#context, { id, operation: 'write a tree' }, ({ agent }) =>
       agent.files.unpack(what, signal),
+    );
+  }
+
+  watch(
+    id: string,
+    which: FileSubject & { readonly recursive?: boolean },
+    { signal }: CallContext,
+  ): AsyncGenerator<WatchNews, void, undefined> {
+    return streamFromGuest(this.#context, { id, operation: 'watch files' }, ({ agent }) =>
+      agent.files.watch(which, signal),
     );
   }
 

@@ -100,6 +100,7 @@ ROUTES: dict[str, Route] = {
     "listFolder": _file("GET", "files/list", "depth", harmless=True),
     "makeFolder": _file("POST", "files/mkdir", "mode", "parents", in_query=False),
     "moveFile": _file("POST", "files/move", "to", "to_base64", "replace", "parents", in_query=False),
+    "watchFiles": _file("GET", "files/watch", "recursive", harmless=True),
     "packTree": _file("GET", "tree", harmless=True),
     "unpackTree": _file("PUT", "tree", "parents"),
     "connectPort": Route("GET", "/v1/sandboxes/{id}/ports/{port}", harmless=True),

@@ -419,5 +419,15 @@ class FileEntry(_FileAlways, total=False):
     unreadable: bool
 
 
+class WatchNews(TypedDict, total=False):
+    """What is told of files that are watched: `watching` with the number of folders, a change with its path, what was not told."""
+
+    type: Literal["watching", "created", "written", "removed", "metadata", "missed", "unwatched"]
+    folders: int
+    path: str
+    path_base64: str
+    folder: bool
+
+
 OpenApiDocument = dict[str, Any]
 """An OpenAPI 3.1 document."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from typing import TypeVar, Union
+from typing import Any, TypeVar, Union
 
 from .._async_transport import AsyncTransport
 from .._frames import FRAMES_TYPE, FrameDecoder, OutputReader
 from .._message import refusal
 from .._sources import LINES_TYPE, Lines, Loss, Source
 from ..errors import BoughUnreachable, ShuttingDown
-from ..records import ExecOutput, FileEntry, NetworkLogLine, ProcessOutput
+from ..records import ExecOutput, FileEntry, NetworkLogLine, ProcessOutput, WatchNews
 from ..requests import StreamOptions
 
 T = TypeVar("T")
@@ -91,7 +91,22 @@ async def folder_entries(
     transport: AsyncTransport, params: Params, given: Mapping[str, object]
 ) -> AsyncGenerator[FileEntry, None]:
     """What is in a folder."""
-    stream = await transport.open("listFolder", params, given, LINES_TYPE)
+    async for line in _lines_to_end(transport, "listFolder", params, given):
+        yield line["entry"]
+
+
+def watch_news(
+    transport: AsyncTransport, params: Params, given: Mapping[str, object]
+) -> AsyncGenerator[WatchNews, None]:
+    """What changes."""
+    return _lines_to_end(transport, "watchFiles", params, given)
+
+
+async def _lines_to_end(
+    transport: AsyncTransport, route: str, params: Params, given: Mapping[str, object]
+) -> AsyncGenerator[Any, None]:
+    """Lines of a stream that says when it is over, without that, and without those that only say that it is not."""
+    stream = await transport.open(route, params, given, LINES_TYPE)
     lines = Lines()
     try:
         while data := await stream.read():
@@ -100,11 +115,11 @@ async def folder_entries(
                     return
                 if line["type"] == "error":
                     raise refusal(line["error"], status=200, code=line["code"])
-                if line["type"] == "entry":
-                    yield line["entry"]
+                if line["type"] != "keepalive":
+                    yield line
     finally:
         stream.close()
-    raise BoughUnreachable(transport.url, "the list was cut off", may_have_happened=True)
+    raise BoughUnreachable(transport.url, "the stream was cut off", may_have_happened=True)
 
 
 async def log_lines(

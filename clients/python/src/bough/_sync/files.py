@@ -8,8 +8,8 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any, Optional, Union
 
 from .._transport import Transport
-from ..records import FileEntry
-from .streams import answer_pieces, folder_entries
+from ..records import FileEntry, WatchNews
+from .streams import answer_pieces, folder_entries, watch_news
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -67,6 +67,16 @@ class SandboxFiles:
     def list(self, path: Path, depth: int = 1, **request: Unpack[FileRequest]) -> Generator[FileEntry, None, None]:
         """What is in a folder, in no order, but each folder before what is in it. Links are not followed."""
         return folder_entries(self._transport, self._params, {**request, **_subject(path), "depth": depth})
+
+    def watch(
+        self, path: Path, recursive: bool = False, **request: Unpack[FileRequest]
+    ) -> Generator[WatchNews, None, None]:
+        """What changes there from now on, in a folder with `recursive` also below it, until it is gone: `watching` first.
+
+        A change may come twice. What was not told is said: `missed` where there were too many for who reads, `unwatched` where there
+        are too many folders. Raises `BoughUnreachable` for a connection that is lost: what changed meanwhile nobody knows.
+        """
+        return watch_news(self._transport, self._params, {**request, **_subject(path), "recursive": recursive})
 
     def make_folder(
         self, path: Path, mode: Optional[int] = None, parents: bool = False, **request: Unpack[FileRequest]

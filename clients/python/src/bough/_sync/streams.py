@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Mapping
-from typing import TypeVar, Union
+from typing import Any, TypeVar, Union
 
 from .._transport import Transport
 from .._frames import FRAMES_TYPE, FrameDecoder, OutputReader
 from .._message import refusal
 from .._sources import LINES_TYPE, Lines, Loss, Source
 from ..errors import BoughUnreachable, ShuttingDown
-from ..records import ExecOutput, FileEntry, NetworkLogLine, ProcessOutput
+from ..records import ExecOutput, FileEntry, NetworkLogLine, ProcessOutput, WatchNews
 from ..requests import StreamOptions
 
 T = TypeVar("T")
@@ -92,7 +92,22 @@ def folder_entries(
     transport: Transport, params: Params, given: Mapping[str, object]
 ) -> Generator[FileEntry, None, None]:
     """What is in a folder."""
-    stream = transport.open("listFolder", params, given, LINES_TYPE)
+    for line in _lines_to_end(transport, "listFolder", params, given):
+        yield line["entry"]
+
+
+def watch_news(
+    transport: Transport, params: Params, given: Mapping[str, object]
+) -> Generator[WatchNews, None, None]:
+    """What changes."""
+    return _lines_to_end(transport, "watchFiles", params, given)
+
+
+def _lines_to_end(
+    transport: Transport, route: str, params: Params, given: Mapping[str, object]
+) -> Generator[Any, None, None]:
+    """Lines of a stream that says when it is over, without that, and without those that only say that it is not."""
+    stream = transport.open(route, params, given, LINES_TYPE)
     lines = Lines()
     try:
         while data := stream.read():
@@ -101,11 +116,11 @@ def folder_entries(
                     return
                 if line["type"] == "error":
                     raise refusal(line["error"], status=200, code=line["code"])
-                if line["type"] == "entry":
-                    yield line["entry"]
+                if line["type"] != "keepalive":
+                    yield line
     finally:
         stream.close()
-    raise BoughUnreachable(transport.url, "the list was cut off", may_have_happened=True)
+    raise BoughUnreachable(transport.url, "the stream was cut off", may_have_happened=True)
 
 
 def log_lines(
