@@ -46,10 +46,7 @@ describe('a watch', { timeout: 120_000 }, () => {
     return news.type === 'unwatched' ? `unwatched ${news.path.toString()}` : news.type;
   };
   /** All that is told until that is. */
-  const until = async (
-    news: AsyncGenerator<WatchNews, void, undefined>,
-    last: string,
-  ): Promise<string[]> => {
+  const until = async (news: AsyncGenerator<WatchNews, void, undefined>, last: string): Promise<string[]> => {
     const all: string[] = [];
     for (;;) {
       const { done, value } = await news.next();
@@ -109,7 +106,7 @@ describe('a watch', { timeout: 120_000 }, () => {
     await writeFile(join(dir, 'file'), 'x');
     await until(news, 'written ');
     await unlink(join(dir, 'file'));
-    for await (const last of news) assert.equal(told(last), 'metadata ');
+    for await (const last of news) assert(['written ', 'metadata '].includes(told(last)), told(last));
     const { news: ofFolder } = await watch(true);
     await rm(dir, { recursive: true });
     for await (const last of ofFolder) assert.fail(told(last));
@@ -126,8 +123,12 @@ describe('a watch', { timeout: 120_000 }, () => {
     mkdirSync(join(dir, 'during'));
     const all = await until(news, 'missed');
     assert(all.length < 9 * MAX_QUEUED);
-    await writeFile(join(dir, 'during/after'), '');
-    await until(news, 'created during/after');
+    // It may be the first of several: what changes before the last one may be among what was missed.
+    const again = setInterval(() => {
+      writeFileSync(join(dir, 'during/after'), '');
+      rmSync(join(dir, 'during/after'));
+    }, 50);
+    await until(news, 'created during/after').finally(() => clearInterval(again));
   });
 
   it('says which folders it cannot watch, when there are too many', async () => {
