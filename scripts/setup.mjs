@@ -32,6 +32,7 @@ export const REQUIREMENTS = [
   { needs: '/usr/share/keyrings/debian-archive-keyring.gpg', package: 'debian-archive-keyring' },
   { needs: 'mke2fs', package: 'e2fsprogs' },
   { needs: 'xz', package: 'xz-utils' },
+  { needs: 'zstd', package: 'zstd' },
   { needs: 'flock', package: 'util-linux' },
   { needs: 'python3', package: 'python3' },
   { needs: 'gcc', package: 'gcc' },

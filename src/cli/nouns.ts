@@ -5,6 +5,9 @@
  */
 
 import type { Command } from 'commander';
+import { registerHubKeygen } from './commands/hub/keygen.js';
+import { registerHubKeys } from './commands/hub/keys.js';
+import { registerHubTrust } from './commands/hub/trust.js';
 import { registerImageBuild } from './commands/image/build.js';
 import { registerImageImport } from './commands/image/import.js';
 import { registerImageInspect } from './commands/image/inspect.js';
@@ -39,6 +42,8 @@ import { registerTimeout } from './commands/sandbox/timeout.js';
 import { registerWatch } from './commands/sandbox/watch.js';
 import { registerCompact } from './commands/snapshot/compact.js';
 import { registerCreate } from './commands/snapshot/create.js';
+import { registerExport } from './commands/snapshot/export.js';
+import { registerImport } from './commands/snapshot/import.js';
 import { registerSnapshotInfo } from './commands/snapshot/info.js';
 import { registerSnapshotLs } from './commands/snapshot/ls.js';
 import { registerSnapshotRm } from './commands/snapshot/rm.js';
@@ -80,8 +85,16 @@ const nouns: Readonly<Record<string, Noun>> = {
     ],
   },
   snapshot: {
-    description: 'Make, list, inspect, fold and remove snapshots.',
-    verbs: [registerCreate, registerSnapshotLs, registerSnapshotInfo, registerCompact, registerSnapshotRm],
+    description: 'Make, list, inspect, fold, move and remove snapshots.',
+    verbs: [
+      registerCreate,
+      registerSnapshotLs,
+      registerSnapshotInfo,
+      registerCompact,
+      registerExport,
+      registerImport,
+      registerSnapshotRm,
+    ],
   },
   process: {
     description: 'See and end programs that were started to be kept (`bough exec --detach`).',
@@ -90,6 +103,10 @@ const nouns: Readonly<Record<string, Noun>> = {
   network: {
     description: 'See and set what a sandbox may reach.',
     verbs: [registerNetworkShow, registerNetworkSet, registerNetworkCheck, registerNetworkLog],
+  },
+  hub: {
+    description: 'Whose snapshots are believed here, and what signs those of this host. Needs no daemon.',
+    verbs: [registerHubKeygen, registerHubTrust, registerHubKeys],
   },
   image: {
     description: 'Build, import, list and remove guest images. Needs no daemon.',
@@ -131,6 +148,8 @@ export const shortForms = {
   ps: 'process ls',
   logs: 'process logs',
   snapshots: 'snapshot ls',
+  export: 'snapshot export',
+  import: 'snapshot import',
   rm: 'sandbox rm',
   'rm --snapshot': 'snapshot rm',
 } as const satisfies Record<string, string>;
@@ -157,6 +176,8 @@ const short: readonly Register[] = [
   (program, context) => registerProcessLs(program, context, 'ps'),
   registerLogs,
   (program, context) => registerSnapshotLs(program, context, 'snapshots'),
+  registerExport,
+  registerImport,
   registerRm,
 ];
 

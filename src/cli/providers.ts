@@ -20,6 +20,12 @@ export interface ImageSummary {
   readonly origin?: { readonly reference: string; readonly digest: string };
 }
 
+/** A public key. */
+export interface HubKey {
+  readonly fingerprint: string;
+  readonly pem: string;
+}
+
 export interface Providers {
   readonly runDaemon: (
     flags: Partial<Record<SettingName, string>>,
@@ -47,6 +53,11 @@ export interface Providers {
   readonly removeImage: (cacheDir: string, name: string) => Promise<void>;
   /** The names of the folders that nothing found any more, and that are gone. */
   readonly pruneImages: (cacheDir: string) => Promise<string[]>;
+  /** Makes the key that signs snapshots which leave this host. */
+  readonly generateHubKey: (keysDir: string) => Promise<HubKey>;
+  /** Believes what a key, in PEM, has signed. */
+  readonly trustHubKey: (keysDir: string, pem: string) => Promise<HubKey>;
+  readonly listHubKeys: (keysDir: string) => Promise<(HubKey & { readonly signs: boolean })[]>;
   /** Examines the host and the configuration's folders. */
   readonly runDoctor: (config: Config) => Promise<readonly Check[]>;
   /** Changes the running kernel. */
@@ -86,6 +97,18 @@ export const providers: Providers = {
   async pruneImages(cacheDir) {
     const { pruneImages } = await import('../image/index.js');
     return pruneImages(cacheDir);
+  },
+  async generateHubKey(keysDir) {
+    const { generateKey } = await import('../hub/index.js');
+    return generateKey(keysDir);
+  },
+  async trustHubKey(keysDir, pem) {
+    const { trustKey } = await import('../hub/index.js');
+    return trustKey(keysDir, pem);
+  },
+  async listHubKeys(keysDir) {
+    const { listKeys, readKeyring } = await import('../hub/index.js');
+    return listKeys(await readKeyring(keysDir));
   },
   async runDoctor({ stateDir, hotDir, cacheDir, accelerator, qemuPath }) {
     const [{ runDoctor }, { listImages }] = await Promise.all([

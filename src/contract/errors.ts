@@ -13,6 +13,7 @@ import { doorErrors } from './door-errors.js';
 import { fileErrors } from './file-errors.js';
 import { serviceErrors } from './service-errors.js';
 import { timelineErrors } from './timeline-errors.js';
+import { hubErrors } from './hub-errors.js';
 
 interface CatalogueRow {
   /** HTTP status the code is answered with, unless the route says otherwise (`statusFor` in v1/route.ts). */
@@ -184,6 +185,7 @@ export const errorCatalogue = {
 
   ...fileErrors,
   ...timelineErrors,
+  ...hubErrors,
 
   not_durable: {
     status: 500,

@@ -52,6 +52,8 @@ export interface Config {
   readonly networkPresets: string | undefined;
   /** Where names that sandboxes ask for are resolved, in place of the host's own servers. */
   readonly dnsServers: readonly string[] | undefined;
+  /** Keys that sign snapshots that leave, and those whose snapshots are believed. */
+  readonly hubKeysDir: string;
   /** What a sandbox has of which neither its request nor its snapshot says anything. */
   readonly networkDefault: NetworkDefault;
 }
@@ -189,6 +191,13 @@ export const settings = {
     summary:
       'where names that sandboxes ask for are resolved, such as 10.0.0.53,[fd00::53]:5353 (default: as the host)',
   },
+  hubKeys: {
+    flag: '--hub-keys',
+    env: 'BOUGH_HUB_KEYS',
+    placeholder: 'dir',
+    summary:
+      'keys that sign snapshots, and that are believed (default /etc/bough/keys for root, else ~/.config/bough/keys)',
+  },
   networkDefault: {
     flag: '--network-default',
     env: 'BOUGH_NETWORK_DEFAULT',
@@ -256,6 +265,7 @@ const schemas = {
   qemu: absolutePath.optional(),
   networkPresets: absolutePath.optional(),
   dnsServers: dnsServers.optional(),
+  hubKeys: absolutePath,
   networkDefault: z.enum(NETWORK_DEFAULTS, `must be one of ${NETWORK_DEFAULTS.join(', ')}`),
 } as const satisfies Record<SettingName, z.ZodType>;
 
@@ -302,6 +312,7 @@ export function loadConfig(
     qemuPath: settle('qemu'),
     networkPresets: settle('networkPresets'),
     dnsServers: settle('dnsServers'),
+    hubKeysDir: settle('hubKeys', defaultDirectory('/etc/bough/keys', '.config/bough/keys')),
     networkDefault: settle('networkDefault', 'none'),
   };
 }

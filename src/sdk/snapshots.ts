@@ -2,6 +2,7 @@
 
 import type { CreateSnapshotRequest, Snapshot, SnapshotInfo } from '../contract/index.js';
 import { eachOf, MAX_PAGE, type PageOptions } from './pages.js';
+import type { Sendable } from './sendable.js';
 import type { CallOptions, Transport } from './transport.js';
 
 /**
@@ -115,5 +116,40 @@ export class Snapshots {
    */
   compact(tag: string, to: string, options?: CallOptions): Promise<Snapshot> {
     return this.#transport.call('compactSnapshot', { ...options, params: { tag }, body: { to } });
+  }
+
+  /**
+   * The snapshot as one file, as it comes, for `import` on another host. It holds everything that the guest's memory held. Whoever stops
+   * reading has no whole file.
+   *
+   * @example
+   * ```ts
+   * let bytes = 0;
+   * for await (const piece of bough.snapshots.export('base')) bytes += piece.length;
+   * console.log(bytes > 0); // true
+   * ```
+   */
+  async *export(tag: string, options?: CallOptions): AsyncGenerator<Uint8Array, void, undefined> {
+    yield* await this.#transport.stream('exportSnapshot', '*/*', { ...options, params: { tag } });
+  }
+
+  /**
+   * Takes in what `export` gave, here or on another host, as `tag`, or as it was called there. It is checked, started once and captured
+   * with a secret of its own. Rejects with code `snapshot_untrusted` where nobody whom the daemon trusts has signed it, unless
+   * `allowUnsigned`.
+   *
+   * @example
+   * ```ts
+   * const made = await bough.snapshots.import(bough.snapshots.export('base'), { tag: 'copy', allowUnsigned: true });
+   * console.log(made.tag); // copy
+   * ```
+   */
+  async import(
+    bytes: Sendable,
+    { tag, allowUnsigned, ...options }: CallOptions & { tag?: string; allowUnsigned?: boolean } = {},
+  ): Promise<Snapshot> {
+    const query = { tag, allow_unsigned: allowUnsigned };
+    const headers = await this.#transport.send('importSnapshot', bytes, { ...options, query });
+    return this.get(headers.get('bough-tag') ?? '', options);
   }
 }

@@ -3,6 +3,7 @@ export { openStore } from './snapshot-store.js';
 export { copyDisk, diskDigest } from './format/disk-digest.js';
 export * from './errors.js';
 export {
+  agentAccessSchema,
   imageIdentitySchema,
   machineIdentitySchema,
   MANIFEST_VERSION,
@@ -24,4 +25,13 @@ export { filesBelow } from './tier/counted-file.js';
 export type { Leftover } from './life/leftovers.js';
 export type * from './types.js';
 export type { CountedFile } from './tier/counted-file.js';
-export type { Draft, Lease, LinkedSnapshot, Store, StoreOptions } from './store.js';
+export type {
+  Draft,
+  Lease,
+  LinkedSnapshot,
+  Received,
+  ReceivedContent,
+  Reception,
+  Store,
+  StoreOptions,
+} from './store.js';

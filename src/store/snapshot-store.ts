@@ -21,7 +21,17 @@ import { findLeftovers, type Leftover } from './life/leftovers.js';
 import type { Manifest } from './format/manifest.js';
 import { removeSnapshot, holdersOf, quarantineStored } from './life/remove.js';
 import { Space } from './tier/space.js';
-import type { CompactPlan, RemoveOptions, Draft, Lease, Store, StoreOptions } from './store.js';
+import { startReception } from './life/receive.js';
+import type {
+  CompactPlan,
+  RemoveOptions,
+  Draft,
+  Lease,
+  Received,
+  Reception,
+  Store,
+  StoreOptions,
+} from './store.js';
 import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
 import { durableBytes, hotLayerBytes, snapshotFiles } from './tier/usage.js';
 import { VerifiedFiles } from './tier/verified.js';
@@ -79,13 +89,14 @@ class SnapshotStore implements Store {
   readonly #context: StoreContext;
   readonly #resources: ResourceStack;
   readonly #loader: HotLoader;
+  readonly #makeRoom: (neededBytes: number) => Promise<unknown>;
 
   constructor(context: StoreContext, resources: ResourceStack) {
     this.#context = context;
     this.#resources = resources;
-    this.#loader = new HotLoader(context, async (neededBytes) => {
-      await evict(context, Math.max(0, (await hotLayerBytes(context)) - neededBytes));
-    });
+    this.#makeRoom = async (neededBytes) =>
+      evict(context, Math.max(0, (await hotLayerBytes(context)) - neededBytes));
+    this.#loader = new HotLoader(context, this.#makeRoom);
   }
 
   list(): SnapshotView[] {
@@ -174,6 +185,10 @@ class SnapshotStore implements Store {
     if (this.#context.catalog.isTaken(to)) throw new TagExists(to);
     using lease = await this.acquire(tag, `snapshot ${to} (being compacted)`, signal);
     return await compactSnapshot(this.#context, lease, plan, this.#onReady);
+  }
+
+  receive(received: Received): Promise<Reception> {
+    return startReception(this.#context, received, this.#makeRoom);
   }
 
   persistAgain(): void {

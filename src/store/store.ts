@@ -21,6 +21,7 @@ import type {
   DraftRequest,
   LayerRef,
   PublishFields,
+  Run,
   SnapshotInfo,
   SnapshotView,
   TierSpace,
@@ -110,6 +111,38 @@ export interface Lease {
   [Symbol.dispose](): void;
 }
 
+/** What a snapshot from elsewhere will take. */
+export interface Received {
+  /** What it is to be called. */
+  readonly tag: string;
+  /** In the hot tier: memory layers and device state. */
+  readonly memoryBytes: number;
+  /** In the durable tier. */
+  readonly diskBytes: number;
+}
+
+/** What a snapshot from elsewhere holds; memory layers and disk files bottom first. */
+export interface ReceivedContent {
+  readonly vmstate: { readonly sha256: string };
+  readonly memory: readonly {
+    readonly runs: readonly Run[];
+    readonly logicalBytes: number;
+    readonly sha256: string;
+  }[];
+  readonly disks: readonly { readonly format: DiskRef['format'] }[];
+}
+
+/** A snapshot from elsewhere on its way in: places for its files, none of which exists yet. */
+export interface Reception {
+  readonly vmstatePath: string;
+  memoryPath(index: number): string;
+  diskPath(index: number): string;
+  /** Every file is written: checks them, and hands out what a VM can be started from, until `close`. Throws IntegrityError. */
+  finish(content: ReceivedContent, signal?: AbortSignal): Promise<LinkedSnapshot>;
+  /** Removes what came; links of others keep what they have. Idempotent. */
+  close(): Promise<void>;
+}
+
 /** See the file's header. One instance a state dir, made by `openStore`. */
 export interface Store {
   /** Every tag once, by creation. */
@@ -145,6 +178,8 @@ export interface Store {
   leftovers(): Promise<Leftover[]>;
   /** Folds `tag` into the new snapshot `plan.to` without ancestors: one memory layer, and one disk file if the chain had more than two. */
   compact(tag: string, plan: CompactPlan): Promise<SnapshotView>;
+  /** Makes room for a snapshot from elsewhere. Throws TagExists, NoSpace. */
+  receive(received: Received): Promise<Reception>;
   /** Begins again to make durable what could not be made durable before. */
   persistAgain(): void;
   /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */

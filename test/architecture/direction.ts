@@ -2,6 +2,7 @@
  * The direction of imports between the folders of the project, and the edges that break it.
  *
  *   contract, base ◀─ qmp, pager, agent, store, image, network ◀─ vmm ◀─ sandbox ◀─ daemon ◀─ cli
+ *   store ◀─ hub ◀─ sandbox, cli
  *   contract ◀─ sdk ◀─ bench ◀─ cli          src ◀─ test/support ◀─ test/faults ◀─ test/…          src, test ◀─ scripts
  *
  * A folder may import those that its row names, and itself. Tests beside their source may also import
@@ -18,14 +19,15 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'src/contract': [],
   'src/base': [],
   ...Object.fromEntries(LEAVES.map((leaf) => [leaf, FOUNDATION])),
+  'src/hub': [...FOUNDATION, 'src/store'],
   'src/vmm': [...FOUNDATION, ...LEAVES],
-  'src/sandbox': [...FOUNDATION, ...LEAVES, 'src/vmm'],
+  'src/sandbox': [...FOUNDATION, ...LEAVES, 'src/hub', 'src/vmm'],
   'src/daemon': [...FOUNDATION, ...LEAVES, 'src/vmm', 'src/sandbox'],
   'src/sdk': ['src/contract'],
   // Benchmarks drive the parts below the API too, to measure beside it what they do alone.
   'src/bench': [...FOUNDATION, 'src/sdk', 'src/agent', 'src/qmp', 'src/image', 'src/vmm', 'src/sandbox'],
   // The command line serves, builds images, examines the host and measures.
-  'src/cli': [...FOUNDATION, 'src/sdk', 'src/daemon', 'src/image', 'src/vmm', 'src/bench'],
+  'src/cli': [...FOUNDATION, 'src/sdk', 'src/daemon', 'src/image', 'src/hub', 'src/vmm', 'src/bench'],
   'test/support': ['src'],
   'test/faults': ['src', 'test/support'],
   'test/architecture': ['src/contract', 'test/faults'],

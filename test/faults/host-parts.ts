@@ -5,14 +5,18 @@
  * does as the next daemon does, and then what was interrupted again.
  */
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, mkdtemp, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { PagerBranchRequest } from '../../src/pager/index.js';
+import { archiveOf, IncomingSnapshot, packSnapshot } from '../../src/hub/index.js';
 import { Admission } from '../../src/sandbox/start/admission.js';
 import { adoptSandboxes } from '../../src/sandbox/adopt/adopt.js';
 import { Collector } from '../../src/sandbox/upkeep/collector.js';
 import type { HostContext } from '../../src/sandbox/host/context.js';
 import { createSnapshot, type BootSteps } from '../../src/sandbox/start/create-snapshot.js';
+import { importSnapshot } from '../../src/sandbox/start/import-snapshot.js';
 import { SandboxEnds, type SandboxWithEnd } from '../../src/sandbox/upkeep/ends.js';
 import { OverlayTemplates } from '../../src/sandbox/disk/overlays.js';
 import { overlaysDir } from '../../src/sandbox/entity/paths.js';
@@ -20,6 +24,7 @@ import { Networks } from '../../src/sandbox/entity/networks.js';
 import { SandboxRegistry } from '../../src/sandbox/entity/registry.js';
 import type { Store } from '../../src/store/index.js';
 import { Cgroups } from '../../src/vmm/index.js';
+import { madeDisk, madeSnapshot } from '../support/made-snapshot.js';
 import { FakeClock } from '../support/fake-clock.js';
 import { snapshot, writePages } from '../support/store-fixture.js';
 import { captureChild, checkContent, filesOfStore, openIn, type StoreDirs } from './store-world.js';
@@ -66,16 +71,19 @@ const tags = (store: Store): string[] =>
 const overlayBytes = 1 << 20;
 const madeOverlay = ({ stateDir }: StoreDirs): string => join(stateDir, 'made-overlay.qcow2');
 
-async function writeCapture({ layerPath, statePath, disk }: PagerBranchRequest): Promise<object> {
+async function writeCapture(
+  { layerPath, statePath, disk }: PagerBranchRequest,
+  tail: string | Buffer,
+): Promise<object> {
   const runs = await writePages(layerPath, { 0: 7, 3: 9 });
   await truncate(layerPath, 1 << 20);
   await writeFile(statePath, 'devices');
-  await writeFile(disk?.tailPath ?? '', 'tail');
+  await writeFile(disk?.tailPath ?? '', tail);
   return { runs, capturedBytes: 2 * PAGE_BYTES };
 }
 
-/** A VM that has booted before it started. */
-export const bootSteps: BootSteps = {
+/** A VM that has booted before it started; its disk's tail is what is given. */
+export const bootSteps = (tail: string | Buffer = 'tail'): BootSteps => ({
   chooseAccelerator: () => Promise.resolve({ accelerator: 'tcg', reason: 'no VM', cached: false }),
   claimGuest: () => Promise.resolve('secret'),
   startService: () => Promise.resolve(),
@@ -91,12 +99,25 @@ export const bootSteps: BootSteps = {
       pager: {
         close: () => Promise.resolve(),
         branch: (request: PagerBranchRequest) => {
-          const done = writeCapture(request);
+          const done = writeCapture(request, tail);
           return { running: done.then(() => ({ pauseUs: 900 })), done };
         },
       },
     }) as unknown as ReturnType<BootSteps['startVm']>,
-};
+});
+
+const archiveFile = ({ stateDir }: StoreDirs): string => join(stateDir, 'incoming.bough');
+
+/** A snapshot of another host, as one file. */
+async function writeArchive(dirs: StoreDirs): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'bough-made-'));
+  try {
+    const layout = await packSnapshot(await madeSnapshot(dir), join(dir, 'layout'));
+    await writeFile(archiveFile(dirs), archiveOf(layout));
+  } finally {
+    await rm(dir, { recursive: true });
+  }
+}
 
 const sandboxFile = ({ stateDir }: StoreDirs): string => join(stateDir, 'ending-sandbox.json');
 
@@ -167,7 +188,12 @@ export const PARTS: Readonly<Record<string, Part>> = {
     run: async ({ stateDir }, context) => {
       const [kernel, rootfs] = [join(stateDir, 'kernel'), join(stateDir, 'rootfs')];
       if (tags(context.store).includes('flat')) return;
-      await createSnapshot(context, { tag: 'flat', image: { kernel, rootfs }, memoryMiB: 1 }, {}, bootSteps);
+      await createSnapshot(
+        context,
+        { tag: 'flat', image: { kernel, rootfs }, memoryMiB: 1 },
+        {},
+        bootSteps(),
+      );
     },
     done: async (dirs, store) => {
       await store.durable('flat');
@@ -190,6 +216,27 @@ export const PARTS: Readonly<Record<string, Part>> = {
       for (const { stateDir: root } of [dirs, { stateDir: dirs.hotDir }])
         await rm(join(root, 'sandboxes', 'check'), { recursive: true });
       for (const name of ['kernel', 'rootfs']) await rm(join(dirs.stateDir, name));
+    },
+  },
+  import: {
+    prepare: writeArchive,
+    run: async (dirs, context) => {
+      if (tags(context.store).includes('taken-in')) return;
+      const bytes = createReadStream(archiveFile(dirs)) as AsyncIterable<Buffer>;
+      const trust = { keyring: { trusted: new Map() }, allowUnsigned: true };
+      const incoming = await IncomingSnapshot.open(bytes, trust);
+      const identifyChild = (): Promise<string> => Promise.resolve('fresh secret');
+      await importSnapshot(context, incoming, { tag: 'taken-in' }, { ...bootSteps(), identifyChild });
+    },
+    done: async (dirs, store) => {
+      await store.durable('taken-in');
+      using lease = await store.acquire('taken-in', 'sandbox check');
+      assert.equal(lease.manifest.agent.secret, 'fresh secret');
+      assert.equal(lease.manifest.layers.length, 3);
+      const folder = join(dirs.stateDir, 'snapshots', 'taken-in');
+      const base = lease.manifest.disks[0]?.file ?? '';
+      assert.deepEqual(await readFile(join(folder, base)), madeDisk());
+      await rm(archiveFile(dirs));
     },
   },
   expire: {

@@ -26,7 +26,7 @@ describe('the base disk of a template', () => {
         await writeFile(path, bytes);
         await utimes(path, 1, 1);
         const request = { tag, image: { kernel, rootfs: path }, memoryMiB: 1 };
-        await createSnapshot(contextOver(dirs, store), request, {}, bootSteps);
+        await createSnapshot(contextOver(dirs, store), request, {}, bootSteps());
         await store.durable(tag);
         const folder = join(dirs.stateDir, 'snapshots', tag);
         const { disks, image } = JSON.parse(await readFile(join(folder, 'manifest.json'), 'utf8')) as {

@@ -25,7 +25,7 @@ describe('a snapshot with a service', () => {
       for (const path of [kernel, rootfs]) await writeFile(path, 'x');
       const service = { start: ['serve'], ready: { kind: 'tcp', port: 80 } } as const;
       const request = { tag: 'service', image: { kernel, rootfs }, memoryMiB: 1, service };
-      await createSnapshot(contextOver(dirs, store), request, {}, { ...bootSteps, startService });
+      await createSnapshot(contextOver(dirs, store), request, {}, { ...bootSteps(), startService });
       await store.durable('service');
     } finally {
       await store.close();

@@ -9,6 +9,7 @@ import { BoughError, type Network } from '../../src/contract/index.js';
 import type { SandboxView } from '../../src/sandbox/entity/view.js';
 import type { SnapshotView } from '../../src/store/index.js';
 import { fakeFiles } from './fake-files.js';
+import { fakeHub } from './fake-hub.js';
 import { localPort } from './local-port.js';
 import { fakeProcesses } from './fake-processes.js';
 import { FAKE_CHECKPOINT, fakeTimelines } from './fake-timelines.js';
@@ -155,6 +156,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
   const processes = fakeProcesses((id) => void sandbox(id));
   const files = fakeFiles((id) => void sandbox(id));
   const timelines = fakeTimelines({ snapshots, sandboxes, find: sandbox, add });
+  const hub = fakeHub({ find: snapshot, add });
   const gauges = () => ({
     sandboxes: { running: sandboxes.size },
     snapshots: { ready: snapshots.size },
@@ -162,7 +164,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     hotBytes: 0,
     durableBytes: 0,
   });
-  return Object.assign(host, { gauges, execStream, processes, files, timelines, withPort }, script, {
+  return Object.assign(host, { gauges, execStream, processes, files, timelines, hub, withPort }, script, {
     snapshots,
     sandboxes,
   });
@@ -178,7 +180,7 @@ async function* printed(text: string): AsyncGenerator<ExecEvent> {
   yield { type: 'exit', exitCode: 0 };
 }
 
-type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes' | 'files' | 'timelines' | 'withPort'>;
+type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes' | 'files' | 'timelines' | 'hub' | 'withPort'>;
 type Immediate = {
   [K in keyof Operations]: (...args: Parameters<Operations[K]>) => Awaited<ReturnType<Operations[K]>>;
 };

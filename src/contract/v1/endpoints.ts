@@ -22,6 +22,8 @@ export const endpoints = {
   getSnapshot: { method: 'GET', path: '/v1/snapshots/:tag' },
   snapshotInfo: { method: 'GET', path: '/v1/snapshots/:tag/info' },
   deleteSnapshot: { method: 'DELETE', path: '/v1/snapshots/:tag' },
+  exportSnapshot: { method: 'GET', path: '/v1/snapshots/:tag/archive' },
+  importSnapshot: { method: 'POST', path: '/v1/snapshots/import' },
   compactSnapshot: { method: 'POST', path: '/v1/snapshots/:tag/compact' },
   listSandboxes: { method: 'GET', path: '/v1/sandboxes' },
   spawn: { method: 'POST', path: '/v1/sandboxes' },

@@ -126,6 +126,12 @@ export const deleteSnapshotQuerySchema = z
     }
   });
 
+/** How a snapshot of another host is taken in. */
+export const importSnapshotQuerySchema = z.object({
+  tag: tagSchema.optional().describe('what to call it; as where it was made when absent'),
+  allow_unsigned: flagSchema.describe('take also one that nobody who is trusted here has signed'),
+});
+
 /** Routes of snapshots. */
 export const snapshotRoutes = {
   listSnapshots: {
@@ -211,6 +217,53 @@ export const snapshotRoutes = {
       'snapshot_not_usable',
       'integrity_error',
       'no_space',
+    ],
+  },
+  exportSnapshot: {
+    ...endpoints.exportSnapshot,
+    kind: 'stream',
+    scope: 'admin',
+    summary:
+      'A snapshot as one file, for another host: an OCI layout in a tar, of any length, signed if this host has a key. Waits until it is durable. `Content-Length` is sent. It holds everything that the memory of the guest held.',
+    resource: 'snapshots',
+    params: byTag,
+    replies: { 200: 'application/x-tar' },
+    errors: [
+      'invalid_request',
+      'snapshot_not_found',
+      'snapshot_not_usable',
+      'integrity_error',
+      'not_durable',
+      'no_space',
+      'bad_snapshot_archive',
+      'host_not_ready',
+    ],
+  },
+  importSnapshot: {
+    ...endpoints.importSnapshot,
+    kind: 'stream',
+    scope: 'admin',
+    summary:
+      "Take in a file that `exportSnapshot` gave, here or on another host. It is checked as it comes, started once, and captured anew with an agent's secret of its own: what it stood on stays below. Its network policy does not come along. The header `bough-tag` of the answer says what it is called, `bough-digest` what was taken in, `bough-signed-by` whose key signed it.",
+    resource: 'snapshots',
+    query: importSnapshotQuerySchema,
+    replies: { 204: null },
+    errors: [
+      'invalid_request',
+      'tag_exists',
+      'bad_snapshot_archive',
+      'snapshot_untrusted',
+      'snapshot_incompatible',
+      'no_space',
+      'no_memory',
+      'boot_failed',
+      'vmm_failed',
+      'agent_unreachable',
+      'agent_protocol',
+      'agent_refused',
+      'agent_deadline',
+      'host_not_ready',
+      'request_timeout',
     ],
   },
 } as const satisfies RouteTable;

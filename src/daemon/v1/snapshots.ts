@@ -10,7 +10,14 @@ export function snapshotHandlers(
   host: Host,
 ): Pick<
   Handlers,
-  'listSnapshots' | 'createSnapshot' | 'getSnapshot' | 'snapshotInfo' | 'deleteSnapshot' | 'compactSnapshot'
+  | 'listSnapshots'
+  | 'createSnapshot'
+  | 'getSnapshot'
+  | 'snapshotInfo'
+  | 'deleteSnapshot'
+  | 'compactSnapshot'
+  | 'exportSnapshot'
+  | 'importSnapshot'
 > {
   return {
     async listSnapshots({ query, addHeader }, call) {
@@ -38,5 +45,19 @@ export function snapshotHandlers(
       }
       return wireSnapshot(await host.compactSnapshot(params.tag, body.to, call));
     },
+    async exportSnapshot({ params }, call) {
+      const { sizeBytes, digest, signedBy, bytes } = await host.hub.export(params.tag, call);
+      return { headers: { 'content-length': String(sizeBytes), ...provenance(digest, signedBy) }, bytes };
+    },
+    async importSnapshot({ query, body }, call) {
+      const spec = { tag: query.tag, allowUnsigned: query.allow_unsigned, bytes: body };
+      const { snapshot, digest, signedBy } = await host.hub.import(spec, call);
+      return { headers: { 'bough-tag': snapshot.tag, ...provenance(digest, signedBy) } };
+    },
   };
 }
+
+const provenance = (digest: string, signedBy: string | undefined): Record<string, string> => ({
+  'bough-digest': digest,
+  ...(signedBy === undefined ? {} : { 'bough-signed-by': signedBy }),
+});

@@ -1,9 +1,9 @@
-/** What a daemon that was killed left half written among files that live on: empty overlays, and records of sandboxes. */
+/** What a daemon that was killed left half written: empty overlays, records of sandboxes, snapshots on their way to other hosts. */
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, removeUnfinished } from '../../base/index.js';
 import type { HostContext } from '../host/context.js';
-import { overlaysDir, sandboxesDir } from '../entity/paths.js';
+import { hubWorkDir, overlaysDir, sandboxesDir } from '../entity/paths.js';
 
 /** Removes it. Only a daemon that starts may: later, such a file is being written. */
 export async function removeUnfinishedFiles({
@@ -11,6 +11,7 @@ export async function removeUnfinishedFiles({
   emit,
 }: Pick<HostContext, 'tiers' | 'emit'>): Promise<void> {
   const folders = [overlaysDir(tiers), sandboxesDir(tiers.stateDir)];
+  folders.push(hubWorkDir(tiers.stateDir), hubWorkDir(tiers.hotDir));
   folders.push(...(await foldersIn(sandboxesDir(tiers.stateDir))));
   for (const folder of folders) {
     const names = await removeUnfinished(folder);

@@ -37,6 +37,9 @@ export interface Tiers {
 /** Folder of the empty overlays that those of sandboxes are copies of. */
 export const overlaysDir = ({ stateDir }: Tiers): string => join(stateDir, 'overlays');
 
+/** Folder of snapshots on their way to or from other hosts, in one tier. */
+export const hubWorkDir = (root: string): string => join(root, 'hub');
+
 /** Folder of all sandboxes in one tier. */
 export const sandboxesDir = (root: string): string => join(root, 'sandboxes');
 

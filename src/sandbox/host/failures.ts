@@ -13,6 +13,7 @@ import {
 } from '../../agent/index.js';
 import { errorCode } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
+import { BadKey, BadSnapshotArchive, ProgramMissing, SnapshotUntrusted } from '../../hub/index.js';
 import { ImageUnknown, ImageUnusable } from '../../image/index.js';
 import { PagerDisconnected, PagerError } from '../../pager/index.js';
 import { QmpCommandError, QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
@@ -52,7 +53,13 @@ export function toCatalogue(error: unknown, attempt: Attempt): unknown {
     return new BoughError('image_not_found', { image: error.image }, { cause: error });
   if (error instanceof ImageUnusable)
     return new BoughError('image_unusable', { problem: error.message }, { cause: error });
-  return fromStore(error) ?? fromVm(error, attempt) ?? fromAgent(error, attempt) ?? error;
+  return (
+    fromStore(error) ??
+    fromHub(error, attempt) ??
+    fromVm(error, attempt) ??
+    fromAgent(error, attempt) ??
+    error
+  );
 }
 
 const OUT_OF_FILES = new Set(['EMFILE', 'ENFILE']);
@@ -113,6 +120,17 @@ function fromStore(cause: unknown): BoughError | undefined {
   if (errorCode(cause) === 'ENOSPC' || errorCode(cause) === 'EDQUOT') {
     return new BoughError('no_space', { store: 'durable', neededBytes: 0, availableBytes: 0 }, options);
   }
+  return undefined;
+}
+
+function fromHub(cause: unknown, { operation }: Attempt): BoughError | undefined {
+  const options = { cause };
+  if (cause instanceof BadSnapshotArchive)
+    return new BoughError('bad_snapshot_archive', { problem: cause.problem }, options);
+  if (cause instanceof SnapshotUntrusted)
+    return new BoughError('snapshot_untrusted', { problem: cause.problem }, options);
+  if (cause instanceof ProgramMissing || cause instanceof BadKey)
+    return new BoughError('host_not_ready', { operation, problem: cause.message }, options);
   return undefined;
 }
 

@@ -34,6 +34,7 @@ import type { CallContext } from './call.js';
 import type { FilesHost } from './guest-files.js';
 import type { ProcessesHost } from './guest-processes.js';
 import type { TimelinesHost } from './timelines.js';
+import type { HubHost } from './snapshot-hub.js';
 
 /** Sandboxes to start, all from one snapshot. */
 export interface SpawnSpec {
@@ -135,6 +136,8 @@ export interface Host {
   readonly files: FilesHost;
   /** Going back, and points to go back to. */
   readonly timelines: TimelinesHost;
+  /** Snapshots that leave this host and that come to it. */
+  readonly hub: HubHost;
   /** Connects to a TCP port of the guest for as long as `use` takes; what is open then is reset. Throws `port_unreachable` at once. */
   withPort<T>(which: PortId, use: (connection: Duplex) => Promise<T>, call: CallContext): Promise<T>;
   /** Its policy, and what came of it. */

@@ -43,6 +43,7 @@ import { networkLogPath, NO_NETWORK } from '../entity/networks.js';
 import { Requests } from './requests.js';
 import { Timelines, type TimelinesHost } from './timelines.js';
 import { Rollbacks } from '../timeline/rollback.js';
+import { SnapshotHub, type HubHost } from './snapshot-hub.js';
 import type { ChildOptions } from '../start/spawn.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { Starts } from '../start/starts.js';
@@ -57,6 +58,7 @@ export class LocalHost implements Host {
   readonly processes: ProcessesHost;
   readonly files: FilesHost;
   readonly timelines: TimelinesHost;
+  readonly hub: HubHost;
   readonly #context: HostContext;
   readonly #branches: Branches;
   readonly #housekeeping: Housekeeping;
@@ -64,12 +66,16 @@ export class LocalHost implements Host {
   readonly #hotTier: HotTier;
   readonly #requests: Requests;
 
-  constructor(context: HostContext, options: { readonly maxConcurrentBranches: number }) {
+  constructor(
+    context: HostContext,
+    options: { readonly maxConcurrentBranches: number; readonly hubKeysDir: string },
+  ) {
     this.#context = context;
     this.processes = new GuestProcesses(context);
     this.files = new GuestFiles(context);
     this.#branches = new Branches(context, options.maxConcurrentBranches);
     this.#starts = new Starts(context);
+    this.hub = new SnapshotHub(context, this.#starts, options.hubKeysDir);
     this.#hotTier = new HotTier(context);
     this.#requests = new Requests(context);
     this.#housekeeping = new Housekeeping(context, this.#branches);

@@ -2,6 +2,7 @@
  * Bringing a host up: probe QEMU, open the store (which takes the lock), adopt the sandboxes that are still alive.
  */
 import { createHash } from 'node:crypto';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compact, ResourceStack } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
@@ -37,6 +38,8 @@ export interface HostOptions {
   readonly networkPresets?: Presets | undefined;
   /** Where names of policies are resolved, instead of the host's own servers. */
   readonly dnsServers?: readonly string[] | undefined;
+  /** Keys that sign snapshots, and that are believed; a folder of the state folder if absent. */
+  readonly hubKeysDir?: string | undefined;
   /** What a sandbox has of which nothing is said; `none` if absent. */
   readonly networkDefault?: 'none' | 'off' | undefined;
   readonly emit: Emit;
@@ -91,7 +94,8 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   await adoptSandboxes(context);
   await context.cgroups.removeEmpty().catch(() => undefined);
   undo.move();
-  const host = new LocalHost(context, { maxConcurrentBranches });
+  const hubKeysDir = options.hubKeysDir ?? join(stateDir, 'keys');
+  const host = new LocalHost(context, { maxConcurrentBranches, hubKeysDir });
   makeDurableRoom = () => host.collect({ dryRun: false });
   host.start();
   return host;

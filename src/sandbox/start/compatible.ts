@@ -14,13 +14,16 @@ import {
 import type { HostContext } from '../host/context.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
 
+/** What is to be known of a snapshot. */
+type Facts = Pick<Manifest, 'tag' | 'machine' | 'image'>;
+
 /** What this host would run a snapshot with that was made under KVM. */
-export type AcceleratorInsteadOfKvm = (context: HostContext, manifest: Manifest) => Promise<Accelerator>;
+export type AcceleratorInsteadOfKvm = (context: HostContext, manifest: Facts) => Promise<Accelerator>;
 
 /** Refuses, by name, a snapshot made with something else than what this host would run it with: `snapshot_incompatible`. */
 export async function checkCompatible(
   context: HostContext,
-  manifest: Manifest,
+  manifest: Facts,
   insteadOfKvm: AcceleratorInsteadOfKvm = kvmOrInstead,
 ): Promise<void> {
   const { qemu } = context.vmHost;
@@ -53,7 +56,11 @@ export function releaseSeries(version: string): string {
 }
 
 /** What a start that failed is told as: a state that was not loaded may be another correction's. */
-export function loadFailure({ tag, machine }: Manifest, found: string, error: unknown): unknown {
+export function loadFailure(
+  { tag, machine }: Pick<Manifest, 'tag' | 'machine'>,
+  found: string,
+  error: unknown,
+): unknown {
   const wanted = machine.qemuVersion;
   if (!(error instanceof DeviceStateRejected) || wanted === found) return error;
   const facts = { tag, field: 'QEMU version', wanted, found, problem: error.message };
@@ -61,7 +68,7 @@ export function loadFailure({ tag, machine }: Manifest, found: string, error: un
 }
 
 /** A KVM that opens and was never tried is tried with the snapshot's image, or believed where that is not here. */
-async function kvmOrInstead({ vmHost, cacheDir }: HostContext, { image }: Manifest): Promise<Accelerator> {
+async function kvmOrInstead({ vmHost, cacheDir }: HostContext, { image }: Facts): Promise<Accelerator> {
   const { qemu, wantedAccelerator: wanted = 'auto' } = vmHost;
   const known = await knownAccelerator({ qemu, wanted, cacheDir });
   if (known !== undefined) return known.accelerator;

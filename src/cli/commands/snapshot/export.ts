@@ -1,0 +1,48 @@
+/** `bough snapshot export`, or `bough export`: a snapshot as one file. */
+
+import type { Command } from 'commander';
+import { open, rename, rm } from 'node:fs/promises';
+import { temporaryPath } from '../../../base/index.js';
+import { nameArgument } from '../../arguments.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { Interrupts } from '../../interrupts.js';
+import { withProgress } from '../../progress.js';
+
+export function registerExport(parent: Command, context: Context): void {
+  const { io } = context;
+  const command = parent
+    .command('export')
+    .description(
+      'Write a snapshot into one file, for `bough import` on another host. It holds everything that the memory of its guest held.',
+    )
+    .argument('<tag>', 'the snapshot', nameArgument)
+    .argument('<file>', 'where to write it, whole or not at all; - for standard output');
+  addClientOptions(command).action(async (tag: string, path: string) => {
+    const { snapshots } = await clientFor(command, context);
+    using interrupts = new Interrupts(io);
+    const { signal } = interrupts;
+    const bytes = snapshots.export(tag, { signal });
+    if (path === '-') for await (const piece of bytes) await io.write('stdout', piece);
+    else await withProgress(io, `writing ${path}`, () => writeWhole(path, bytes));
+  });
+  withExample(command, 'bough export base base.bough');
+}
+
+/** Nobody sees the file before all of it is on disk. */
+async function writeWhole(path: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
+  const unfinished = temporaryPath(path);
+  try {
+    const file = await open(unfinished, 'wx', 0o600);
+    try {
+      for await (const piece of bytes) await file.writeFile(piece);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(unfinished, path);
+  } catch (error) {
+    await rm(unfinished, { force: true });
+    throw error;
+  }
+}

@@ -1,0 +1,51 @@
+/** `bough snapshot import`, or `bough import`: a snapshot of another host. */
+
+import type { Command } from 'commander';
+import { createReadStream } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { messageOf } from '../../../base/index.js';
+import { nameArgument } from '../../arguments.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { UsageError } from '../../exit.js';
+import { Interrupts } from '../../interrupts.js';
+import { addOutputOption, printResult } from '../../output.js';
+import { withProgress } from '../../progress.js';
+
+interface ImportOptions {
+  readonly tag?: string;
+  readonly allowUnsigned?: true;
+}
+
+export function registerImport(parent: Command, context: Context): void {
+  const { io } = context;
+  const command = parent
+    .command('import')
+    .description(
+      'Take in a snapshot that `bough export` wrote on another host: checked, started once, and given a secret of its own.',
+    )
+    .argument('<file>', 'the file; - for standard input')
+    .option('--tag <tag>', 'what to call it (default: as it was called there)', nameArgument)
+    .option('--allow-unsigned', 'take it although nobody who is trusted here has signed it');
+  addOutputOption(addClientOptions(command)).action(async (path: string, options: ImportOptions) => {
+    const { snapshots } = await clientFor(command, context);
+    using interrupts = new Interrupts(io);
+    const { signal } = interrupts;
+    const bytes = path === '-' ? io.stdinChunks(signal) : await bytesOf(path);
+    const how = { ...options, allowUnsigned: options.allowUnsigned === true, signal };
+    const made = await withProgress(io, `taking in ${path}`, () => snapshots.import(bytes, how));
+    const words = how.allowUnsigned
+      ? 'Nobody may have vouched for this snapshot: it was allowed to be unsigned.'
+      : undefined;
+    printResult(command, context, made, { lines: [made.tag], ...(words && { words }) });
+  });
+  withExample(command, 'bough import base.bough\nbough spawn base');
+}
+
+/** The file's bytes. What cannot be read is found out before anything is asked. */
+async function bytesOf(path: string): Promise<AsyncIterable<Uint8Array>> {
+  await access(path).catch((error: unknown) => {
+    throw new UsageError(`Cannot read ${path}: ${messageOf(error)}`);
+  });
+  return createReadStream(path) as AsyncIterable<Uint8Array>;
+}

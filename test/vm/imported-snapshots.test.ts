@@ -1,0 +1,52 @@
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { CallContext } from '../../src/sandbox/host/call.js';
+import { ownCall } from '../../src/sandbox/host/call.js';
+import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
+import { readRecord } from '../../src/sandbox/entity/record.js';
+import { Lab } from '../support/lab.js';
+import { vmProcesses } from '../support/leftovers.js';
+
+import { emptyFolders } from '../support/test-host.js';
+
+const CALL: CallContext = ownCall();
+
+describe('a snapshot that goes to another host', { timeout: 240_000 }, () => {
+  let here: Lab;
+  let there: Lab;
+  before(async () => {
+    here = await Lab.open('leaving');
+    there = await Lab.open('arriving', { folders: await emptyFolders('arriving') });
+  });
+  after(async () => {
+    await there.close();
+    await here.close();
+  });
+
+  it('starts there with the memory and the disk it had, and with a secret that was never here', async () => {
+    const source = await here.spawn();
+    await source.python('globals().update(kept=list(range(1000)))');
+    await source.shell('dd if=/dev/urandom of=/srv/random bs=64k count=40 2>/dev/null && sync');
+    const sum = await source.shell('sha256sum < /srv/random');
+    const tag = await here.branch(source);
+    const { bytes, digest } = await here.host.hub.export(tag, CALL);
+    const imported = await there.host.hub.import({ tag: 'came', allowUnsigned: true, bytes }, CALL);
+    assert.deepEqual([imported.digest, imported.signedBy], [digest, undefined]);
+    assert.deepEqual(await vmProcesses(there.folders.hotDir), []);
+
+    const child = await there.spawn('came');
+    assert.equal(await child.python('sum(kept)'), '499500');
+    assert.equal(await child.shell('sha256sum < /srv/random'), sum);
+    const [theirs, ours] = await Promise.all([
+      readRecord(sandboxPaths(there.folders, child.id).record),
+      readRecord(sandboxPaths(here.folders, source.id).record),
+    ]);
+    assert.notEqual(theirs.agent.secret, ours.agent.secret);
+    // It goes on as any snapshot does.
+    const grandchild = await there.spawn(await there.branch(child));
+    assert.equal(await grandchild.python('kept[-1]'), '999');
+    assert.equal((await there.host.snapshotInfo('came')).parentTag, undefined);
+    await there.clean();
+    await here.clean();
+  });
+});
