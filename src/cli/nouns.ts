@@ -5,6 +5,7 @@
  */
 
 import type { Command } from 'commander';
+import { registerHubInspect } from './commands/hub/inspect.js';
 import { registerHubKeygen } from './commands/hub/keygen.js';
 import { registerHubKeys } from './commands/hub/keys.js';
 import { registerHubTrust } from './commands/hub/trust.js';
@@ -44,6 +45,8 @@ import { registerCompact } from './commands/snapshot/compact.js';
 import { registerCreate } from './commands/snapshot/create.js';
 import { registerExport } from './commands/snapshot/export.js';
 import { registerImport } from './commands/snapshot/import.js';
+import { registerPull } from './commands/snapshot/pull.js';
+import { registerPush } from './commands/snapshot/push.js';
 import { registerSnapshotInfo } from './commands/snapshot/info.js';
 import { registerSnapshotLs } from './commands/snapshot/ls.js';
 import { registerSnapshotRm } from './commands/snapshot/rm.js';
@@ -93,6 +96,8 @@ const nouns: Readonly<Record<string, Noun>> = {
       registerCompact,
       registerExport,
       registerImport,
+      registerPush,
+      registerPull,
       registerSnapshotRm,
     ],
   },
@@ -106,7 +111,7 @@ const nouns: Readonly<Record<string, Noun>> = {
   },
   hub: {
     description: 'Whose snapshots are believed here, and what signs those of this host. Needs no daemon.',
-    verbs: [registerHubKeygen, registerHubTrust, registerHubKeys],
+    verbs: [registerHubKeygen, registerHubTrust, registerHubKeys, registerHubInspect],
   },
   image: {
     description: 'Build, import, list and remove guest images. Needs no daemon.',
@@ -150,6 +155,8 @@ export const shortForms = {
   snapshots: 'snapshot ls',
   export: 'snapshot export',
   import: 'snapshot import',
+  push: 'snapshot push',
+  pull: 'snapshot pull',
   rm: 'sandbox rm',
   'rm --snapshot': 'snapshot rm',
 } as const satisfies Record<string, string>;
@@ -176,6 +183,8 @@ const short: readonly Register[] = [
   (program, context) => registerProcessLs(program, context, 'ps'),
   registerLogs,
   (program, context) => registerSnapshotLs(program, context, 'snapshots'),
+  registerPush,
+  registerPull,
   registerExport,
   registerImport,
   registerRm,

@@ -4,9 +4,11 @@
  */
 
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { compact } from '../base/index.js';
 import type { Config, SettingName } from '../daemon/config.js';
 import type { Listening } from '../daemon/main.js';
+import type { ByRegistryOptions, Pulled, Pushed, RemoteFacts } from '../hub/index.js';
 import type { Check, KernelSetting } from '../vmm/host/check.js';
 
 /** A built image as `image ls` shows it. */
@@ -18,6 +20,14 @@ export interface ImageSummary {
   readonly vcpus: number;
   /** Of one that was imported. */
   readonly origin?: { readonly reference: string; readonly digest: string };
+}
+
+/** A snapshot in a registry, and how to come by it. */
+export interface RegistryRequest {
+  readonly reference: string;
+  readonly cacheDir: string;
+  readonly authFile?: string;
+  readonly signal?: AbortSignal;
 }
 
 /** A public key. */
@@ -58,6 +68,11 @@ export interface Providers {
   /** Believes what a key, in PEM, has signed. */
   readonly trustHubKey: (keysDir: string, pem: string) => Promise<HubKey>;
   readonly listHubKeys: (keysDir: string) => Promise<(HubKey & { readonly signs: boolean })[]>;
+  /** Sends a snapshot that comes as one file to a registry. */
+  readonly pushSnapshot: (bytes: AsyncIterable<Uint8Array>, how: RegistryRequest) => Promise<Pushed>;
+  /** Fetches one, which stays until it was taken. */
+  readonly pullSnapshot: (how: RegistryRequest) => Promise<Pulled>;
+  readonly inspectSnapshot: (keysDir: string, how: RegistryRequest) => Promise<RemoteFacts>;
   /** Examines the host and the configuration's folders. */
   readonly runDoctor: (config: Config) => Promise<readonly Check[]>;
   /** Changes the running kernel. */
@@ -110,6 +125,18 @@ export const providers: Providers = {
     const { listKeys, readKeyring } = await import('../hub/index.js');
     return listKeys(await readKeyring(keysDir));
   },
+  async pushSnapshot(bytes, how) {
+    const { pushSnapshot, remoteOf } = await import('../hub/index.js');
+    return pushSnapshot(bytes, remoteOf(how.reference), byRegistry(how));
+  },
+  async pullSnapshot(how) {
+    const { pullSnapshot, remoteOf } = await import('../hub/index.js');
+    return pullSnapshot(remoteOf(how.reference), byRegistry(how));
+  },
+  async inspectSnapshot(keysDir, how) {
+    const { inspectSnapshot, readKeyring, remoteOf } = await import('../hub/index.js');
+    return inspectSnapshot(remoteOf(how.reference), await readKeyring(keysDir), byRegistry(how));
+  },
   async runDoctor({ stateDir, hotDir, cacheDir, accelerator, qemuPath }) {
     const [{ runDoctor }, { listImages }] = await Promise.all([
       import('../vmm/index.js'),
@@ -120,3 +147,8 @@ export const providers: Providers = {
   },
   applySetting: ({ path, value }) => writeFile(path, `${value}\n`),
 };
+
+const byRegistry = ({ cacheDir, authFile, signal }: RegistryRequest): ByRegistryOptions => ({
+  workDir: join(cacheDir, 'hub'),
+  ...compact({ authFile, signal }),
+});

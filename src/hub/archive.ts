@@ -46,6 +46,9 @@ export type MemberSize = { readonly maxBytes: number } | { readonly bytes: numbe
 /** Reads an archive from front to end, as it comes. */
 export class ArchiveReader {
   readonly #pieces: AsyncIterator<Uint8Array>;
+  /** What was read while members were kept: those in front, which say what the others are. */
+  readonly kept: { readonly name: string; readonly bytes: Buffer }[] = [];
+  keepsMembers = true;
   #rest: Uint8Array = Buffer.alloc(0);
 
   constructor(bytes: AsyncIterable<Uint8Array>) {
@@ -66,6 +69,7 @@ export class ArchiveReader {
     const bytes = await this.#read(sizeBytes, name);
     if ((await this.#read(paddingAfter(sizeBytes).length, name)).some((byte) => byte !== 0))
       throw new BadSnapshotArchive(`something is hidden behind ${name}`);
+    if (this.keepsMembers) this.kept.push({ name, bytes });
     return bytes;
   }
 

@@ -36,3 +36,16 @@ export class ProgramMissing extends Error {
 export class BadKey extends Error {
   override readonly name = 'BadKey';
 }
+
+/** Why a registry did not do what it was asked to. */
+export type RegistryProblem = 'malformed' | 'denied' | 'missing' | 'unreachable' | 'busy' | 'failed';
+
+/** The message is a sentence for whoever asked. */
+export class RegistryFailed extends Error {
+  override readonly name = 'RegistryFailed';
+  readonly kind: RegistryProblem;
+  constructor(kind: RegistryProblem, message: string) {
+    super(message);
+    this.kind = kind;
+  }
+}

@@ -20,7 +20,7 @@ export const CONFIG_TYPE = 'application/vnd.bough.snapshot.config.v1+json';
 export const CHUNK_TYPE = 'application/vnd.bough.snapshot.chunk.v1+zstd';
 export const SIGNATURE_TYPE = 'application/vnd.bough.snapshot.signature.v1';
 const SIGNATURE_BLOB_TYPE = 'application/vnd.bough.snapshot.signature.v1.ed25519';
-const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+export const MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const EMPTY_TYPE = 'application/vnd.oci.empty.v1+json';
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 
@@ -107,6 +107,7 @@ export const manifestSchema = z.object({
   artifactType: z.literal(ARTIFACT_TYPE),
   config: descriptorSchema.extend({ mediaType: z.literal(CONFIG_TYPE) }),
   layers: z.array(descriptorSchema.extend({ mediaType: z.literal(CHUNK_TYPE) })),
+  annotations: z.record(z.string(), z.string()).optional(),
 });
 export type ArtifactManifest = z.infer<typeof manifestSchema>;
 

@@ -45,6 +45,13 @@ export interface PackOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** A file of a layout; `content` is instead of what lies there under its name. */
+export interface LayoutMember {
+  readonly name: string;
+  readonly bytes: number;
+  readonly content?: Buffer;
+}
+
 /** A layout on disk, and in which order its files go into an archive. */
 export interface Layout {
   readonly dir: string;
@@ -52,7 +59,7 @@ export interface Layout {
   readonly digest: string;
   /** Fingerprint of the key. */
   readonly signedBy: string | undefined;
-  readonly members: readonly { readonly name: string; readonly bytes: number }[];
+  readonly members: readonly LayoutMember[];
 }
 
 /** Writes an OCI layout into `dir`, which must be empty. Throws ProgramMissing, BadSnapshotArchive for a disk that cannot travel. */
@@ -109,9 +116,10 @@ export const archiveBytes = ({ members }: Layout): number =>
 
 /** The layout as one file. */
 export async function* archiveOf({ dir, members }: Layout): AsyncGenerator<Buffer, void, undefined> {
-  for (const { name, bytes } of members) {
+  for (const { name, bytes, content } of members) {
     yield memberHeader(name, bytes);
-    yield* createReadStream(join(dir, name)) as AsyncIterable<Buffer>;
+    if (content !== undefined) yield content;
+    else yield* createReadStream(join(dir, name)) as AsyncIterable<Buffer>;
     yield paddingAfter(bytes);
   }
   yield END_OF_ARCHIVE;

@@ -62,6 +62,8 @@ export class IncomingSnapshot {
   readonly digest: string;
   /** Fingerprint of the trusted key; undefined for one that was taken unsigned. */
   readonly signedBy: string | undefined;
+  /** Of the key that its signature names, trusted or not. */
+  readonly claimedBy: string | undefined;
   readonly config: SnapshotConfig;
   readonly #reader: ArchiveReader;
   readonly #chunks: readonly Descriptor[];
@@ -69,13 +71,14 @@ export class IncomingSnapshot {
   private constructor(
     reader: ArchiveReader,
     digest: string,
-    signedBy: string | undefined,
+    { signedBy, claimedBy }: Verdict,
     config: SnapshotConfig,
     chunks: readonly Descriptor[],
   ) {
     this.#reader = reader;
     this.digest = digest;
     this.signedBy = signedBy;
+    this.claimedBy = claimedBy;
     this.config = config;
     this.#chunks = chunks;
   }
@@ -93,7 +96,7 @@ export class IncomingSnapshot {
       await document(reader, named, MAX_MANIFEST_BYTES),
       'the manifest',
     );
-    const signedBy = await believed(reader, named.digest, signature, trust);
+    const verdict = await readVerdict(reader, named.digest, signature, trust);
     const config = parsed(
       configSchema,
       await document(reader, manifest.config, MAX_CONFIG_BYTES),
@@ -102,7 +105,17 @@ export class IncomingSnapshot {
     if (!indexOf(config.tag, named, signature).equals(index))
       throw new BadSnapshotArchive('index.json says something else than what it leads to');
     checkChunks(config, manifest);
-    return new IncomingSnapshot(reader, named.digest, signedBy, config, manifest.layers);
+    // Chunks are not kept.
+    reader.keepsMembers = false;
+    return new IncomingSnapshot(reader, named.digest, verdict, config, manifest.layers);
+  }
+
+  /** Every file of the layout in order, instead of `unpack`. */
+  async *members(): AsyncGenerator<{ readonly name: string; readonly bytes: Buffer }, void, undefined> {
+    yield* this.#reader.kept;
+    for (const [digest, size] of sizesOf(this.#chunks))
+      yield { name: blobName(digest), bytes: await document(this.#reader, { digest, size }) };
+    await this.#reader.end();
   }
 
   /** Writes every file, and says how large the guest's disk is. Throws BadSnapshotArchive, ProgramMissing, or the I/O error. */
@@ -122,9 +135,8 @@ export class IncomingSnapshot {
           places.set(digest, known);
         }
       }
-      const sizes = new Map(this.#chunks.map(({ digest, size }) => [digest, size]));
       let writing = Promise.resolve();
-      for (const [digest, size] of sizes) {
+      for (const [digest, size] of sizesOf(this.#chunks)) {
         const chunk = await document(this.#reader, { digest, size });
         await writing;
         writing = write(chunk, places.get(digest) ?? [], signal);
@@ -155,6 +167,22 @@ function filesOf(
   ];
 }
 
+/** A chunk that occurs twice is there once, where it is needed first. */
+const sizesOf = (chunks: readonly Descriptor[]): ReadonlyMap<string, number> =>
+  new Map(chunks.map(({ digest, size }) => [digest, size]));
+
+async function readVerdict(
+  reader: ArchiveReader,
+  digest: string,
+  named: Descriptor | undefined,
+  trust: Trust,
+): Promise<Verdict> {
+  const read = (blob: Descriptor): Promise<Buffer> => document(reader, blob, MAX_SMALL_BYTES);
+  const verdict = named === undefined ? {} : await judged(digest, await read(named), read, trust.keyring);
+  requireTrust(verdict, trust);
+  return verdict;
+}
+
 /** A member that is what its name says. */
 async function document(
   reader: ArchiveReader,
@@ -168,36 +196,41 @@ async function document(
   return bytes;
 }
 
-/** Whose word it is that this snapshot is what it should be. */
-async function believed(
-  reader: ArchiveReader,
+/** Whose word it is that a snapshot is what it should be. */
+export interface Verdict {
+  /** Fingerprint of the trusted key that has signed it. */
+  readonly signedBy?: string | undefined;
+  /** Of the key that its signature names. */
+  readonly claimedBy?: string | undefined;
+}
+
+/** `read` gives the blobs that the signature names, each checked against its digest. Throws BadSnapshotArchive for a wrong one. */
+export async function judged(
   digest: string,
-  named: Descriptor | undefined,
-  { keyring, allowUnsigned }: Trust,
-): Promise<string | undefined> {
-  if (named === undefined) {
-    if (allowUnsigned) return undefined;
-    throw new SnapshotUntrusted('nobody has signed it');
-  }
-  const manifest = parsed(
-    signatureManifestSchema,
-    await document(reader, named, MAX_SMALL_BYTES),
-    'the signature',
+  signature: Buffer,
+  read: (blob: Descriptor) => Promise<Buffer>,
+  { trusted }: Pick<Keyring, 'trusted'>,
+): Promise<Verdict> {
+  const { config, layers, subject } = parsed(signatureManifestSchema, signature, 'the signature');
+  await read(config);
+  const [blob] = layers;
+  const bytes = await read(blob);
+  if (subject.digest !== digest) throw new BadSnapshotArchive('the signature is of another snapshot');
+  const claimedBy = blob.annotations[KEY_ANNOTATION];
+  const key = trusted.get(claimedBy);
+  if (key === undefined) return { claimedBy };
+  if (!isSignedBy(signedText(digest), { bytes, fingerprint: claimedBy }, key))
+    throw new BadSnapshotArchive(`its signature by the key ${claimedBy} is wrong`);
+  return { signedBy: claimedBy, claimedBy };
+}
+
+function requireTrust({ signedBy, claimedBy }: Verdict, { allowUnsigned }: Trust): void {
+  if (signedBy !== undefined || allowUnsigned) return;
+  throw new SnapshotUntrusted(
+    claimedBy === undefined
+      ? 'nobody has signed it'
+      : `the key ${claimedBy} has signed it, which is not trusted here`,
   );
-  await document(reader, manifest.config, MAX_SMALL_BYTES);
-  const [blob] = manifest.layers;
-  const bytes = await document(reader, blob, MAX_SMALL_BYTES);
-  if (manifest.subject.digest !== digest)
-    throw new BadSnapshotArchive('the signature is of another snapshot');
-  const fingerprint = blob.annotations[KEY_ANNOTATION];
-  const key = keyring.trusted.get(fingerprint);
-  if (key === undefined) {
-    if (allowUnsigned) return undefined;
-    throw new SnapshotUntrusted(`the key ${fingerprint} has signed it, which is not trusted here`);
-  }
-  if (!isSignedBy(signedText(digest), { bytes, fingerprint }, key))
-    throw new BadSnapshotArchive(`its signature by the key ${fingerprint} is wrong`);
-  return fingerprint;
 }
 
 /** There is a chunk for each piece, and each is as large as it may be. */

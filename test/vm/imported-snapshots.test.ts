@@ -46,6 +46,12 @@ describe('a snapshot that goes to another host', { timeout: 240_000 }, () => {
     const grandchild = await there.spawn(await there.branch(child));
     assert.equal(await grandchild.python('kept[-1]'), '999');
     assert.equal((await there.host.snapshotInfo('came')).parentTag, undefined);
+    // Folded, with what is at both ends of its disk.
+    await there.host.compactSnapshot(await there.branch(grandchild), 'folded');
+    const folded = await there.spawn('folded');
+    assert.equal(await folded.shell('sha256sum < /srv/random'), sum);
+    const lastMiB = 'skip=$(($(cat /sys/block/vda/size) / 2048 - 1))';
+    await folded.shell(`dd if=/dev/vda of=/dev/null bs=1M count=1 iflag=direct ${lastMiB}`);
     await there.clean();
     await here.clean();
   });

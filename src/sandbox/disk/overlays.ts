@@ -8,12 +8,15 @@
  * Clusters are 16 KiB: an empty overlay of 64 KiB clusters is 192 KiB, and the overlay's bytes are copied
  * inside the pause window.
  */
-import { constants, copyFile, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { errorCode, failpoint, fsyncPath, temporaryPath } from '../../base/index.js';
+import type { DiskRef } from '../../store/index.js';
 
 const CLUSTER_BYTES = 16 * 1024;
+/** Where the header of a qcow2 file has the size of the disk. */
+const QCOW2_SIZE_OFFSET = 24;
 
 export class OverlayTemplates {
   readonly #dir: string;
@@ -60,6 +63,20 @@ export class OverlayTemplates {
       throw error;
     }
     return path;
+  }
+}
+
+/** Size of the guest's disk: as the bottom of its chain says, and so every overlay on it. A folded chain has no raw file. */
+export async function guestDiskBytes([base]: readonly DiskRef[]): Promise<number> {
+  if (base === undefined) throw new TypeError('A sandbox needs a disk');
+  const file = await open(base.path);
+  try {
+    if (base.format === 'raw') return (await file.stat()).size;
+    const size = Buffer.alloc(8);
+    await file.read(size, 0, size.length, QCOW2_SIZE_OFFSET);
+    return Number(size.readBigUInt64BE());
+  } finally {
+    await file.close();
   }
 }
 

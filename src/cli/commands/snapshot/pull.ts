@@ -1,0 +1,52 @@
+/** `bough snapshot pull`, or `bough pull`: a snapshot of a registry. */
+
+import type { Command } from 'commander';
+import { compact } from '../../../base/index.js';
+import { nameArgument } from '../../arguments.js';
+import { addCacheDirOption, cacheDirOf } from '../../cache-dir.js';
+import { addClientOptions, clientFor, type Context } from '../../context.js';
+import { withExample } from '../../example.js';
+import { Interrupts } from '../../interrupts.js';
+import { addOutputOption, printResult } from '../../output.js';
+import { withProgress } from '../../progress.js';
+import { addRegistryOptions, type RegistryCommandOptions } from '../../registry-options.js';
+
+interface PullOptions extends RegistryCommandOptions {
+  readonly tag?: string;
+  readonly allowUnsigned?: true;
+}
+
+export function registerPull(parent: Command, context: Context): void {
+  const { io, providers } = context;
+  const command = parent
+    .command('pull')
+    .description(
+      'Fetch a snapshot that `bough push` sent to a registry, and take it in as `bough import` does. What a break left is not fetched again.',
+    )
+    .argument('<reference>', 'such as registry.example/team/base:v1')
+    .option('--tag <tag>', 'what to call it (default: as it was called where it was made)', nameArgument)
+    .option('--allow-unsigned', 'take it although nobody who is trusted here has signed it');
+  addRegistryOptions(addCacheDirOption(addOutputOption(addClientOptions(command)))).action(
+    async (reference: string, options: PullOptions) => {
+      const { snapshots } = await clientFor(command, context);
+      using interrupts = new Interrupts(io);
+      const { signal } = interrupts;
+      const how = {
+        reference,
+        cacheDir: cacheDirOf(options, io),
+        signal,
+        ...compact({ authFile: options.authfile }),
+      };
+      await using pulled = await withProgress(io, `fetching ${reference}`, () => providers.pullSnapshot(how));
+      const taking = {
+        ...compact({ tag: options.tag }),
+        allowUnsigned: options.allowUnsigned === true,
+        signal,
+      };
+      const made = await withProgress(io, 'taking it in', () => snapshots.import(pulled.bytes, taking));
+      await pulled.taken();
+      printResult(command, context, made, { lines: [made.tag] });
+    },
+  );
+  withExample(command, 'bough pull registry.example/team/base:v1\nbough spawn base');
+}

@@ -1,0 +1,132 @@
+/**
+ * A snapshot by way of a registry: between the file that a daemon gives or takes and the layout that skopeo copies.
+ *
+ * One folder of this user's cache, for one copy at a time. What was fetched stays in it until it was taken in, so that who tries again
+ * fetches only what is missing. Passwords of registries stay with who types them: the daemon has nothing to do with it.
+ */
+import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { lockFile, LockHeld, ResourceStack } from '../base/index.js';
+import { RegistryFailed } from './errors.js';
+import { digestOf, manifestSchema, parsed, type Descriptor } from './format.js';
+import type { Keyring } from './keys.js';
+import { openLayout, readBlob, saveLayout } from './layout.js';
+import { archiveBytes, archiveOf } from './pack.js';
+import {
+  fetchSignature,
+  pullLayout,
+  pushLayout,
+  readManifest,
+  type RegistryOptions,
+  type Remote,
+} from './registry.js';
+import { IncomingSnapshot, judged } from './unpack.js';
+
+export interface ByRegistryOptions extends RegistryOptions {
+  /** Of this user's cache. */
+  readonly workDir: string;
+}
+
+const ANYBODY = { keyring: { trusted: new Map<string, never>() }, allowUnsigned: true };
+
+/** What was sent. */
+export interface Pushed {
+  readonly digest: string;
+  /** Fingerprint of the key that its signature names. */
+  readonly claimedBy: string | undefined;
+}
+
+/** Sends a snapshot that comes as one file. Throws RegistryFailed, ProgramMissing, BadSnapshotArchive for a file that is cut off. */
+export async function pushSnapshot(
+  bytes: AsyncIterable<Uint8Array>,
+  remote: Remote,
+  options: ByRegistryOptions,
+): Promise<Pushed> {
+  await using undo = new ResourceStack();
+  const dir = join(await takeFolder(options.workDir, undo), 'leaving');
+  await rm(dir, { recursive: true, force: true });
+  undo.defer(() => rm(dir, { recursive: true, force: true }));
+  const incoming = await IncomingSnapshot.open(bytes, ANYBODY);
+  await saveLayout(incoming, dir);
+  const { digest, claimedBy, config } = incoming;
+  await pushLayout(dir, { tag: config.tag, digest, isSigned: claimedBy !== undefined }, remote, options);
+  return { digest, claimedBy };
+}
+
+/** A snapshot that was fetched, as one file. */
+export interface Pulled {
+  readonly digest: string;
+  readonly sizeBytes: number;
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** It was taken in: what was fetched is not needed any more. */
+  taken(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** Fetches one. Throws RegistryFailed, ProgramMissing, BadSnapshotArchive for what is no snapshot. */
+export async function pullSnapshot(remote: Remote, options: ByRegistryOptions): Promise<Pulled> {
+  await using undo = new ResourceStack();
+  const dir = join(await takeFolder(options.workDir, undo), 'arriving');
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const { digest, signatureDigest } = await pullLayout(remote, dir, options);
+  const layout = await openLayout(dir, digest, signatureDigest);
+  const held = undo.move();
+  return {
+    ...{ digest, sizeBytes: archiveBytes(layout), bytes: archiveOf(layout) },
+    taken: () => rm(dir, { recursive: true, force: true }),
+    [Symbol.asyncDispose]: () => held.close(),
+  };
+}
+
+/** What a registry says of a snapshot, without fetching it. */
+export interface RemoteFacts {
+  readonly digest: string;
+  /** Fingerprint of the trusted key that has signed it. */
+  readonly signedBy: string | undefined;
+  /** Fingerprint of the key that its signature names, trusted or not. */
+  readonly claimedBy: string | undefined;
+  readonly annotations: Readonly<Record<string, string>>;
+  readonly chunks: number;
+  /** To be fetched where nothing of it is. */
+  readonly bytes: number;
+}
+
+export async function inspectSnapshot(
+  remote: Remote,
+  keyring: Pick<Keyring, 'trusted'>,
+  options: ByRegistryOptions,
+): Promise<RemoteFacts> {
+  await using undo = new ResourceStack();
+  const bytes = await readManifest(remote, options);
+  const { layers, config, annotations = {} } = parsed(manifestSchema, bytes, 'the manifest');
+  const digest = digestOf(bytes);
+  await mkdir(options.workDir, { recursive: true, mode: 0o700 });
+  const dir = await mkdtemp(join(options.workDir, '.signature-'));
+  undo.defer(() => rm(dir, { recursive: true, force: true }));
+  const signatureDigest = await fetchSignature(remote, digest, dir, options);
+  const read = (blob: Pick<Descriptor, 'digest'>): Promise<Buffer> => readBlob(dir, blob.digest);
+  const verdict =
+    signatureDigest === undefined
+      ? {}
+      : await judged(digest, await read({ digest: signatureDigest }), read, keyring);
+  const blobs = new Map([config, ...layers].map((each) => [each.digest, each.size]));
+  return {
+    ...{ digest, annotations, signedBy: undefined, claimedBy: undefined, ...verdict },
+    ...{ chunks: layers.length, bytes: [...blobs.values()].reduce((sum, size) => sum + size, 0) },
+  };
+}
+
+/** Makes the folder and locks it for as long as the stack is open. */
+async function takeFolder(workDir: string, undo: ResourceStack): Promise<string> {
+  await mkdir(workDir, { recursive: true, mode: 0o700 });
+  try {
+    undo.use(await lockFile(join(workDir, 'lock')));
+  } catch (error) {
+    if (!(error instanceof LockHeld)) throw error;
+    throw new RegistryFailed(
+      'busy',
+      `Another push or pull of this user is under way (process ${error.holder})`,
+    );
+  }
+  return workDir;
+}
