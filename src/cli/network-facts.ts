@@ -17,6 +17,7 @@ function factsOf({ policy, ...counts }: Network): Record<string, string | number
     mode: policy.mode,
     rules: policy.rules.map(ruleText).join('  ') || 'none',
     presets: policy.presets.join(', ') || 'none',
+    ...(policy.secrets === undefined ? {} : { secrets: policy.secrets.join(', ') }),
     ...counts,
     open: `${counts.open} of ${policy.max_connections}`,
     bytes_up: formatBytes(counts.bytes_up) ?? '',

@@ -13,6 +13,7 @@ export interface NetworkOptions {
   allow?: NetworkRule[];
   preset?: NetworkPreset[];
   maxConnections?: number;
+  secret?: string[];
 }
 
 export function addNetworkOptions(command: Command): Command {
@@ -43,6 +44,11 @@ export function addNetworkOptions(command: Command): Command {
           networkPreset(text),
         ]),
     )
+    .option(
+      '--secret <name>',
+      'put this secret into its requests to the hosts that it is for; may be repeated',
+      (text: string, earlier: string[] | undefined) => [...(earlier ?? []), text],
+    )
     .option('--max-connections <n>', 'open at a time', wholeNumber(1, 1024));
 }
 
@@ -50,12 +56,16 @@ export function addNetworkOptions(command: Command): Command {
 export function networkPolicy(
   options: NetworkOptions & { deny?: NetworkRule[] },
 ): NetworkPolicyInput | undefined {
-  const { network, preset, maxConnections } = options;
+  const { network, preset, maxConnections, secret } = options;
   const rules = options.allow ?? options.deny;
-  if ([network, rules, preset, maxConnections].every((given) => given === undefined)) return undefined;
+  if ([network, rules, preset, maxConnections, secret].every((given) => given === undefined))
+    return undefined;
   if (network === undefined && rules === undefined && preset === undefined)
-    throw new UsageError('--max-connections needs --network, a rule or a --preset');
-  return { mode: network ?? 'list', rules, presets: preset, max_connections: maxConnections };
+    throw new UsageError(
+      `${secret === undefined ? '--max-connections' : '--secret'} needs --network, a rule or a --preset`,
+    );
+  const mode = network ?? 'list';
+  return { mode, rules, presets: preset, max_connections: maxConnections, secrets: secret };
 }
 
 function networkPreset(text: string): NetworkPreset {

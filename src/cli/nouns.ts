@@ -40,6 +40,9 @@ import { registerSandboxRm } from './commands/sandbox/rm.js';
 import { registerSpawn } from './commands/sandbox/spawn.js';
 import { registerStats } from './commands/sandbox/stats.js';
 import { registerTimeout } from './commands/sandbox/timeout.js';
+import { registerSecretLs } from './commands/secret/ls.js';
+import { registerSecretRm } from './commands/secret/rm.js';
+import { registerSecretSet } from './commands/secret/set.js';
 import { registerWatch } from './commands/sandbox/watch.js';
 import { registerCompact } from './commands/snapshot/compact.js';
 import { registerCreate } from './commands/snapshot/create.js';
@@ -112,6 +115,10 @@ const nouns: Readonly<Record<string, Noun>> = {
   hub: {
     description: 'Whose snapshots are believed here, and what signs those of this host. Needs no daemon.',
     verbs: [registerHubKeygen, registerHubTrust, registerHubKeys, registerHubInspect],
+  },
+  secret: {
+    description: 'Keep values that sandboxes may use in requests and never have.',
+    verbs: [registerSecretSet, registerSecretLs, registerSecretRm],
   },
   image: {
     description: 'Build, import, list and remove guest images. Needs no daemon.',

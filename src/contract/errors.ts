@@ -95,6 +95,11 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { image: string }) => `No image named "${a.image}" has been built on this host`,
   },
+  secret_not_found: {
+    status: 404,
+    retryable: false,
+    message: (a: { name: string }) => `No secret of this host is named "${a.name}"`,
+  },
   image_unusable: {
     status: 409,
     retryable: false,

@@ -54,6 +54,8 @@ export interface Config {
   readonly dnsServers: readonly string[] | undefined;
   /** Keys that sign snapshots that leave, and those whose snapshots are believed. */
   readonly hubKeysDir: string;
+  /** Whom to trust that vouches for hosts that secrets are sent to, in place of the host's own bundle. */
+  readonly trustFile: string | undefined;
   /** What a sandbox has of which neither its request nor its snapshot says anything. */
   readonly networkDefault: NetworkDefault;
 }
@@ -198,6 +200,12 @@ export const settings = {
     summary:
       'keys that sign snapshots, and that are believed (default /etc/bough/keys for root, else ~/.config/bough/keys)',
   },
+  trustFile: {
+    flag: '--trust-file',
+    env: 'BOUGH_TRUST_FILE',
+    placeholder: 'file',
+    summary: 'certificates to trust, as PEM, where secrets are sent to (default: those that the host trusts)',
+  },
   networkDefault: {
     flag: '--network-default',
     env: 'BOUGH_NETWORK_DEFAULT',
@@ -266,6 +274,7 @@ const schemas = {
   networkPresets: absolutePath.optional(),
   dnsServers: dnsServers.optional(),
   hubKeys: absolutePath,
+  trustFile: absolutePath.optional(),
   networkDefault: z.enum(NETWORK_DEFAULTS, `must be one of ${NETWORK_DEFAULTS.join(', ')}`),
 } as const satisfies Record<SettingName, z.ZodType>;
 
@@ -313,6 +322,7 @@ export function loadConfig(
     networkPresets: settle('networkPresets'),
     dnsServers: settle('dnsServers'),
     hubKeysDir: settle('hubKeys', defaultDirectory('/etc/bough/keys', '.config/bough/keys')),
+    trustFile: settle('trustFile'),
     networkDefault: settle('networkDefault', 'none'),
   };
 }

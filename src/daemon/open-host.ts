@@ -17,7 +17,7 @@ export type OpenHost = (config: Config, emit: Emit) => Promise<Host>;
 export const openConfiguredHost: OpenHost = async (config, emit) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
   const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath } = config;
-  const { dnsServers, networkDefault, hubKeysDir } = config;
+  const { dnsServers, networkDefault, hubKeysDir, trustFile } = config;
   const networkPresets = await readPresets(config.networkPresets);
   for (const check of [await checkHotDir(hotDir), await checkDurableDir('state folder', stateDir)]) {
     if (check.status === 'fail')
@@ -26,7 +26,7 @@ export const openConfiguredHost: OpenHost = async (config, emit) => {
   return openHost({
     ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
     ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath },
-    ...{ networkPresets, dnsServers, networkDefault, hubKeysDir },
+    ...{ networkPresets, dnsServers, networkDefault, hubKeysDir, trustFile },
     emit,
   });
 };

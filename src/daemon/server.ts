@@ -19,6 +19,7 @@ import { nativeApi } from './v1/plugin.js';
 import { portHandlers } from './v1/ports.js';
 import { watchHandlers } from './v1/watch.js';
 import { sandboxHandlers } from './v1/sandboxes.js';
+import { secretHandlers } from './v1/secrets.js';
 import { snapshotHandlers } from './v1/snapshots.js';
 import { timelineHandlers } from './v1/timeline.js';
 
@@ -46,6 +47,7 @@ export function buildServer({ host, listen, keyring, certificate, log, events }:
     ...timelineHandlers(host),
     ...processHandlers(host),
     ...networkHandlers(host),
+    ...secretHandlers(host),
     ...fileHandlers(host),
     ...watchHandlers(host),
     ...portHandlers(host),

@@ -10,4 +10,6 @@ export type { SandboxAtEgress } from './egress-client.js';
 export type { Counts } from './egress/counts.js';
 export { readNames, writeNames } from './egress/names-file.js';
 export type { NameEntry } from './egress/names.js';
+export { headerProblem, parseSecretHost, prepareSecretsFolder, readSecrets, writeSecret } from './secret.js';
+export type { SecretFile } from './secret.js';
 export { readSeal } from './egress/frames.js';

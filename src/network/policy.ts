@@ -9,7 +9,7 @@
  * Invariant: a guarded address (not public, or the host's own) is reached only by a rule whose block was written
  * for such addresses (`namesGuarded`), whatever the mode, and however the address was written or resolved.
  *
- * Not handled: UDP, which nothing reaches; secrets and what a rule says of HTTP.
+ * Not handled: UDP, which nothing reaches; what is in requests.
  */
 import type { NetworkPolicy, NetworkVerdict } from '../contract/index.js';
 import { contains, kindOf, LOOPBACK, type Address } from './address.js';
@@ -151,10 +151,11 @@ function refused(why: string): Verdict {
   return { allowed: false, rule: undefined, why };
 }
 
-function refuseIdle({ mode, rules, presets }: NetworkPolicy): void {
+function refuseIdle({ mode, rules, presets, secrets = [] }: NetworkPolicy): void {
   if (mode === 'list' || mode === 'internet') return;
   if (rules.length > 0) throw new PolicyRefused('rules', `have no effect in the mode "${mode}"`);
   if (presets.length > 0) throw new PolicyRefused('presets', `have no effect in the mode "${mode}"`);
+  if (secrets.length > 0) throw new PolicyRefused('secrets', `have no effect in the mode "${mode}"`);
 }
 
 function refuseShadowed(rules: readonly CompiledRule[]): void {

@@ -11,6 +11,7 @@ import { eventsOf, type EventRange } from './events.js';
 import type { StreamOptions } from './reconnect.js';
 import { Sandbox } from './sandbox.js';
 import { Sandboxes } from './sandboxes.js';
+import { Secrets } from './secrets.js';
 import { Snapshots } from './snapshots.js';
 import { Transport, type CallOptions, type TransportOptions } from './transport.js';
 
@@ -31,6 +32,8 @@ export class Bough {
   readonly snapshots: Snapshots;
   /** What runs. */
   readonly sandboxes: Sandboxes;
+  /** What is put into requests of sandboxes, and in no sandbox. */
+  readonly secrets: Secrets;
   /** Calls any route of the API by its name in the route table. */
   readonly transport: Transport;
 
@@ -38,6 +41,7 @@ export class Bough {
     this.transport = new Transport(options);
     this.snapshots = new Snapshots(this.transport);
     this.sandboxes = new Sandboxes(this.transport);
+    this.secrets = new Secrets(this.transport);
   }
 
   /**

@@ -22,6 +22,7 @@ export type { OutputRange, Process } from './process.js';
 export type { Processes, StartRequest } from './processes.js';
 export type { StreamOptions } from './reconnect.js';
 export type { ListOptions, Sandboxes } from './sandboxes.js';
+export type { Secrets } from './secrets.js';
 export type { Snapshots } from './snapshots.js';
 export type { OpenSocket, SocketListener, WebSocketLike } from './socket.js';
 export type { SandboxTimeline } from './timeline.js';
@@ -54,6 +55,8 @@ export type {
   Sandbox as SandboxInfo,
   SandboxEvent,
   SandboxStats,
+  Secret,
+  SecretRequestInput,
   Snapshot,
   SnapshotInfo,
   SpawnRequestInput,

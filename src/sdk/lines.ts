@@ -5,8 +5,8 @@ import type { ListLine } from '../contract/v1/files.js';
 import type { WatchLine } from '../contract/v1/watch.js';
 
 /**
- * A line of a network's log: a connection (`tcp`), its end (`closed`), a name that was refused (`dns`), or a connection cut by a new policy
- * (`policy`).
+ * A line of a network's log: a connection (`tcp`), its end (`closed`), a name that was refused (`dns`), a connection cut by a new policy
+ * (`policy`), or a request that a secret was to be put into (`http`).
  *
  * @example
  * ```ts
@@ -18,7 +18,7 @@ export interface NetworkLogLine {
   /** When, as ISO 8601. */
   readonly at: string;
   /** What it tells of. */
-  readonly kind: 'tcp' | 'dns' | 'closed' | 'policy';
+  readonly kind: 'tcp' | 'dns' | 'closed' | 'policy' | 'http';
   /** The name that was asked for. */
   readonly name?: string;
   /** The address that was asked for, or the one that stands for the name in the guest. */
@@ -31,6 +31,10 @@ export interface NetworkLogLine {
   readonly rule?: string;
   /** Why, as a sentence. */
   readonly why?: string;
+  /** The method of a request. */
+  readonly method?: string;
+  /** Names of the secrets that were put into it. */
+  readonly secrets?: readonly string[];
   /** What the guest sent. */
   readonly bytes_up?: number;
   /** What it was sent. */

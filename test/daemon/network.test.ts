@@ -6,6 +6,7 @@ import { after, describe, it } from 'node:test';
 import { compact } from '../../src/base/index.js';
 import { BoughError, networkPolicySchema, type NetworkPolicy } from '../../src/contract/index.js';
 import { Networks } from '../../src/sandbox/entity/networks.js';
+import { Secrets } from '../../src/sandbox/entity/secrets.js';
 import type { Host } from '../../src/sandbox/host/host.js';
 import { stopShell } from '../../src/daemon/shell/stop.js';
 import { aSandbox } from '../support/fake-host.js';
@@ -14,7 +15,10 @@ import { rawExchange, testServer, token, type TestServer } from './support.js';
 
 const NOWHERE = { stateDir: '/nowhere', hotDir: '/nowhere' };
 const PRESETS = { python: [{ allow: 'index.example', ports: [443] }] };
-const networks = new Networks({ tiers: NOWHERE, gateLibrary: '', presets: PRESETS, emit: () => undefined });
+const networks = new Networks({
+  ...{ tiers: NOWHERE, gateLibrary: '', presets: PRESETS, emit: () => undefined },
+  secrets: new Secrets('/nowhere'),
+});
 after(() => networks.close());
 
 const counts = { open: 0, connections: 0, refused: 0, queries: 0, bytes_up: 0, bytes_down: 0 };
@@ -131,7 +135,10 @@ describe('a network policy that cannot be', () => {
     ['{"mode":"list","max_connections":1e999}', 'max_connections'],
     ['{"mode":"list","max_connections":1.5}', 'max_connections'],
     // What no shape can say.
+    [{ mode: 'list', secrets: [] }, 'secrets'],
+    [{ mode: 'list', secrets: ['../key'] }, 'secrets.0'],
     [{ mode: 'off', rules: [{ allow: 'a.example' }] }, 'rules'],
+    [{ mode: 'off', secrets: ['key'] }, 'secrets'],
     [{ mode: 'list', rules: [{ allow: 'a.example' }, { allow: 'a.example' }] }, 'rules.1'],
     [{ mode: 'list', rules: [{ allow: '*' }] }, 'rules.0.allow'],
     [{ mode: 'list', rules: [{ allow: 'host' }] }, 'rules.0.allow'],

@@ -18,7 +18,7 @@ const keyring = new Keyring(
 );
 
 const rows: readonly [string, RouteDefinition][] = Object.entries(routes);
-const outsideGuests = new Set(['daemon', 'snapshots', 'sandboxes']);
+const outsideGuests = new Set(['daemon', 'snapshots', 'sandboxes', 'secrets']);
 
 function guarded(script: Partial<Host> = {}): TestServer {
   return testServer(script, { keyring });

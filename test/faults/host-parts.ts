@@ -21,6 +21,7 @@ import { SandboxEnds, type SandboxWithEnd } from '../../src/sandbox/upkeep/ends.
 import { OverlayTemplates } from '../../src/sandbox/disk/overlays.js';
 import { overlaysDir } from '../../src/sandbox/entity/paths.js';
 import { Networks } from '../../src/sandbox/entity/networks.js';
+import { Secrets } from '../../src/sandbox/entity/secrets.js';
 import { SandboxRegistry } from '../../src/sandbox/entity/registry.js';
 import type { Store } from '../../src/store/index.js';
 import { Cgroups } from '../../src/vmm/index.js';
@@ -54,7 +55,11 @@ export function contextOver(dirs: StoreDirs, store: Store): HostContext {
     },
     overlays: new OverlayTemplates(overlaysDir(dirs)),
     sandboxes: new SandboxRegistry(),
-    networks: new Networks({ tiers: dirs, gateLibrary: '/none', presets: {}, emit: () => undefined }),
+    networks: new Networks({
+      ...{ tiers: dirs, gateLibrary: '/none', presets: {}, emit: () => undefined },
+      secrets: new Secrets('/none'),
+    }),
+    secrets: new Secrets('/none'),
     cgroups: new Cgroups('bough-host-parts'),
     admission: new Admission({ reserveBytes: 0 }),
     emit: () => undefined,

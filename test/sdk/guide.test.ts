@@ -19,6 +19,7 @@ const rows: readonly [begin: string, ...holders: object[]][] = [
   ['`sandbox.ports`', sandbox.ports, connection],
   ['`sandbox.network`', sandbox.network],
   ['`bough.snapshots`', bough.snapshots],
+  ['`bough.secrets`', bough.secrets],
   ['`bough` itself', bough],
   ['`bough.transport`', bough.transport],
 ];

@@ -6,6 +6,7 @@
 import { Readable } from 'node:stream';
 import type { ExecEvent, ExecRequest } from '../../src/agent/index.js';
 import { BoughError, type Network } from '../../src/contract/index.js';
+import type { SecretView } from '../../src/sandbox/entity/secrets.js';
 import type { SandboxView } from '../../src/sandbox/entity/view.js';
 import type { SnapshotView } from '../../src/store/index.js';
 import { fakeFiles } from './fake-files.js';
@@ -22,6 +23,7 @@ export interface FakeHost extends Host {
 
 /** A host with one snapshot `base` and no sandboxes; `script` replaces single methods. */
 export function fakeHost(script: Partial<Host> = {}): FakeHost {
+  const secrets = new Map<string, SecretView>();
   const snapshots = new Map([['base', aSnapshot('base')]]);
   const sandboxes = new Map<string, SandboxView>();
   let spawned = 0;
@@ -145,6 +147,15 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     networkLog: (id) => {
       sandbox(id);
       return Readable.from([Buffer.from('{"kind":"tcp"}\n')]);
+    },
+    listSecrets: () => [...secrets.values()],
+    setSecret: (name, { hosts, header, format }) => {
+      const view = { name, hosts, header, format, updatedAtUnix: 1_700_000_000 };
+      secrets.set(name, view);
+      return view;
+    },
+    removeSecret: (name) => {
+      if (!secrets.delete(name)) throw new BoughError('secret_not_found', { name });
     },
     close: () => undefined,
   });

@@ -46,7 +46,9 @@ export class Lab {
   /** Opens a host over folders named after the test file. */
   static async open(
     name: string,
-    options: Partial<Pick<HostOptions, 'maxConcurrentBranches' | 'dnsServers' | 'networkPresets'>> & {
+    options: Partial<
+      Pick<HostOptions, 'maxConcurrentBranches' | 'dnsServers' | 'networkPresets' | 'trustFile'>
+    > & {
       folders?: OwnFolders;
     } = {},
   ): Promise<Lab> {

@@ -91,7 +91,7 @@ class StopRecording(Exception):
 
 def recorded() -> tuple[bough.Bough, RecordingTransport]:
     client, transport = bough.Bough(), RecordingTransport()
-    for holder in (client, client.snapshots, client.sandboxes):
+    for holder in (client, client.snapshots, client.sandboxes, client.secrets):
         setattr(holder, "_transport", transport)
     return client, transport
 
@@ -119,7 +119,7 @@ def holders(client: bough.Bough) -> list[object]:
     timeline = client.sandboxes.timeline("x")
     files, ports = client.sandboxes.files("x"), client.sandboxes.ports("x")
     return [
-        *(client, client.snapshots, client.sandboxes, processes, processes.of(7)),
+        *(client, client.snapshots, client.sandboxes, client.secrets, processes, processes.of(7)),
         *(network, timeline, files, ports),
     ]
 
@@ -208,6 +208,7 @@ class ObjectsTest(unittest.TestCase):
         self.agree(records.ProcessInfo, schemas["Process"])
         self.agree(records.FileEntry, schemas["FileEntry"])
         self.agree(records.GuestStats, answer_of("sandboxStats")["properties"]["guest"])
+        self.agree(records.Secret, answer_of("setSecret"))
         self.agree(records.NetworkPolicy, answer_of("getNetwork")["properties"]["policy"])
         self.agree(records.Collected, answer_of("gc")["properties"]["removed"]["items"])
 
@@ -243,6 +244,7 @@ class GuideTest(unittest.TestCase):
             "`sandbox.ports`": [sandbox.ports, bough.PortConnection],
             "`sandbox.network`": [sandbox.network],
             "`sandbox.timeline`": [sandbox.timeline],
+            "`bough.secrets`": [client.secrets],
             "`bough.spawn`": [client, sandbox],
             "`bough` itself": [client],
         }.items():

@@ -64,6 +64,9 @@ export const endpoints = {
   getNetwork: { method: 'GET', path: '/v1/sandboxes/:id/network' },
   setNetwork: { method: 'PUT', path: '/v1/sandboxes/:id/network' },
   checkNetwork: { method: 'POST', path: '/v1/sandboxes/:id/network/check' },
+  listSecrets: { method: 'GET', path: '/v1/secrets' },
+  setSecret: { method: 'PUT', path: '/v1/secrets/:name' },
+  removeSecret: { method: 'DELETE', path: '/v1/secrets/:name' },
   networkLog: { method: 'GET', path: '/v1/sandboxes/:id/network/log' },
 } as const satisfies Record<string, Endpoint>;
 

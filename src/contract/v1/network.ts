@@ -6,6 +6,7 @@ import { z } from 'zod';
 import { bytesSchema } from '../fields.js';
 import { endpoints } from './endpoints.js';
 import { byId, type RouteTable } from './route.js';
+import { secretNameSchema } from './secrets.js';
 
 const portsSchema = z
   .array(z.int().min(1).max(65_535))
@@ -49,6 +50,14 @@ export const networkPolicySchema = z.strictObject({
     .max(4)
     .default([])
     .describe('lists of rules that the host keeps under these names; they follow `rules`'),
+  secrets: z
+    .array(secretNameSchema)
+    .min(1)
+    .max(32)
+    .optional()
+    .describe(
+      'secrets of this host that are put into its requests to the hosts each is for; a rule has to allow those hosts',
+    ),
   max_connections: z.int().min(1).max(1024).default(1024).describe('open at a time'),
 });
 /** A policy with its defaults filled in. */
@@ -126,6 +135,7 @@ export const networkRoutes = {
       'sandbox_not_running',
       'rollback_in_progress',
       'network_fixed',
+      'secret_not_found',
       'egress_unavailable',
     ],
   },

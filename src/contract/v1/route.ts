@@ -32,7 +32,7 @@ interface AnyRoute extends Endpoint {
   readonly summary: string;
   /** What a token has to be for. `read` changes nothing, and tells nothing of what is inside a guest. */
   readonly scope: Scope;
-  readonly resource: 'daemon' | 'snapshots' | 'sandboxes' | 'processes' | 'files';
+  readonly resource: 'daemon' | 'snapshots' | 'sandboxes' | 'processes' | 'files' | 'secrets';
   /** True for a route that needs no token. */
   readonly open?: boolean;
   readonly params?: z.ZodType;

@@ -20,6 +20,7 @@ import type {
   StreamNamesOf,
 } from './route.js';
 import { sandboxRoutes } from './sandboxes.js';
+import { secretRoutes } from './secrets.js';
 import { snapshotRoutes } from './snapshots.js';
 import { timelineRoutes } from './timeline.js';
 import { watchRoutes } from './watch.js';
@@ -37,6 +38,7 @@ export const routes = {
   ...fileRoutes,
   ...watchRoutes,
   ...portRoutes,
+  ...secretRoutes,
 };
 
 export type Routes = typeof routes;

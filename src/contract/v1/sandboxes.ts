@@ -219,6 +219,7 @@ export const sandboxRoutes = {
       'name_exists',
       'no_space',
       'agent_unreachable',
+      'secret_not_found',
       'egress_unavailable',
       ...restoreErrors,
     ],

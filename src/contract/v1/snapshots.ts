@@ -164,6 +164,7 @@ export const snapshotRoutes = {
       'boot_failed',
       'service_ended',
       'service_not_ready',
+      'secret_not_found',
       'egress_unavailable',
       'vmm_failed',
     ],

@@ -12,7 +12,7 @@ import { messageOf } from '../../base/index.js';
 import { parseAddress, type Address } from '../address.js';
 import type { OwnAddresses, Policy, Verdict } from '../policy.js';
 import { HOST_ADDRESS } from '../rule.js';
-import { httpName, tlsName, type FirstName } from './first-words.js';
+import { httpName, tlsHello, type FirstName } from './first-words.js';
 import type { Resolve } from './resolver.js';
 
 const CONNECT_TIMEOUT_MS = 10_000;
@@ -117,5 +117,5 @@ function connectTo(host: string, port: number): Promise<Socket> {
 /** How the first words of a client are looked at: only where a name was asked for, on the ports of TLS and HTTP. */
 export function firstWordsOf({ name, port }: Target): ((said: Buffer) => FirstName) | undefined {
   if (name === undefined) return undefined;
-  return port === 443 ? tlsName : port === 80 ? httpName : undefined;
+  return port === 443 ? tlsHello : port === 80 ? httpName : undefined;
 }

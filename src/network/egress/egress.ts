@@ -7,6 +7,7 @@
  *   {"put": {sandbox, socketPath, logPath, namesPath, policy, presets}}   a new sandbox, or a new policy of one
  *   {"remove": sandbox}                            {"keep": [sandbox…]}: removes all others
  *   {"get": sandbox}                               {"ok": {counts, isSealed, names}}
+ *   {"secrets": {folder, trustFile?}}              {"ok": certificate}: reads them anew; before a policy that names one
  *   any of them                                    {"error": {path?, problem}}
  *
  * An egress that was started again knows nothing until it is told; the gates find its sockets by themselves. One that
@@ -23,6 +24,7 @@ import { presetsSchema } from '../presets.js';
 import { PolicyRefused } from '../rule.js';
 import type { Resolve } from './resolver.js';
 import { SandboxGate } from './sandbox-gate.js';
+import { Secrets, type SecretsFolder } from './secrets.js';
 
 const OWN_ADDRESSES_INTERVAL_MS = 60_000;
 
@@ -40,6 +42,9 @@ const requestSchema = z.union([
   z.strictObject({ remove: z.string() }),
   z.strictObject({ keep: z.array(z.string()) }),
   z.strictObject({ get: z.string() }),
+  z.strictObject({
+    secrets: z.strictObject({ folder: z.string().min(1), trustFile: z.string().min(1).optional() }),
+  }),
 ]);
 type Request = z.output<typeof requestSchema>;
 type Put = Extract<Request, { put: unknown }>['put'];
@@ -47,6 +52,7 @@ type Put = Extract<Request, { put: unknown }>['put'];
 export class Egress {
   readonly #gates = new Map<string, SandboxGate>();
   readonly #resolve: Resolve;
+  readonly #secrets = new Secrets();
   readonly #server: Server;
   readonly #clients = new Set<Socket>();
   readonly #rounds: Rounds;
@@ -123,9 +129,16 @@ export class Egress {
       return gate && { counts: gate.counts, isSealed: gate.isSealed, names: gate.names };
     }
     if ('remove' in request) return this.#remove(request.remove);
+    if ('secrets' in request) return this.#readSecrets(request.secrets);
     const others = [...this.#gates.keys()].filter((sandbox) => !request.keep.includes(sandbox));
     for (const sandbox of others) await this.#remove(sandbox);
     return undefined;
+  }
+
+  async #readSecrets(which: SecretsFolder): Promise<string> {
+    const certificate = await this.#secrets.read(which);
+    for (const gate of this.#gates.values()) gate.cutRefused();
+    return certificate;
   }
 
   async #remove(sandbox: string): Promise<void> {
@@ -136,6 +149,10 @@ export class Egress {
 
   async #put({ sandbox, policy, presets, ...paths }: Put): Promise<void> {
     const compiled = Policy.compile(policy, presets);
+    const unknown = this.#secrets.book.unknownOf(policy.secrets ?? []);
+    // Whose hosts nobody knows would be reached without it.
+    if (unknown !== undefined)
+      throw new PolicyRefused('secrets', `names "${unknown}", which is not known here`);
     const known = this.#gates.get(sandbox);
     if (known !== undefined) {
       known.replacePolicy(compiled);
@@ -145,6 +162,7 @@ export class Egress {
       ...paths,
       policy: compiled,
       resolve: this.#resolve,
+      secrets: this.#secrets,
       ownAddresses: () => this.#own,
     });
     this.#gates.set(sandbox, gate);

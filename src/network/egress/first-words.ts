@@ -9,35 +9,54 @@ import { parseHost } from '../name.js';
 const MAX_FIRST_BYTES = 16_384;
 const TLS_HANDSHAKE = 22;
 const SERVER_NAME_EXTENSION = 0;
+const PROTOCOLS_EXTENSION = 16;
 
 /** The name; `more` until that can be told; `none` for what says no name, or is not the protocol. */
 export type FirstName = { readonly name: string } | 'more' | 'none';
 
-/** The server name of a TLS ClientHello. */
-export function tlsName(said: Buffer): FirstName {
+/** What a TLS client says of itself; `protocols` are those it would speak inside, as ALPN calls them. */
+export type ClientHello = { readonly name: string; readonly protocols: readonly string[] } | 'more' | 'none';
+
+/** The server name of a TLS ClientHello, and the protocols in it. */
+export function tlsHello(said: Buffer): ClientHello {
   if (said.length > 0 && said[0] !== TLS_HANDSHAKE) return 'none';
   if (said.length < 5 || said.length < 5 + said.readUInt16BE(3)) return unlessTooLong(said);
   try {
-    return nameInHello(said.subarray(0, 5 + said.readUInt16BE(3)));
+    return readHello(said.subarray(0, 5 + said.readUInt16BE(3)));
   } catch (error) {
     if (error instanceof RangeError) return 'none'; // lengths that lie
     throw error;
   }
 }
 
-function nameInHello(hello: Buffer): FirstName {
+function readHello(hello: Buffer): ClientHello {
   let at = 5 + 4 + 2 + 32; // record, handshake, version, random
   at += 1 + hello.readUInt8(at); // session
   at += 2 + hello.readUInt16BE(at); // ciphers
   at += 1 + hello.readUInt8(at); // compression
   const end = at + 2 + hello.readUInt16BE(at);
+  let name: FirstName | undefined;
+  let protocols: string[] = [];
   for (at += 2; at < end; at += 4 + hello.readUInt16BE(at + 2)) {
-    if (hello.readUInt16BE(at) !== SERVER_NAME_EXTENSION) continue;
-    if (hello.readUInt8(at + 6) !== 0) return 'none'; // not a host name
-    const length = hello.readUInt16BE(at + 7);
-    return nameOf(hello.toString('latin1', at + 9, at + 9 + length));
+    const type = hello.readUInt16BE(at);
+    const body = hello.subarray(at + 4, at + 4 + hello.readUInt16BE(at + 2));
+    // Of two names nobody knows which one a server takes.
+    if (type === SERVER_NAME_EXTENSION) name = name === undefined ? serverNameIn(body) : 'none';
+    if (type === PROTOCOLS_EXTENSION) protocols = protocolsIn(body);
   }
-  return 'none';
+  return typeof name === 'object' ? { ...name, protocols } : 'none';
+}
+
+function serverNameIn(body: Buffer): FirstName {
+  if (body.readUInt8(2) !== 0) return 'none'; // not a host name
+  return nameOf(body.toString('latin1', 5, 5 + body.readUInt16BE(3)));
+}
+
+function protocolsIn(body: Buffer): string[] {
+  const protocols: string[] = [];
+  for (let at = 2; at < body.length; at += 1 + body.readUInt8(at))
+    protocols.push(body.toString('latin1', at + 1, at + 1 + body.readUInt8(at)));
+  return protocols;
 }
 
 /** The Host of the first request of HTTP/1; a request with several has none. */
@@ -56,6 +75,6 @@ function nameOf(text: string): FirstName {
   return host !== undefined && 'name' in host ? { name: host.name } : 'none';
 }
 
-function unlessTooLong(said: Buffer): FirstName {
+function unlessTooLong(said: Buffer): 'none' | 'more' {
   return said.length > MAX_FIRST_BYTES ? 'none' : 'more';
 }

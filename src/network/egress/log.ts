@@ -7,13 +7,16 @@ import { BoundedLog, MiB } from '../../base/index.js';
 const MAX_BYTES = 16 * MiB;
 
 export interface LogLine {
-  readonly kind: 'tcp' | 'dns' | 'closed' | 'policy';
+  readonly kind: 'tcp' | 'dns' | 'closed' | 'policy' | 'http';
   readonly name?: string | undefined;
   readonly address?: string | undefined;
   readonly port?: number | undefined;
   readonly verdict?: 'allowed' | 'refused' | undefined;
   readonly rule?: string | undefined;
   readonly why?: string | undefined;
+  readonly method?: string | undefined;
+  /** Names of those that were put into a request. */
+  readonly secrets?: readonly string[] | undefined;
   readonly bytes_up?: number;
   readonly bytes_down?: number;
 }

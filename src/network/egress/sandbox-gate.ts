@@ -17,14 +17,19 @@ import { readQuestion, writeAnswer, type Answer, type Question } from './dns.js'
 import { ACCEPTED, ADDRESS_BYTES, FrameReader, FrameType, isSealed, REFUSED, writeFrame } from './frames.js';
 import type { Frame } from './frames.js';
 import { ConnectionLog } from './log.js';
+import { intercept } from './intercept.js';
+import type { RequestVerdict, AskedRequest } from './judged-request.js';
 import { NameTable, type NameEntry } from './names.js';
 import { appendName, readNames } from './names-file.js';
 import type { Resolve } from './resolver.js';
+import type { Injection } from './secret-book.js';
+import type { Secrets } from './secrets.js';
 import { splice } from './splice.js';
 
 /** New names a guest may ask for in a minute. */
 const MAX_NAMES_A_MINUTE = 300;
 const MAX_UNREAD_BYTES = 1 << 20;
+const MAX_LOGGED_METHOD = 20;
 const NOTHING = Buffer.alloc(0);
 
 export interface SandboxGateOptions {
@@ -34,6 +39,7 @@ export interface SandboxGateOptions {
   readonly namesPath: string;
   readonly policy: Policy;
   readonly resolve: Resolve;
+  readonly secrets: Secrets;
   readonly ownAddresses: () => OwnAddresses;
 }
 
@@ -42,6 +48,8 @@ interface OpenConnection {
   readonly guest: Socket;
   /** What was connected to; undefined until that is. */
   to?: string;
+  /** Its requests are opened, to be given secrets. */
+  isOpened?: boolean;
 }
 
 export class SandboxGate {
@@ -89,10 +97,17 @@ export class SandboxGate {
   /** In force when this returns; what it refuses of what is open is cut. */
   replacePolicy(policy: Policy): void {
     this.#policy = policy;
-    for (const { target, guest, to } of this.#open) {
+    this.cutRefused();
+  }
+
+  /** Cuts what is open and refused by now, or was opened for secrets that are for others now. */
+  cutRefused(): void {
+    for (const { target, guest, to, isOpened } of this.#open) {
       const verdict = this.#judge(target, to);
-      if (verdict.allowed) continue;
-      this.#log.write({ kind: 'policy', ...described(target), verdict: 'refused', ...whyOf(verdict) });
+      const isForNobody = isOpened === true && this.#injectionsFor(target).length === 0;
+      if (verdict.allowed && !isForNobody) continue;
+      const why = verdict.allowed ? { why: 'no secret is for it any more' } : whyOf(verdict);
+      this.#log.write({ kind: 'policy', ...described(target), verdict: 'refused', ...why });
       guest.destroy();
     }
   }
@@ -242,7 +257,12 @@ export class SandboxGate {
         this.#refuse(guest, target, whyOf(verdict));
         return;
       }
-      this.#splice(guest, socket, target, seq);
+      if (guest.destroyed) socket.destroy();
+      else if (this.#injectionsFor(target).length === 0) this.#splice(guest, socket, target, seq);
+      else {
+        connection.isOpened = true;
+        this.#intercept(guest, socket, target, seq);
+      }
     } catch (error) {
       this.#refuse(guest, target, { why: `nobody takes the connection: ${messageOf(error)}` });
     }
@@ -265,19 +285,76 @@ export class SandboxGate {
   }
 
   #splice(guest: Socket, world: Socket, target: Target, seq: number): void {
-    if (guest.destroyed) return void world.destroy();
     const count = { bytesUp: 0, bytesDown: 0 };
+    this.#accept(guest, target, count);
+    splice(guest, world, { beforeEnd: this.#endOf(guest, seq), count, hold: this.#holdFor(target) });
+  }
+
+  #intercept(guest: Socket, world: Socket, target: Target, seq: number): void {
+    const { bytesRead, bytesWritten } = guest;
+    const count = {
+      get bytesUp(): number {
+        return guest.bytesRead - bytesRead;
+      },
+      get bytesDown(): number {
+        return guest.bytesWritten - bytesWritten;
+      },
+    };
+    const { secrets } = this.#options;
+    const { name = '', port } = target;
+    this.#accept(guest, target, count);
+    void intercept(guest, world, {
+      target: { name, port, injections: () => this.#injectionsFor(target) },
+      contextFor: (each) => secrets.contextFor(each),
+      trust: secrets.trust,
+      beforeEnd: this.#endOf(guest, seq),
+      onRequest: (asked, verdict) => this.#noteRequest(target, asked, verdict),
+      onCut: (why) => this.#noteCut(target, why),
+    });
+  }
+
+  #injectionsFor({ name, port }: Target): readonly Injection[] {
+    const { secrets } = this.#policy.wire;
+    if (secrets === undefined || name === undefined) return [];
+    return this.#options.secrets.book.injectionsFor(secrets, name, port);
+  }
+
+  #noteRequest(target: Target, { method }: AskedRequest, verdict: RequestVerdict): boolean {
+    const line = { kind: 'http', ...described(target), method: method.slice(0, MAX_LOGGED_METHOD) } as const;
+    if ('injections' in verdict)
+      return this.#log.write({
+        ...line,
+        verdict: 'allowed',
+        secrets: verdict.injections.map(({ secret }) => secret),
+      });
+    this.counts.refused++;
+    return this.#log.write({ ...line, verdict: 'refused', why: verdict.problem });
+  }
+
+  #noteCut(target: Target, why: string): void {
+    this.counts.refused++;
+    this.#log.write({ kind: 'tcp', ...described(target), verdict: 'refused', why });
+  }
+
+  #accept(
+    guest: Socket,
+    target: Target,
+    count: { readonly bytesUp: number; readonly bytesDown: number },
+  ): void {
     this.counts.connections++;
     this.counts.open++;
     guest.once('close', () => this.#account(target, count));
     guest.write(ACCEPTED);
-    const beforeEnd = (done: () => void): void => {
+  }
+
+  /** Announces that what goes to the guest ends well. */
+  #endOf(guest: Socket, seq: number): (done: () => void) => void {
+    return (done) => {
       const end = writeFrame({ type: FrameType.end, seq, payload: NOTHING });
       // Without a gate to tell it to, the end is a cut.
       if (this.#control?.writable === true) this.#control.write(end, () => done());
       else guest.destroy();
     };
-    splice(guest, world, { beforeEnd, count, hold: this.#holdFor(target) });
   }
 
   #holdFor(target: Target): ((said: Buffer) => 'pass' | 'more' | 'cut') | undefined {
@@ -287,9 +364,7 @@ export class SandboxGate {
       const first = read(said);
       if (first === 'more') return 'more';
       if (first !== 'none' && first.name === target.name) return 'pass';
-      this.counts.refused++;
-      const why = first === 'none' ? 'the client says no name' : `the client says ${first.name}`;
-      this.#log.write({ kind: 'tcp', ...described(target), verdict: 'refused', why });
+      this.#noteCut(target, first === 'none' ? 'the client says no name' : `the client says ${first.name}`);
       return 'cut';
     };
   }

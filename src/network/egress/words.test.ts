@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { connect as tlsConnect } from 'node:tls';
 import { query } from '../../../test/support/fake-gate.js';
 import { readQuestion, writeAnswer } from './dns.js';
-import { httpName, tlsName } from './first-words.js';
+import { httpName, tlsHello } from './first-words.js';
 import { NameTable } from './names.js';
 
 describe('DNS', () => {
@@ -69,16 +69,21 @@ describe('first words', () => {
     const server = createServer().listen(0, '127.0.0.1');
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    const client = tlsConnect({ port, host: '127.0.0.1', servername: 'example.org' });
+    const client = tlsConnect({
+      port,
+      host: '127.0.0.1',
+      servername: 'example.org',
+      ALPNProtocols: ['h2', 'x'],
+    });
     client.on('error', () => undefined);
     const [peer] = (await once(server, 'connection')) as [Socket];
     const [hello] = (await once(peer, 'data')) as [Buffer];
-    assert.deepEqual(tlsName(hello), { name: 'example.org' });
-    for (let size = 0; size < hello.length; size++) assert.equal(tlsName(hello.subarray(0, size)), 'more');
+    assert.deepEqual(tlsHello(hello), { name: 'example.org', protocols: ['h2', 'x'] });
+    for (let size = 0; size < hello.length; size++) assert.equal(tlsHello(hello.subarray(0, size)), 'more');
     for (let at = 5; at < hello.length; at++) {
       const damaged = Buffer.from(hello);
       damaged[at] = 0xff;
-      assert.notEqual(tlsName(damaged), 'more');
+      assert.notEqual(tlsHello(damaged), 'more');
     }
     client.destroy();
     peer.destroy();

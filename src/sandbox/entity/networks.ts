@@ -32,6 +32,7 @@ import {
   type SandboxAtEgress,
 } from '../../network/index.js';
 import type { SandboxPaths, Tiers } from './paths.js';
+import type { Secrets } from './secrets.js';
 
 const SEALED_DEADLINE_MS = 10_000;
 const SEALED_POLL_MS = 5;
@@ -56,6 +57,9 @@ export interface NetworksOptions {
   readonly gateLibrary: string;
   readonly presets: Presets;
   readonly dnsServers?: readonly string[] | undefined;
+  readonly secrets: Pick<Secrets, 'folder' | 'require'>;
+  /** Whom the egress trusts, in place of the host's own bundle. */
+  readonly trustFile?: string | undefined;
   /** A sandbox of which nothing is said gets a gate that refuses all, and can be given a policy later. */
   readonly isOffByDefault?: boolean;
   readonly emit: Emit;
@@ -90,11 +94,12 @@ export class Networks {
 
   /**
    * The policy to enforce, given what was said of it; undefined for no network at all. Throws `invalid_request` for one that can not
-   * mean what it says.
+   * mean what it says, `secret_not_found`.
    */
   checked(said: NetworkPolicy | undefined, field = 'network.'): NetworkPolicy | undefined {
     const policy = said ?? (this.#options.isOffByDefault === true ? NOTHING_YET : NO_NETWORK);
     this.#compile(policy, field);
+    this.#options.secrets.require(policy.secrets ?? []);
     return policy.mode === 'none' ? undefined : policy;
   }
 
@@ -166,6 +171,17 @@ export class Networks {
     await this.#egress.askIfThere({ remove: id }).catch(() => undefined);
   }
 
+  /** Makes the egress, if there is one, read the secrets anew. Throws `egress_unavailable`. */
+  async secretsChanged(): Promise<void> {
+    await this.#restoring;
+    await available(this.#egress.askIfThere({ secrets: this.#secretsFolder() }));
+  }
+
+  /** The certificate that guests have to trust whose requests are given secrets. Throws `egress_unavailable`. */
+  async certificate(): Promise<string> {
+    return (await available(this.#egress.ask({ secrets: this.#secretsFolder() }))) as string;
+  }
+
   /** Tells the egress of all that is known, and to forget the rest. What fails is tried again in the background. */
   async restore(): Promise<void> {
     if (this.#known.size === 0) {
@@ -220,8 +236,14 @@ export class Networks {
     return (await available(this.#egress.ask({ get: id }))) as AtEgress | undefined;
   }
 
-  #put(put: SandboxAtEgress): Promise<unknown> {
+  async #put(put: SandboxAtEgress): Promise<unknown> {
+    if (put.policy.secrets !== undefined) await this.#egress.ask({ secrets: this.#secretsFolder() });
     return this.#egress.ask({ put });
+  }
+
+  #secretsFolder(): object {
+    const { secrets, trustFile } = this.#options;
+    return { folder: secrets.folder, trustFile };
   }
 }
 

@@ -6,6 +6,7 @@ import type { Admission } from '../start/admission.js';
 import type { OverlayTemplates } from '../disk/overlays.js';
 import type { Tiers } from '../entity/paths.js';
 import type { Networks } from '../entity/networks.js';
+import type { Secrets } from '../entity/secrets.js';
 import type { SandboxRegistry } from '../entity/registry.js';
 import type { VmHost } from '../entity/vm.js';
 
@@ -20,6 +21,7 @@ export interface HostContext {
   readonly networks: Networks;
   /** What holds VMs to their limits. */
   readonly cgroups: Cgroups;
+  readonly secrets: Secrets;
   /** Room in memory for VMs. */
   readonly admission: Admission;
   readonly emit: Emit;

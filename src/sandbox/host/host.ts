@@ -22,11 +22,18 @@ import type {
   ExecResult,
   Pong,
 } from '../../agent/index.js';
-import type { Network, NetworkCheck, NetworkPolicy, NetworkVerdict } from '../../contract/index.js';
+import type {
+  Network,
+  NetworkCheck,
+  NetworkPolicy,
+  NetworkVerdict,
+  SecretRequest,
+} from '../../contract/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
 import type { BranchSpec } from '../branch/capture.js';
 import type { LifetimeChange, LifetimeSpec } from '../entity/lifetime.js';
 import type { SandboxStats } from '../entity/stats.js';
+import type { SecretView } from '../entity/secrets.js';
 import type { SandboxState, SandboxView } from '../entity/view.js';
 import type { BootSpec } from '../start/create-snapshot.js';
 import type { CollectionReport } from '../upkeep/collector.js';
@@ -151,6 +158,12 @@ export interface Host {
     how: { readonly follow: boolean },
     call: CallContext,
   ): Promise<AsyncIterable<Uint8Array>>;
+
+  /** All but their values, which nothing tells. */
+  listSecrets(call: CallContext): Promise<SecretView[]>;
+  /** In force when it resolves, in sandboxes that run too. */
+  setSecret(name: string, secret: SecretRequest, call: CallContext): Promise<SecretView>;
+  removeSecret(name: string, call: CallContext): Promise<void>;
 
   /** On any failure the source runs and nothing of the snapshot is left. */
   branch(id: string, spec: BranchSpec, call: CallContext): Promise<SnapshotView>;

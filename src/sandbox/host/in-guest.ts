@@ -2,6 +2,7 @@
 import { Deferred } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { Sandbox } from '../entity/sandbox.js';
+import { trustVariables } from '../entity/trust.js';
 import type { HostContext } from './context.js';
 import { toCatalogue } from './failures.js';
 
@@ -60,5 +61,5 @@ export function withEnv<P extends { readonly env?: Readonly<Record<string, strin
   program: P,
   { record }: Sandbox,
 ): P {
-  return { ...program, env: { ...record.env, ...program.env } };
+  return { ...program, env: { ...trustVariables(record.network), ...record.env, ...program.env } };
 }

@@ -20,6 +20,7 @@ import {
   type NetworkCheck,
   type NetworkPolicy,
   type NetworkVerdict,
+  type SecretRequest,
 } from '../../contract/index.js';
 import { anyOf, compact, ResourceStack, withDeadline } from '../../base/index.js';
 import type { SnapshotInfo, SnapshotView } from '../../store/index.js';
@@ -39,6 +40,7 @@ import { pauseGuest, resumeGuest } from '../entity/pause.js';
 import { inGuest, streamFromGuest, withEnv } from './in-guest.js';
 import { linesOf } from './log-lines.js';
 import { setNetwork, viewNetwork } from './network.js';
+import { removeSecret, setSecret } from './secrets.js';
 import { networkLogPath, NO_NETWORK } from '../entity/networks.js';
 import { Requests } from './requests.js';
 import { Timelines, type TimelinesHost } from './timelines.js';
@@ -47,6 +49,7 @@ import { SnapshotHub, type HubHost } from './snapshot-hub.js';
 import type { ChildOptions } from '../start/spawn.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { Starts } from '../start/starts.js';
+import type { SecretView } from '../entity/secrets.js';
 import { statsOf, type SandboxStats } from '../entity/stats.js';
 import type { SandboxView } from '../entity/view.js';
 import type { CollectionReport } from '../upkeep/collector.js';
@@ -273,6 +276,19 @@ export class LocalHost implements Host {
   ): Promise<AsyncIterable<Uint8Array>> {
     const { paths } = this.#context.sandboxes.get(id);
     return linesOf(networkLogPath(paths), { follow, signal });
+  }
+
+  // eslint-disable-next-line @typescript-eslint/require-await -- as listSnapshots
+  async listSecrets(): Promise<SecretView[]> {
+    return this.#context.secrets.list();
+  }
+
+  setSecret(name: string, secret: SecretRequest): Promise<SecretView> {
+    return setSecret(this.#context, name, secret);
+  }
+
+  removeSecret(name: string): Promise<void> {
+    return removeSecret(this.#context, name);
   }
 
   async branch(id: string, spec: BranchSpec, call: CallContext = ownCall()): Promise<SnapshotView> {

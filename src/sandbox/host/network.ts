@@ -2,7 +2,9 @@
 import { BoughError, type Network, type NetworkPolicy } from '../../contract/index.js';
 import { NO_NETWORK } from '../entity/networks.js';
 import type { Sandbox } from '../entity/sandbox.js';
+import { trustEgress } from '../entity/trust.js';
 import type { HostContext } from './context.js';
+import { catalogued } from './failures.js';
 
 /** Throws `egress_unavailable`. */
 export function viewNetwork(
@@ -14,7 +16,8 @@ export function viewNetwork(
 
 /**
  * Replaces the policy. It is written down first: whatever fails after that, no older policy comes back. Throws `network_fixed`,
- * `invalid_request`, `sandbox_not_running`, `egress_unavailable`.
+ * `invalid_request`, `secret_not_found`, `sandbox_not_running`, `egress_unavailable`, and what the agent's errors become: a guest trusts
+ * the egress before its requests are opened.
  */
 export async function setNetwork(
   context: Pick<HostContext, 'networks'>,
@@ -28,6 +31,11 @@ export async function setNetwork(
     throw new BoughError('invalid_request', { field: 'mode', problem });
   }
   context.networks.checked(policy, '');
+  if (policy.secrets !== undefined) {
+    const certificate = await context.networks.certificate();
+    const operation = { operation: 'make the guest trust the egress', sandboxId: sandbox.id };
+    await catalogued(operation, () => trustEgress(sandbox.agent, certificate));
+  }
   await sandbox.update({ network: policy });
   await context.networks.replace(sandbox.paths, policy);
   return viewNetwork(context, sandbox);

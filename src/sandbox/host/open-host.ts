@@ -16,6 +16,7 @@ import { LocalHost } from './local-host.js';
 import { OverlayTemplates } from '../disk/overlays.js';
 import { overlaysDir, prepareSharedFolders } from '../entity/paths.js';
 import { Networks } from '../entity/networks.js';
+import { Secrets } from '../entity/secrets.js';
 import { SandboxRegistry } from '../entity/registry.js';
 import { checkStateFolder } from '../adopt/state-folder.js';
 
@@ -40,6 +41,8 @@ export interface HostOptions {
   readonly dnsServers?: readonly string[] | undefined;
   /** Keys that sign snapshots, and that are believed; a folder of the state folder if absent. */
   readonly hubKeysDir?: string | undefined;
+  /** Whom to trust that vouches for hosts that secrets are sent to, in place of the host's own bundle. */
+  readonly trustFile?: string | undefined;
   /** What a sandbox has of which nothing is said; `none` if absent. */
   readonly networkDefault?: 'none' | 'off' | undefined;
   readonly emit: Emit;
@@ -70,6 +73,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     }),
   );
   await prepareSharedFolders({ stateDir, hotDir });
+  const secrets = await Secrets.open(join(stateDir, 'secrets'));
   const context: HostContext = {
     tiers: { stateDir, hotDir },
     cacheDir,
@@ -83,11 +87,14 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
         gateLibrary: GATE_LIBRARY,
         presets: options.networkPresets ?? {},
         dnsServers: options.dnsServers,
+        secrets,
+        trustFile: options.trustFile,
         isOffByDefault: options.networkDefault === 'off',
         emit,
       }),
     ),
     cgroups: new Cgroups(`bough-${shortHash(stateDir)}`),
+    secrets,
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
     emit,
   };

@@ -97,7 +97,8 @@ export async function createSnapshot(
   const vmRequest = compact({ paths, machine, ...disk, agentPort, gate, from: { boot }, signal });
   const vm = await bringUp(context, vmRequest, undo, steps.startVm);
   await failpoint('create.booting');
-  const secret = await warmUp(vm, { restMs: request.restMs ?? 0, service }, steps, signal);
+  const certificate = policy?.secrets && (await context.networks.certificate());
+  const secret = await warmUp(vm, { restMs: request.restMs ?? 0, service, certificate }, steps, signal);
   await failpoint('create.warm');
 
   await draft.addAncestry({ layers: [], disks: [base] });

@@ -6,15 +6,17 @@
  * Nobody talks to a guest before identify() has given it clock, entropy, names and a secret of its own. Until the caller moves the stack it
  * gives, a failure leaves no trace, and neither does the next daemon: the record that is written here names no process.
  */
-import { stat } from 'node:fs/promises';
+import { AgentClient } from '../../agent/index.js';
 import { compact, failpoint, type ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import type { DiskRef, Lease } from '../../store/index.js';
+import type { Lease } from '../../store/index.js';
 import { diskNodeName } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
+import { guestDiskBytes } from '../disk/overlays.js';
 import type { SnapshotNetwork } from '../entity/networks.js';
 import type { SandboxPaths } from '../entity/paths.js';
 import { newRecord, writeRecord, type SandboxFields, type SandboxRecord } from '../entity/record.js';
+import { trustEgress } from '../entity/trust.js';
 import type { Vm } from '../entity/vm.js';
 import { bringUp, makeGround, makeGroup, makeOverlay, openGate } from './bring-up.js';
 import { loadFailure } from './compatible.js';
@@ -56,7 +58,7 @@ export async function restore(
   await failpoint('spawn.folders-made');
   const linked = await lease.linkInto(paths.hotDir, paths.stateDir);
   await failpoint('spawn.linked');
-  const overlay = await makeOverlay(context, paths, await diskBytes(linked.disks));
+  const overlay = await makeOverlay(context, paths, await guestDiskBytes(linked.disks));
   await failpoint('spawn.overlay-made');
   const gate = await openGate(context, paths, plan.network, undo);
   const record = newRecord(
@@ -89,6 +91,10 @@ export async function restore(
   await failpoint('spawn.running');
   const { agentHostPort, vmm } = vm;
   const secret = await identifyChild(agentHostPort, manifest.agent.secret, plan.id ?? paths.id, signal);
+  if (plan.network?.policy.secrets !== undefined) {
+    const agent = new AgentClient({ host: '127.0.0.1', port: agentHostPort, secret });
+    await trustEgress(agent, await context.networks.certificate(), signal);
+  }
   const process = { pid: vmm.pid, startTimeTicks: vmm.startTimeTicks, agentHostPort };
   await failpoint('spawn.identified');
   return { paths, vm, record: { ...record, agent: { ...record.agent, secret }, process } };
@@ -97,10 +103,4 @@ export async function restore(
 function tooSmall(cause: unknown): BoughError {
   const problem = 'the VM takes more before its guest runs';
   return new BoughError('limit_unusable', { limit: 'memory_limit_mib', problem }, { cause });
-}
-
-/** Size of the guest's disk: that of the raw base, which every overlay of the chain has too. */
-async function diskBytes([base]: readonly DiskRef[]): Promise<number> {
-  if (base === undefined) throw new TypeError('A sandbox needs a disk');
-  return (await stat(base.path)).size;
 }

@@ -3,6 +3,7 @@ import { AgentClient } from '../../agent/index.js';
 import { anyOf, messageOf, sleep } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { readConsoleTail } from '../../vmm/index.js';
+import { trustEgress } from '../entity/trust.js';
 import type { Vm } from '../entity/vm.js';
 import { whyEnded } from '../entity/why-ended.js';
 import { claimGuest } from './identity.js';
@@ -22,6 +23,8 @@ export const warmUpSteps: WarmUpSteps = { claimGuest, startService };
 /** What it comes to. */
 export interface Warmth {
   readonly service: Service | undefined;
+  /** Whom the guest is to trust besides, as PEM. */
+  readonly certificate?: string | undefined;
   /** How long the guest runs on after all that. */
   readonly restMs: number;
 }
@@ -29,7 +32,7 @@ export interface Warmth {
 /** Returns the agent's secret. Throws `boot_failed`, and what `startService` throws. */
 export async function warmUp(
   vm: Vm,
-  { service, restMs }: Warmth,
+  { service, certificate, restMs }: Warmth,
   steps: WarmUpSteps,
   signal?: AbortSignal,
 ): Promise<string> {
@@ -43,6 +46,7 @@ export async function warmUp(
     const { agentHostPort: port } = vm;
     const secret = await steps.claimGuest(port, BOOT_DEADLINE_MS, stop);
     const agent = new AgentClient({ host: '127.0.0.1', port, secret });
+    if (certificate !== undefined) await trustEgress(agent, certificate, stop);
     if (service !== undefined) await steps.startService(agent, service, stop);
     await sleep(restMs, stop);
     return secret;

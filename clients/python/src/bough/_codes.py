@@ -38,6 +38,7 @@ CODES: dict[str, Code] = {
     "sandbox_not_found": Code(errors.SandboxNotFound),
     "process_not_found": Code(errors.ProcessNotFound),
     "image_not_found": Code(errors.ImageNotFound),
+    "secret_not_found": Code(errors.NotFound),
     "image_unusable": Code(errors.Conflict),
     "tag_exists": Code(errors.TagExists),
     "name_exists": Code(errors.Conflict),

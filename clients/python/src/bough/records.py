@@ -350,15 +350,30 @@ class NetworkPolicyInput(TypedDict, total=False):
     rules: list[NetworkRule]
     presets: list[NetworkPreset]
     max_connections: int
+    secrets: list[str]
 
 
-class NetworkPolicy(TypedDict):
-    """A policy with its defaults filled in."""
-
+class _NetworkPolicyAlways(TypedDict):
     mode: NetworkMode
     rules: list[NetworkRule]
     presets: list[NetworkPreset]
     max_connections: int
+
+
+class NetworkPolicy(_NetworkPolicyAlways, total=False):
+    """A policy with its defaults filled in; `secrets` names those that are put into its requests."""
+
+    secrets: list[str]
+
+
+class Secret(TypedDict):
+    """A secret of the host, without its value."""
+
+    name: str
+    hosts: list[str]
+    header: str
+    format: str
+    updated_at_unix: int
 
 
 class NetworkInfo(TypedDict):
@@ -383,11 +398,11 @@ class NetworkVerdict(TypedDict):
 
 class _NetworkLogAlways(TypedDict):
     at: str
-    kind: Literal["tcp", "dns", "closed", "policy"]
+    kind: Literal["tcp", "dns", "closed", "policy", "http"]
 
 
 class NetworkLogLine(_NetworkLogAlways, total=False):
-    """A connection (`tcp`), its end (`closed`), a name that was refused (`dns`), or a connection cut by a new policy (`policy`)."""
+    """A connection (`tcp`), its end (`closed`), a name that was refused (`dns`), a connection cut by a new policy (`policy`), or a request for a secret (`http`)."""
 
     name: str
     address: str
@@ -395,6 +410,8 @@ class NetworkLogLine(_NetworkLogAlways, total=False):
     verdict: Literal["allowed", "refused"]
     rule: str
     why: str
+    method: str
+    secrets: list[str]
     bytes_up: int
     bytes_down: int
 

@@ -224,3 +224,11 @@ class NetworkRequest(CallOptions, total=False):
     rules: Optional[Sequence[NetworkRule]]
     presets: Optional[Sequence[NetworkPreset]]
     max_connections: Optional[int]
+    secrets: Optional[Sequence[str]]
+
+
+class SecretRequest(CallOptions, total=False):
+    """How a secret is sent: the header that is set, and what it says, with `{}` for the value."""
+
+    header: Optional[str]
+    format: Optional[str]

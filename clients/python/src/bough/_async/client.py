@@ -12,6 +12,7 @@ from .._sources import EventSource
 from ..records import Event, GcResult, Health, OpenApiDocument, Version
 from .sandbox import AsyncSandbox
 from .sandboxes import AsyncSandboxes
+from .secrets import AsyncSecrets
 from .snapshots import AsyncSnapshots
 from .streams import reconnected
 
@@ -40,6 +41,8 @@ class AsyncBough:
     """What sandboxes start from, and what branching them makes."""
     sandboxes: AsyncSandboxes
     """What runs, by ids."""
+    secrets: AsyncSecrets
+    """What is put into requests of sandboxes, and in no sandbox."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class AsyncBough:
         self._transport = AsyncTransport(Transport(url, token, token_file, give_up_secs, tls))
         self.snapshots = AsyncSnapshots(self._transport)
         self.sandboxes = AsyncSandboxes(self._transport)
+        self.secrets = AsyncSecrets(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

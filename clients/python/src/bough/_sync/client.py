@@ -12,6 +12,7 @@ from .._sources import EventSource
 from ..records import Event, GcResult, Health, OpenApiDocument, Version
 from .sandbox import Sandbox
 from .sandboxes import Sandboxes
+from .secrets import Secrets
 from .snapshots import Snapshots
 from .streams import reconnected
 
@@ -40,6 +41,8 @@ class Bough:
     """What sandboxes start from, and what branching them makes."""
     sandboxes: Sandboxes
     """What runs, by ids."""
+    secrets: Secrets
+    """What is put into requests of sandboxes, and in no sandbox."""
 
     def __init__(
         self,
@@ -53,6 +56,7 @@ class Bough:
         self._transport = Transport(url, token, token_file, give_up_secs, tls)
         self.snapshots = Snapshots(self._transport)
         self.sandboxes = Sandboxes(self._transport)
+        self.secrets = Secrets(self._transport)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"

@@ -1,0 +1,72 @@
+/**
+ * A guest's trust in the egress, which opens its connections to hosts that secrets are for: the certificate in the bundle of the guest's
+ * system, and variables for programs that bring a bundle of their own.
+ *
+ * The bundle is appended to, once. Where a guest has none, it is made of this one certificate.
+ *
+ * Not handled: programs that run already and have read a bundle, and those with trust of their own that no variable changes (Java).
+ */
+import { AgentRefused, type AgentClient } from '../../agent/index.js';
+import type { NetworkPolicy } from '../../contract/index.js';
+
+/** Where distributions keep it; the first is also where one is made. */
+const BUNDLES = [
+  '/etc/ssl/certs/ca-certificates.crt',
+  '/etc/pki/tls/certs/ca-bundle.crt',
+  '/etc/ssl/cert.pem',
+] as const;
+const MAX_BUNDLE_BYTES = 4 << 20;
+const BUNDLE_MODE = 0o644;
+/** Each is read by some programs in place of the bundle that they bring. */
+const BUNDLE_VARIABLES = [
+  ...['SSL_CERT_FILE', 'REQUESTS_CA_BUNDLE', 'CURL_CA_BUNDLE', 'GIT_SSL_CAINFO', 'PIP_CERT'],
+  ...['AWS_CA_BUNDLE', 'CARGO_HTTP_CAINFO', 'NODE_EXTRA_CA_CERTS'],
+];
+const SYSTEM_VARIABLES = { UV_NATIVE_TLS: '1', DENO_TLS_CA_STORE: 'system' };
+
+/** Variables of programs in a sandbox of that policy. */
+export function trustVariables(policy: NetworkPolicy | undefined): Readonly<Record<string, string>> {
+  if (policy?.secrets === undefined) return {};
+  const [bundle] = BUNDLES;
+  return { ...Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, bundle])), ...SYSTEM_VARIABLES };
+}
+
+/** Throws what the agent's errors are. */
+export async function trustEgress(
+  agent: AgentClient,
+  certificate: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  const known = await readFirst(agent, BUNDLES, signal);
+  const [bundle] = BUNDLES;
+  if (known?.path === bundle && known.text.includes(certificate)) return;
+  const before = known === undefined || known.text.endsWith('\n') ? (known?.text ?? '') : `${known.text}\n`;
+  const bytes = before.includes(certificate) ? before : `${before}${certificate}`;
+  await agent.files.write({ path: Buffer.from(bundle), bytes, mode: BUNDLE_MODE, parents: true }, signal);
+}
+
+async function readFirst(
+  agent: AgentClient,
+  paths: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<{ path: string; text: string } | undefined> {
+  for (const path of paths) {
+    try {
+      return { path, text: await readText(agent, path, signal) };
+    } catch (error) {
+      if (!(error instanceof AgentRefused)) throw error;
+    }
+  }
+  return undefined;
+}
+
+async function readText(agent: AgentClient, path: string, signal: AbortSignal | undefined): Promise<string> {
+  const reading = await agent.files.read({ path: Buffer.from(path), length: MAX_BUNDLE_BYTES }, signal);
+  const chunks: Buffer[] = [];
+  try {
+    for await (const chunk of reading.bytes) chunks.push(chunk);
+  } finally {
+    await reading.close();
+  }
+  return Buffer.concat(chunks).toString('latin1');
+}
