@@ -7,7 +7,7 @@ import { UsageError } from './exit.js';
 import type { Io } from './io.js';
 import type { Providers } from './providers.js';
 import { sharedOptions } from './shared-options.js';
-import { fetchTrusting } from './trust.js';
+import { certificatesWith, fetchTrusting } from './trust.js';
 
 export const defaultUrl = 'http://127.0.0.1:8889';
 
@@ -24,17 +24,26 @@ export function addClientOptions(command: Command, withoutUrl = `default ${defau
     .option('--tls-ca <file>', 'certificates to trust besides the usual ones (or BOUGH_TLS_CA)');
 }
 
+/** Opens WebSockets to a daemon whose certificate one of these vouches for; the usual ones if absent. */
+export type OpenSocketTrusting = (ca: string[] | undefined) => OpenSocket;
+
 /**
- * The client a command's options ask for, with a way to open WebSockets if it needs them. Throws `UsageError` for a bad URL or token file.
+ * The client a command's options ask for, with a way to open WebSockets if it needs them. Throws `UsageError` for a bad URL, or a file of a
+ * token or of certificates that is of no use.
  */
-export async function clientFor(command: Command, { io }: Context, webSocket?: OpenSocket): Promise<Bough> {
+export async function clientFor(
+  command: Command,
+  { io }: Context,
+  webSocket?: OpenSocketTrusting,
+): Promise<Bough> {
   const url = sharedOptions(command).url ?? nonEmpty(io.env['BOUGH_URL']) ?? defaultUrl;
   if (!/^https?:$/.test(URL.canParse(url) ? new URL(url).protocol : '')) {
     throw new UsageError(`Not an http URL: ${JSON.stringify(url)}; it is like ${defaultUrl}`);
   }
   const caFile = sharedOptions(command).tlsCa ?? nonEmpty(io.env['BOUGH_TLS_CA']);
-  const fetch = caFile === undefined ? undefined : await fetchTrusting(caFile);
-  return new Bough({ url, token: await tokenFor(command, { io }), fetch, webSocket });
+  const ca = caFile === undefined ? undefined : await certificatesWith(caFile);
+  const token = await tokenFor(command, { io });
+  return new Bough({ url, token, fetch: ca && (await fetchTrusting(ca)), webSocket: webSocket?.(ca) });
 }
 
 /**

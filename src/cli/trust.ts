@@ -4,19 +4,18 @@ import { createSecureContext, rootCertificates } from 'node:tls';
 import { messageOf } from '../base/index.js';
 import { UsageError } from './exit.js';
 
-/** What is used of it. Node's own `fetch` is the same, but takes no certificates. */
-interface Undici {
-  readonly Agent: new (options: { readonly connect: { readonly ca: readonly string[] } }) => object;
-  readonly fetch: (url: string, init: object) => Promise<Response>;
+/** Certificates to trust: the usual ones, and those of the file. Throws `UsageError` for a file that has none. */
+export async function certificatesWith(caFile: string): Promise<string[]> {
+  return [...rootCertificates, await readCertificates(caFile)];
 }
 
-/** A `fetch` that trusts the certificates in the file too, and checks names as ever. Throws `UsageError` for a file that has none. */
-export async function fetchTrusting(caFile: string): Promise<typeof fetch> {
-  const ca = [...rootCertificates, await readCertificates(caFile)];
+/** A `fetch` that trusts these certificates, and checks names as ever. Node's own `fetch` is the same, but takes none. */
+export async function fetchTrusting(ca: string[]): Promise<typeof fetch> {
   // Loaded where it is needed only. Its types are of another Response than the global one.
-  const undici = (await import('undici' as string)) as Undici;
+  const undici = await import('undici');
   const dispatcher = new undici.Agent({ connect: { ca } });
-  const trusting: unknown = (url: string, init: object) => undici.fetch(url, { ...init, dispatcher });
+  const trusting: unknown = (url: string, init: Parameters<typeof undici.fetch>[1]) =>
+    undici.fetch(url, { ...init, dispatcher });
   return trusting as typeof fetch;
 }
 

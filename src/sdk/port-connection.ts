@@ -92,7 +92,9 @@ export class PortConnection implements AsyncDisposable {
 
 /** Both streams of a connection, and who puts into them what its WebSocket brings. */
 export class ConnectionState implements SocketListener {
+  /** What comes. */
   readonly readable: ReadableStream<Uint8Array>;
+  /** What is sent. */
   readonly writable: WritableStream<Uint8Array>;
   readonly #about: { readonly url: string; readonly signal?: AbortSignal | undefined };
   #socket: WebSocketLike | undefined;
@@ -119,10 +121,12 @@ export class ConnectionState implements SocketListener {
     });
   }
 
+  /** From now on what is written leaves by it. */
   opened(socket: WebSocketLike): void {
     this.#socket = socket;
   }
 
+  /** A piece of what comes; nothing is its end. */
   onMessage(bytes: Uint8Array): void {
     if (this.#hasEnded.down) return;
     if (bytes.length === 0) this.#end('down', () => this.#reader.close());
@@ -132,6 +136,7 @@ export class ConnectionState implements SocketListener {
     }
   }
 
+  /** Ends both streams: with the failure that the code and the reason tell of, unless all was said. */
   onClose(code: number, reason: string): void {
     const { url, signal } = this.#about;
     if (signal?.aborted === true) this.#fail(signal.reason);
@@ -140,6 +145,7 @@ export class ConnectionState implements SocketListener {
     else this.#fail(new TypeError('The connection is closed'));
   }
 
+  /** Ends both ways at once. */
   close(): void {
     this.#fail(new TypeError('The connection is closed'));
     // One that is paused would not hear the goodbye.

@@ -1,7 +1,7 @@
 /** `bough sandbox port-forward`: ports of a sandbox on this machine's loopback. */
 
 import { InvalidArgumentError, type Command } from 'commander';
-import { messageOf, ResourceStack } from '../../../base/index.js';
+import { compact, messageOf, ResourceStack } from '../../../base/index.js';
 import type { Bough } from '../../../sdk/index.js';
 import { sandboxArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
@@ -30,8 +30,8 @@ export function registerPortForward(parent: Command, context: Context): void {
     );
   addClientOptions(command).action(async (name: string, pairs: PortPair[]) => {
     const { WebSocket } = await import('ws');
-    const client = await clientFor(command, context, (url, headers) => {
-      return new WebSocket(url, { headers, perMessageDeflate: false });
+    const client = await clientFor(command, context, (ca) => (url, headers) => {
+      return new WebSocket(url, { headers, perMessageDeflate: false, ...compact({ ca }) });
     });
     using interrupts = new Interrupts(io);
     const { signal } = interrupts;
