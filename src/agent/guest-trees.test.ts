@@ -126,7 +126,7 @@ describe('trees of a guest', { timeout: 120_000 }, () => {
     const secondsOf = async (folder: string): Promise<Record<string, number>> => {
       const names = Object.keys(times);
       const infos = await Promise.all(names.map((name) => lstat(at(`${folder}/${name}`))));
-      return Object.fromEntries(infos.map(({ mtimeMs }, index) => [names[index], mtimeMs / 1000]));
+      return Object.fromEntries(names.map((name, index) => [name, (infos[index]?.mtimeMs ?? NaN) / 1000]));
     };
     for (const name of Object.keys(times)) {
       await writeFile(at(`in/${name}`), '');

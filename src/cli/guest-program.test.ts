@@ -203,7 +203,7 @@ describe('programs in guests', () => {
   it('run removes what was started all the same when an interrupt comes meanwhile', async (test) => {
     const before = [...daemon.host.sandboxes.keys()];
     const signals = new Signals();
-    const { spawn } = daemon.host;
+    const spawn = daemon.host.spawn.bind(daemon.host);
     let [begun, go, told] = [(): void => undefined, (): void => undefined, (): void => undefined];
     const isMade = new Promise<void>((resolve) => (told = resolve));
     const isAsked = new Promise<void>((resolve) => (begun = resolve));

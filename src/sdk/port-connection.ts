@@ -153,11 +153,15 @@ export class ConnectionState implements SocketListener {
     this.#socket?.close();
   }
 
+  get #hasFailed(): boolean {
+    return this.#failure !== undefined;
+  }
+
   async #write(bytes: Uint8Array): Promise<void> {
     for (let at = 0; at < bytes.length; at += MAX_MESSAGE_BYTES) {
       if (this.#failure !== undefined) throw this.#failure.error;
       this.#socket?.send(new Uint8Array(bytes.subarray(at, at + MAX_MESSAGE_BYTES)));
-      while ((this.#socket?.bufferedAmount ?? 0) > HIGH_WATER_BYTES && this.#failure === undefined)
+      while ((this.#socket?.bufferedAmount ?? 0) > HIGH_WATER_BYTES && !this.#hasFailed)
         await new Promise((resolve) => setTimeout(resolve, LOOK_AGAIN_MS));
     }
   }

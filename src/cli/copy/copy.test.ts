@@ -174,7 +174,7 @@ describe('bough cp', { timeout: 120_000 }, () => {
   it('leaves the old file and nothing beside it when a copy fails in the middle', async (test) => {
     await writeFile(join(here, 'old'), 'old');
     await writeFile(join(guest, 'file'), Buffer.alloc(1 << 20));
-    const { read } = daemon.host.files;
+    const read = daemon.host.files.read.bind(daemon.host.files);
     test.mock.method(daemon.host.files, 'read', async (...asked: Parameters<typeof read>) => ({
       ...(await read(...asked)),
       bytes: (async function* () {

@@ -26,7 +26,9 @@ export function localSide(note: (words: string) => void): Side {
       if (!there.isFile()) return writeTo(path, bytes);
       return writeBeside(await realpath(path), bytes, { mode: 0o600, keeps: there.mode & 0o7777 });
     },
-    makeFolder: async (path, mode) => void (await mkdir(path, mode)),
+    async makeFolder(path, mode) {
+      await mkdir(path, mode);
+    },
     async makeLink(path, target) {
       await absentAs(undefined, unlink(path));
       await symlink(target, path);

@@ -22,11 +22,15 @@ export function sandboxSide(name: string, files: SandboxFiles, options: FileOpti
     pack: (path) => files.pack(path, options),
     write: (path, bytes, mode) =>
       files.write(path, bytes, { ...options, ...(mode === undefined ? {} : { mode }) }),
-    makeFolder: async (path, mode) => void (await files.makeFolder(path, { ...options, mode })),
+    async makeFolder(path, mode) {
+      await files.makeFolder(path, { ...options, mode });
+    },
     async makeLink(path, target) {
       await files.unpack(posix.dirname(path), archiveOfLink(posix.basename(path), target), options);
     },
-    unpack: async (path, archive) => void (await files.unpack(path, archive, options)),
+    async unpack(path, archive) {
+      await files.unpack(path, archive, options);
+    },
   };
 }
 

@@ -59,7 +59,7 @@ async function eachEntry(
     },
     onwarn: (code, message) => {
       // An archive of nothing is one too.
-      if (!(code === 'TAR_BAD_ARCHIVE' && isWhole)) fail(new Error(`Not a tar archive: ${String(message)}`));
+      if (!(code === 'TAR_BAD_ARCHIVE' && isWhole)) fail(new Error(`Not a tar archive: ${message}`));
     },
   });
   parser.on('eof', () => (isWhole = true));

@@ -4,7 +4,8 @@ import { aRecord } from '../../../test/support/recorded-sandbox.js';
 import { outlived } from './generations.js';
 
 it('outlived() names the folders that a later generation of their sandbox has taken the place of', () => {
-  const { process: _none, ...unowned } = aRecord({ generation: 3 });
+  const { process, ...unowned } = aRecord({ generation: 3 });
+  assert(process !== undefined);
   const records = new Map([
     ['sb1', aRecord()],
     ['first', aRecord({ generation: 1 })],

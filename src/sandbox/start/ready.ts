@@ -1,6 +1,5 @@
 /** Whether a service is ready, asked once: in the guest, so that it needs no port of the host and no network. */
 import { request as httpRequest } from 'node:http';
-import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { AgentDeadline, AgentRefused, AgentUnreachable, type AgentClient } from '../../agent/index.js';
 import type { ReadyCheck } from '../../contract/index.js';
@@ -66,7 +65,7 @@ function askHttp(
 ): Promise<string | undefined> {
   const options = {
     ...{ host: 'localhost', port, path, headers: { connection: 'close' } },
-    ...{ createConnection: () => stream as Socket, signal: anyOf(AbortSignal.timeout(timeoutMs), signal) },
+    ...{ createConnection: () => stream, signal: anyOf(AbortSignal.timeout(timeoutMs), signal) },
   };
   return new Promise((resolve) => {
     const asked = httpRequest(options, (response) => {

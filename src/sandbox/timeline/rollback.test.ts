@@ -82,7 +82,9 @@ async function bench(t: TestContext, script: Script = {}) {
       await writeRecord(next.paths.record, record);
       return { paths: next.paths, vm: next.vm, record: { ...record, ...(process && { process }) } };
     },
-    answers: async (_made, signal) => script.answers?.(signal),
+    answers: async (_made, signal) => {
+      await script.answers?.(signal);
+    },
   });
   const run = (spec: Partial<RollbackSpec> = {}, call = ownCall()) =>
     rollbacks.run(sandbox, { tag: 'point', keep: true, ...spec }, call);
@@ -183,7 +185,7 @@ describe('a rollback', () => {
       return giveWay();
     };
     await running;
-    assert.equal(await await removal.promise, true);
+    assert.equal(await removal.promise, true);
     assert.deepEqual([sandboxes.list(), await folders()], [[], []]);
     assert.deepEqual([before.vm.wasKilled(), next.vm.wasKilled()], [true, true]);
   });

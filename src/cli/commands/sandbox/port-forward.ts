@@ -50,9 +50,8 @@ export function registerPortForward(parent: Command, context: Context): void {
 
 /** Reads `<ports...>`. */
 function portPairs(text: string, earlier: readonly PortPair[] = []): readonly PortPair[] {
-  const [, local = '', guest = local] =
-    /^(\d{0,5}):(\d{1,5})$|^(\d{1,5})$/.exec(text)?.filter((each) => each !== undefined) ?? [];
-  const pair = { local: Number(local), guest: Number(guest) };
+  const [, local, guest = ''] = /^(?:(\d{0,5}):)?(\d{1,5})$/.exec(text) ?? [];
+  const pair = { local: Number(local ?? guest), guest: Number(guest) };
   if (guest === '' || pair.local > 65_535 || pair.guest < 1 || pair.guest > 65_535)
     throw new InvalidArgumentError('It must be LOCAL:GUEST, such as 8080:80.');
   return [...earlier, pair];
