@@ -28,7 +28,8 @@ describe('the SDK against a daemon', () => {
     const spy: typeof fetch = (input, init) => {
       called.add(`${init?.method ?? 'GET'} ${patternOf(input)}`);
       const body = init?.method === undefined || init.method === 'GET' ? '{}' : '{"pid":7}';
-      return Promise.resolve(new Response(body, { headers: { 'content-type': 'application/json' } }));
+      const headers = { 'content-type': 'application/json', 'bough-tag': 't1' };
+      return Promise.resolve(new Response(body, { headers }));
     };
     const webSocket: OpenSocket = (url) => {
       called.add(`GET ${patternOf(url)}`);
@@ -43,6 +44,13 @@ describe('the SDK against a daemon', () => {
     await Promise.all([sandboxes.spawn({ snapshot_tag: 't1' }), sandboxes.exec('s1', { args: ['a'] })]);
     await Promise.all([sandboxes.eval('s1', { code: '1' }), sandboxes.branch('s1'), sandboxes.fork('s1')]);
     await sandboxes.setTimeout('s1', { timeout_secs: 1 });
+    const { secrets } = client;
+    await Promise.all([
+      secrets.list(),
+      secrets.set('k1', { value: 'v', hosts: ['h'] }),
+      secrets.remove('k1'),
+    ]);
+    await Promise.all([firstOf(snapshots.export('t1')), snapshots.import(new Uint8Array(), { tag: 't9' })]);
     const once = { reconnectMs: 0 };
     await Promise.all([sandboxes.deleteSelected('a=b'), sandboxes.pause('s1'), sandboxes.resume('s1')]);
     await Promise.all([
@@ -58,7 +66,8 @@ describe('the SDK against a daemon', () => {
     await Promise.all([network.get(), network.set({}), network.check({ host: 'h', port: 1 })]);
     await firstOf(network.log());
     await assert.rejects(client.sandbox('s1').ports.connect(80), { message: 'no socket here' });
-    const { files } = client.sandbox('s1');
+    const { files, timeline } = client.sandbox('s1');
+    await timeline.rollback('t1');
     await Promise.all([files.read('/a'), files.write('/a', 'b'), files.stat('/a'), files.remove('/a')]);
     await Promise.all([files.makeFolder('/a'), files.move('/a', '/b'), files.unpack('/a', 'b')]);
     await firstOf(files.pack('/a'));
@@ -132,7 +141,8 @@ function patternOf(url: Parameters<typeof fetch>[0]): string {
     .replace(/\/s1(?=\/|$)/, '/:id')
     .replace(/\/t1(?=\/|$)/, '/:tag')
     .replace(/\/7(?=\/|$)/, '/:pid')
-    .replace(/\/80(?=\/|$)/, '/:port');
+    .replace(/\/80(?=\/|$)/, '/:port')
+    .replace(/\/k1(?=\/|$)/, '/:name');
 }
 
 /** Asks for the first item, which the answers here do not have. */

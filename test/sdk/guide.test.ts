@@ -18,6 +18,7 @@ const rows: readonly [begin: string, ...holders: object[]][] = [
   ['`sandbox.files`', sandbox.files],
   ['`sandbox.ports`', sandbox.ports, connection],
   ['`sandbox.network`', sandbox.network],
+  ['`sandbox.timeline`', sandbox.timeline],
   ['`bough.snapshots`', bough.snapshots],
   ['`bough.secrets`', bough.secrets],
   ['`bough` itself', bough],

@@ -37,7 +37,8 @@ export async function readTokensFile(path: string): Promise<readonly StoredToken
   try {
     return fileSchema.parse(JSON.parse(await readPrivateFile(path, MAX_FILE_BYTES))).tokens;
   } catch (error) {
-    if (errorCode((error as Error).cause) === 'ENOENT') return undefined;
+    // What is to be a folder and is none is for who makes that folder to tell.
+    if (['ENOENT', 'ENOTDIR'].includes(String(errorCode((error as Error).cause)))) return undefined;
     const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
     throw new ConfigError(`Cannot use the tokens file ${path}: ${problem}`, { cause: error });
   }
