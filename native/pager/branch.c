@@ -21,6 +21,7 @@ struct branch {
 	struct qmp qmp;
 	struct disk disk;
 	struct memory memory;
+	struct ground ground;
 	struct aside durable_copy;
 	int layer_fd;
 	int durable_fd;
@@ -136,9 +137,10 @@ static int prepare_memory(struct branch *branch)
 	return memory_prepare(&branch->memory, branch->ram, branch->layer_fd);
 }
 
+/* What the branch gone on from has folded is in its layers. */
 static int fold_layers(struct branch *branch)
 {
-	if (!branch->request->folds)
+	if (!branch->request->folds || branch->memory.goes_on)
 		return 0;
 	return capture_write_layers(&branch->memory.capture, branch->request->fold_from, NULL);
 }
@@ -172,11 +174,7 @@ static int write_staged(struct branch *branch)
 
 static int keep_mappable(struct branch *branch)
 {
-	const struct branch_request *request = branch->request;
-	size_t standing = request->folds ? request->fold_from : branch->ram->layer_count;
-	size_t below = request->mode == BRANCH_FULL ? 0 : standing;
-
-	return fit_layer(branch->ram, below, branch->layer_fd, branch->durable_fd);
+	return fit_layer(&branch->ground, branch->layer_fd, branch->durable_fd);
 }
 
 static int list_layer(struct branch *branch)
@@ -226,6 +224,29 @@ static const struct step after_pause[] = {
 	{"tell all runs of the layer in one answer", check_list, 0},
 	{0},
 };
+
+/* How many of the mapped layers the new one stands on. */
+static size_t mapped_below(const struct branch *branch)
+{
+	const struct branch_request *request = branch->request;
+
+	if (request->mode == BRANCH_FULL)
+		return 0;
+	return request->folds ? request->fold_from : branch->ram->layer_count;
+}
+
+/* Goes on from the branch that was asked for, if that is the latest and its layers can be stood on. */
+static void lay_ground(struct branch *branch)
+{
+	const struct branch_request *request = branch->request;
+	struct tracker *tracker = branch->memory.tracker;
+
+	ground_lay(&branch->ground, branch->ram, mapped_below(branch));
+	branch->memory.goes_on = branch->memory.is_tracked && request->since && tracker_knows(tracker, request->since) &&
+				 ground_lay_own(&branch->ground, request->own, request->own_count);
+	branch->report->went_on = branch->memory.goes_on;
+	tracker_forget(tracker);
+}
 
 static int run_in_window(struct branch *branch, const struct step *steps)
 {
@@ -314,6 +335,7 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 	branch.memory.tracker = tracker;
 	branch.memory.is_tracked = request->mode == BRANCH_LIVE && request->tracking == TRACKING_ASYNC;
 	branch.memory.report = &report->memory;
+	lay_ground(&branch);
 	outcome = run_steps(&branch, before_pause);
 	if (!outcome.error)
 		outcome = pause_guest(&branch);
@@ -323,6 +345,9 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 	}
 	/* First: what is armed keeps the guest waiting. */
 	memory_close(&branch.memory);
+	if (!outcome.error && branch.memory.is_tracked)
+		tracker_remember(tracker, request->name);
+	ground_close(&branch.ground);
 	aside_end(&branch.durable_copy);
 	if (branch.qmp.fd >= 0)
 		qmp_close(&branch.qmp);

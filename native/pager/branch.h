@@ -13,6 +13,10 @@
  *
  * A layer of more runs than its children can map has its smallest gaps filled in the end: see fit.h.
  *
+ * A branch may go on from an earlier one: its layer then holds what was written since, and stands on that one's layers, `own`,
+ * which stand on the mapped layers this one would stand on. It can as long as nothing has come in between, see tracker.h; otherwise
+ * it is captured as if nobody had asked, and the report tells.
+ *
  * A branch may fold: its layer then also holds what the mapped layers from some index up hold, written before anything
  * else while the guest runs. It stands on the layers below that index alone.
  *
@@ -26,6 +30,7 @@
 #include <stdint.h>
 
 #include "disk.h"
+#include "ground.h"
 #include "memory.h"
 #include "ram.h"
 #include "tracker.h"
@@ -42,6 +47,10 @@ struct branch_request {
 	const char *durable; /* or NULL */
 	bool folds;	  /* live and diff: the layer also holds what layers from fold_from up hold */
 	size_t fold_from;
+	const char *name;  /* what a later branch may call this one; or NULL */
+	const char *since; /* the branch to go on from, if that can be; or NULL */
+	const char *own[GROUND_MAX_OWN]; /* its layers above the mapped ones, bottom first */
+	size_t own_count;
 	uint64_t deadline_ms;
 	uint64_t runs_max; /* bytes of the list of runs that fit an answer */
 };
@@ -60,6 +69,7 @@ struct branch_report {
 	struct memory_report memory;
 	uint64_t tail_bytes;
 	uint64_t captured_bytes;
+	bool went_on;	   /* the layer stands on those of the branch before as well */
 	unsigned windows;  /* pauses, all but the last of them cut short */
 	size_t switches;   /* of the disk's overlay */
 	char *runs;	   /* see layer_runs(); the caller frees it */

@@ -180,6 +180,20 @@ static bool read_disk(const struct request *request, struct disk_request *disk)
 	return read_spares(request, disk) && (disk->overlay ? disk->tail != NULL : disk->spare_count == 0);
 }
 
+/* Fills since and the layers to stand on. False when there are too many. */
+static bool read_since(const struct request *request, struct branch_request *branch)
+{
+	branch->since = find_field(request, "since");
+	for (size_t i = 1; i < request->count; i++) {
+		if (strncmp(request->fields[i], "own=", 4) != 0)
+			continue;
+		if (branch->own_count == GROUND_MAX_OWN)
+			return false;
+		branch->own[branch->own_count++] = request->fields[i] + 4;
+	}
+	return branch->since || branch->own_count == 0;
+}
+
 /* A path that stands in JSON as it is. */
 static bool plain_path(const char *path)
 {
@@ -200,12 +214,13 @@ static bool read_branch(const struct request *request, struct branch_request *br
 		.layer = find_field(request, "layer"),
 		.state = find_field(request, "state"),
 		.durable = find_field(request, "durable"),
+		.name = find_field(request, "name"),
 		.folds = fold_from != NULL,
 		.fold_from = fold_from ? strtoull(fold_from, NULL, 10) : 0,
 		.deadline_ms = deadline ? strtoull(deadline, NULL, 10) : 0,
 		.runs_max = runs_max ? strtoull(runs_max, NULL, 10) : UINT64_MAX,
 	};
-	return read_mode(request, branch) && read_disk(request, &branch->disk) && branch->layer && branch->state &&
+	return read_mode(request, branch) && read_disk(request, &branch->disk) && read_since(request, branch) && branch->layer && branch->state &&
 	       branch->deadline_ms && branch->qmp_path && !(branch->folds && branch->mode == BRANCH_FULL) &&
 	       plain_path(branch->state);
 }
@@ -240,8 +255,8 @@ static void handle_branch(const struct request *request)
 	if (outcome.error)
 		answer_error(outcome.error, outcome.operation);
 	else
-		answerf("ok\tcaptured_bytes=%" PRIu64 "\tsweep_us=%" PRIu64 "\tfaults=%zu\truns=%s\n",
-			report.captured_bytes, report.sweep_us, report.memory.fault_count, report.runs);
+		answerf("ok\tcaptured_bytes=%" PRIu64 "\tsweep_us=%" PRIu64 "\tfaults=%zu\twent_on=%d\truns=%s\n",
+			report.captured_bytes, report.sweep_us, report.memory.fault_count, report.went_on, report.runs);
 	free(report.runs);
 }
 

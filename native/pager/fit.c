@@ -82,17 +82,17 @@ static int read_data(int fd, uint64_t start, uint64_t end, char *block)
 	return 0;
 }
 
-static int fill_gap(const struct ram *ram, size_t below, int layer_fd, const struct gap *gap)
+static int fill_gap(const struct ground *ground, int layer_fd, const struct gap *gap)
 {
 	char block[BLOCK_BYTES];
 
 	for (uint64_t start = gap->start; start < gap->end; start += BLOCK_BYTES) {
 		uint64_t end = gap->end - start < BLOCK_BYTES ? gap->end : start + BLOCK_BYTES;
-		int error = 0;
+		int error = 0, fd;
 
 		memset(block, 0, end - start);
-		for (size_t i = 0; i < below && !error; i++)
-			error = read_data(ram->layer_fds[i], start, end, block);
+		for (size_t i = 0; (fd = ground_layer_fd(ground, i)) >= 0 && !error; i++)
+			error = read_data(fd, start, end, block);
 		if (!error)
 			error = layer_write(layer_fd, block, end - start, start);
 		if (error)
@@ -101,27 +101,27 @@ static int fill_gap(const struct ram *ram, size_t below, int layer_fd, const str
 	return 0;
 }
 
-static int fill(const struct ram *ram, size_t below, int layer_fd, const struct gap *gaps, size_t count)
+static int fill(const struct ground *ground, int layer_fd, const struct gap *gaps, size_t count)
 {
 	int error = 0;
 
 	for (size_t i = 0; i < count && !error; i++)
-		error = fill_gap(ram, below, layer_fd, &gaps[i]);
+		error = fill_gap(ground, layer_fd, &gaps[i]);
 	return error;
 }
 
 /* The copy was durable when the guest ran on, and is to be so again. */
-static int fill_durably(const struct ram *ram, size_t below, int durable_fd, const struct gap *gaps, size_t count)
+static int fill_durably(const struct ground *ground, int durable_fd, const struct gap *gaps, size_t count)
 {
-	int error = fill(ram, below, durable_fd, gaps, count);
+	int error = fill(ground, durable_fd, gaps, count);
 
 	return !error && fsync(durable_fd) < 0 ? -errno : error;
 }
 
-int fit_layer(const struct ram *ram, size_t below, int layer_fd, int durable_fd)
+int fit_layer(const struct ground *ground, int layer_fd, int durable_fd)
 {
 	struct gaps gaps = {.list = NULL};
-	size_t budget = ram_run_budget(ram, below), runs, surplus;
+	size_t budget = ground_run_budget(ground), runs, surplus;
 	int error = layer_each_run(layer_fd, note_gap_before, &gaps);
 
 	runs = gaps.count + gaps.any_run;
@@ -130,9 +130,9 @@ int fit_layer(const struct ram *ram, size_t below, int layer_fd, int durable_fd)
 		error = -E2BIG;
 	if (!error && surplus > 0) {
 		qsort(gaps.list, gaps.count, sizeof(*gaps.list), smaller_first);
-		error = fill(ram, below, layer_fd, gaps.list, surplus);
+		error = fill(ground, layer_fd, gaps.list, surplus);
 		if (!error && durable_fd >= 0)
-			error = fill_durably(ram, below, durable_fd, gaps.list, surplus);
+			error = fill_durably(ground, durable_fd, gaps.list, surplus);
 	}
 	free(gaps.list);
 	return error;

@@ -12,12 +12,12 @@
 
 #include <stddef.h>
 
-#include "ram.h"
+#include "ground.h"
 
 /*
- * The layer, and its durable copy unless that is -1, stand on the lowest `below` layers of ram. -E2BIG when those alone leave no
- * room for another run.
+ * The layer, and its durable copy unless that is -1, stand on this ground. -E2BIG when that alone leaves no room for another
+ * run.
  */
-int fit_layer(const struct ram *ram, size_t below, int layer_fd, int durable_fd);
+int fit_layer(const struct ground *ground, int layer_fd, int durable_fd);
 
 #endif

@@ -132,7 +132,8 @@ int uffd_read_faults(int fd, uint64_t *addresses, int max)
  *   filter            protects  must be               why
  *   PRIVATE           no        not FILE, not PFNZERO  what a child lacks: neither a layer's nor the zero page
  *   WRITTEN           no        WRITTEN                inside the pause: no look at FILE
- *   WRITTEN_AND_ARM   yes       WRITTEN                the same, and arms it again in one step
+ *   WRITTEN_AND_ARM   yes       WRITTEN                the same, and arms it again in one step; told apart by FILE, which is not
+ *                                                      asked for: what is a layer's is to be armed as well
  */
 static struct pm_scan_request scan_request(enum scan_filter filter)
 {
@@ -142,8 +143,10 @@ static struct pm_scan_request scan_request(enum scan_filter filter)
 		.return_mask = CATEGORY_PRESENT,
 	};
 
-	if (filter == SCAN_WRITTEN_AND_ARM)
+	if (filter == SCAN_WRITTEN_AND_ARM) {
 		request.flags = SCAN_WP_MATCHING | SCAN_CHECK_WPASYNC;
+		request.return_mask |= CATEGORY_FILE;
+	}
 	if (filter == SCAN_PRIVATE)
 		request.category_mask = request.category_inverted = CATEGORY_FILE | CATEGORY_PFNZERO;
 	else
@@ -168,7 +171,8 @@ int pagemap_scan(int pagemap_fd, uint64_t start, uint64_t end, enum scan_filter 
 			return -errno;
 		}
 		for (int i = 0; i < found; i++) {
-			int stop = each(arg, &buffer[i]);
+			/* Set where it was asked for alone. Looked at and armed in one step, the page is the layer's until it counts as written. */
+			int stop = buffer[i].categories & CATEGORY_FILE ? 0 : each(arg, &buffer[i]);
 			if (stop)
 				return stop;
 		}

@@ -52,7 +52,8 @@ enum scan_filter {
 	 */
 	SCAN_WRITTEN,
 	/*
-	 * The same, and protects what it reports. For ranges where there is something to protect: KVM forgets its own mappings of
+	 * The same, and protects what it finds, of which it reports all but what is a layer's still: read for the first time, and as it
+	 * was. This scan runs outside of the pause. For ranges where there is something to protect: KVM forgets its own mappings of
 	 * all of [start, end), whatever matches, and the guest then faults on each of those pages once more.
 	 */
 	SCAN_WRITTEN_AND_ARM,

@@ -27,14 +27,14 @@ void memory_close(struct memory *memory)
 
 /*
  * Copies what is found, all of which is protected: what is written from then on will be found by the next pass. The first copies
- * all that is private, after it has protected what earlier branches left unprotected.
+ * all that is private, after it has protected what earlier branches left unprotected; or that alone, where it goes on from one.
  */
 static int copy_pass(struct memory *memory, bool is_first)
 {
 	struct capture *capture = &memory->capture;
 	int error = capture_scan_and_arm(capture);
 
-	if (!error && is_first)
+	if (!error && is_first && !memory->goes_on)
 		error = capture_scan(capture, SCAN_PRIVATE);
 	if (!error)
 		error = capture_write_found(capture, 0, NULL);

@@ -10,6 +10,8 @@
  *                   stage_write():          saves what is staged
  *
  * The pre-copy needs asynchronous tracking. Without it the residue is all that is private.
+ *
+ * A branch that goes on from an earlier one copies, from its first pass on, what was written since that one: see tracker.h.
  */
 #ifndef BOUGH_MEMORY_H
 #define BOUGH_MEMORY_H
@@ -36,6 +38,7 @@ struct memory_report {
 struct memory {
 	struct tracker *tracker;
 	bool is_tracked; /* goes by what the kernel noted, and not by what an earlier branch left on */
+	bool goes_on;	 /* what is armed stands in the layers below already */
 	struct armed armed;
 	struct capture capture; /* after the window, what it found is the residue */
 	struct stage stage;

@@ -10,7 +10,7 @@
  *       The mapping of the marker file becomes anonymous memory, and the data of each layer, bottom first, is
  *       mapped copy-on-write over it. Once per VMM, before its vCPUs first run.
  *   branch mode=live|diff|full layer= state= deadline_ms= [overlay= tail= [spare= switch=]...] [durable=] [fold_from=]
- *          [tracking=] [runs_max=]
+ *          [name=] [since= [own=]...] [tracking=] [runs_max=]
  *       overlay: the file of the VM's topmost disk overlay; its bytes at the pause are written to tail
  *       spare, switch: the file of an empty overlay, and the QMP command that puts it on top; up to 4, used in order,
  *                where the overlay has grown beyond what a pause may copy: before the first pause, or stopped in a later one. Without
@@ -18,10 +18,15 @@
  *       durable: a second copy of the layer, fsynced inside the pause window (diff and full)
  *       fold_from: index of a mapped layer (live and diff): the new layer also holds all that this one and those above it
  *                hold, so that it stands on the layers below them alone
+ *       name: what a later `since` calls this branch, at most 127 bytes
+ *       since, own: the branch before, if it was live, and the layer files, bottom first and at most 64, that its snapshot stands on
+ *                above the mapped layers this one would stand on, its own layer last (live, async). If nothing came in between, the new
+ *                layer stands on those too, holds what was written since, and fold_from has been heeded before: went_on=1. In any
+ *                doubt it is captured as without `since`: went_on=0
  *       runs_max: the longest list of runs the answer may hold, in bytes; a branch whose layer has more of them fails
  *       tracking: async (default where the kernel can) or sync, for tests and old kernels
  *                                         running pause_us= events_us= stop_us= scan_us= copy_us= residue_pages= armed_pages= arm_errno= ...
- *                                         ok captured_bytes= sweep_us= faults= runs=offset:length,...
+ *                                         ok captured_bytes= sweep_us= faults= went_on=0|1 runs=offset:length,...
  *
  *   any request may end in                error errno= operation=
  *

@@ -1,5 +1,6 @@
 #include "tracker.h"
 
+#include <string.h>
 #include <unistd.h>
 
 int tracker_start(struct tracker *tracker, const struct ram *ram)
@@ -29,6 +30,25 @@ void tracker_stop(struct tracker *tracker)
 	/* The last descriptor's close lifts what unregistering could not. */
 	close(tracker->uffd);
 	tracker->on = false;
+	tracker_forget(tracker);
+}
+
+bool tracker_knows(const struct tracker *tracker, const char *name)
+{
+	return tracker->on && tracker->known[0] && strcmp(tracker->known, name) == 0;
+}
+
+void tracker_forget(struct tracker *tracker)
+{
+	tracker->known[0] = '\0';
+}
+
+void tracker_remember(struct tracker *tracker, const char *name)
+{
+	tracker_forget(tracker);
+	/* Without tracking there is nothing armed that a later branch could go by. */
+	if (tracker->on && name && strlen(name) < sizeof(tracker->known))
+		strcpy(tracker->known, name);
 }
 
 int tracker_lend(struct tracker *tracker, const struct page_run *range)

@@ -57,7 +57,13 @@ describe('PagerClient', { timeout: 30_000 }, () => {
       pager.send('ok\tcaptured_bytes=0\tsweep_us=0\tfaults=0\truns=\n');
       await until(() => pager.received.length === 2);
       pager.send('ok\tversion=1\tpage_bytes=4096\ttracking=none\n');
-      assert.deepEqual(await branch.done, { capturedBytes: 0, sweepUs: 0, faults: 0, runs: [] });
+      assert.deepEqual(await branch.done, {
+        capturedBytes: 0,
+        sweepUs: 0,
+        faults: 0,
+        wentOn: false,
+        runs: [],
+      });
       assert.equal((await hello).tracking, 'none');
     });
   });

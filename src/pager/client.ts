@@ -46,6 +46,10 @@ export interface PagerBranchRequest {
   readonly disk?: PagerDisk;
   /** Index of the first mapped layer whose runs the new layer holds too (`live` and `diff`). */
   readonly foldFrom?: number;
+  /** What a later branch may call this one. */
+  readonly name?: string;
+  /** The branch to go on from, by its name, and the layer files of its snapshot above the mapped layers, bottom first (`live`). */
+  readonly goesOn?: { readonly since: string; readonly ownPaths: readonly string[] };
   /** A second copy of the layer, fsynced inside the pause (`diff` and `full`). */
   readonly durableLayerPath?: string;
   /** For tests: the tracking of older kernels. */
@@ -82,6 +86,8 @@ export interface PagerCapture {
   readonly capturedBytes: number;
   readonly sweepUs: number;
   readonly faults: number;
+  /** The layer holds what was written since the branch before, and stands on that one's layers too. */
+  readonly wentOn: boolean;
   readonly runs: readonly PagerRun[];
 }
 
@@ -160,6 +166,9 @@ export class PagerClient {
         ]),
         ['fold_from', request.foldFrom],
         ['durable', request.durableLayerPath],
+        ['name', request.name],
+        ['since', request.goesOn?.since],
+        ...(request.goesOn?.ownPaths ?? []).map((path) => ['own', path] as const),
         ['tracking', request.tracking],
         ['runs_max', MAX_RUNS_BYTES],
       ]),
@@ -274,6 +283,8 @@ function readCapture(message: PagerMessage): PagerCapture {
     capturedBytes: number(message, 'captured_bytes'),
     sweepUs: number(message, 'sweep_us'),
     faults: number(message, 'faults'),
+    // Pagers of before that could be do not tell, and never go on.
+    wentOn: message.fields.get('went_on') === '1',
     runs: parseRuns(message.fields.get('runs') ?? ''),
   };
 }

@@ -5,7 +5,7 @@
 set -eu
 cc=$1
 all=$PWD/$2/tracking_mutants
-sources="kernel thread ram layer sweep tracker armed qmp window zeroes capture fit stage disk aside memory branch control preload"
+sources="kernel thread ram layer sweep tracker armed qmp window zeroes capture ground fit stage disk aside memory branch control preload"
 count=0
 rm -rf "$all"
 mutant() {
@@ -35,4 +35,10 @@ mutant 'what the pause staged stays unwritten' branch.c 's/^\treturn stage_write
 mutant 'zeroes on nothing are written' memory.c 's/leaves_out_zeroes = flat;/leaves_out_zeroes = false;/' zero-pages
 mutant 'a run of zeroes ends one page late' zeroes.c 's/run.end = skip_pages(run.start, end, true);/& run.end += run.end < end ? PAGE_BYTES : 0;/' zero-pages
 mutant 'zeroes over a layer are left out' memory.c 's/^\(\tint error = capture_prepare(.*\)/\1\n\n\tmemory->capture.leaves_out_zeroes = true;/' zero-pages
+mutant 'what was armed for a branch that failed is gone on from' branch.c '/^static void lay_ground/,/^}/s/tracker_forget(tracker);//' line
+mutant 'a branch that failed is gone on from' branch.c 's/if (!outcome.error \&\& branch.memory.is_tracked)/if (branch.memory.is_tracked)/' line
+mutant 'whatever is named is gone on from' tracker.c 's/ && strcmp(tracker->known, name) == 0//' line
+mutant 'a layer that is not there is stood on' ground.c '/^static bool lay_layer/,/^}/s/return false;/return true;/' line
+mutant 'what a layer has not held for long is left out' kernel.c 's/categories & CATEGORY_FILE ? 0/categories \& CATEGORY_PRESENT ? 0/' line
+mutant 'one that goes on copies what is private' memory.c 's/ && !memory->goes_on)/)/' line
 touch "$all/.built"

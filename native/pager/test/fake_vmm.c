@@ -146,6 +146,12 @@ static void send_request(struct vmm *vmm, const struct branch_plan *plan)
 		client_sendf(client, "\truns_max=%u", plan->runs_max);
 	if (plan->folds)
 		client_sendf(client, "\tfold_from=%zu", plan->fold_from);
+	if (plan->name)
+		client_sendf(client, "\tname=%s", plan->name);
+	if (plan->since)
+		client_sendf(client, "\tsince=%s", plan->since);
+	for (size_t i = 0; plan->since && i < vmm->own_count; i++)
+		client_sendf(client, "\town=%s", vmm->own[i]);
 	client_sendf(client, "\n");
 }
 
@@ -167,17 +173,19 @@ static void check_tail(struct vmm *vmm)
 }
 
 /* RAM as the layers give it that the new layer stands on. */
-static void below_layer(const struct vmm *vmm, const struct branch_plan *plan, uint8_t *ram)
+static void below_layer(const struct vmm *vmm, const struct branch_plan *plan, bool went_on, uint8_t *ram)
 {
 	size_t count = plan->mode[0] == 'f' ? 0 : plan->folds ? plan->fold_from : vmm->layer_count;
 
 	memset(ram, 0, vmm->machine.ram_bytes);
 	for (size_t i = 0; i < count; i++)
 		stack_apply(vmm->layers[i], ram, vmm->machine.ram_bytes);
+	for (size_t i = 0; went_on && i < vmm->own_count; i++)
+		stack_apply(vmm->own[i], ram, vmm->machine.ram_bytes);
 }
 
 /* The layer over the layers below is the machine at the stop; it holds nothing that nobody wrote. */
-static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const uint8_t *touched, size_t *run_count)
+static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const uint8_t *touched, struct branch_outcome *outcome)
 {
 	struct machine *machine = &vmm->machine;
 	size_t ram_bytes = machine->ram_bytes;
@@ -185,18 +193,19 @@ static void check_capture(struct vmm *vmm, const struct branch_plan *plan, const
 	char *runs = client_text(&vmm->client, "runs");
 	char state[16] = "";
 
-	below_layer(vmm, plan, vmm->rebuilt);
-	uint64_t bytes = stack_apply(vmm_path(vmm, "layer"), vmm->rebuilt, ram_bytes);
+	outcome->went_on = vmm->went_on = client_number(&vmm->client, "went_on");
+	below_layer(vmm, plan, outcome->went_on, vmm->rebuilt);
+	uint64_t bytes = outcome->captured_bytes = stack_apply(vmm_path(vmm, "layer"), vmm->rebuilt, ram_bytes);
 	stack_compare(vmm->rebuilt, machine->reference, ram_bytes, plan->mode);
 	stack_check_runs(vmm_path(vmm, "layer"), runs, ram_bytes);
-	*run_count = runs[0] != '\0';
+	outcome->run_count = runs[0] != '\0';
 	for (const char *at = runs; *at; at++)
-		*run_count += *at == ',';
+		outcome->run_count += *at == ',';
 	CHECK(client_number(&vmm->client, "captured_bytes") == bytes, "%s", vmm->client.line);
-	if (!full && !plan->folds && !plan->fills)
+	if (!full && !plan->fills && (outcome->went_on || !plan->folds))
 		stack_check_pages(vmm_path(vmm, "layer"), touched, machine->page_count);
 	if (plan->durable) {
-		below_layer(vmm, plan, vmm->rebuilt);
+		below_layer(vmm, plan, false, vmm->rebuilt);
 		stack_apply(vmm_path(vmm, "durable"), vmm->rebuilt, ram_bytes);
 		stack_compare(vmm->rebuilt, machine->reference, ram_bytes, "durable layer");
 	}
@@ -220,7 +229,8 @@ static void count(const struct vmm *vmm, const struct branch_plan *plan, const s
 	tally->armed_pages += outcome->armed_pages;
 	tally->partly_armed += outcome->armed_pages > 0 && outcome->armed_pages < outcome->residue_pages;
 	tally->retried += outcome->windows - 1;
-	tally->folded += plan->folds;
+	tally->folded += plan->folds && !outcome->went_on;
+	tally->went_on += outcome->went_on;
 }
 
 void vmm_begin(struct vmm *vmm, const struct branch_plan *plan)
@@ -261,7 +271,7 @@ struct branch_outcome vmm_end(struct vmm *vmm, const struct branch_plan *plan)
 		/* Now, not at the stop: a superset, but no race with who marks and writes. */
 		for (size_t i = 0; i < machine->page_count; i++)
 			touched[i] = machine->touched[i];
-		check_capture(vmm, plan, touched, &outcome.run_count);
+		check_capture(vmm, plan, touched, &outcome);
 		tally->faults += client_number(&vmm->client, "faults");
 		count(vmm, plan, &outcome);
 		/* What asynchronous tracking arms stays so, and holds nobody up. */
@@ -299,6 +309,23 @@ void vmm_forget(struct vmm *vmm)
 			unlink(vmm_path(vmm, spare));
 }
 
+static void end_line(struct vmm *vmm)
+{
+	while (vmm->own_count > 0)
+		unlink(vmm->own[--vmm->own_count]);
+}
+
+void vmm_go_on_from(struct vmm *vmm, const struct branch_plan *plan)
+{
+	if (!vmm->went_on)
+		end_line(vmm);
+	CHECK(vmm->own_count < MAX_LAYERS, "a line of %zu layers", vmm->own_count);
+	char *path = vmm->own[vmm->own_count++];
+	snprintf(path, sizeof(vmm->own[0]), "%s/own-%s", vmm->dir, plan->name);
+	CHECK(rename(vmm_path(vmm, "layer"), path) == 0, "errno %d", errno);
+	vmm_forget(vmm);
+}
+
 void vmm_keep(struct vmm *vmm, const struct branch_plan *plan)
 {
 	char path[192];
@@ -315,11 +342,20 @@ void vmm_keep(struct vmm *vmm, const struct branch_plan *plan)
 	CHECK(file, "errno %d", errno);
 	for (size_t i = 0; i < below; i++)
 		fprintf(file, "%s\n", vmm->layers[i]);
+	for (size_t i = 0; vmm->went_on && i < vmm->own_count; i++)
+		fprintf(file, "%s\n", vmm->own[i]);
 	kept_path(vmm, "layer", vmm->depth, path, sizeof(path));
 	fprintf(file, "%s\n", path);
 	CHECK(fclose(file) == 0, "errno %d", errno);
 	CHECK(rename(vmm_path(vmm, "layer"), path) == 0, "errno %d", errno);
 	vmm_forget(vmm);
+}
+
+void vmm_wait_for_saves(struct vmm *vmm, unsigned saves)
+{
+	for (int i = 0; i < 5000 && vmm->qmp.saves < saves; i++)
+		usleep(1000);
+	CHECK(vmm->qmp.saves >= saves, "the machine was never run again");
 }
 
 void vmm_check_alive(struct vmm *vmm)

@@ -15,11 +15,11 @@
 /* Counted over all processes of a run, in shared memory. */
 struct tally {
 	_Atomic unsigned long vmms, children, branches, live_async, live_sync, diff, full, armed, partly_armed, armed_pages, faults;
-	_Atomic unsigned long tails, long_tails, switched, filled, retried, folded, refused, injected, without_scan, checks;
+	_Atomic unsigned long tails, long_tails, switched, filled, retried, folded, went_on, refused, injected, without_scan, checks;
 };
 extern struct tally *tally;
 
-#define MAX_LAYERS 8
+#define MAX_LAYERS 64
 
 struct vmm {
 	const char *dir;
@@ -27,6 +27,8 @@ struct vmm {
 	size_t depth;              /* generation: how many ancestors there are */
 	char layers[MAX_LAYERS][192]; /* below this VMM, bottom first */
 	size_t layer_count;
+	char own[MAX_LAYERS][192]; /* of this VMM's line of branches, above those below, bottom first */
+	size_t own_count;
 	enum { ON_ASYNC, ON_SYNC, ON_NONE } tracking; /* what hello said */
 	bool tracks; /* asynchronous tracking is on, from some branch on */
 	struct machine machine;
@@ -35,6 +37,7 @@ struct vmm {
 	char control_path[128];
 	unsigned serial;
 	unsigned saves_before, switches_before; /* the latest branch */
+	bool went_on;
 	uint8_t *stack; /* RAM as the layers below give it; and a buffer of the same size */
 	uint8_t *rebuilt;
 };
@@ -46,6 +49,7 @@ struct branch_plan {
 	size_t spares; /* empty overlays to switch to */
 	bool folds; /* layers from fold_from up, into the new one */
 	size_t fold_from;
+	const char *name, *since; /* or NULL; since stands on own */
 	bool fills; /* the layer may hold pages nobody wrote: gaps that were filled */
 	enum qmp_script script;
 	unsigned runs_max; /* 0: any */
@@ -58,6 +62,8 @@ struct branch_outcome {
 	int error; /* errno of the error answer */
 	char operation[128];
 	size_t armed_pages, residue_pages;
+	uint64_t captured_bytes;
+	bool went_on;
 	int arm_error; /* errno */
 	size_t run_count;
 	unsigned windows;
@@ -77,6 +83,10 @@ const char *vmm_path(const struct vmm *vmm, const char *what);
 /* Keeps the latest branch, made by this plan, for a child; or removes its files. */
 void vmm_keep(struct vmm *vmm, const struct branch_plan *plan);
 void vmm_forget(struct vmm *vmm);
+/* Makes the latest branch, made by this plan, what the next one goes on from; its layer is kept for as long as the line is. */
+void vmm_go_on_from(struct vmm *vmm, const struct branch_plan *plan);
+/* Until so many times the machine was stopped and run again. */
+void vmm_wait_for_saves(struct vmm *vmm, unsigned saves);
 /* After anything: vCPUs run, and no protection holds a writer. */
 void vmm_check_alive(struct vmm *vmm);
 /* What a failed branch must have left, and that the next one works. */
@@ -89,6 +99,7 @@ void scenario_disk(const char *dir, uint64_t seed);
 void scenario_requests(const char *dir, uint64_t seed);
 void scenario_full_store(const char *dir, uint64_t seed);
 void scenario_zero_pages(const char *dir, uint64_t seed, size_t depth);
+void scenario_line(const char *dir, uint64_t seed, size_t depth);
 #ifndef PRELOADED
 void scenario_injected(const char *dir, uint64_t seed);
 void scenario_deadline(const char *dir, uint64_t seed);

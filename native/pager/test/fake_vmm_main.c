@@ -58,6 +58,8 @@ static int run_vmm(char **argv)
 		scenario_full_store(dir, check_seed);
 	else if (strcmp(scenario, "zero-pages") == 0)
 		scenario_zero_pages(dir, check_seed, depth);
+	else if (strcmp(scenario, "line") == 0)
+		scenario_line(dir, check_seed, depth);
 #ifndef PRELOADED
 	else if (strcmp(scenario, "injected") == 0)
 		scenario_injected(dir, check_seed);
@@ -151,7 +153,7 @@ static unsigned generations_of(const char *scenario)
 	static const struct {
 		const char *scenario;
 		unsigned generations;
-	} several[] = {{"random", 4}, {"many-runs", 4}, {"zero-pages", 3}, {"big", 2}};
+	} several[] = {{"random", 4}, {"many-runs", 4}, {"zero-pages", 3}, {"line", 3}, {"big", 2}};
 
 	for (size_t i = 0; i < sizeof(several) / sizeof(several[0]); i++)
 		if (strcmp(several[i].scenario, scenario) == 0)
@@ -163,11 +165,11 @@ static void print_tally(unsigned long seed, unsigned long runs)
 {
 	printf("fake_vmm: seeds %lu..%lu: %lu VMMs (%lu children of captures), %lu branches equal byte for byte: %lu live "
 	       "async, %lu live sync, %lu diff, %lu full; %lu armed (%lu in part, %lu pages, %lu by faults), %lu disk tails (%lu long), "
-	       "%lu switched, %lu pauses tried again, %lu folded, %lu with gaps filled; %lu branches refused as they should; %lu lineages without PAGEMAP_SCAN, %lu calls made to "
+	       "%lu switched, %lu pauses tried again, %lu folded, %lu gone on from another, %lu with gaps filled; %lu branches refused as they should; %lu lineages without PAGEMAP_SCAN, %lu calls made to "
 	       "fail; %lu checks\n",
 	       seed, seed + runs - (runs > 0), tally->vmms, tally->children, tally->branches, tally->live_async, tally->live_sync,
 	       tally->diff, tally->full, tally->armed, tally->partly_armed, tally->armed_pages, tally->faults, tally->tails,
-	       tally->long_tails, tally->switched, tally->retried, tally->folded, tally->filled, tally->refused, tally->without_scan, tally->injected, tally->checks);
+	       tally->long_tails, tally->switched, tally->retried, tally->folded, tally->went_on, tally->filled, tally->refused, tally->without_scan, tally->injected, tally->checks);
 }
 
 int main(int argc, char **argv)
@@ -216,6 +218,8 @@ int main(int argc, char **argv)
 		run_lineage("random", root_dir, seed + i, 4);
 	}
 	unsetenv("BOUGH_TEST_NO_PAGEMAP_SCAN");
+	for (unsigned long i = 0; i < runs / 8 + 1; i++)
+		run_lineage("line", root_dir, seed + i, 3);
 	for (unsigned long i = 0; i < big; i++)
 		run_lineage("big", root_dir, seed + i, 2);
 	rmdir(root_dir);

@@ -41,6 +41,36 @@ static void check_branch(struct vmm *vmm, const struct branch_plan *plan, size_t
 	tally->filled++;
 }
 
+static struct branch_outcome go_on(struct vmm *vmm, const char *since, const char *name)
+{
+	struct branch_plan plan = {.mode = "live", .fills = true, .deadline_ms = 20000, .since = since, .name = name};
+	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+
+	CHECK(outcome.ok, "%s: errno %d, %s", name, outcome.error, outcome.operation);
+	vmm_go_on_from(vmm, &plan);
+	return outcome;
+}
+
+/*
+ * A line of branches has together as much room as one branch, and one that would get less than half of it begins anew. What gaps
+ * are filled with is the line's as well.
+ */
+static void check_line(struct vmm *vmm)
+{
+	for (size_t page = 0; page < 40 * 64; page += 64)
+		machine_write_page(&vmm->machine, page, page);
+	struct branch_outcome first = go_on(vmm, "none", "one");
+	CHECK(first.run_count >= 40 && first.run_count <= MAX_RUNS / 4, "%zu runs", first.run_count);
+	write_scattered(vmm);
+	struct branch_outcome second = go_on(vmm, "one", "two");
+	if (vmm->tracking != ON_ASYNC)
+		return;
+	CHECK(second.went_on && second.run_count == MAX_RUNS / 2 - first.run_count, "went on: %d, %zu runs", second.went_on, second.run_count);
+	tally->filled++;
+	machine_write_page(&vmm->machine, 0, 1);
+	CHECK(!go_on(vmm, "two", "three").went_on, "goes on without room");
+}
+
 /* Half of each 16 pages is zeroes, a run that a layer on nothing leaves out: more of them than can be mapped. */
 static void check_zeroes(struct vmm *vmm)
 {
@@ -82,6 +112,8 @@ void scenario_many_runs(const char *dir, uint64_t seed, size_t depth)
 		left -= left / 2;
 	allow_runs(MAX_RUNS);
 	vmm_start_idle(&vmm, dir, seed, depth, RAM_BYTES);
+	if (depth == 0)
+		check_line(&vmm);
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
 		check_branch(&vmm, &plans[i], strcmp(plans[i].mode, "full") == 0 ? MAX_RUNS / 2 : left / 2);
 		if (i + 1 < sizeof(plans) / sizeof(plans[0]))

@@ -80,13 +80,6 @@ void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big)
 	vmm_check_alive(&vmm);
 }
 
-static void wait_for_saves(struct vmm *vmm, unsigned saves)
-{
-	for (int i = 0; i < 5000 && vmm->qmp.saves < saves; i++)
-		usleep(1000);
-	CHECK(vmm->qmp.saves >= saves, "the machine was never run again");
-}
-
 void scenario_qmp_faults(const char *dir, uint64_t seed)
 {
 	static const struct {
@@ -134,7 +127,7 @@ void scenario_qmp_faults(const char *dir, uint64_t seed)
 			CHECK(cases[i].script < QMP_SAVE_FAILS_FIRST || strcmp(outcome.operation, "save the device state") == 0,
 			      "script %d: %s", (int)plan.script, outcome.operation);
 			if (cases[i].saves)
-				wait_for_saves(&vmm, saves + 1);
+				vmm_wait_for_saves(&vmm, saves + 1);
 			int opened = vmm.qmp.opened;
 			CHECK(!cases[i].saves || (opened > 0) - (opened < 0) == cases[i].opened, "script %d: opened %d",
 			      (int)plan.script, opened);
@@ -244,7 +237,7 @@ static void disconnect_mid_branch(struct vmm *vmm)
 		usleep((useconds_t)random_below(&vmm->random, 6000));
 		reconnect(vmm);
 		expect_hello(vmm); /* answered only when the branch is over */
-		wait_for_saves(vmm, saves + 1);
+		vmm_wait_for_saves(vmm, saves + 1);
 		vmm_check_recovers(vmm);
 	}
 	vmm->qmp.dawdle_us = 0;
