@@ -17,6 +17,8 @@ export interface StoreContext {
   readonly durableSpace: Space;
   /** Frees durable room, as far as possible. */
   readonly makeDurableRoom: () => Promise<unknown>;
+  /** Has others let go of layers they could do without. */
+  readonly makeHotRoom: () => Promise<unknown>;
   readonly catalog: Catalog;
   readonly verified: VerifiedFiles;
   /** By disk id, the digest of each disk that an fsync of this process failed on: its bytes may be lost. */

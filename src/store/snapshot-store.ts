@@ -7,6 +7,7 @@ import pLimit from 'p-limit';
 import { lockFile, LockHeld, monotonicMs, orAborted, ResourceStack, WorkSet } from '../base/index.js';
 import { Catalog, StoredEntry } from './catalog.js';
 import { compactSnapshot } from './pack/compact.js';
+import { mergeLayers } from './pack/merge.js';
 import { listedFolder, type StoreContext } from './context.js';
 import { startDraft } from './life/draft.js';
 import { IntegrityError, SnapshotNotFound, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
@@ -32,7 +33,7 @@ import type {
   Store,
   StoreOptions,
 } from './store.js';
-import type { DraftRequest, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
+import type { DraftRequest, LayerRef, SnapshotInfo, SnapshotView, TierSpace } from './types.js';
 import { durableBytes, hotLayerBytes, snapshotFiles } from './tier/usage.js';
 import { VerifiedFiles } from './tier/verified.js';
 
@@ -59,6 +60,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       usedBytes: () => durableBytes(context),
     }),
     makeDurableRoom: options.makeDurableRoom ?? (() => Promise.resolve()),
+    makeHotRoom: options.makeHotRoom ?? (() => Promise.resolve()),
     catalog: new Catalog(),
     verified: new VerifiedFiles(),
     unsyncedDisks: new Map(),
@@ -189,6 +191,10 @@ class SnapshotStore implements Store {
 
   receive(received: Received): Promise<Reception> {
     return startReception(this.#context, received, this.#makeRoom);
+  }
+
+  mergeLayers(layers: readonly LayerRef[], folder: string): Promise<LayerRef> {
+    return mergeLayers(this.#context, layers, folder);
   }
 
   persistAgain(): void {

@@ -38,6 +38,8 @@ export interface StoreOptions {
   readonly diskQuotaBytes?: number | undefined;
   /** Called before a draft is refused for want of durable room; it is refused if there is none afterwards. */
   readonly makeDurableRoom?: (() => Promise<unknown>) | undefined;
+  /** Called before hot copies are dropped for want of memory: whoever holds layers that nothing runs from may let go of them. */
+  readonly makeHotRoom?: (() => Promise<unknown>) | undefined;
   readonly emit?: Emit;
 }
 
@@ -180,6 +182,11 @@ export interface Store {
   compact(tag: string, plan: CompactPlan): Promise<SnapshotView>;
   /** Makes room for a snapshot from elsewhere. Throws TagExists, NoSpace. */
   receive(received: Received): Promise<Reception>;
+  /**
+   * Writes what these neighbours in a stack hold, bottom first, into one new layer in a folder of the caller's in the hot tier, and
+   * leaves them as they are. Throws NoSpace or the I/O error; nothing is left then.
+   */
+  mergeLayers(layers: readonly LayerRef[], folder: string): Promise<LayerRef>;
   /** Begins again to make durable what could not be made durable before. */
   persistAgain(): void;
   /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */

@@ -380,7 +380,8 @@ function manifestLayer(
   return sha256 === undefined ? layer : { ...layer, sha256 };
 }
 
-async function allocatedBytes(path: string): Promise<number> {
+/** What a file takes now; 0 where there is none. */
+export async function allocatedBytes(path: string): Promise<number> {
   try {
     return (await stat(path)).blocks * 512;
   } catch {

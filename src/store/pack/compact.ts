@@ -4,14 +4,14 @@
  * Upper layers win byte by byte. A disk chain of one or two files stays as it is, by links; a longer one is written out by qemu-img
  * as one qcow2 file. Every node of the chain is spelled out, so that no backing string in a file is ever followed.
  */
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { compact, failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
-import { copyRunsInto, copyWholeFile } from '../format/copy.js';
+import { copyWholeFile } from '../format/copy.js';
 import { startDraft, type DraftFolder, type OnReady } from '../life/draft.js';
-import { union, visibleRuns } from './fold.js';
+import { union } from './fold.js';
+import { writeStack } from './merge.js';
 import { diskFile, type Manifest } from '../format/manifest.js';
 import type { CompactPlan, Lease, LinkedSnapshot } from '../store.js';
 import type { DiskRef, SnapshotView } from '../types.js';
@@ -42,7 +42,7 @@ export async function compactSnapshot(
     onReady,
   );
   try {
-    await writeMemory(draft, lease, signal);
+    await writeStack(lease.layers, draft.memoryPath, signal);
     await failpoint('compact.memory-written');
     await copyWholeFile(lease.vmstatePath, { path: draft.vmstatePath }, signal);
     await writeDisks(draft, lease, signal);
@@ -60,19 +60,6 @@ export async function compactSnapshot(
   } catch (error) {
     await draft.abandon();
     throw await context.hotSpace.explain(error);
-  }
-}
-
-async function writeMemory(draft: DraftFolder, lease: Lease, signal: AbortSignal | undefined): Promise<void> {
-  const visible = visibleRuns(lease.layers.map((layer) => layer.runs));
-  const target = await open(draft.memoryPath, 'wx', 0o600);
-  try {
-    await target.truncate(lease.layers[0]?.logicalBytes ?? 0);
-    for (const [index, layer] of lease.layers.entries()) {
-      await copyRunsInto(layer.path, visible[index] ?? [], target, signal);
-    }
-  } finally {
-    await target.close();
   }
 }
 

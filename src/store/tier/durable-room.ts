@@ -42,8 +42,10 @@ export class DurableRoom implements Reservation {
   }
 }
 
-/** What persisting will write: everything but the links to what is on disk already. */
+/** What persisting may write: everything but the links to what is on disk already, whose digest is known by then. */
 export function bytesToPersist({ id, layers, disks, vmstate }: Manifest): number {
   const ownDisk = disks.find((disk) => disk.id === id);
-  return (layers.at(-1)?.physicalBytes ?? 0) + vmstate.bytes + (ownDisk?.bytes ?? 0);
+  const unwritten = layers.filter(({ sha256 }) => sha256 === undefined);
+  const layerBytes = unwritten.reduce((sum, { physicalBytes }) => sum + physicalBytes, 0);
+  return layerBytes + vmstate.bytes + (ownDisk?.bytes ?? 0);
 }

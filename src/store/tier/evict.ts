@@ -13,6 +13,7 @@ import { hotLayerBytes, hotLayerFiles } from './usage.js';
 export async function evict(context: StoreContext, targetBytes: number): Promise<string[]> {
   const evicted: string[] = [];
   let heldBytes = await hotLayerBytes(context);
+  if (heldBytes > targetBytes) await context.makeHotRoom();
   for (let progress = true; progress && heldBytes > targetBytes;) {
     progress = false;
     const candidates = [...context.catalog.stored()].filter(isIdle);
