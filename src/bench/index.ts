@@ -12,6 +12,7 @@ import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { benchExecLoad } from './exec-load.js';
 import { benchExecOutput } from './exec-output.js';
+import { benchHistory } from './history.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchDiskWriter } from './disk-writer.js';
 import { benchPause } from './pause.js';
@@ -36,6 +37,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     seen: benchSeen,
     consecutive: benchConsecutive,
     chains: benchChains,
+    history: benchHistory,
     'ram-size': benchRamSize,
     rewriter: benchRewriter,
     'disk-writer': benchDiskWriter,
@@ -51,6 +53,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   seen: 10,
   consecutive: 30,
   chains: 100,
+  history: 20,
   'ram-size': 20,
   rewriter: 20,
   'disk-writer': 20,

@@ -12,6 +12,7 @@ export const benchmarkNames = [
   'seen',
   'consecutive',
   'chains',
+  'history',
   'ram-size',
   'rewriter',
   'disk-writer',
