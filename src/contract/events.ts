@@ -144,6 +144,9 @@ export const eventTable = {
   'egress.restored': info<{ sandboxes: number }>('It runs again and knows the policies'),
   'egress.not-restored': warn<Failed>('It could not be started; it is tried again'),
   'branches.left': warn<Failed>('Branches did not end in time when the daemon stopped'),
+  'sandbox.line-ended': warn<OfSandbox & Failed>(
+    'The next live branch captures all that the guest has written, and not only what it wrote since the last',
+  ),
   'sandbox.disk-not-folded': warn<OfSandbox & Failed>('A long chain of overlays stays long'),
   'sandbox.disk-not-corrected': warn<OfSandbox & Failed>('The overlays of a failed branch stay'),
 

@@ -20,6 +20,7 @@ import { errorCode, failpoint, messageOf, MiB, namesIn } from '../../base/index.
 import { GuestEnded, Vmm, VmmGone, VmmStartFailed, type Cgroups, type RunningVmm } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { foldIfLong } from '../disk/fold.js';
+import { removeOtherLayers } from '../entity/own-layers.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } from '../entity/paths.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
@@ -194,6 +195,7 @@ async function adopt(
     await failpoint('adopt.reconciled');
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
+    await removeOtherLayers(paths, current);
     await failpoint('adopt.noted');
     const sandbox = Sandbox.running(paths, current, vm, {
       seccomp: vmHost.qemu.seccomp,

@@ -23,13 +23,20 @@ import {
   type PagerPause,
 } from '../../pager/index.js';
 import { QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
-import type { Draft, SnapshotMode, SnapshotView } from '../../store/index.js';
+import {
+  NoSpace,
+  type Draft,
+  type DraftRequest,
+  type SnapshotMode,
+  type SnapshotView,
+} from '../../store/index.js';
 import type { CallContext } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
 import { retentionOf, type RetentionSpec } from '../entity/retention.js';
 import { foldIfLong, makeRoomInChain } from '../disk/fold.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';
+import { endLines, extendedLine, lineOn, replaceLine, shortenLine } from './line.js';
 import { layersBelow, type LayersBelow } from './lineage.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { hadEnded } from '../entity/had-ended.js';
@@ -85,10 +92,11 @@ export async function startBranch(
   try {
     requireOwnPager(sandbox);
     await makeRoomInChain(context, sandbox);
+    if (mode === 'live') await shortenLine(context, sandbox);
     const { record } = sandbox;
     const memory = layersBelow(record.layers, mode);
     const reserve = (await sandbox.privateBytes()) + memory.copiedBytes + RESERVE_SLACK_BYTES;
-    const draft = await context.store.draft({
+    const draft = await draftWith(context, sandbox, {
       tag,
       mode,
       branchedFrom: sandbox.id,
@@ -113,6 +121,22 @@ export async function startBranch(
     await noteVmm(sandbox, error);
     release();
     throw error;
+  }
+}
+
+/** Lines, the sandbox's own too, are not to keep anybody from capturing. */
+async function draftWith(
+  { store, sandboxes }: HostContext,
+  sandbox: Sandbox,
+  request: DraftRequest,
+): Promise<Draft> {
+  try {
+    return await store.draft(request);
+  } catch (error) {
+    if (!(error instanceof NoSpace && error.store === 'hot')) throw error;
+    await replaceLine(sandbox, undefined);
+    await endLines(sandboxes);
+    return store.draft(request);
   }
 }
 
@@ -180,6 +204,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     const frozen = await noteSwitches(sandbox, pause.switches);
     await failpoint('branch.switch-noted');
     for (const disk of frozen) await draft.addDisk(disk);
+    if (captured.wentOn) await draft.addAncestry({ layers: sandbox.record.line?.layers ?? [], disks: [] });
     await requireLivingCapture(sandbox, pause);
     return await publish(work, pause, captured);
   } catch (error) {
@@ -213,6 +238,7 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
   await draft.addAncestry({ layers: memory.layers, disks: record.disks });
   await failpoint('branch.prepared');
   const live = spec.mode === 'live';
+  const line = live ? lineOn(record, memory) : undefined;
   return {
     mode: spec.mode,
     layerPath: draft.memoryPath,
@@ -225,6 +251,8 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
     },
     ...compact({
       foldFrom: memory.foldFrom,
+      name: live ? draft.id : undefined,
+      goesOn: line && { since: line.since, ownPaths: line.layers.map(({ path }) => path) },
       durableLayerPath: live ? undefined : draft.durableMemoryPath,
     }),
   };
@@ -245,15 +273,20 @@ async function correctDisk(sandbox: Sandbox, { emit }: HostContext): Promise<voi
 }
 
 async function publish(
-  { context, sandbox, draft, spec, release }: Capture,
+  { context, sandbox, draft, spec, memory, release }: Capture,
   pause: PagerPause,
-  captured: PagerCapture,
+  capture: PagerCapture,
 ): Promise<SnapshotView> {
   const { record } = sandbox;
+  const logicalBytes = record.machine.memoryMiB * MiB;
+  const line =
+    spec.mode === 'live'
+      ? await extendedLine(context, sandbox, { draft, pause, capture, below: memory, logicalBytes })
+      : undefined;
   const snapshot = await draft.publish({
     memory: {
-      runs: captured.runs,
-      logicalBytes: record.machine.memoryMiB * MiB,
+      runs: capture.runs,
+      logicalBytes,
       isDurable: spec.mode !== 'live',
     },
     machine: record.machine,
@@ -263,16 +296,18 @@ async function publish(
     ...compact({ network: context.networks.forChild(sandbox.paths, record.network) }),
     hasTail: true,
     pauseMs: pause.pauseUs / 1000,
-    capturedBytes: captured.capturedBytes,
+    capturedBytes: capture.capturedBytes,
   });
-  // Whoever sees that it is ready may branch again at once.
+  const noted = replaceLine(sandbox, line, {
+    branchCount: sandbox.record.branchCount + 1,
+    lastBranchMemoryPath: join(snapshot.dir, 'memory.bin'),
+  });
+  noted.catch(() => undefined);
+  // Whoever sees that it is ready may branch again at once, and goes on from this one.
   release();
   try {
     await failpoint('branch.published');
-    await sandbox.update({
-      branchCount: sandbox.record.branchCount + 1,
-      lastBranchMemoryPath: join(snapshot.dir, 'memory.bin'),
-    });
+    await noted;
   } catch (err) {
     // The snapshot is there; the next note has what this one was to say.
     context.emit('sandbox.not-noted', { id: sandbox.id, err });

@@ -2,7 +2,7 @@
  * What a new memory layer stands on, and what it holds itself.
  *
  * A layer of a branch holds the private pages of its source and stands on the source's own layers, so chains grow by one with each
- * generation. Once a source stands on too many, its branches' layers also hold all that its upper layers do, and stand on the
+ * generation; those of a line of live branches stand on each other besides (line.ts). Once a source stands on too many, its branches' layers also hold all that its upper layers do, and stand on the
  * bottom layer alone, the template that everybody shares. A full capture holds everything and stands on nothing.
  */
 import type { LayerRef, SnapshotMode } from '../../store/index.js';
@@ -32,6 +32,7 @@ export function layersBelow(layers: readonly LayerRef[], mode: SnapshotMode): La
   };
 }
 
-function layerBytes(layers: readonly LayerRef[]): number {
+/** What the layers hold, each byte of each. */
+export function layerBytes(layers: readonly LayerRef[]): number {
   return layers.flatMap(({ runs }) => runs).reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
 }

@@ -28,6 +28,16 @@ const layerRefSchema = z.object({
   sha256: z.string().optional(),
 });
 
+const lineSchema = z.object({
+  /** Id of the snapshot of the latest branch; what the pager knows that branch by. */
+  since: z.string(),
+  /** How many of the sandbox's layers that one stands on. */
+  below: z.number(),
+  /** The sandbox's links to what it stands on above those, bottom first, its own layer last. */
+  layers: z.array(layerRefSchema),
+});
+export type Line = z.infer<typeof lineSchema>;
+
 const recordSchema = z.object({
   version: z.literal(RECORD_VERSION),
   id: z.string(),
@@ -64,6 +74,8 @@ const recordSchema = z.object({
   overlayNode: z.string(),
   switchCount: z.number(),
   branchCount: z.number(),
+  /** What the next live branch goes on from; see branch/line.ts. */
+  line: lineSchema.optional(),
   lastBranchMemoryPath: z.string().optional(),
   process: z.object({ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() }).optional(),
   /** Why it can no longer run, once that is known. */

@@ -10,6 +10,7 @@ import type { Presets } from '../../network/index.js';
 import { openStore } from '../../store/index.js';
 import { Cgroups, GATE_LIBRARY, probeQemu, type WantedAccelerator } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
+import { endLines } from '../branch/line.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
 import type { HostContext } from './context.js';
 import { LocalHost } from './local-host.js';
@@ -62,6 +63,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   await checkStateFolder({ stateDir, hotDir });
   const qemu = await probeQemu(options.qemuPath);
   let makeDurableRoom = (): Promise<unknown> => Promise.resolve();
+  const sandboxes = new SandboxRegistry();
   const store = undo.use(
     await openStore({
       stateDir,
@@ -70,6 +72,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
       diskQuotaBytes,
       ...compact({ hotBudgetBytes }),
       makeDurableRoom: () => makeDurableRoom(),
+      makeHotRoom: () => endLines(sandboxes),
     }),
   );
   await prepareSharedFolders({ stateDir, hotDir });
@@ -80,7 +83,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     store,
     vmHost: { qemu, pagerLibrary: PAGER_LIBRARY, ...compact({ wantedAccelerator: options.accelerator }) },
     overlays: new OverlayTemplates(overlaysDir({ stateDir, hotDir })),
-    sandboxes: new SandboxRegistry(),
+    sandboxes,
     networks: undo.use(
       new Networks({
         tiers: { stateDir, hotDir },

@@ -5,6 +5,7 @@
  * if something has happened since the last one.
  */
 import { startRounds, type Rounds } from '../../base/index.js';
+import { endLine } from '../branch/line.js';
 import type { HostContext } from '../host/context.js';
 
 const ROUND_MS = 5_000;
@@ -44,6 +45,7 @@ export class HotTier {
   /** One round; never rejects. */
   async round(): Promise<void> {
     const { store, emit } = this.#context;
+    await this.#endLines();
     const found = this.#fingerprint();
     if (found === this.#seen) return;
     try {
@@ -52,6 +54,16 @@ export class HotTier {
       this.#seen = found;
     } catch (err) {
       emit('hot-tier.round-failed', { err });
+    }
+  }
+
+  /** Of a snapshot that is gone nobody but its source holds the memory: no more is kept then than before lines. */
+  async #endLines(): Promise<void> {
+    const { store, sandboxes } = this.#context;
+    const ids = new Set(store.list().map(({ id }) => id));
+    for (const sandbox of sandboxes.list()) {
+      const since = sandbox.record.line?.since;
+      if (since !== undefined && !ids.has(since)) await endLine(sandbox);
     }
   }
 

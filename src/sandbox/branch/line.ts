@@ -1,0 +1,116 @@
+/**
+ * The line of a sandbox's live branches: what the next one goes on from, so that it captures what was written since and no more.
+ *
+ *   mapped layers ◀ own layer ◀ … ◀ own layer of the latest branch ◀ what the next branch captures
+ *
+ * The own layers are links of the sandbox's, beside those of the layers it has mapped, so it does not matter which snapshots of the
+ * line are still there. Whether one may go on only the pager knows (native/pager/tracker.h): in any doubt it captures all that is private,
+ * and a new line begins with that.
+ *
+ * A line is kept short before a branch, the guest running: its upper layers are merged into one, in a file of its own, so that sizes
+ * fall by half at least from each layer to the next. What is small is then merged often and what is large seldom.
+ *
+ * Memory: the line holds what the sandbox has private a second time. It ends when the snapshot of its latest branch is gone, or
+ * when memory is short.
+ */
+import { link, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { PagerCapture, PagerPause } from '../../pager/index.js';
+import type { Draft, LayerRef } from '../../store/index.js';
+import type { HostContext } from '../host/context.js';
+import { layersDir } from '../entity/own-layers.js';
+import type { Line, SandboxRecord } from '../entity/record.js';
+import type { Sandbox } from '../entity/sandbox.js';
+import { layerBytes, type LayersBelow } from './lineage.js';
+
+/** Own layers from which on the upper ones are merged. */
+export const LINE_LIMIT = 5;
+
+/** The line, if its layers stand on what the branch is to stand on. */
+export function lineOn({ line }: SandboxRecord, below: LayersBelow): Line | undefined {
+  return line?.below === below.layers.length ? line : undefined;
+}
+
+/** Pure. Index of the first of the layers that are to be merged, of a line that is too long; the sizes are those of its layers. */
+export function mergedFrom(sizes: readonly number[]): number | undefined {
+  if (sizes.length < LINE_LIMIT) return undefined;
+  let first = sizes.length - 2;
+  let mergedBytes = (sizes[first] ?? 0) + (sizes[first + 1] ?? 0);
+  for (; first > 0 && (sizes[first - 1] ?? 0) < 2 * mergedBytes; first -= 1)
+    mergedBytes += sizes[first - 1] ?? 0;
+  return first;
+}
+
+/** Before a branch, which has claimed the sandbox. A line that cannot be merged ends. */
+export async function shortenLine({ store, emit }: HostContext, sandbox: Sandbox): Promise<void> {
+  const { line } = sandbox.record;
+  const from = line && mergedFrom(line.layers.map((layer) => layerBytes([layer])));
+  if (line === undefined || from === undefined) return;
+  try {
+    const merged = await store.mergeLayers(line.layers.slice(from), layersDir(sandbox.paths));
+    await replaceLine(sandbox, { ...line, layers: [...line.layers.slice(0, from), recorded(merged)] });
+  } catch (err) {
+    emit('sandbox.line-ended', { id: sandbox.id, err });
+    await replaceLine(sandbox, undefined).catch(() => undefined);
+  }
+}
+
+/** What a branch has captured, as the sandbox keeps it. */
+export interface Captured {
+  readonly draft: Pick<Draft, 'id' | 'memoryPath'>;
+  readonly pause: Pick<PagerPause, 'passes'>;
+  readonly capture: Pick<PagerCapture, 'runs' | 'wentOn'>;
+  readonly below: LayersBelow;
+  readonly logicalBytes: number;
+}
+
+/**
+ * The line that a branch leaves, with a link to its layer, before that is published. None after a capture whose pages nothing keeps
+ * track of, or of a line that has ended meanwhile.
+ */
+export async function extendedLine(
+  { emit }: HostContext,
+  { id, paths, record }: Sandbox,
+  { draft, pause, capture, below, logicalBytes }: Captured,
+): Promise<Line | undefined> {
+  const layers = capture.wentOn ? lineOn(record, below)?.layers : [];
+  // Without a pass of the pre-copy nothing is armed, and nobody could go on from it.
+  if (pause.passes === 0 || layers === undefined) return undefined;
+  const path = join(layersDir(paths), `${draft.id}.bin`);
+  try {
+    await link(draft.memoryPath, path);
+  } catch (err) {
+    emit('sandbox.line-ended', { id, err });
+    return undefined;
+  }
+  const own = recorded({ id: draft.id, path, runs: capture.runs, logicalBytes });
+  return { since: draft.id, below: below.layers.length, layers: [...layers, own] };
+}
+
+/** In memory at once, then on disk; then the links of the line before that are not of this one go. */
+export async function replaceLine(
+  sandbox: Sandbox,
+  line: Line | undefined,
+  others: Partial<SandboxRecord> = {},
+): Promise<void> {
+  const before = sandbox.record.line?.layers ?? [];
+  const noted = sandbox.update({ ...others, line });
+  const kept = new Set(line?.layers.map(({ path }) => path));
+  for (const { path } of before) if (!kept.has(path)) await rm(path, { force: true });
+  await noted;
+}
+
+/** Ends the line of a sandbox, unless a branch may be going on from it. Never rejects: a note of links that are gone does no harm. */
+export async function endLine(sandbox: Sandbox): Promise<void> {
+  if (sandbox.record.line === undefined || sandbox.isBranching) return;
+  await replaceLine(sandbox, undefined).catch(() => undefined);
+}
+
+/** Ends every line, for want of memory. */
+export async function endLines(sandboxes: HostContext['sandboxes']): Promise<void> {
+  await Promise.all(sandboxes.list().map(endLine));
+}
+
+function recorded({ runs, ...layer }: LayerRef): Line['layers'][number] {
+  return { ...layer, runs: runs.map(([at, length]) => [at, length]) };
+}
