@@ -191,7 +191,10 @@ async function* printed(text: string): AsyncGenerator<ExecEvent> {
   yield { type: 'exit', exitCode: 0 };
 }
 
-type Operations = Omit<Host, 'gauges' | 'execStream' | 'processes' | 'files' | 'timelines' | 'hub' | 'withPort'>;
+type Operations = Omit<
+  Host,
+  'gauges' | 'execStream' | 'processes' | 'files' | 'timelines' | 'hub' | 'withPort'
+>;
 type Immediate = {
   [K in keyof Operations]: (...args: Parameters<Operations[K]>) => Awaited<ReturnType<Operations[K]>>;
 };

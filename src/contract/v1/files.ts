@@ -42,7 +42,9 @@ export const fileSubject = {
   path_base64: pathBase64Schema.optional().describe('instead of `path`, for one that is no text'),
   user: guestUserSchema
     .optional()
-    .describe('whom it is done as, of the image: `app`, `1000:1000`; by default the image’s user, which is root unless the image says another'),
+    .describe(
+      'whom it is done as, of the image: `app`, `1000:1000`; by default the image’s user, which is root unless the image says another',
+    ),
 };
 
 const destination = {
@@ -266,6 +268,13 @@ export const fileRoutes = {
     params: byId,
     query: unpackTreeQuerySchema,
     replies: { 204: null },
-    errors: ['bad_archive', 'file_exists', 'not_a_file', 'guest_disk_full', 'request_timeout', ...fileErrorCodes],
+    errors: [
+      'bad_archive',
+      'file_exists',
+      'not_a_file',
+      'guest_disk_full',
+      'request_timeout',
+      ...fileErrorCodes,
+    ],
   },
 } as const satisfies RouteTable;

@@ -38,9 +38,7 @@ export function registerRun(parent: Command, context: Context): void {
       const client = await clientFor(command, context);
       using interrupts = new Interrupts(io);
       // Not given up at an interrupt: who does not wait for the answer does not know what there is to remove.
-      const [sandbox] = await withProgress(io, `starting from ${tag}`, () =>
-        client.sandboxes.spawn(request),
-      );
+      const [sandbox] = await withProgress(io, `starting from ${tag}`, () => client.sandboxes.spawn(request));
       if (sandbox === undefined) throw new Error('The daemon started no sandbox');
       const status = await runIn(client.sandboxes.processes(sandbox.id), { io, program, interrupts }).finally(
         () => remove(client, sandbox.id, io),

@@ -37,7 +37,9 @@ describe('bough watch', () => {
   });
 
   it('prints what the API told, with -o json', async () => {
-    const lines = (await daemon.printed('watch', '-o', 'json', await daemon.spawn(), '/srv')).trim().split('\n');
+    const lines = (await daemon.printed('watch', '-o', 'json', await daemon.spawn(), '/srv'))
+      .trim()
+      .split('\n');
     assert.deepEqual(
       lines.map((line) => JSON.parse(line) as unknown),
       [
