@@ -26,7 +26,7 @@ import { spec } from 'node:test/reporters';
 import { filesBelow, isMain, PROJECT_DIR, runForStatus, runMain, setup, SetupFailed } from './setup.mjs';
 
 export const TIERS = {
-  unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 300_000 },
+  unit: { folders: ['src', 'test'], concurrency: 2, timeoutMs: 600_000 },
   native: { make: ['native/pager', 'native/gate', 'native/agent'], timeoutMs: 900_000 },
   host: { folders: ['test/host'], concurrency: 1, timeoutMs: 400_000 },
   vm: { folders: ['test/vm'], concurrency: 1, timeoutMs: 600_000, prepared: true },

@@ -87,9 +87,9 @@ describe('an image that says its user', { timeout: 60_000, skip }, () => {
     assert.equal((await client.files.write(own)).uid, 1);
     assert.equal((await client.files.write({ ...own, path: path(agent, 'file'), user: '0' })).uid, 0);
     for (const refused of [
-      client.files.write({ ...own, path: path(agent, 'other') }),
-      client.files.makeFolder({ path: path(agent, 'folder') }),
-      client.files.remove({ path: path(agent, 'file') }),
+      () => client.files.write({ ...own, path: path(agent, 'other') }),
+      () => client.files.makeFolder({ path: path(agent, 'folder') }),
+      () => client.files.remove({ path: path(agent, 'file') }),
     ])
       await assert.rejects(refused, { name: 'AgentRefused', code: 'denied' });
   });

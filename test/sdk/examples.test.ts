@@ -32,7 +32,7 @@ async function namesIn(path: string): Promise<string[]> {
   );
 }
 
-describe('the examples in the SDK', () => {
+describe('the examples in the SDK', { concurrency: 4 }, () => {
   let programs: ExamplePrograms;
   before(async () => {
     programs = await ExamplePrograms.compile(examples, exportedNames);

@@ -28,7 +28,7 @@ const RESOLUTIONS = {
   Bundler: { module: 'ESNext', moduleResolution: 'Bundler' },
 };
 
-describe('the package in another project', { timeout: 120_000 }, () => {
+describe('the package in another project', { timeout: 400_000 }, () => {
   let dir = '';
   const installedDir = (): string => join(dir, 'node_modules/bough');
 

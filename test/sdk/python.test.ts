@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { execa } from 'execa';
 
 const PROJECT_DIR = join(import.meta.dirname, '../../..');
-const DEADLINE_MS = 100_000;
+const DEADLINE_MS = 400_000;
 
 interface Outcome {
   readonly name: string;
