@@ -2,7 +2,7 @@
  * What a host leaves in its two folders and among the processes of this machine, as a list of lines.
  *
  * Equal lists before and after mean: no process, socket, temporary file, layer or staging folder is left. The
- * lock, the overlay templates, the secrets and the egress belong to the host itself, and whether a snapshot's hot copy is loaded is a
+ * lock, the overlay templates, the secrets, the logs and the egress belong to the host itself, and whether a snapshot's hot copy is loaded is a
  * matter of caching.
  */
 import { readdir, readFile } from 'node:fs/promises';
@@ -18,7 +18,7 @@ export async function inventory(
   cachedTags: readonly string[] = [TEMPLATE_TAG],
 ): Promise<string[]> {
   const state = (await pathsBelow(stateDir)).filter(
-    (path) => !/^(lock|egress\.log|overlays(\/.*)?|secrets\/.*)$/.test(path),
+    (path) => !/^(lock|(egress|audit)\.log(\.\d+)?|overlays(\/.*)?|secrets\/.*)$/.test(path),
   );
   const hot = (await pathsBelow(hotDir)).filter(
     (path) =>
