@@ -33,5 +33,5 @@ export type { Rounds } from './rounds.js';
 export { ResourceStack } from './resource-stack.js';
 export { FileTooShort, HOLE_BYTES, isZero, SPARSE_PREFIX, sparseDigest } from './sparse-digest.js';
 export { DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';
-export { MiB } from './units.js';
+export { GiB, MiB } from './units.js';
 export { WorkSet } from './work-set.js';

@@ -39,6 +39,7 @@ import { registerRun } from './commands/sandbox/run.js';
 import { registerSandboxRm } from './commands/sandbox/rm.js';
 import { registerSpawn } from './commands/sandbox/spawn.js';
 import { registerStats } from './commands/sandbox/stats.js';
+import { registerTimeline } from './commands/sandbox/timeline.js';
 import { registerTimeout } from './commands/sandbox/timeout.js';
 import { registerSecretLs } from './commands/secret/ls.js';
 import { registerSecretRm } from './commands/secret/rm.js';
@@ -83,6 +84,7 @@ const nouns: Readonly<Record<string, Noun>> = {
       registerCheckpoint,
       registerRollback,
       registerUndo,
+      registerTimeline,
       registerTimeout,
       registerPause,
       registerResume,
@@ -153,6 +155,7 @@ export const shortForms = {
   checkpoint: 'sandbox checkpoint',
   rollback: 'sandbox rollback',
   undo: 'sandbox undo',
+  timeline: 'sandbox timeline',
   timeout: 'sandbox timeout',
   pause: 'sandbox pause',
   resume: 'sandbox resume',
@@ -183,6 +186,7 @@ const short: readonly Register[] = [
   registerCheckpoint,
   registerRollback,
   registerUndo,
+  registerTimeline,
   registerTimeout,
   registerPause,
   registerResume,

@@ -106,6 +106,9 @@ export const eventTable = {
   'sandbox.not-rolled-back': warn<OfSandbox & Failed & { tag: string | undefined }>(
     'A sandbox runs on as it was although it was to be rolled back',
   ),
+  'sandbox.no-checkpoint': warn<OfSandbox & Failed & { retryMs: number }>(
+    'A checkpoint that was due was not taken; it is tried again',
+  ),
   'sandbox.removed': info<OfSandbox>('A sandbox was removed, as it was asked to'),
   'sandbox.ended': info<OfSandbox & { why: string; snapshot: string | undefined }>(
     'A sandbox was removed at its end',

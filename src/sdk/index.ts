@@ -30,6 +30,8 @@ export type { CallOptions, CallParts, Page, Transport, TransportOptions } from '
 export type { ErrorCode } from '../contract/errors.js';
 export type {
   BranchRequestInput,
+  Checkpoints,
+  CheckpointsRequestInput,
   CreateSnapshotRequest,
   EvalRequestInput,
   EvalResult,
@@ -61,5 +63,6 @@ export type {
   SnapshotInfo,
   SpawnRequestInput,
   TerminalSize,
+  TimelinePoint,
   TimeoutRequestInput,
 } from '../contract/index.js';

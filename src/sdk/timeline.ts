@@ -1,6 +1,14 @@
 /** The timeline of one sandbox. */
 
-import type { BranchRequestInput, RolledBack, RollbackRequestInput, Snapshot } from '../contract/index.js';
+import type {
+  BranchRequestInput,
+  Checkpoints,
+  CheckpointsRequestInput,
+  RollbackRequestInput,
+  RolledBack,
+  Snapshot,
+  TimelinePoint,
+} from '../contract/index.js';
 import type { CallOptions, Transport } from './transport.js';
 
 /**
@@ -76,6 +84,63 @@ export class SandboxTimeline {
    */
   undo(request: Omit<RollbackRequestInput, 'tag'> = {}, options?: CallOptions): Promise<RolledBack> {
     return this.#rollback(request, options);
+  }
+
+  /**
+   * Its checkpoints, oldest first, with what each takes.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * await sandbox.timeline.checkpoint({ tag: 'one' });
+   * const [first] = await sandbox.timeline.list();
+   * console.log(first?.tag, first?.bytes); // one 4096
+   * ```
+   */
+  list(options?: CallOptions): Promise<TimelinePoint[]> {
+    return this.#transport.call('timeline', { ...options, params: this.#params });
+  }
+
+  /**
+   * How often a checkpoint is taken by itself, and which of them stay.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * console.log((await sandbox.timeline.schedule()).schedule); // null
+   * ```
+   */
+  schedule(options?: CallOptions): Promise<Checkpoints> {
+    return this.#transport.call('getCheckpoints', { ...options, params: this.#params });
+  }
+
+  /**
+   * Has a checkpoint taken at every interval from now on, and thinned out with age. It goes on after a restart of the daemon.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * const keep = [{ within_secs: 60 }, { within_secs: 3600, every_secs: 60 }];
+   * const { schedule } = await sandbox.timeline.setSchedule({ every_secs: 1, keep });
+   * console.log(schedule?.keep.length); // 2
+   * ```
+   */
+  setSchedule(request: CheckpointsRequestInput, options?: CallOptions): Promise<Checkpoints> {
+    return this.#transport.call('setCheckpoints', { ...options, params: this.#params, body: request });
+  }
+
+  /**
+   * Has none taken by itself any more. Those there are stay as long as they would have.
+   *
+   * @example
+   * ```ts
+   * const sandbox = await bough.spawn('base');
+   * await sandbox.timeline.setSchedule({ every_secs: 60 });
+   * await sandbox.timeline.removeSchedule();
+   * ```
+   */
+  async removeSchedule(options?: CallOptions): Promise<void> {
+    await this.#transport.call('removeCheckpoints', { ...options, params: this.#params });
   }
 
   #rollback(body: RollbackRequestInput, options: CallOptions | undefined): Promise<RolledBack> {

@@ -11,6 +11,7 @@ export {
   thinningSchema,
 } from './format/manifest.js';
 export type {
+  Checkpoint,
   Keep,
   MachineIdentity,
   Manifest,
@@ -21,7 +22,7 @@ export type {
 } from './format/manifest.js';
 export { lockPathOf, prepareFolder } from './tier/folders.js';
 export { removeLeftover } from './life/leftovers.js';
-export { filesBelow } from './tier/counted-file.js';
+export { filesBelow, freedBytes } from './tier/counted-file.js';
 export type { Leftover } from './life/leftovers.js';
 export type * from './types.js';
 export type { CountedFile } from './tier/counted-file.js';

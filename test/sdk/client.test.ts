@@ -68,6 +68,8 @@ describe('the SDK against a daemon', () => {
     await assert.rejects(client.sandbox('s1').ports.connect(80), { message: 'no socket here' });
     const { files, timeline } = client.sandbox('s1');
     await timeline.rollback('t1');
+    await Promise.all([timeline.list(), timeline.schedule(), timeline.setSchedule({ every_secs: 1 })]);
+    await timeline.removeSchedule();
     await Promise.all([files.read('/a'), files.write('/a', 'b'), files.stat('/a'), files.remove('/a')]);
     await Promise.all([files.makeFolder('/a'), files.move('/a', '/b'), files.unpack('/a', 'b')]);
     await firstOf(files.pack('/a'));

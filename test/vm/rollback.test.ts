@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
-import { armFailpoints, disarmFailpoints } from '../../src/base/index.js';
+import { armFailpoints, disarmFailpoints, sleep } from '../../src/base/index.js';
+import type { TimelinePoint } from '../../src/sandbox/host/timelines.js';
 import { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 import { refusedWith } from '../support/refusal.js';
@@ -60,6 +61,37 @@ describe('a sandbox that goes back in place', { timeout: 300_000 }, () => {
     const back = await lab.host.timelines.rollback(guest.id, { tag: 'again', keep: false }, ownCall());
     assert.deepEqual(await stateOf(adopted), then);
     assert.equal(back.kept, undefined);
+  });
+
+  it('has points to go back to by itself, in the next daemon too, each of one instant', async () => {
+    const guest = await lab.spawn();
+    const { timelines } = lab.host;
+    const thinning = { keep: [{ withinSecs: 600 }], maxBytes: Number.MAX_SAFE_INTEGER };
+    await timelines.setSchedule(guest.id, { everySecs: 1, thinning }, ownCall());
+    const points = async (): Promise<TimelinePoint[]> =>
+      (await lab.host.timelines.list(guest.id, ownCall())).filter(
+        ({ snapshot }) => snapshot.status === 'ready',
+      );
+    const more = async (count: number): Promise<void> => {
+      while ((await points()).length < count) await sleep(50);
+    };
+    await more(1);
+    await mark(guest, 'second');
+    await more((await points()).length + 2);
+    await lab.host.close();
+    lab.host = await openHost({ ...lab.folders, maxConcurrentBranches: 4, emit: () => undefined });
+    await more((await points()).length + 1);
+    await lab.host.timelines.setSchedule(guest.id, undefined, ownCall());
+    for (const { snapshot, bytes, isThinnedOut } of await points()) {
+      assert(bytes > 0 && (snapshot.pauseMs ?? 0) > 0, snapshot.tag);
+      assert.equal(isThinnedOut, true);
+    }
+    const adopted = Guest.ofHost(lab.host, guest.id);
+    await mark(adopted, 'last');
+    await lab.host.timelines.rollback(guest.id, { keep: false }, ownCall());
+    assert.equal(await adopted.python('mark'), "'second'");
+    assert.equal(await adopted.shell('cat /root/mark'), 'second');
+    assert.equal((await points()).filter(({ isOrigin }) => isOrigin).length, 1);
   });
 
   it('takes over what a child has become; where that fails, it runs on as it was', async () => {

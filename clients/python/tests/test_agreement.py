@@ -203,6 +203,7 @@ class ObjectsTest(unittest.TestCase):
             "getNetwork": records.NetworkInfo,
             "checkNetwork": records.NetworkVerdict,
             "rollback": records.RolledBack,
+            "getCheckpoints": records.Checkpoints,
         }.items():
             self.agree(record, answer_of(name))
         self.agree(records.ProcessInfo, schemas["Process"])
@@ -210,6 +211,7 @@ class ObjectsTest(unittest.TestCase):
         self.agree(records.GuestStats, answer_of("sandboxStats")["properties"]["guest"])
         self.agree(records.Secret, answer_of("setSecret"))
         self.agree(records.NetworkPolicy, answer_of("getNetwork")["properties"]["policy"])
+        self.agree(records.TimelinePoint, answer_of("timeline")["items"])
         self.agree(records.Collected, answer_of("gc")["properties"]["removed"]["items"])
 
     def agree(self, record: Any, schema: Mapping[str, Any]) -> None:

@@ -44,6 +44,10 @@ function ofSandbox({ name, facts }: BoughEvent): ToldEvent | undefined {
       return warned(facts.id, `Its VMM does not answer: ${messageOf(facts.err)}`);
     case 'sandbox.not-ended':
       return warned(facts.id, `Its end has come (${facts.why}), but it is kept: ${messageOf(facts.err)}`);
+    case 'sandbox.no-checkpoint': {
+      const again = `it is tried again in ${Math.ceil(facts.retryMs / 1000)} s`;
+      return warned(facts.id, `A checkpoint was not taken, ${again}: ${messageOf(facts.err)}`);
+    }
     case 'sandbox.failed':
       return { event: 'failed', sandbox: facts.id, reason: short(facts.reason) };
     case 'sandbox.removed':

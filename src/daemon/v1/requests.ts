@@ -4,6 +4,7 @@ import {
   readyCheck,
   type BranchRequest,
   type BranchWait as WireWait,
+  type CheckpointsRequest,
   type CreateSnapshotRequest,
   type EvalRequest,
   type ExecRequest,
@@ -15,6 +16,7 @@ import {
   type TimeoutRequest,
 } from '../../contract/index.js';
 import type { Host } from '../../sandbox/host/host.js';
+import { DEFAULT_THINNING } from '../../sandbox/timeline/thinning.js';
 
 /** What the host takes in place of `N`'s request. */
 type Spec<N extends keyof Host> = Host[N] extends (first: never, spec: infer S, ...rest: never[]) => unknown
@@ -22,6 +24,7 @@ type Spec<N extends keyof Host> = Host[N] extends (first: never, spec: infer S, 
   : never;
 type BootSpec = Parameters<Host['createSnapshot']>[0];
 type SpawnSpec = Parameters<Host['spawn']>[0];
+type Schedule = NonNullable<Parameters<Host['timelines']['setSchedule']>[1]>;
 type RollbackSpec = Parameters<Host['timelines']['rollback']>[1];
 
 export function bootSpec(request: CreateSnapshotRequest): BootSpec {
@@ -100,6 +103,15 @@ export function forkSpec(request: ForkRequest): Spec<'fork'> {
 
 export function lifetimeChange(request: TimeoutRequest): Spec<'setTimeout'> {
   return compact({ ...lifetimeSpec(request), never: request.never, extendOnly: request.extend_only });
+}
+
+export function checkpointSchedule({ every_secs, keep, max_bytes }: CheckpointsRequest): Schedule {
+  const { keep: defaultKeep, maxBytes } = DEFAULT_THINNING;
+  const kept = keep?.map(({ within_secs, every_secs: each }) => ({
+    withinSecs: within_secs,
+    ...compact({ everySecs: each }),
+  }));
+  return { everySecs: every_secs, thinning: { keep: kept ?? defaultKeep, maxBytes: max_bytes ?? maxBytes } };
 }
 
 export function rollbackSpec({ tag, keep, keep_tag: keepTag }: RollbackRequest): RollbackSpec {

@@ -99,6 +99,21 @@ function explained(sandbox: Sandbox, cause: unknown): unknown {
   return new BoughError('source_died', { id: sandbox.id, reason: failure }, { cause });
 }
 
+/** A complete snapshot of a guest that nobody waits for: where it cannot be captured while it runs, it is stopped for it. */
+export async function captureAnyway(
+  branches: Pick<Branches, 'run'>,
+  sandbox: Sandbox,
+  spec: Pick<BranchSpec, 'tag' | 'retention'>,
+  call: CallContext,
+): Promise<SnapshotView> {
+  try {
+    return await branches.run(sandbox, { ...spec, mode: 'live', wait: 'ready' }, call);
+  } catch (error) {
+    if (!isBoughError(error, 'mode_unsupported')) throw error;
+    return branches.run(sandbox, { ...spec, mode: 'diff', wait: 'ready' }, call);
+  }
+}
+
 /** A tag nobody has: what it is of, which sandbox, and chance. */
 export function generatedTag(sandbox: { readonly id: string }, of = 'branch'): string {
   return `${of}-${sandbox.id.slice(0, 8)}-${randomInt(36 ** 6)

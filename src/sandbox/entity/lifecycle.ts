@@ -56,6 +56,8 @@ export type SandboxRequest =
   /** To say what it uses. */
   | 'measure'
   | 'change-lifetime'
+  /** To have checkpoints taken of it by itself, or none any more. */
+  | 'schedule'
   /** To say what it may reach, also of one that nobody can talk to. */
   | 'change-network'
   /** To be the one rollback. */
@@ -112,15 +114,24 @@ export function refused(id: string, refusal: Refusal): BoughError {
 /** The requests that each state takes; anything else it refuses. */
 const TAKES: Readonly<Record<Lifecycle['state'], ReadonlySet<SandboxRequest>>> = {
   running: new Set([
-    ...['use', 'ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'change-network'],
+    ...[
+      'use',
+      'ask-for-branch',
+      'pause',
+      'resume',
+      'measure',
+      'change-lifetime',
+      'schedule',
+      'change-network',
+    ],
     ...['rollback', 'branch', 'fold', 'reconcile', 'continue', 'record'],
   ] as const),
   paused: new Set([
-    ...['ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'change-network'],
+    ...['ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'schedule', 'change-network'],
     ...['rollback', 'branch', 'fold', 'reconcile', 'record'],
   ] as const),
-  unresponsive: new Set(['change-lifetime', 'change-network', 'adopt', 'record']),
-  failed: new Set(['change-lifetime', 'rollback', 'record']),
+  unresponsive: new Set(['change-lifetime', 'schedule', 'change-network', 'adopt', 'record']),
+  failed: new Set(['change-lifetime', 'schedule', 'rollback', 'record']),
   removing: new Set(),
   replaced: new Set(),
   released: new Set(['record']),
@@ -142,7 +153,7 @@ export const nameOf = ({ state }: Lifecycle): Refusal => NAMES[state];
 /** What would be lost with the VM of before, or is of no use to it; its last branch is the rollback's own. */
 const NOT_IN_A_ROLLBACK: ReadonlySet<SandboxRequest> = new Set([
   ...(['use', 'ask-for-branch', 'pause', 'resume', 'change-lifetime', 'change-network'] as const),
-  ...(['rollback', 'fold'] as const),
+  ...(['schedule', 'rollback', 'fold'] as const),
 ]);
 
 /** Why a request is refused now; undefined if it is taken. */
@@ -158,6 +169,7 @@ export function refusalOf(
     case 'ask-for-branch':
     case 'resume':
     case 'change-lifetime':
+    case 'schedule':
     case 'rollback':
       return claims.isEnding ? 'at its end' : undefined;
     case 'pause':

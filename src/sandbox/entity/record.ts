@@ -8,7 +8,12 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { failpoint, writeFileAtomic } from '../../base/index.js';
 import { networkPolicySchema } from '../../contract/index.js';
-import { imageIdentitySchema, machineIdentitySchema, requestKeySchema } from '../../store/index.js';
+import {
+  imageIdentitySchema,
+  machineIdentitySchema,
+  requestKeySchema,
+  thinningSchema,
+} from '../../store/index.js';
 import { lifetimeSchema } from './lifetime.js';
 
 const RECORD_VERSION = 1;
@@ -38,6 +43,10 @@ const lineSchema = z.object({
 });
 export type Line = z.infer<typeof lineSchema>;
 
+const scheduleSchema = z.object({ everySecs: z.number(), thinning: thinningSchema });
+/** How often a checkpoint is taken by itself, and which of them stay. */
+export type CheckpointSchedule = z.infer<typeof scheduleSchema>;
+
 const recordSchema = z.object({
   version: z.literal(RECORD_VERSION),
   id: z.string(),
@@ -57,6 +66,7 @@ const recordSchema = z.object({
   /** What it may reach; without one it has no network, and cannot be given one. */
   network: networkPolicySchema.optional(),
   lifetime: lifetimeSchema.optional(),
+  checkpoints: scheduleSchema.optional(),
   /** Noted now and then, not at every use. */
   lastUsedAtUnix: z.number().optional(),
   /** Its end has begun: it takes no calls and is removed once a snapshot of this tag is durable. */

@@ -7,7 +7,7 @@
  */
 import { type Clock, compact, hostClock } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import type { Retention, SnapshotView, Thinning } from '../../store/index.js';
+import type { Checkpoint, Retention, SnapshotView, Thinning } from '../../store/index.js';
 import { CLOCK_GRACE_MS } from './lifetime.js';
 
 /** How long a snapshot is to stay, as it is asked for; at most one of the two expiries. */
@@ -49,6 +49,15 @@ function checkpointAt(clock: Clock, thinning: Thinning | undefined): Retention['
   const { bootId } = clock;
   const [atUnixMs, atBootMs] = [clock.unixMs(), clock.bootMs()].map(Math.round) as [number, number];
   return { atUnixMs, atBootMs, bootId, ...compact({ thinning }) };
+}
+
+/** How long ago a checkpoint was taken: a step of the wall clock since makes it neither older nor younger, as long as the host runs. */
+export function checkpointAgeMs(
+  { atUnixMs, atBootMs, bootId }: Checkpoint,
+  clock: Clock = hostClock,
+): number {
+  const ageMs = bootId === clock.bootId ? clock.bootMs() - atBootMs : clock.unixMs() - atUnixMs;
+  return Math.max(0, ageMs);
 }
 
 /** `expired`, or until when (in ms from now) a snapshot whose time is over by one clock stays because of the other. */

@@ -82,7 +82,8 @@ export class LocalHost implements Host {
     this.#hotTier = new HotTier(context);
     this.#requests = new Requests(context);
     this.#housekeeping = new Housekeeping(context, this.#branches);
-    this.timelines = new Timelines(context, new Rollbacks(context, this.#starts, this.#branches));
+    const rollbacks = new Rollbacks(context, this.#starts, this.#branches);
+    this.timelines = new Timelines(context, rollbacks, this.#housekeeping.checkpoints);
   }
 
   /** From now on sandboxes end when their time is over, and what has expired is removed. */

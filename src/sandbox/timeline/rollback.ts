@@ -16,10 +16,9 @@
 import { rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
 import { compact, failpoint, monotonicMs, orAborted, ResourceStack, unixSeconds } from '../../base/index.js';
-import { BoughError, isBoughError } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import type { Lease, SnapshotView } from '../../store/index.js';
-import type { BranchSpec } from '../branch/capture.js';
-import { generatedTag, type Branches } from '../branch/limits.js';
+import { captureAnyway, generatedTag, type Branches } from '../branch/limits.js';
 import { writeRecord, type SandboxFields, type SandboxRecord } from '../entity/record.js';
 import { Sandbox } from '../entity/sandbox.js';
 import type { CallContext } from '../host/call.js';
@@ -28,6 +27,7 @@ import { catalogued } from '../host/failures.js';
 import { restore, type RestorePlan, type Restored, type RestoredFields } from '../start/restore.js';
 import type { Starts } from '../start/starts.js';
 import { newestCheckpoint } from './checkpoint.js';
+import { DEFAULT_THINNING } from './thinning.js';
 
 const ANSWER_DEADLINE_MS = 10_000;
 
@@ -133,17 +133,10 @@ export class Rollbacks {
     return { sandbox, ...compact({ kept }) };
   }
 
-  /** Nobody waits for the guest any more: where it cannot be captured while it runs, it is stopped for it. */
   async #keep(sandbox: Sandbox, { spec, call }: How): Promise<SnapshotView> {
-    const branch = (mode: BranchSpec['mode']): Promise<SnapshotView> => {
-      const tag = spec.keepTag ?? generatedTag(sandbox, 'before');
-      const retention = { checkpoint: {} };
-      return this.#branches.run(sandbox, { mode, tag, wait: 'ready', retention }, call);
-    };
-    return branch('live').catch((error: unknown) => {
-      if (!isBoughError(error, 'mode_unsupported')) throw error;
-      return branch('diff');
-    });
+    const { thinning = DEFAULT_THINNING } = sandbox.record.checkpoints ?? {};
+    const tag = spec.keepTag ?? generatedTag(sandbox, 'before');
+    return captureAnyway(this.#branches, sandbox, { tag, retention: { checkpoint: { thinning } } }, call);
   }
 }
 
@@ -171,11 +164,11 @@ function planFor(record: SandboxRecord, { manifest }: Lease): RestorePlan {
 /** What a sandbox is, whatever it consists of. */
 function staying({ id, generation = 0, createdAtUnix, branchCount, ...rest }: SandboxRecord): Staying {
   const { name, metadata, env, memoryLimitMiB, network, lifetime, parent, requestKey } = rest;
-  const { lastBranchMemoryPath } = rest;
+  const { lastBranchMemoryPath, checkpoints } = rest;
   return {
     ...{ id, generation: generation + 1, createdAtUnix, branchCount },
     ...compact({ name, metadata, env, memoryLimitMiB, network, lifetime, parent, requestKey }),
-    ...compact({ lastBranchMemoryPath }),
+    ...compact({ lastBranchMemoryPath, checkpoints }),
   };
 }
 

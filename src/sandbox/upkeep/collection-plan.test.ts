@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { freedBytes } from '../../store/index.js';
 import {
-  freedBytes,
   planCollection,
   type CollectionPlan,
   type LeftoverFact,
@@ -123,13 +123,7 @@ describe('what a removal frees', () => {
 
   it('is a file with its last link', () => {
     const shared = file(1, 2);
-    assert.deepEqual(freedBytes([{ name: 'a', files: [shared, file(2, 1)] }]), [100]);
-    assert.deepEqual(
-      freedBytes([
-        { name: 'a', files: [shared] },
-        { name: 'b', files: [shared] },
-      ]),
-      [0, 100],
-    );
+    assert.deepEqual(freedBytes([{ files: [shared, file(2, 1)] }]), [100]);
+    assert.deepEqual(freedBytes([{ files: [shared] }, { files: [shared] }]), [0, 100]);
   });
 });

@@ -2,11 +2,12 @@
  * What the collector would remove and why: facts in, plan out. A dry run prints the plan, a real one carries it out.
  *
  * A snapshot goes when it has expired or when `keep_last` no longer keeps it, and never while something needs it: a running sandbox, a
- * lease, a snapshot that builds on it and stays. One that nobody gave a retention is not looked at. Anything else goes only when
+ * lease, a snapshot that builds on it and stays. Checkpoints are thinned out by the rules of the newest. One that nobody gave a retention is not looked at. Anything else goes only when
  * nothing can own it any more; what is kept for a person to look at is listed and stays.
  */
-import type { CountedFile } from '../../store/index.js';
+import { freedBytes, type CountedFile, type Thinning } from '../../store/index.js';
 import type { ExpiryState } from '../entity/retention.js';
+import { thinnedOut } from '../timeline/thinning.js';
 
 /** What goes or stays, and why. */
 export interface CollectionItem {
@@ -32,8 +33,19 @@ export interface SnapshotFact extends Fact {
   readonly keepLast?: number | undefined;
   /** Which branch of its source it is. */
   readonly ordinal: number;
+  /** Where it stands on the timeline of its source, if that is thinned out. */
+  readonly checkpoint?: CheckpointFact | undefined;
   /** What needs it, as `Store.holders` names it: `snapshot b`, `sandbox sb1`. */
   readonly holders: readonly string[];
+}
+
+/** A checkpoint that is not to stay for ever. */
+export interface CheckpointFact {
+  readonly atMs: number;
+  readonly ageMs: number;
+  readonly thinning: Thinning;
+  /** Its source is there, so that an undo may want the newest. */
+  readonly isOfLiving: boolean;
 }
 
 /** A folder that no snapshot and no sandbox owns. */
@@ -65,8 +77,9 @@ const LEFTOVER_AGE_MS = 3_600_000;
 export function planCollection({ snapshots, leftovers }: Facts): CollectionPlan {
   const candidates = new Map<SnapshotFact, string>();
   const keep: Kept[] = [];
+  const thinned = thinnedTimelines(snapshots);
   for (const fact of snapshots) {
-    const verdict = judge(fact, snapshots);
+    const verdict = judge(fact, snapshots, thinned);
     if (verdict === undefined) continue;
     if (verdict.goes) candidates.set(fact, verdict.why);
     else keep.push({ what: 'snapshot', fact, why: verdict.why });
@@ -102,9 +115,10 @@ interface Kept {
 function judge(
   fact: SnapshotFact,
   all: readonly SnapshotFact[],
+  thinned: ReadonlyMap<string, string>,
 ): { readonly goes: boolean; readonly why: string } | undefined {
   if (fact.expiry === 'expired') return { goes: true, why: 'it has expired' };
-  const superseded = supersededWhy(fact, all);
+  const superseded = supersededWhy(fact, all) ?? thinned.get(fact.name);
   if (superseded !== undefined) return { goes: true, why: superseded };
   if (typeof fact.expiry === 'string') return undefined;
   const secs = Math.ceil(fact.expiry.heldMs / 1000);
@@ -112,6 +126,25 @@ function judge(
     goes: false,
     why: `it has expired by a wall clock that may be wrong: looked at again in ${secs} s`,
   };
+}
+
+/** Why each checkpoint that may go does so. */
+function thinnedTimelines(all: readonly SnapshotFact[]): Map<string, string> {
+  const going = new Map<string, string>();
+  for (const source of new Set(all.map((fact) => fact.source))) {
+    const facts = all
+      .flatMap((fact) => (fact.source === source && fact.checkpoint ? [{ ...fact, ...fact.checkpoint }] : []))
+      .sort((a, b) => a.ordinal - b.ordinal || a.atMs - b.atMs);
+    const newest = facts.at(-1);
+    if (newest === undefined) continue;
+    const bytes = freedBytes(facts);
+    const points = facts.map(({ name, atMs, ageMs, holders }, index) => ({
+      ...{ name, atMs, ageMs, bytes: bytes[index] ?? 0, isHeld: holders.length > 0 },
+    }));
+    const how = { keepNewest: newest.isOfLiving };
+    for (const [name, why] of thinnedOut(points, newest.thinning, how)) going.set(name, why);
+  }
+  return going;
 }
 
 /** Only durable successors count: until then what is old may be all that survives a power loss. */
@@ -143,21 +176,6 @@ function withoutNeeded(candidates: ReadonlyMap<SnapshotFact, string>): {
       needed.set(fact, why);
     }
   }
-}
-
-/** What removing the facts in this order frees, one after the other: a file goes with its last link. */
-export function freedBytes(facts: readonly Fact[]): number[] {
-  const links = new Map<string, number>();
-  return facts.map(({ files }) => {
-    let bytes = 0;
-    for (const file of files) {
-      const inode = `${file.dev}:${file.ino}`;
-      const gone = (links.get(inode) ?? 0) + 1;
-      links.set(inode, gone);
-      if (gone === file.links) bytes += file.bytes;
-    }
-    return bytes;
-  });
 }
 
 const item = (what: CollectionItem['what'], { name }: Fact, why: string, bytes = 0): CollectionItem => ({

@@ -14,10 +14,12 @@ import {
   SnapshotInUse,
   SnapshotNotFound,
   type Leftover,
+  type SnapshotView,
 } from '../../store/index.js';
 import { findRunningVmms } from '../../vmm/index.js';
 import {
   planCollection,
+  type CheckpointFact,
   type CollectionItem,
   type Facts,
   type LeftoverFact,
@@ -25,7 +27,7 @@ import {
 } from './collection-plan.js';
 import type { HostContext } from '../host/context.js';
 import { removeSandboxFolders, sandboxesDir, sandboxPaths } from '../entity/paths.js';
-import { SnapshotExpiry } from '../entity/retention.js';
+import { checkpointAgeMs, SnapshotExpiry } from '../entity/retention.js';
 import { Sightings } from './sightings.js';
 
 /** What a run removed, or would. */
@@ -115,6 +117,7 @@ export class Collector {
           expiry: this.#expiry.stateOf(view),
           keepLast: view.retention?.keepLast,
           ordinal: view.retention?.ordinal ?? 0,
+          checkpoint: this.#checkpoint(view),
           holders: store.holders(view.tag, { sandboxesOf: this.#context.sandboxes.namesOf }),
           files: await store.files(view.tag),
         });
@@ -123,6 +126,14 @@ export class Collector {
       }
     }
     return facts;
+  }
+
+  #checkpoint({ retention, branchedFrom }: SnapshotView): CheckpointFact | undefined {
+    const { checkpoint } = retention ?? {};
+    if (checkpoint?.thinning === undefined) return undefined;
+    const { atUnixMs: atMs, thinning } = checkpoint;
+    const isOfLiving = this.#context.sandboxes.list().some(({ id }) => id === branchedFrom);
+    return { atMs, thinning, isOfLiving, ageMs: checkpointAgeMs(checkpoint, this.#clock) };
   }
 
   readonly #leftover = ({ kind, path, changedUnixMs, files }: Leftover): Found => ({

@@ -4,32 +4,39 @@
  * Rounds are short and idempotent; whatever one of them leaves undone the next one finds again.
  */
 import { type Rounds, startRounds, WorkSet } from '../../base/index.js';
-import { BoughError, isBoughError } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import { adoptUnresponsive } from '../adopt/adopt.js';
-import { generatedTag, type Branches } from '../branch/limits.js';
+import { captureAnyway, generatedTag, type Branches } from '../branch/limits.js';
 import { Collector, type CollectionReport } from './collector.js';
 import { ownCall } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
 import type { SnapshotView } from '../../store/index.js';
 import { SandboxEnds } from './ends.js';
+import { checkpointAgeMs } from '../entity/retention.js';
+import { newestCheckpoint } from '../timeline/checkpoint.js';
+import { ScheduledCheckpoints } from '../timeline/schedule.js';
 import type { Sandbox } from '../entity/sandbox.js';
 
 const EXPIRY_ROUND_MS = 1_000;
+/** The shortest interval of a schedule is ten of these. */
+const CHECKPOINT_ROUND_MS = 100;
 const COLLECTION_ROUND_MS = 60_000;
+const THINNING_ROUND_MS = 5_000;
 const ASK_AGAIN_ROUND_MS = 3_000;
 
 export class Housekeeping {
   readonly #context: HostContext;
-  readonly #branches: Branches;
   readonly #collector: Collector;
   readonly #ends: SandboxEnds<Sandbox>;
+  readonly checkpoints: ScheduledCheckpoints<Sandbox>;
   readonly #stopping = new AbortController();
   readonly #background = new WorkSet();
   #rounds: Rounds[] = [];
+  /** There are checkpoints that no collection has looked at. */
+  #hasNewPoints = false;
 
   constructor(context: HostContext, branches: Branches) {
     this.#context = context;
-    this.#branches = branches;
     this.#collector = new Collector(context);
     const { store, sandboxes, emit } = context;
     const actions = {
@@ -40,11 +47,26 @@ export class Housekeeping {
       chooseTag: (sandbox: Sandbox) => this.#chooseTag(sandbox),
       isCaptured: ({ id }: Sandbox, tag: string) =>
         store.list().some((view) => view.tag === tag && view.status === 'ready' && view.branchedFrom === id),
-      capture: (sandbox: Sandbox, tag: string) => this.#capture(sandbox, tag),
+      capture: (sandbox: Sandbox, tag: string) => captureAnyway(branches, sandbox, { tag }, ownCall()),
       durable: (tag: string, signal: AbortSignal) => store.durable(tag, signal),
       removeSnapshot: (tag: string) => store.remove(tag),
     };
     this.#ends = new SandboxEnds(actions, emit);
+    this.checkpoints = new ScheduledCheckpoints(
+      {
+        sandboxes: () => sandboxes.list(),
+        take: async (sandbox, { thinning }) => {
+          const spec = { tag: generatedTag(sandbox, 'auto'), retention: { checkpoint: { thinning } } };
+          await branches.run(sandbox, { ...spec, mode: 'live', wait: 'ready' }, ownCall());
+          this.#hasNewPoints = true;
+        },
+        newestAgeMs: ({ id }) => {
+          const newest = newestCheckpoint(store.list(), id)?.retention?.checkpoint;
+          return newest && checkpointAgeMs(newest);
+        },
+      },
+      emit,
+    );
   }
 
   /** Begins the rounds. */
@@ -54,7 +76,12 @@ export class Housekeeping {
         this.#ends.sweep();
         return Promise.resolve();
       }),
+      startRounds(CHECKPOINT_ROUND_MS, () => {
+        this.checkpoints.sweep();
+        return Promise.resolve();
+      }),
       startRounds(COLLECTION_ROUND_MS, () => this.#look()),
+      startRounds(THINNING_ROUND_MS, () => this.#thin()),
       startRounds(ASK_AGAIN_ROUND_MS, () => this.#askAgain()),
     ];
   }
@@ -63,7 +90,7 @@ export class Housekeeping {
   async stop(): Promise<void> {
     this.#stopping.abort(new BoughError('shutting_down'));
     await Promise.all(this.#rounds.map((rounds) => rounds.stop()));
-    await this.#ends.stop();
+    await Promise.all([this.#ends.stop(), this.checkpoints.stop()]);
     await this.#background.settled();
   }
 
@@ -94,6 +121,15 @@ export class Housekeeping {
     }
   }
 
+  /** A minute of checkpoints each second is too much for a budget. */
+  async #thin(): Promise<void> {
+    if (!this.#hasNewPoints) return;
+    this.#hasNewPoints = false;
+    await this.#collector
+      .run({ dryRun: false })
+      .catch((err: unknown) => this.#context.emit('gc.failed', { err }));
+  }
+
   async #askAgain(): Promise<void> {
     const { sandboxes, emit } = this.#context;
     try {
@@ -110,15 +146,5 @@ export class Housekeeping {
     const isTaken = this.#context.store.list().some((view) => view.tag === tag && view.status !== 'failed');
     if (isTaken) throw new BoughError('tag_exists', { tag });
     return tag;
-  }
-
-  /** Nobody waits for the guest any more: where it cannot be captured while it runs, it is stopped for it. */
-  async #capture(sandbox: Sandbox, tag: string): Promise<void> {
-    try {
-      await this.#branches.run(sandbox, { mode: 'live', tag, wait: 'ready' }, ownCall());
-    } catch (error) {
-      if (!isBoughError(error, 'mode_unsupported')) throw error;
-      await this.#branches.run(sandbox, { mode: 'diff', tag, wait: 'ready' }, ownCall());
-    }
   }
 }

@@ -45,3 +45,18 @@ async function countIfThere(path: string): Promise<CountedFile | undefined> {
     throw error;
   }
 }
+
+/** What removing these in this order frees, one after the other: a file goes with its last link. */
+export function freedBytes(removed: readonly { readonly files: readonly CountedFile[] }[]): number[] {
+  const links = new Map<string, number>();
+  return removed.map(({ files }) => {
+    let bytes = 0;
+    for (const file of files) {
+      const inode = `${file.dev}:${file.ino}`;
+      const gone = (links.get(inode) ?? 0) + 1;
+      links.set(inode, gone);
+      if (gone === file.links) bytes += file.bytes;
+    }
+    return bytes;
+  });
+}

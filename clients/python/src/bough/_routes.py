@@ -92,6 +92,12 @@ ROUTES: dict[str, Route] = {
         in_query=True,
         harmless=True,
     ),
+    "timeline": Route("GET", "/v1/sandboxes/{id}/timeline", harmless=True),
+    "getCheckpoints": Route("GET", "/v1/sandboxes/{id}/checkpoints", harmless=True),
+    "setCheckpoints": Route(
+        "POST", "/v1/sandboxes/{id}/checkpoints", requests.CheckpointsRequest, ("every_secs",)
+    ),
+    "removeCheckpoints": Route("DELETE", "/v1/sandboxes/{id}/checkpoints"),
     "rollback": Route("POST", "/v1/sandboxes/{id}/rollback", requests.RollbackRequest, ("tag",)),
     "readFile": _file("GET", "files", harmless=True),
     "writeFile": _file("PUT", "files", "mode", "parents"),

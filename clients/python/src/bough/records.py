@@ -318,6 +318,50 @@ class Event(_EventAlways, total=False):
     missed: Union[int, None]
 
 
+class _KeepAlways(TypedDict):
+    within_secs: float
+
+
+class Keep(_KeepAlways, total=False):
+    """Of checkpoints that are at most `within_secs` old, one in `every_secs` stays, or all of them."""
+
+    every_secs: float
+
+
+class CheckpointSchedule(TypedDict):
+    """How often a checkpoint is taken by itself, and which of them stay."""
+
+    every_secs: float
+    keep: list[Keep]
+    max_bytes: int
+
+
+class _CheckpointsAlways(TypedDict):
+    schedule: Union[CheckpointSchedule, None]
+
+
+class Checkpoints(_CheckpointsAlways, total=False):
+    """The schedule, or None; `warning`: why the last checkpoint was not taken."""
+
+    warning: str
+
+
+class _TimelinePointAlways(TypedDict):
+    tag: str
+    at_unix_ms: int
+    status: Literal["writing", "ready", "failed"]
+    bytes: int
+    durable: bool
+    thinned: bool
+    origin: bool
+
+
+class TimelinePoint(_TimelinePointAlways, total=False):
+    """A point to go back to. `bytes` is what its removal would free; one that is not `thinned` stays until it is removed."""
+
+    pause_ms: float
+
+
 class _RolledBackAlways(TypedDict):
     sandbox: SandboxInfo
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, Optional, TypedDict, Union
 
 from .cancel import Cancel
-from .records import BranchMode, NetworkPolicyInput, NetworkPreset, NetworkRule, OnEnd, TerminalSize
+from .records import BranchMode, Keep, NetworkPolicyInput, NetworkPreset, NetworkRule, OnEnd, TerminalSize
 
 
 class CallOptions(TypedDict, total=False):
@@ -163,6 +163,13 @@ class BranchRequest(KeyedOptions, _Branching, total=False):
     """Whether it is a point on the sandbox's timeline, that an undo goes back to."""
     measure_diff: Optional[bool]
     """Accepted by the daemon for older programs, and without effect."""
+
+
+class CheckpointsRequest(CallOptions, total=False):
+    """Which checkpoints stay, and what all of them may take."""
+
+    keep: Optional[Sequence[Keep]]
+    max_bytes: Optional[int]
 
 
 class RollbackRequest(CallOptions, total=False):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 from .._async_transport import AsyncTransport
-from ..records import RolledBack, Snapshot
+from ..records import Checkpoints, RolledBack, Snapshot, TimelinePoint
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..requests import BranchRequest, RollbackRequest
+    from ..requests import BranchRequest, CallOptions, CheckpointsRequest, RollbackRequest
 
 
 class AsyncSandboxTimeline:
@@ -24,6 +24,22 @@ class AsyncSandboxTimeline:
         """Captures the sandbox, which keeps running, as a point that `undo` goes back to."""
         fields = {**request, "tag": tag, "checkpoint": True}
         return await self._transport.call("branch", self._params, fields)
+
+    async def list(self, **options: Unpack[CallOptions]) -> List[TimelinePoint]:
+        """Its checkpoints, oldest first, with what each takes."""
+        return await self._transport.call("timeline", self._params, options)
+
+    async def schedule(self, **options: Unpack[CallOptions]) -> Checkpoints:
+        """How often a checkpoint is taken by itself, and which of them stay."""
+        return await self._transport.call("getCheckpoints", self._params, options)
+
+    async def set_schedule(self, every_secs: float, **request: Unpack[CheckpointsRequest]) -> Checkpoints:
+        """Has a checkpoint taken at every interval from now on, and thinned out with age."""
+        return await self._transport.call("setCheckpoints", self._params, {**request, "every_secs": every_secs})
+
+    async def remove_schedule(self, **options: Unpack[CallOptions]) -> None:
+        """Has none taken by itself any more. Those there are stay as long as they would have."""
+        await self._transport.call("removeCheckpoints", self._params, options)
 
     async def rollback(self, tag: str, **request: Unpack[RollbackRequest]) -> RolledBack:
         """Takes the sandbox to a snapshot, of whatever sandbox, in place: id, name, URLs, policy and end stay.

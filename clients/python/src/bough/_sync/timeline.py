@@ -3,15 +3,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, List, Optional
 
 from .._transport import Transport
-from ..records import RolledBack, Snapshot
+from ..records import Checkpoints, RolledBack, Snapshot, TimelinePoint
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from ..requests import BranchRequest, RollbackRequest
+    from ..requests import BranchRequest, CallOptions, CheckpointsRequest, RollbackRequest
 
 
 class SandboxTimeline:
@@ -25,6 +25,22 @@ class SandboxTimeline:
         """Captures the sandbox, which keeps running, as a point that `undo` goes back to."""
         fields = {**request, "tag": tag, "checkpoint": True}
         return self._transport.call("branch", self._params, fields)
+
+    def list(self, **options: Unpack[CallOptions]) -> List[TimelinePoint]:
+        """Its checkpoints, oldest first, with what each takes."""
+        return self._transport.call("timeline", self._params, options)
+
+    def schedule(self, **options: Unpack[CallOptions]) -> Checkpoints:
+        """How often a checkpoint is taken by itself, and which of them stay."""
+        return self._transport.call("getCheckpoints", self._params, options)
+
+    def set_schedule(self, every_secs: float, **request: Unpack[CheckpointsRequest]) -> Checkpoints:
+        """Has a checkpoint taken at every interval from now on, and thinned out with age."""
+        return self._transport.call("setCheckpoints", self._params, {**request, "every_secs": every_secs})
+
+    def remove_schedule(self, **options: Unpack[CallOptions]) -> None:
+        """Has none taken by itself any more. Those there are stay as long as they would have."""
+        self._transport.call("removeCheckpoints", self._params, options)
 
     def rollback(self, tag: str, **request: Unpack[RollbackRequest]) -> RolledBack:
         """Takes the sandbox to a snapshot, of whatever sandbox, in place: id, name, URLs, policy and end stay.
