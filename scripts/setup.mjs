@@ -45,6 +45,7 @@ export const REQUIREMENTS = [
 export const TEST_REQUIREMENTS = [
   { needs: 'skopeo', package: 'skopeo' },
   { needs: 'umoci', package: 'umoci' },
+  { needs: 'buildah', package: 'buildah' },
   { needs: 'docker-registry', package: 'docker-registry' },
   { needs: 'busybox', package: 'busybox-static' },
   { needs: 'setcap', package: 'libcap2-bin' },

@@ -49,6 +49,16 @@ export interface Providers {
     cacheDir: string;
     onProgress: (words: string) => void;
   }) => Promise<ImageSummary>;
+  readonly buildDockerfile: (request: {
+    name: string;
+    context: string;
+    dockerfile?: string;
+    buildArgs?: Readonly<Record<string, string>>;
+    diskMiB?: number;
+    cacheDir: string;
+    onProgress: (words: string) => void;
+    onLine: (line: string) => void;
+  }) => Promise<ImageSummary>;
   readonly importImage: (request: {
     reference: string;
     cacheDir: string;
@@ -92,6 +102,10 @@ export const providers: Providers = {
   async buildImage({ name, cacheDir, onProgress }) {
     const { buildImage } = await import('../image/index.js');
     return buildImage(cacheDir, name, { onProgress });
+  },
+  async buildDockerfile({ cacheDir, ...options }) {
+    const { buildDockerfile } = await import('../image/index.js');
+    return buildDockerfile(cacheDir, options);
   },
   async importImage({ reference, cacheDir, ...options }) {
     const { importImage } = await import('../image/index.js');

@@ -39,6 +39,12 @@ export const IMPORT_TOOLS = [
   ...COMMON_TOOLS,
 ];
 
+export const DOCKERFILE_TOOLS = [
+  tool('buildah', 'buildah', 'builds what a Dockerfile says'),
+  tool('unshare', 'util-linux', 'keeps what is mounted away from the host'),
+  ...IMPORT_TOOLS,
+];
+
 /** Before a program and its arguments, for setpriv: it is killed when this process is gone, however that ended. */
 export const PDEATHSIG = ['--pdeathsig', 'KILL', '--'];
 
@@ -141,20 +147,53 @@ export interface RunOptions {
 export async function runTool(
   tool: string,
   args: readonly string[],
-  { what, cwd, env = {}, signal }: RunOptions,
+  { what, signal, ...options }: RunOptions,
 ): Promise<string> {
   signal?.throwIfAborted();
-  const result = await execa(tool, args, {
+  const result = await execa(tool, args, settings({ signal, ...options }));
+  signal?.throwIfAborted();
+  if (!result.failed) return result.stdout;
+  throw failure(what, tool, result, result.all.trim().split('\n'));
+}
+
+/** As `runTool`, for one that prints much and takes long: each line is told as it comes, and not kept. */
+export async function followTool(
+  tool: string,
+  args: readonly string[],
+  { what, signal, onLine, ...options }: RunOptions & { readonly onLine: (line: string) => void },
+): Promise<void> {
+  signal?.throwIfAborted();
+  const running = execa(tool, args, { ...settings({ signal, ...options }), buffer: false });
+  const said: string[] = [];
+  for await (const line of running.iterable({ from: 'all' })) {
+    onLine(line);
+    said.push(line);
+    if (said.length > KEPT_ERROR_LINES) said.shift();
+  }
+  const result = await running;
+  signal?.throwIfAborted();
+  if (result.failed) throw failure(what, tool, result, said);
+}
+
+const settings = ({ cwd, env = {}, signal }: Omit<RunOptions, 'what'>) =>
+  ({
     reject: false,
     stdin: 'ignore',
     all: true,
     env: { ...env, PATH: SEARCH_PATH, LC_ALL: 'C.UTF-8' },
     killSignal: 'SIGKILL',
     ...compact({ cwd, cancelSignal: signal }),
-  });
-  signal?.throwIfAborted();
-  if (!result.failed) return result.stdout;
-  const said = result.all.trim().split('\n').slice(-KEPT_ERROR_LINES).join('\n');
-  const how = result.exitCode === undefined ? result.shortMessage : `exited with ${result.exitCode}`;
-  throw new ImageBuildFailed(`Cannot ${what}: ${tool} ${how}\n${said}`);
+  }) as const;
+
+function failure(
+  what: string,
+  tool: string,
+  {
+    exitCode,
+    shortMessage = '',
+  }: { readonly exitCode?: number | undefined; readonly shortMessage?: string | undefined },
+  said: readonly string[],
+): ImageBuildFailed {
+  const how = exitCode === undefined ? shortMessage : `exited with ${exitCode}`;
+  return new ImageBuildFailed(`Cannot ${what}: ${tool} ${how}\n${said.slice(-KEPT_ERROR_LINES).join('\n')}`);
 }

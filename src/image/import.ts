@@ -38,6 +38,8 @@ const STALL_MS = 300_000;
 export interface ImportImageOptions {
   /** The image's name here; made of the reference otherwise. */
   readonly name?: string | undefined;
+  /** What its record says that it was made of; the reference otherwise. */
+  readonly shownAs?: string | undefined;
   /** A file as `docker login` writes it. */
   readonly authFile?: string | undefined;
   /** Size of the disk as the guest sees it. */
@@ -78,7 +80,8 @@ export async function importImage(
   if (known?.origin?.digest === fetched.digest && options.diskMiB === undefined) return known;
 
   const made = join(workDir, 'image');
-  const input = { ...options, cacheDir, name, reference, codename, layout, fetched, workDir, made };
+  const { shownAs = reference } = options;
+  const input = { ...options, cacheDir, name, shownAs, codename, layout, fetched, workDir, made };
   const digest = await makeImage({ ...input, onProgress, signal });
   await putInPlace(made, imageDir(cacheDir, name, digest));
   const image = await findImported(cacheDir, name);
@@ -111,7 +114,7 @@ async function bring(input: BringInput): Promise<FetchedImage> {
 }
 
 /** A definition is of the checkout and would win: nobody could say which of the two is meant. */
-async function freeName(name: string): Promise<string> {
+export async function freeName(name: string): Promise<string> {
   if (!NAME.test(name))
     throw new ImageBuildFailed(
       `Cannot import an image as "${name}": a name has lower-case letters, digits and "-"; choose one with --as`,
@@ -126,7 +129,7 @@ async function freeName(name: string): Promise<string> {
 interface MakeImageInput {
   readonly cacheDir: string;
   readonly name: string;
-  readonly reference: string;
+  readonly shownAs: string;
   readonly codename: string;
   readonly layout: string;
   readonly fetched: FetchedImage;
@@ -149,7 +152,7 @@ async function makeImage(input: MakeImageInput): Promise<string> {
 
   onProgress('Writing the root file system');
   const { digest, defaults } = input.fetched;
-  const origin: Origin = { reference: input.reference, digest, defaults };
+  const origin: Origin = { reference: input.shownAs, digest, defaults };
   const recipe = createHash('sha256').update(JSON.stringify(origin)).digest('hex');
   const path = join(made, IMAGE_FILES.rootfs);
   const rootfsMiB = input.diskMiB ?? (await usedMiB(rootDir, signal)) + ROOM_MIB;

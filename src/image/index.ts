@@ -1,6 +1,8 @@
 /** Guest images: definitions, the builder, and what has been built. */
 export { buildImage } from './build.js';
 export type { BuildImageOptions } from './build.js';
+export { buildDockerfile } from './dockerfile/build.js';
+export type { BuildDockerfileOptions } from './dockerfile/build.js';
 export { findImage, listImages } from './catalog.js';
 export { DEFAULT_GUEST_DIR, definitionNames, readDefinition } from './definition.js';
 export type { ImageDefinition } from './definition.js';

@@ -1,23 +1,65 @@
-/** `bough image build`: make an image on this host. */
+/** `bough image build`: make an image on this host, of a definition or a Dockerfile. */
 
 import type { Command } from 'commander';
+import { compact } from '../../../base/index.js';
+import { keyValue, wholeNumber } from '../../arguments.js';
+import { addCacheDirOption, cacheDirOf, type CacheDirOptions } from '../../cache-dir.js';
 import { type Context } from '../../context.js';
 import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
-import { addCacheDirOption, cacheDirOf, type CacheDirOptions } from '../../cache-dir.js';
+import { UsageError } from '../../exit.js';
+import type { ImageSummary } from '../../providers.js';
+
+interface BuildOptions extends CacheDirOptions {
+  file?: string;
+  tag?: string;
+  buildArg?: Record<string, string>;
+  disk?: number;
+}
 
 export function registerImageBuild(parent: Command, context: Context): void {
-  const { io, providers } = context;
   const command = parent
     .command('build')
     .description('Build an image: kernel, initramfs and root filesystem. Needs no daemon.')
-    .argument('<name>', 'name of an image definition');
-  addCacheDirOption(addOutputOption(command)).action(async (name: string, options: CacheDirOptions) => {
-    const onProgress = (words: string) => {
-      if (io.isTerminal) io.stderr(`${words}\n`);
-    };
-    const built = await providers.buildImage({ name, cacheDir: cacheDirOf(options, io), onProgress });
-    printResult(command, context, built, { lines: [built.name] });
+    .argument('[name]', 'name of an image definition; with --tag the folder that a Dockerfile copies from')
+    .option('-t, --tag <name>', 'name of the image that a Dockerfile makes')
+    .option('-f, --file <Dockerfile>', "with --tag (default: the folder's Dockerfile)")
+    .option('--build-arg <NAME=value>', "of the Dockerfile's ARG, repeatable", keyValue)
+    .option('--disk <MiB>', 'with --tag: size of the disk', wholeNumber(16, 1_048_576));
+  addCacheDirOption(addOutputOption(command)).action(
+    async (name: string | undefined, options: BuildOptions) => {
+      const built = await (options.tag === undefined ? ofDefinition : ofDockerfile)(context, name, options);
+      printResult(command, context, built, { lines: [built.name] });
+    },
+  );
+  withExample(command, 'bough image build python-numpy\nbough image build -f Dockerfile -t mine .');
+}
+
+const progress =
+  ({ io }: Context) =>
+  (words: string): void => {
+    if (io.isTerminal) io.stderr(`${words}\n`);
+  };
+
+function ofDefinition(
+  context: Context,
+  name: string | undefined,
+  options: BuildOptions,
+): Promise<ImageSummary> {
+  if ((options.file ?? options.buildArg ?? options.disk) !== undefined)
+    throw new UsageError('No name for the image: --file, --build-arg and --disk are for --tag');
+  if (name === undefined) throw new UsageError('Nothing to build: give a definition, or --tag and a folder');
+  const cacheDir = cacheDirOf(options, context.io);
+  return context.providers.buildImage({ name, cacheDir, onProgress: progress(context) });
+}
+
+function ofDockerfile(context: Context, folder = '.', options: BuildOptions): Promise<ImageSummary> {
+  const { tag: name = '', file: dockerfile, buildArg: buildArgs, disk: diskMiB } = options;
+  return context.providers.buildDockerfile({
+    ...{ name, context: folder, cacheDir: cacheDirOf(options, context.io) },
+    ...compact({ dockerfile, buildArgs, diskMiB }),
+    onProgress: progress(context),
+    // What a build prints is what one waits for, also where nobody watches.
+    onLine: (line) => context.io.stderr(`${line}\n`),
   });
-  withExample(command, 'bough image build python-numpy');
 }
