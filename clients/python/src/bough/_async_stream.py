@@ -82,7 +82,7 @@ def taken_in_thread(pieces: AsyncIterable[bytes], cancel: Cancel) -> Iterator[by
     def take() -> Iterator[bytes]:
         while True:
             due = asyncio.run_coroutine_threadsafe(next_piece(), loop)
-            with cancel.watching(lambda: due.cancel() and None):
+            with cancel.watching(due.cancel):
                 piece = due.result()
             if piece is None:
                 return

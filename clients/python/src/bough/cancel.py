@@ -22,7 +22,7 @@ class Cancel:
 
     def __init__(self) -> None:
         self._is_set = False
-        self._hooks: dict[object, Callable[[], None]] = {}
+        self._hooks: dict[object, Callable[[], object]] = {}
 
     @property
     def is_set(self) -> bool:
@@ -41,7 +41,7 @@ class Cancel:
             raise BoughCancelled("The call was cancelled")
 
     @contextmanager
-    def watching(self, hook: Callable[[], None]) -> Generator[None, None, None]:
+    def watching(self, hook: Callable[[], object]) -> Generator[None, None, None]:
         """Runs `hook` if it is set meanwhile. Raises `BoughCancelled` if it was set before."""
         place = object()
         self._hooks[place] = hook
