@@ -12,16 +12,6 @@ void ground_lay(struct ground *ground, const struct ram *ram, size_t mapped)
 	*ground = (struct ground){.ram = ram, .mapped = mapped};
 }
 
-static int count_run(void *arg, uint64_t start, uint64_t end)
-{
-	size_t *count = arg;
-
-	(void)start;
-	(void)end;
-	++*count;
-	return 0;
-}
-
 static bool lay_layer(struct ground *ground, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -31,7 +21,7 @@ static bool lay_layer(struct ground *ground, const char *path)
 		return false;
 	ground->own_fds[ground->own_count++] = fd; /* closed with the others, whatever it turns out to be */
 	return fstat(fd, &info) == 0 && (size_t)info.st_size == ground->ram->bytes &&
-	       layer_each_run(fd, count_run, &ground->own_runs) == 0;
+	       layer_count_runs(fd, &ground->own_runs) == 0;
 }
 
 bool ground_lay_own(struct ground *ground, const char *const *paths, size_t count)

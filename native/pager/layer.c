@@ -82,6 +82,21 @@ int layer_each_run(int fd, int (*each)(void *arg, uint64_t start, uint64_t end),
 	}
 }
 
+static int count_run(void *arg, uint64_t start, uint64_t end)
+{
+	size_t *count = arg;
+
+	(void)start;
+	(void)end;
+	++*count;
+	return 0;
+}
+
+int layer_count_runs(int fd, size_t *count)
+{
+	return layer_each_run(fd, count_run, count);
+}
+
 struct copy {
 	int from_fd;
 	int to_fd;

@@ -27,6 +27,9 @@ int layer_write(int fd, const void *from, size_t bytes, uint64_t offset);
  */
 int layer_each_run(int fd, int (*each)(void *arg, uint64_t start, uint64_t end), void *arg);
 
+/* Adds how many runs of data the file has. */
+int layer_count_runs(int fd, size_t *count);
+
 /* Copies the data of one open file, holes left out, into another of the same size; -ETIMEDOUT at the window's deadline. */
 int layer_copy(int from_fd, int to_fd, const struct window *pause);
 

@@ -113,16 +113,6 @@ static int map_run(void *arg, uint64_t start, uint64_t end)
 /* Mappings left for QEMU itself: threads, buffers, libraries. */
 #define SPARE_MAPPINGS 4096
 
-static int count_run(void *arg, uint64_t start, uint64_t end)
-{
-	size_t *count = arg;
-
-	(void)start;
-	(void)end;
-	++*count;
-	return 0;
-}
-
 /* How many runs a process can map: each is a mapping, and cuts the one below it in two. */
 static size_t max_runs(void)
 {
@@ -135,7 +125,7 @@ static size_t max_runs(void)
 static int check_mapping_count(const struct ram *ram, int layer_fd)
 {
 	size_t runs = ram->layer_run_count;
-	int error = layer_each_run(layer_fd, count_run, &runs);
+	int error = layer_count_runs(layer_fd, &runs);
 
 	if (error)
 		return error;
