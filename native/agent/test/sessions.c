@@ -211,14 +211,17 @@ static int first_of(const char *folder, const char *name)
 	return first;
 }
 
-/* Whether the client is told within some turns that all stand still. */
+/* Whether the client is told within some turns that all stand still. No turn is taken after it: nothing would come in that. */
 static int is_told_frozen(int client_fd)
 {
 	char frame[256] = "";
+	ssize_t count = -1;
 
-	for (int turns = 0; turns < 3; turns++)
+	for (int turns = 0; turns < 3 && count < 0; turns++) {
 		loop_turn();
-	return recv(client_fd, frame, sizeof frame - 1, 0) > FRAME_HEADER_BYTES && frame[0] == FRAME_EVENT &&
+		count = recv(client_fd, frame, sizeof frame - 1, 0);
+	}
+	return count > FRAME_HEADER_BYTES && frame[0] == FRAME_EVENT &&
 	       strstr(frame + FRAME_HEADER_BYTES, "{\"frozen\":true}") != NULL;
 }
 
