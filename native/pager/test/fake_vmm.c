@@ -366,7 +366,7 @@ void vmm_check_alive(struct vmm *vmm)
 
 void vmm_check_recovers(struct vmm *vmm)
 {
-	static const struct branch_plan plan = {.mode = "live", .disk = true, .spares = 1, .deadline_ms = 20000};
+	static const struct branch_plan plan = {.mode = "live", .disk = true, .spares = 2, .deadline_ms = 20000};
 
 	vmm_check_alive(vmm);
 	vmm_forget(vmm);

@@ -126,7 +126,7 @@ static struct branch_plan next_of(struct line *line, char *name, size_t size)
 
 	snprintf(name, size, "branch-%zu-%u", vmm->depth, ++line->serial);
 	plan.disk = random_below(&vmm->random, 2);
-	plan.spares = 1;
+	plan.spares = 2;
 	/* As the line began: one that is folded stands on the layers below the fold for as long as it lasts. */
 	plan.folds = vmm->layer_count > 2;
 	plan.fold_from = 1;

@@ -38,7 +38,7 @@ static struct branch_plan choose_branch(struct vmm *vmm)
 	plan.mode = mode < 7 ? "live" : mode < 9 ? "diff" : "full";
 	plan.tracking = random_below(random, 3) == 0 ? "sync" : random_below(random, 2) ? "async" : NULL;
 	plan.disk = random_below(random, 2);
-	plan.spares = 1 + random_below(random, 2);
+	plan.spares = 2 + random_below(random, 2); /* enough for a guest of any speed: one while it runs, one while it stands still */
 	plan.durable = mode >= 7 && random_below(random, 2);
 	if (mode < 9 && vmm->layer_count > 0 && random_below(random, 3) == 0) {
 		plan.folds = true;
