@@ -42,6 +42,23 @@ class VerbsTest(DaemonTest):
         with self.assertRaises(bough.SnapshotNotFound):
             snapshots.get("made")
 
+    def test_of_snapshots_that_travel(self) -> None:
+        snapshots = self.client.snapshots
+        archive = b"".join(snapshots.export("base"))
+        self.assertEqual(archive, b"base\n")
+        came = snapshots.import_(archive, tag="came", allow_unsigned=True)
+        self.assertEqual((came["tag"], came["status"]), ("came", "ready"))
+        again = snapshots.import_((bytes([each]) for each in archive), tag="again", allow_unsigned=True)
+        self.assertEqual(again["tag"], "again")
+        for code, sent, allow_unsigned in (("snapshot_untrusted", archive, False), ("bad_snapshot_archive", b"ba", True)):
+            with self.assertRaises(bough.BoughApiError) as refused:
+                snapshots.import_(sent, tag="third", allow_unsigned=allow_unsigned)
+            self.assertEqual(refused.exception.code, code)
+        with self.assertRaises(bough.SnapshotNotFound):
+            next(snapshots.export("nothing"))
+        snapshots.delete("came")
+        snapshots.delete("again")
+
     def test_of_sandboxes(self) -> None:
         first, second = self.client.spawn_many("base", 2, metadata={"of": "a pair"})
         self.assertEqual(first.info()["snapshot_tag"], "base")
@@ -226,6 +243,9 @@ class AsyncVerbsTest(DaemonTest, unittest.IsolatedAsyncioTestCase):
 
             await sandbox.files.write("/words", pieces())
             self.assertEqual(await sandbox.files.read_text("/words"), "one two")
+            exported = client.snapshots.export("base")
+            self.assertEqual((await client.snapshots.import_(exported, "came", allow_unsigned=True))["tag"], "came")
+            await client.snapshots.delete("came")
             self.assertEqual([entry.get("path") async for entry in sandbox.files.list("/")][-1:], ["/words"])
             async with await sandbox.ports.connect(1) as connection:
                 with self.assertRaises(bough.AgentError):

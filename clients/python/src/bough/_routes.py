@@ -45,6 +45,10 @@ ROUTES: dict[str, Route] = {
     "getSnapshot": Route("GET", "/v1/snapshots/{tag}", harmless=True),
     "snapshotInfo": Route("GET", "/v1/snapshots/{tag}/info", harmless=True),
     "deleteSnapshot": Route("DELETE", "/v1/snapshots/{tag}", requests.DeleteSnapshotRequest, in_query=True),
+    "exportSnapshot": Route("GET", "/v1/snapshots/{tag}/archive", harmless=True),
+    "importSnapshot": Route(
+        "POST", "/v1/snapshots/import", requests.CallOptions, ("tag", "allow_unsigned"), in_query=True
+    ),
     "compactSnapshot": Route("POST", "/v1/snapshots/{tag}/compact", requests.KeyedOptions, ("to",), keyed=True),
     "listSandboxes": Route("GET", "/v1/sandboxes", requests.ListRequest, in_query=True, harmless=True),
     "spawn": Route("POST", "/v1/sandboxes", requests.SpawnRequest, ("snapshot_tag", "n"), keyed=True),

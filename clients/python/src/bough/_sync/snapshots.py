@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, List, Optional
 
 from .._transport import Transport
 from ..records import Snapshot, SnapshotInfo
 from .pages import each_of
+from .streams import answer_pieces
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from .._message import Bytes
     from ..requests import CallOptions, CreateSnapshotRequest, DeleteSnapshotRequest, KeyedOptions, PageRequest
 
 
@@ -52,3 +54,27 @@ class Snapshots:
     def compact(self, tag: str, to: str, **options: Unpack[KeyedOptions]) -> Snapshot:
         """Folds the snapshot and its ancestors into a new one named `to`. Raises `TagExists`, `NoRoom`."""
         return self._transport.call("compactSnapshot", {"tag": tag}, {**options, "to": to})
+
+    def export(self, tag: str, **options: Unpack[CallOptions]) -> Generator[bytes, None, None]:
+        """The snapshot as one file, as it comes, for `import_` on another host. It holds everything that the guest's memory held.
+
+        Raises `SnapshotNotFound`, and `BoughUnreachable` where it breaks off: then the file is not whole.
+        """
+        return answer_pieces(self._transport, "exportSnapshot", {"tag": tag}, options)
+
+    def import_(
+        self,
+        archive: Bytes,
+        tag: Optional[str] = None,
+        allow_unsigned: bool = False,
+        **options: Unpack[CallOptions],
+    ) -> Snapshot:
+        """Takes in what `export` gave, here or on another host, as `tag`, or as it was called there.
+
+        It is checked, started once and captured with a secret of its own. With `allow_unsigned` also what nobody whom the daemon
+        trusts has signed. Raises `TagExists`, `NoRoom`, and `BoughApiError` (`bad_snapshot_archive`, `snapshot_untrusted`,
+        `snapshot_incompatible`).
+        """
+        given = {**options, "tag": tag, "allow_unsigned": allow_unsigned}
+        reply = self._transport.reply("importSnapshot", {}, given, archive)
+        return self.get(reply.headers["bough-tag"], **options)
