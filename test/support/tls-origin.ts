@@ -37,7 +37,8 @@ export class TlsOrigin {
       socket.on('error', () => undefined);
       socket.on('close', () => this.sockets.delete(socket));
     });
-    server.on('request', (request, response) => void this.#note(request, response));
+    // One that is cut is not seen.
+    server.on('request', (request, response) => void this.#note(request, response).catch(() => undefined));
   }
 
   static async open(authority: Authority): Promise<TlsOrigin> {

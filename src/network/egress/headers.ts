@@ -10,6 +10,9 @@ const HOP_BY_HOP = new Set([
   ...['transfer-encoding', 'te', 'trailer', 'upgrade', 'http2-settings', 'expect'],
 ]);
 
+/** What says where a message ends and whom it is for is never of one hop, whatever its sender names. */
+const OF_THE_MESSAGE = new Set(['content-length', 'host']);
+
 /** As `headersDistinct` of Node has them. */
 export type Headers = Readonly<Record<string, readonly string[] | undefined>>;
 
@@ -18,7 +21,8 @@ export function endToEnd(headers: Headers): Record<string, string[]> {
   const named = (headers['connection'] ?? []).flatMap((text) =>
     text.split(',').map((name) => name.trim().toLowerCase()),
   );
-  const isKept = (name: string): boolean => !HOP_BY_HOP.has(name) && !named.includes(name);
+  const isKept = (name: string): boolean =>
+    OF_THE_MESSAGE.has(name) || (!HOP_BY_HOP.has(name) && !named.includes(name));
   return Object.fromEntries(
     Object.entries(headers).flatMap(([name, values]) =>
       values === undefined || !isKept(name) ? [] : [[name, [...values]]],

@@ -10,6 +10,7 @@ import {
   Agent,
   request as httpRequest,
   ServerResponse,
+  STATUS_CODES,
   type ClientRequest,
   type IncomingMessage,
 } from 'node:http';
@@ -26,7 +27,10 @@ import {
   type RequestVerdict,
 } from './judged-request.js';
 
+/** Requests that a connection may have made before the first of them is answered: each takes memory of all sandboxes' egress. */
+const MAX_UNANSWERED = 128;
 const IMPASSABLE: Refusal = { status: 400, problem: 'the request cannot be passed on' };
+const IMPASSABLE_ANSWER: Refusal = { status: 502, problem: 'the answer cannot be passed on' };
 const NO_WEBSOCKET: Refusal = { status: 400, problem: 'only WebSockets are upgraded to' };
 
 export interface Opened {
@@ -52,7 +56,7 @@ export function serveHttp1(
     ALPNProtocols: ['http/1.1'],
     SNICallback: (_name, done) => done(null, context),
   });
-  const passing = new Passing(world, opened);
+  const passing = new Passing(world, opened, cut);
   server.on('secureConnection', (socket) => passing.begin(socket));
   server.on('request', (request, response) => passing.request(request, response));
   server.on('upgrade', (request, socket, head) => passing.upgrade(request, socket, head));
@@ -69,14 +73,16 @@ class Passing {
   #guest: TLSSocket | undefined;
   readonly #world: TLSSocket | undefined;
   readonly #opened: Opened;
+  readonly #cut: (why: string) => void;
   readonly #agent: Agent;
   #underWay = 0;
   /** One was refused: the connection ends with that answer, and what was said after it is not taken. */
   #isOver = false;
 
-  constructor(world: TLSSocket | undefined, opened: Opened) {
+  constructor(world: TLSSocket | undefined, opened: Opened, cut: (why: string) => void) {
     this.#world = world;
     this.#opened = opened;
+    this.#cut = cut;
     this.#agent = agentOf(world);
     world?.once('close', () => this.#endIfDone());
   }
@@ -88,6 +94,11 @@ class Passing {
 
   request(request: IncomingMessage, response: ServerResponse): void {
     if (this.#isOver) return;
+    if (this.#underWay === MAX_UNANSWERED) {
+      this.#isOver = true;
+      this.#cut(`it asks for more while ${MAX_UNANSWERED} requests have no answer`);
+      return;
+    }
     this.#underWay++;
     response.once('close', () => {
       this.#underWay--;
@@ -98,8 +109,7 @@ class Passing {
       this.#refuse(response, up);
       return;
     }
-    up.once('response', (reply) => answer(reply, response));
-    up.once('error', () => fail(response));
+    passAnswer(up, response);
     response.once('close', () => {
       if (!response.writableFinished) up.destroy();
     });
@@ -123,8 +133,7 @@ class Passing {
       this.#refuse(response, up);
       return;
     }
-    up.once('error', () => fail(response));
-    up.once('response', (reply) => answer(reply, response));
+    passAnswer(up, response);
     up.once('upgrade', (reply, world, worldHead) => {
       response.detachSocket(request.socket);
       socket.write(headOf(reply));
@@ -184,10 +193,29 @@ function hasBody(request: IncomingMessage): boolean {
   return isChunked(request) || request.headers['content-length'] !== undefined;
 }
 
+function passAnswer(up: ClientRequest, response: ServerResponse): void {
+  up.once('response', (reply) => answer(reply, response));
+  up.once('error', () => fail(response));
+  // Of an upgrade that nobody asked for, nothing else is told.
+  up.once('close', () => {
+    if (!response.headersSent && !isUpgraded(response)) fail(response);
+  });
+}
+
+/** Its connection belongs to what it was upgraded to. */
+const isUpgraded = ({ socket }: ServerResponse): boolean => socket === null;
+
 function answer(reply: IncomingMessage, response: ServerResponse): void {
   response.sendDate = false;
   const headers = endToEnd(reply.headersDistinct);
-  response.writeHead(reply.statusCode ?? 502, reply.statusMessage, headers);
+  try {
+    response.writeHead(reply.statusCode ?? 502, reply.statusMessage, headers);
+  } catch {
+    // Node's parser takes what its writer does not.
+    reply.destroy();
+    refuse(response, IMPASSABLE_ANSWER);
+    return;
+  }
   response.flushHeaders();
   // One that is cut short is cut short for the guest too.
   pipeline(reply, response, () => undefined);
@@ -201,7 +229,7 @@ function fail(response: ServerResponse): void {
 
 function refuse(response: ServerResponse, { status, problem }: Refusal): void {
   if (response.headersSent) return;
-  response.writeHead(status, { 'content-type': 'text/plain', connection: 'close' });
+  response.writeHead(status, STATUS_CODES[status], { 'content-type': 'text/plain', connection: 'close' });
   response.end(`bough: ${problem}\n`);
 }
 

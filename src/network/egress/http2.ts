@@ -21,7 +21,11 @@ import { injected } from './headers.js';
 import type { Opened } from './http1.js';
 import { authorityOf, type Refusal } from './judged-request.js';
 
-const { NGHTTP2_CANCEL, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+const { NGHTTP2_CANCEL, NGHTTP2_INTERNAL_ERROR, NGHTTP2_NO_ERROR, NGHTTP2_REFUSED_STREAM } = constants;
+/** Each takes memory of all sandboxes' egress. */
+const MAX_STREAMS = 128;
+
+type Stream = ServerHttp2Stream | ClientHttp2Stream;
 
 /** Serves `guest`, on which TLS has not begun, until either side ends. Without `world` nothing may be passed on. */
 export function serveHttp2(
@@ -31,7 +35,10 @@ export function serveHttp2(
   opened: Opened,
 ): void {
   // One server for each connection: a session on a TLSSocket that one has made oneself hears nothing.
-  const server = createSecureServer({ SNICallback: (_name, done) => done(null, context) });
+  const server = createSecureServer({
+    SNICallback: (_name, done) => done(null, context),
+    settings: { maxConcurrentStreams: MAX_STREAMS },
+  });
   const up = world && sessionOf(world, opened);
   server.on('session', (session) => joinSessions(session, up));
   server.on('stream', (stream, headers) => pass(stream, headers, up, opened));
@@ -93,12 +100,13 @@ function join(stream: ServerHttp2Stream, other: ClientHttp2Stream): void {
   passTrailers(other, stream);
   stream.pipe(other);
   other.on('headers', (headers) => {
-    if (!stream.destroyed && !stream.headersSent) stream.additionalHeaders(withoutPseudo(headers, ':status'));
+    if (!stream.headersSent) sayOn(stream, () => stream.additionalHeaders(withoutPseudo(headers, ':status')));
   });
   other.once('response', (headers) => {
-    if (stream.destroyed) return;
-    stream.respond(withoutPseudo(headers, ':status'), { waitForTrailers: true });
-    other.pipe(stream);
+    sayOn(stream, () => {
+      stream.respond(withoutPseudo(headers, ':status'), { waitForTrailers: true });
+      other.pipe(stream);
+    });
   });
   other.on('error', () => undefined);
   other.once('close', () => closeWith(stream, other.rstCode));
@@ -106,16 +114,23 @@ function join(stream: ServerHttp2Stream, other: ClientHttp2Stream): void {
 }
 
 /** Sent once all of the body is; none are sent as none. */
-function passTrailers(
-  from: ServerHttp2Stream | ClientHttp2Stream,
-  to: ServerHttp2Stream | ClientHttp2Stream,
-): void {
+function passTrailers(from: Stream, to: Stream): void {
   let trailers: OutgoingHttpHeaders = {};
   from.once('trailers', (headers: IncomingHttpHeaders) => (trailers = withoutPseudo(headers)));
-  to.once('wantTrailers', () => to.sendTrailers(trailers));
+  to.once('wantTrailers', () => sayOn(to, () => to.sendTrailers(trailers)));
 }
 
-function closeWith(stream: ServerHttp2Stream | ClientHttp2Stream, code: number): void {
+/** Says what came from the other side, unless the stream is closed. Node's parser takes headers that its writer does not: those end the stream. */
+function sayOn(stream: Stream, say: () => void): void {
+  if (stream.closed || stream.destroyed) return;
+  try {
+    say();
+  } catch {
+    stream.close(NGHTTP2_INTERNAL_ERROR);
+  }
+}
+
+function closeWith(stream: Stream, code: number): void {
   if (stream.closed || (code === NGHTTP2_NO_ERROR && stream.writableEnded)) return;
   stream.close(code === NGHTTP2_NO_ERROR ? NGHTTP2_CANCEL : code);
 }
