@@ -195,7 +195,11 @@ export class Networks {
   async #restore(): Promise<void> {
     try {
       await this.#egress.ask({ keep: [...this.#known.keys()] });
-      for (const put of this.#known.values()) await this.#put(put);
+      const refusals: unknown[] = [];
+      for (const id of [...this.#known.keys()])
+        await this.#put(id).catch((error: unknown) => refusals.push(refusalOf(error)));
+      // What is wrong with one sandbox's is no reason to keep the others from theirs.
+      if (refusals.length > 0) throw refusals[0];
       this.#options.emit('egress.restored', { sandboxes: this.#known.size });
     } catch (err) {
       if (this.#closing.signal.aborted) return;
@@ -227,8 +231,7 @@ export class Networks {
 
   async #tell(id: string): Promise<void> {
     await this.#restoring;
-    const put = this.#known.get(id);
-    if (put !== undefined) await available(this.#put(put));
+    await available(this.#put(id));
   }
 
   async #get(id: string): Promise<AtEgress | undefined> {
@@ -236,9 +239,12 @@ export class Networks {
     return (await available(this.#egress.ask({ get: id }))) as AtEgress | undefined;
   }
 
-  async #put(put: SandboxAtEgress): Promise<unknown> {
-    if (put.policy.secrets !== undefined) await this.#egress.ask({ secrets: this.#secretsFolder() });
-    return this.#egress.ask({ put });
+  /** Tells what is known when it is sent: of two changes at once the later one is in force. */
+  async #put(id: string): Promise<void> {
+    if (this.#known.get(id)?.policy.secrets !== undefined)
+      await this.#egress.ask({ secrets: this.#secretsFolder() });
+    const put = this.#known.get(id);
+    if (put !== undefined) await this.#egress.ask({ put });
   }
 
   #secretsFolder(): object {
@@ -251,6 +257,12 @@ const gateSocket = ({ hotDir }: SandboxPaths): string => join(hotDir, 'gate');
 const namesPath = ({ stateDir }: SandboxPaths): string => join(stateDir, 'network-names');
 /** Lines of what became of a sandbox's connections. */
 export const networkLogPath = ({ stateDir }: SandboxPaths): string => join(stateDir, 'network.log');
+
+/** Throws what is no word of an egress that answers. */
+function refusalOf(error: unknown): EgressRefused {
+  if (error instanceof EgressRefused) return error;
+  throw error;
+}
 
 async function available<T>(work: Promise<T>): Promise<T> {
   try {

@@ -35,6 +35,8 @@ export async function setNetwork(
     const certificate = await context.networks.certificate();
     const operation = { operation: 'make the guest trust the egress', sandboxId: sandbox.id };
     await catalogued(operation, () => trustEgress(sandbox.agent, certificate));
+    // Else a rollback that has begun since would go on with the policy of before.
+    sandbox.require('change-network');
   }
   await sandbox.update({ network: policy });
   await context.networks.replace(sandbox.paths, policy);
