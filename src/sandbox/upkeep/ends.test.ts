@@ -153,6 +153,29 @@ describe('the ends of sandboxes', () => {
     assert.deepEqual(host.done, ['capture end-a', 'remove a']);
   });
 
+  it('leaves one alone that was put off, rolled back or replaced while it waited for its turn', async () => {
+    const host = new FakeHost();
+    const first = new Deferred<undefined>();
+    host.script.capture = () => first.promise;
+    const [, , later, rolling, replaced, due] = ['a', 'b', 'later', 'rolling', 'replaced', 'due'].map((id) =>
+      host.add(id, { endInMs: 10_000, onEnd: 'snapshot' }),
+    );
+    host.clock.pass(10);
+    host.ends.sweep();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert(later && rolling && replaced && due);
+    later.record.lifetime = lifetimeOf({ endInMs: 3_600_000, onEnd: 'snapshot' }, host.clock);
+    rolling.isRollingBack = true;
+    host.sandboxes.set('replaced', { ...replaced });
+    delete host.script.capture;
+    first.resolve(undefined);
+    await host.ends.settled();
+    assert.deepEqual([...host.sandboxes.keys()], ['later', 'rolling', 'replaced']);
+    for (const each of [later, rolling, replaced])
+      assert.deepEqual([each.record.endTag, each.lifetime.warning], [undefined, undefined]);
+    assert.deepEqual([...host.snapshots], ['end-due']);
+  });
+
   it('keeps the sandbox with a warning when its snapshot fails, and tries again, less and less often', async () => {
     const host = new FakeHost();
     const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });

@@ -119,7 +119,7 @@ export class SandboxEnds<S extends SandboxWithEnd> {
     const { id, record } = sandbox;
     try {
       if (record.lifetime?.onEnd === 'snapshot' || record.endTag !== undefined) {
-        await this.#snapshots(() => this.#capture(sandbox));
+        if (!(await this.#snapshots(() => this.#capture(sandbox)))) return;
       }
     } catch (error) {
       if (!this.#stopping.signal.aborted) await this.#postpone(sandbox, why, error);
@@ -135,9 +135,9 @@ export class SandboxEnds<S extends SandboxWithEnd> {
     }
   }
 
-  /** Resolves with a durable snapshot of the sandbox in place. */
-  async #capture(sandbox: S): Promise<void> {
-    if (this.#stopping.signal.aborted) return;
+  /** True with a durable snapshot of the sandbox in place; false where it is not to end now. */
+  async #capture(sandbox: S): Promise<boolean> {
+    if (this.#stopping.signal.aborted || !this.#isStillDue(sandbox)) return false;
     const tag = sandbox.record.endTag ?? this.#actions.chooseTag(sandbox);
     if (sandbox.record.endTag === undefined) await sandbox.noteEnd(tag);
     await failpoint('end.noted');
@@ -145,6 +145,14 @@ export class SandboxEnds<S extends SandboxWithEnd> {
     await failpoint('end.captured');
     await this.#actions.durable(tag, this.#stopping.signal);
     await failpoint('end.durable');
+    return true;
+  }
+
+  /** It may have waited for its turn, and was anybody's until then. */
+  #isStillDue(sandbox: S): boolean {
+    if (sandbox.record.endTag !== undefined) return true;
+    const isThere = this.#actions.sandboxes().includes(sandbox) && !sandbox.isRollingBack;
+    return isThere && sandbox.lifetime.due() !== undefined;
   }
 
   /** Gives the sandbox back to its users until the next try. */
