@@ -229,7 +229,7 @@ async function connect(
   const group =
     memoryLimitMiB === undefined
       ? undefined
-      : await cgroups.find(paths.id, memoryLimitMiB * MiB).catch(() => undefined);
+      : await cgroups.find(paths.id, pid, memoryLimitMiB * MiB).catch(() => undefined);
   const vmm = await Vmm.adopt({
     group,
     ...{ name: paths.id, pid, startTimeTicks },

@@ -10,6 +10,7 @@ import type { Cgroup } from './cgroup.js';
 import { Cgroups } from './cgroups.js';
 
 const limits = { memoryBytes: 512 * MiB, vcpus: 2 };
+const PID = 7;
 
 /** The kernel's files are gone with their folder, and these have to be taken out. */
 async function removed(group: Cgroup, folders: readonly string[]): Promise<void> {
@@ -18,10 +19,11 @@ async function removed(group: Cgroup, folders: readonly string[]): Promise<void>
   await group.remove();
 }
 
-for (const { version, own, files, memory, pids, limit, stat, kills } of [
+for (const { version, own, moved, files, memory, pids, limit, stat, kills } of [
   {
     version: 1,
     own: '9:name=systemd:/\n8:pids:/\n5:devices:/\n4:memory:/service\n3:cpu,cpuacct:/\n0::/\n',
+    moved: '8:pids:/user\n4:memory:/user\n',
     files: ['memory/service/tasks', 'pids/tasks'],
     ...{ memory: 'memory/service/bough-test/one', pids: 'pids/bough-test/one' },
     limit: 'memory.limit_in_bytes',
@@ -31,6 +33,7 @@ for (const { version, own, files, memory, pids, limit, stat, kills } of [
   {
     version: 2,
     own: '0::/system.slice/bough.service\n',
+    moved: '0::/user.slice/session\n',
     files: ['cgroup.controllers', 'system.slice/cgroup.subtree_control'],
     ...{ memory: 'system.slice/bough-test/one', pids: 'system.slice/bough-test/one' },
     limit: 'memory.max',
@@ -49,9 +52,18 @@ for (const { version, own, files, memory, pids, limit, stat, kills } of [
       }
       await mkdir(join(mount, memory), { recursive: true });
       await writeFile(join(mount, memory, 'memory.stat'), '');
-      cgroups = new Cgroups('bough-test', { mount, own: () => Promise.resolve(own) });
+      cgroups = over(own);
     });
     afterEach(() => rm(mount, { recursive: true }));
+
+    /** Those of a daemon that is in these groups itself. */
+    const over = (daemon: string): Cgroups =>
+      new Cgroups('bough-test', {
+        mount,
+        groupsOf: (pid) => Promise.resolve(pid === 'self' ? daemon : vmm),
+      });
+    const [vmmMemory, vmmPids] = [memory, pids].map((path) => path.replace(/^(memory|pids)(?=\/)/, ''));
+    const vmm = version === 1 ? `8:pids:${vmmPids}\n4:memory:${vmmMemory}\n` : `0::/${vmmMemory}\n`;
 
     const read = (path: string): Promise<string> => readFile(join(mount, path), 'utf8');
 
@@ -85,18 +97,19 @@ for (const { version, own, files, memory, pids, limit, stat, kills } of [
         [...new Set([memory, pids])].map((folder) => join(mount, folder)),
       );
       assert.deepEqual([await group.isThere(), await group.hasRunOut()], [false, true]);
-      assert.equal(await cgroups.find('one', 1), undefined);
+      assert.equal(await cgroups.find('one', PID, 1), undefined);
     });
 
     it('are found again by the next daemon, and removed where nothing is in them', async () => {
       await cgroups.make('one', limits);
-      assert.equal(await (await cgroups.find('one', 1))?.isThere(), true);
-      assert.equal(await cgroups.find('other', 1), undefined);
+      assert.equal(await (await cgroups.find('one', PID, 1))?.isThere(), true);
+      assert.equal(await cgroups.find('other', PID, 1), undefined);
+      assert.equal(await (await over(moved).find('one', PID, 1))?.isThere(), true, 'of a daemon elsewhere');
       await mkdir(join(mount, memory, '../left'));
       await cgroups.removeEmpty();
-      assert.equal(await cgroups.find('left', 1), undefined);
+      assert.equal(await cgroups.find('left', PID, 1), undefined);
       // As the kernel's with a process in them, a folder with a file in it stays.
-      assert.equal(await (await cgroups.find('one', 1))?.isThere(), true);
+      assert.equal(await (await cgroups.find('one', PID, 1))?.isThere(), true);
     });
 
     it('say why there are none', async () => {
@@ -110,6 +123,7 @@ for (const { version, own, files, memory, pids, limit, stat, kills } of [
 }
 
 it('cgroups say which controller the kernel has not', async () => {
-  const cgroups = new Cgroups('bough-test', { mount: '/nowhere', own: () => Promise.resolve('1:cpu:/\n') });
+  const where = { mount: '/nowhere', groupsOf: () => Promise.resolve('1:cpu:/\n') };
+  const cgroups = new Cgroups('bough-test', where);
   await assert.rejects(cgroups.make('one', limits), /no controller of memory/);
 });

@@ -17,13 +17,13 @@ import { Cgroup, type CgroupFolders, type CgroupLimits, type CgroupVersion } fro
 /** Where the kernel shows its groups; tests have another place. */
 export interface CgroupMount {
   readonly mount: string;
-  /** What /proc/self/cgroup says. */
-  readonly own: () => Promise<string>;
+  /** What /proc/PID/cgroup says of a process. */
+  readonly groupsOf: (pid: number | 'self') => Promise<string>;
 }
 
 const hostMount: CgroupMount = {
   mount: '/sys/fs/cgroup',
-  own: () => readFile('/proc/self/cgroup', 'utf8'),
+  groupsOf: (pid) => readFile(`/proc/${pid}/cgroup`, 'utf8'),
 };
 
 const v1: CgroupVersion = {
@@ -52,7 +52,7 @@ export class Cgroups {
 
   /** Makes a group for a VMM that is about to start. Rejects with why this host has none; nothing is left then. */
   async make(id: string, limits: CgroupLimits): Promise<Cgroup> {
-    const parents = await this.#parents();
+    const parents = await this.#ownParents();
     if (parents.version === v2) {
       await writeFile(join(dirname(parents.memory), 'cgroup.subtree_control'), NEEDED);
       await mkdir(parents.memory, { recursive: true });
@@ -61,15 +61,17 @@ export class Cgroups {
     return Cgroup.make(foldersOf(parents, id), limits);
   }
 
-  /** That of a VMM that an earlier daemon started; undefined where there is none. */
-  async find(id: string, memoryBytes: number): Promise<Cgroup | undefined> {
-    const group = new Cgroup(foldersOf(await this.#parents(), id), memoryBytes);
+  /** That of a VMM that an earlier daemon started, whose own group may have been another; undefined where there is none. */
+  async find(id: string, pid: number, memoryBytes: number): Promise<Cgroup | undefined> {
+    const groups = await this.#where.groupsOf(pid);
+    const parents = await this.#parents(groups, (vmm) => dirname(dirname(vmm)));
+    const group = new Cgroup(foldersOf(parents, id), memoryBytes);
     return (await group.isThere()) ? group : undefined;
   }
 
   /** Removes the groups in which nothing runs. */
   async removeEmpty(): Promise<void> {
-    const { memory, pids } = await this.#parents();
+    const { memory, pids } = await this.#ownParents();
     for (const parent of new Set([memory, pids])) {
       // Files of the kernel's are no folders, and what is in use is busy: both refuse.
       for (const name of await namesIn(parent)) await rmdir(join(parent, name)).catch(() => undefined);
@@ -77,21 +79,30 @@ export class Cgroups {
     }
   }
 
-  /** Those that hold the folders of VMMs. */
-  async #parents(): Promise<CgroupFolders> {
+  /** Those that hold the folders of VMMs this daemon starts. */
+  async #ownParents(): Promise<CgroupFolders> {
+    return this.#parents(await this.#where.groupsOf('self'), (own, version) =>
+      version === v2 ? dirname(own) : own,
+    );
+  }
+
+  /** Where they are for a process of these groups: in what `above` makes of each. */
+  async #parents(
+    groups: string,
+    above: (group: string, version: CgroupVersion) => string,
+  ): Promise<CgroupFolders> {
     const { mount } = this.#where;
-    const own = await this.#where.own();
     if (await exists(join(mount, 'cgroup.controllers'))) {
-      const beside = dirname(/^0::(.*)$/m.exec(own)?.[1] ?? '/');
+      const beside = above(/^0::(.*)$/m.exec(groups)?.[1] ?? '/', v2);
       const folder = join(mount, beside, this.#name);
       return { version: v2, memory: folder, pids: folder };
     }
     const below = async (controller: string): Promise<string> => {
       const pattern = new RegExp(`^\\d+:(?:[^:]*,)?${controller}(?:,[^:]*)?:(.*)$`, 'm');
-      const path = pattern.exec(own)?.[1];
+      const path = pattern.exec(groups)?.[1];
       if (path === undefined) throw new Error(`this kernel has no controller of ${controller}`);
       // In a container the path may be seen from elsewhere than the mount.
-      const seen = join(mount, controller, path);
+      const seen = join(mount, controller, above(path, v1));
       return join((await exists(seen)) ? seen : join(mount, controller), this.#name);
     };
     return { version: v1, memory: await below('memory'), pids: await below('pids') };
