@@ -41,3 +41,11 @@ export function plainLine(text: string): string {
   // eslint-disable-next-line no-control-regex
   return text.replace(/[\x00-\x1f\x7f-\x9f]/g, '?');
 }
+
+/** The same of what may have several lines. */
+export function plainText(text: string): string {
+  return text
+    .split('\n')
+    .map((line) => line.split('\t').map(plainLine).join('\t'))
+    .join('\n');
+}

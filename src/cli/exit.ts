@@ -6,6 +6,7 @@
 import { CommanderError } from 'commander';
 import { constants } from 'node:os';
 import { messageOf } from '../base/index.js';
+import { plainText } from '../base/table.js';
 import type { ErrorCode } from '../contract/index.js';
 import { BoughApiError, BoughUnreachable } from '../sdk/index.js';
 
@@ -119,7 +120,7 @@ export function describeFailure(error: unknown): Failure {
     };
   }
   if (error instanceof OutputClosed) return { exitCode: exitCodes.done, words: undefined, hint: undefined };
-  const words = messageOf(error);
+  const words = plainText(messageOf(error));
   if (error instanceof BoughUnreachable) {
     return {
       exitCode: exitCodes.unreachable,

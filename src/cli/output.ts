@@ -3,7 +3,7 @@
  */
 
 import { Option, type Command } from 'commander';
-import { formatTable, type Column } from '../base/table.js';
+import { formatTable, plainLine, type Column } from '../base/table.js';
 import type { Io } from './io.js';
 import { outputForms, sharedOptions, type OutputForm } from './shared-options.js';
 import { yamlOf } from './yaml.js';
@@ -46,7 +46,7 @@ export interface Listing<T> {
 export function printRows<T>(command: Command, { io }: To, { rows, columns, name }: Listing<T>): void {
   const form = outputForm(command);
   if (form === 'table') io.stdout(formatTable(rows, columns));
-  else if (form === 'name') io.stdout(linesOf(rows.map(name)));
+  else if (form === 'name') io.stdout(linesOf(rows.map((row) => plainLine(name(row)))));
   else printData(io, form, rows);
 }
 

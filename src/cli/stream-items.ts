@@ -21,7 +21,7 @@ export async function printItems<T>(
 ): Promise<void> {
   const asText = {
     table: (item: T) => `${plainLine(line(item))}\n`,
-    name: (item: T) => `${name(item)}\n`,
+    name: (item: T) => `${plainLine(name(item))}\n`,
     json: (item: T) => `${JSON.stringify(item)}\n`,
     yaml: (item: T) => `---\n${yamlOf(item)}`,
   }[outputForm(command)];

@@ -1,6 +1,7 @@
 /** `bough sandbox cp`: files and folders, into sandboxes and out of them. */
 
 import type { Command } from 'commander';
+import { plainLine } from '../../../base/table.js';
 import type { Bough } from '../../../sdk/index.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import type { End } from '../../copy/copy.js';
@@ -26,7 +27,10 @@ export function registerCp(parent: Command, context: Context): void {
     .argument('<source>', '`<sandbox>:<path>`, a path here, or `-`', placeArgument)
     .argument('<target>', 'likewise', placeArgument)
     .option('-L, --follow-link', 'of a source that is a link, copy what it leads to')
-    .option('-u, --user <user>', 'whom it is done as in the sandbox, `user` or `user:group` (default root)');
+    .option(
+      '-u, --user <user>',
+      'whom it is done as in the sandbox, `user` or `user:group` (default: the user of its image)',
+    );
   addClientOptions(command).action(async (source: Place, target: Place, options: CopyOptions) => {
     if (source.at !== 'sandbox' && target.at !== 'sandbox')
       throw new UsageError('Neither of the two is in a sandbox: give one as <sandbox>:<path>');
@@ -73,5 +77,5 @@ async function endOf(
     };
   }
   const { localSide } = await import('../../copy/local-side.js');
-  return { side: localSide((words) => io.stderr(`note: ${words}\n`)), path };
+  return { side: localSide((words) => io.stderr(`note: ${plainLine(words)}\n`)), path };
 }

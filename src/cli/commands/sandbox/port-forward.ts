@@ -2,6 +2,7 @@
 
 import { InvalidArgumentError, type Command } from 'commander';
 import { compact, messageOf, ResourceStack } from '../../../base/index.js';
+import { plainLine } from '../../../base/table.js';
 import type { Bough } from '../../../sdk/index.js';
 import { sandboxArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
@@ -69,7 +70,8 @@ function forward({ client, id, io, signal }: Where, { local, guest }: PortPair):
   return Forwarding.listen(local, {
     connect: () => ports.connect(guest, { signal }),
     onFailure: (error) => {
-      if (!signal.aborted) io.stderr(`note: a connection to port ${guest} ended: ${messageOf(error)}\n`);
+      if (!signal.aborted)
+        io.stderr(`note: a connection to port ${guest} ended: ${plainLine(messageOf(error))}\n`);
     },
   });
 }

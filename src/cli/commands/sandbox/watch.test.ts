@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { CliDaemon } from '../../../../test/support/cli-daemon.js';
+import { BoughError } from '../../../contract/index.js';
 
 type News<W> = W extends (...asked: never[]) => AsyncGenerator<infer N> ? N : never;
 
@@ -51,5 +52,22 @@ describe('bough watch', () => {
         { type: 'unwatched', path: 'sub/deep' },
       ],
     );
+  });
+
+  it('lets no name in a guest write lines or sequences of its own, with -o name neither', async () => {
+    const path = Buffer.from('a\n\x1b[2Jb');
+    daemon.host.files.watch = async function* () {
+      yield await Promise.resolve({ type: 'created', path, isFolder: false } as const);
+    };
+    const id = await daemon.spawn();
+    assert.equal(await daemon.printed('watch', id, '/'), 'created   a??[2Jb\n');
+    assert.equal(await daemon.printed('watch', '-o', 'name', id, '/'), 'a??[2Jb\n');
+    // eslint-disable-next-line require-yield -- it fails at once
+    daemon.host.files.watch = async function* () {
+      await Promise.resolve();
+      throw new BoughError('file_failed', { id, problem: 'a\x1b[2Jb' });
+    };
+    const { stderr } = await daemon.run(['watch', id, '/']);
+    assert.match(stderr, /a\?\[2Jb/);
   });
 });

@@ -22,7 +22,7 @@ export function registerWatch(parent: Command, context: Context): void {
     .argument('<id>', 'the sandbox, by id or name', sandboxArgument)
     .argument('<path>', 'a file or a folder in it')
     .option('-r, --recursive', 'of a folder: also what is below it')
-    .option('-u, --user <user>', 'whom it is done as in the sandbox (default root)');
+    .option('-u, --user <user>', 'whom it is done as in the sandbox (default: the user of its image)');
   addOutputOption(addClientOptions(command)).action(
     async (id: string, path: string, { recursive, user }: WatchOptions) => {
       const { files } = (await clientFor(command, context)).sandbox(id);
