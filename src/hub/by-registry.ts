@@ -7,7 +7,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { lockFile, LockHeld, ResourceStack } from '../base/index.js';
-import { RegistryFailed } from './errors.js';
+import { BadSnapshotArchive, RegistryFailed } from './errors.js';
 import { digestOf, manifestSchema, parsed, type Descriptor } from './format.js';
 import type { Keyring } from './keys.js';
 import { openLayout, readBlob, saveLayout } from './layout.js';
@@ -44,8 +44,8 @@ export async function pushSnapshot(
 ): Promise<Pushed> {
   await using undo = new ResourceStack();
   const dir = join(await takeFolder(options.workDir, undo), 'leaving');
-  await rm(dir, { recursive: true, force: true });
-  undo.defer(() => rm(dir, { recursive: true, force: true }));
+  await removeLayout(dir);
+  undo.defer(() => removeLayout(dir));
   const incoming = await IncomingSnapshot.open(bytes, ANYBODY);
   await saveLayout(incoming, dir);
   const { digest, claimedBy, config } = incoming;
@@ -58,8 +58,8 @@ export interface Pulled {
   readonly digest: string;
   readonly sizeBytes: number;
   readonly bytes: AsyncIterable<Uint8Array>;
-  /** It was taken in: what was fetched is not needed any more. */
-  taken(): Promise<void>;
+  /** Removes what was fetched: it was taken in, or is of no use. */
+  forget(): Promise<void>;
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -69,11 +69,14 @@ export async function pullSnapshot(remote: Remote, options: ByRegistryOptions): 
   const dir = join(await takeFolder(options.workDir, undo), 'arriving');
   await mkdir(dir, { recursive: true, mode: 0o700 });
   const { digest, signatureDigest } = await pullLayout(remote, dir, options);
-  const layout = await openLayout(dir, digest, signatureDigest);
+  const layout = await openLayout(dir, digest, signatureDigest).catch(async (error: unknown) => {
+    if (error instanceof BadSnapshotArchive) await removeLayout(dir);
+    throw error;
+  });
   const held = undo.move();
   return {
     ...{ digest, sizeBytes: archiveBytes(layout), bytes: archiveOf(layout) },
-    taken: () => rm(dir, { recursive: true, force: true }),
+    forget: () => removeLayout(dir),
     [Symbol.asyncDispose]: () => held.close(),
   };
 }
@@ -115,6 +118,8 @@ export async function inspectSnapshot(
     ...{ chunks: layers.length, bytes: [...blobs.values()].reduce((sum, size) => sum + size, 0) },
   };
 }
+
+const removeLayout = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });
 
 /** Makes the folder and locks it for as long as the stack is open. */
 async function takeFolder(workDir: string, undo: ResourceStack): Promise<string> {

@@ -79,7 +79,7 @@ describe('a snapshot in a registry', { timeout: 240_000 }, () => {
       { workDir: await work() },
     );
     assert.deepEqual([stranger.signedBy, stranger.claimedBy], [undefined, pushed.claimedBy]);
-    await pulled.taken();
+    await pulled.forget();
     assert.deepEqual(await readdir(workDir), ['lock']);
   });
 
@@ -196,6 +196,10 @@ describe('a snapshot in a registry', { timeout: 240_000 }, () => {
       await assert.rejects(pullSnapshot(remoteOf(liar.reference), { workDir }), (error: unknown) => {
         return error instanceof RegistryFailed || error instanceof BadSnapshotArchive;
       });
+      // Whole, but its own manifest is served for its signature, too.
+      [liar.layer, liar.manifest] = [undefined, undefined];
+      await assert.rejects(pullSnapshot(remoteOf(liar.reference), { workDir }), BadSnapshotArchive);
+      assert.deepEqual(await readdir(workDir), ['lock']);
     } finally {
       await liar.close();
     }

@@ -2,6 +2,7 @@
 
 import type { Command } from 'commander';
 import { compact } from '../../../base/index.js';
+import { BoughApiError } from '../../../sdk/index.js';
 import { nameArgument } from '../../arguments.js';
 import { addCacheDirOption, cacheDirOf } from '../../cache-dir.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
@@ -43,8 +44,14 @@ export function registerPull(parent: Command, context: Context): void {
         allowUnsigned: options.allowUnsigned === true,
         signal,
       };
-      const made = await withProgress(io, 'taking it in', () => snapshots.import(pulled.bytes, taking));
-      await pulled.taken();
+      const made = await withProgress(io, 'taking it in', () => snapshots.import(pulled.bytes, taking)).catch(
+        async (error: unknown) => {
+          // What is damaged here would be found to be here by the next pull.
+          if (error instanceof BoughApiError && error.code === 'bad_snapshot_archive') await pulled.forget();
+          throw error;
+        },
+      );
+      await pulled.forget();
       printResult(command, context, made, { lines: [made.tag] });
     },
   );
