@@ -57,7 +57,8 @@ describe('look()', { timeout: 60_000 }, () => {
   });
 
   it('http: not ready is what accepts and says something else, nothing, or hangs up', async (t) => {
-    const answers = { noise: 'SSH-2.0-x\r\n', nothing: '', silence: undefined };
+    const upgrade = 'HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n';
+    const answers = { noise: 'SSH-2.0-x\r\n', nothing: '', silence: undefined, upgrade };
     for (const [name, answer] of Object.entries(answers)) {
       const server = createTcpServer((socket) => {
         socket.on('error', () => undefined);

@@ -74,6 +74,8 @@ function askHttp(
       resolve(statusCode >= 200 && statusCode < 400 ? undefined : `it answered with ${statusCode}`);
     });
     asked.on('error', (error) => resolve(`it did not answer: ${error.message}`));
+    // Nothing else is told of an upgrade that nobody asked for.
+    asked.on('close', () => resolve('it did not answer: it speaks another protocol'));
     asked.end();
   });
 }
