@@ -10,7 +10,6 @@
  */
 import { createHash } from 'node:crypto';
 import type { FileHandle } from 'node:fs/promises';
-import { execa } from 'execa';
 import { abortReason } from './abort.js';
 
 export const SPARSE_PREFIX = 'sparse:';
@@ -83,6 +82,8 @@ async function dataBlocks(file: FileHandle, lengthBytes: number): Promise<Stretc
   const everything: Stretch[] = [[0, lengthBytes]];
   // Node has no SEEK_DATA; QEMU's tool has, and looks at the very file that is open here.
   const args = ['map', '-U', '--output=json', '-f', 'raw', `/proc/${process.pid}/fd/${file.fd}`];
+  // Loaded when it is needed: a command that digests nothing does not wait for it.
+  const { execa } = await import('execa');
   const { failed, stdout } = await execa('qemu-img', args, { reject: false, stdin: 'ignore' });
   if (failed) return everything;
   const extents = JSON.parse(stdout) as { start: number; length: number; zero: boolean }[];

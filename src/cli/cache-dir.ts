@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { compact } from '../base/index.js';
-import { loadConfig } from '../daemon/config.js';
+import { daemonConfig } from './daemon-config.js';
 import type { Io } from './io.js';
 
 export interface CacheDirOptions {
@@ -13,6 +13,6 @@ export function addCacheDirOption(command: Command): Command {
   return command.option('--cache-dir <dir>', "the daemon's --cache-dir (or BOUGH_CACHE_DIR)");
 }
 
-export function cacheDirOf({ cacheDir }: CacheDirOptions, { env }: Io): string {
-  return loadConfig(compact({ cacheDir }), env).cacheDir;
+export async function cacheDirOf({ cacheDir }: CacheDirOptions, { env }: Io): Promise<string> {
+  return (await daemonConfig(compact({ cacheDir }), env)).cacheDir;
 }

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { compact } from '../base/index.js';
-import { loadConfig } from '../daemon/config.js';
+import { daemonConfig } from './daemon-config.js';
 import type { Io } from './io.js';
 
 export interface HubKeysOptions {
@@ -13,6 +13,6 @@ export function addHubKeysOption(command: Command): Command {
   return command.option('--hub-keys <dir>', "the daemon's --hub-keys (or BOUGH_HUB_KEYS)");
 }
 
-export function hubKeysDirOf({ hubKeys }: HubKeysOptions, { env }: Io): string {
-  return loadConfig(compact({ hubKeys }), env).hubKeysDir;
+export async function hubKeysDirOf({ hubKeys }: HubKeysOptions, { env }: Io): Promise<string> {
+  return (await daemonConfig(compact({ hubKeys }), env)).hubKeysDir;
 }

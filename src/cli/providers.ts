@@ -6,8 +6,9 @@
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { compact } from '../base/index.js';
-import type { Config, SettingName } from '../daemon/config.js';
+import type { Config } from '../daemon/config.js';
 import type { Listening } from '../daemon/main.js';
+import type { SettingName } from '../daemon/settings.js';
 import type { ByRegistryOptions, Pulled, Pushed, RemoteFacts } from '../hub/index.js';
 import type { Check, KernelSetting } from '../vmm/host/check.js';
 

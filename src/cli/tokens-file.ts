@@ -1,7 +1,8 @@
 /** Which tokens file a command is about: the daemon need not run, so nobody but the options and the environment can say. */
 import type { Command } from 'commander';
 import { compact } from '../base/index.js';
-import { loadConfig, settings } from '../daemon/config.js';
+import { settings } from '../daemon/settings.js';
+import { daemonConfig } from './daemon-config.js';
 import type { Io } from './io.js';
 
 export interface TokensFileOptions {
@@ -16,6 +17,9 @@ export function addTokensFileOptions(command: Command): Command {
     .option(`${stateDir.flag} <dir>`, `the daemon's ${stateDir.flag} (or ${stateDir.env})`);
 }
 
-export function tokensFileOf({ tokensFile, stateDir }: TokensFileOptions, { env }: Io): string {
-  return loadConfig(compact({ tokensFile, stateDir }), env).tokensFile;
+export async function tokensFileOf(
+  { tokensFile, stateDir }: TokensFileOptions,
+  { env }: Io,
+): Promise<string> {
+  return (await daemonConfig(compact({ tokensFile, stateDir }), env)).tokensFile;
 }

@@ -18,6 +18,7 @@ export * from './v1/ready.js';
 export * from './v1/route.js';
 export * from './v1/routes.js';
 export * from './v1/sandboxes.js';
+export * from './v1/scopes.js';
 export * from './v1/secrets.js';
 export * from './v1/service.js';
 export * from './v1/snapshots.js';

@@ -14,7 +14,7 @@ import {
   disarmFailpoints,
   firedFailpoints,
 } from '../../src/base/index.js';
-import type { SettingName } from '../../src/daemon/config.js';
+import type { SettingName } from '../../src/daemon/settings.js';
 import { runDaemon } from '../../src/daemon/main.js';
 import { openConfiguredHost as openHost } from '../../src/daemon/open-host.js';
 

@@ -11,9 +11,9 @@ import {
   type PauseMode,
   type RunBench,
 } from '../../bench/request.js';
-import { loadConfig } from '../../daemon/config.js';
 import { nameArgument, wholeNumber } from '../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../context.js';
+import { daemonConfig } from '../daemon-config.js';
 import { addOutputOption, printAsData } from '../output.js';
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes, UsageError } from '../exit.js';
@@ -64,7 +64,7 @@ export function registerBench(
       if (outCsv !== undefined && benchmark === undefined) {
         throw new UsageError('--out-csv needs the name of one benchmark; all of them write a report');
       }
-      const { cacheDir, qemuPath, accelerator } = loadConfig(
+      const { cacheDir, qemuPath, accelerator } = await daemonConfig(
         options.cacheDir === undefined ? {} : { cacheDir: options.cacheDir },
         io.env,
       );

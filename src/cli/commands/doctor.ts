@@ -3,9 +3,10 @@
 import { Option, type Command } from 'commander';
 import type { Column } from '../../base/table.js';
 import { messageOf } from '../../base/index.js';
-import { loadConfig, settings } from '../../daemon/config.js';
+import { settings } from '../../daemon/settings.js';
 import type { Check } from '../../vmm/host/check.js';
 import type { Context } from '../context.js';
+import { daemonConfig } from '../daemon-config.js';
 import { withExample } from '../example.js';
 import { CommandEnd, exitCodes } from '../exit.js';
 import { addListOptions, printRows } from '../output.js';
@@ -41,7 +42,7 @@ export function registerDoctor(program: Command, context: Context): void {
     const flags = Object.fromEntries(
       EXAMINED.flatMap((name) => (options[name] === undefined ? [] : [[name, options[name]]])),
     );
-    const config = loadConfig(flags, io.env);
+    const config = await daemonConfig(flags, io.env);
     const found = await providers.runDoctor(config);
     const isFixed = options.fix === true ? await fix(context, found) : true;
     const rows = options.fix === true ? await providers.runDoctor(config) : found;

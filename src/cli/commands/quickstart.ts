@@ -7,10 +7,10 @@
  */
 import type { Command } from 'commander';
 import { formatTable } from '../../base/table.js';
-import { loadConfig } from '../../daemon/config.js';
 import type { Sandbox } from '../../contract/index.js';
 import type { Bough } from '../../sdk/index.js';
 import { tokenFor, type Context } from '../context.js';
+import { daemonConfig } from '../daemon-config.js';
 import { withExample } from '../example.js';
 import { formatMs } from '../format.js';
 import { untilInterrupted } from '../interrupt.js';
@@ -60,7 +60,7 @@ interface ChildRow {
 
 async function quickstart(command: Command, context: Context): Promise<void> {
   const { io, providers } = context;
-  const config = loadConfig({}, io.env);
+  const config = await daemonConfig({}, io.env);
   const step = (words: string): void => io.stderr(`==> ${words}\n`);
 
   step(`image ${IMAGE}`);

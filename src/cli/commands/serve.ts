@@ -2,7 +2,7 @@
 
 import { Option, type Command } from 'commander';
 import { compact } from '../../base/index.js';
-import { settings, type SettingName } from '../../daemon/config.js';
+import { settings, type SettingName } from '../../daemon/settings.js';
 import type { Context } from '../context.js';
 import { withExample } from '../example.js';
 

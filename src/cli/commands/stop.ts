@@ -1,9 +1,10 @@
 /** `bough stop`: ends the daemon of a state folder, politely, and waits until it has ended. */
 
 import type { Command } from 'commander';
-import { loadConfig, settings } from '../../daemon/config.js';
+import { settings } from '../../daemon/settings.js';
 import { duration } from '../arguments.js';
 import type { Context } from '../context.js';
+import { daemonConfig } from '../daemon-config.js';
 import { withExample } from '../example.js';
 import { NoDaemon } from '../exit.js';
 
@@ -22,7 +23,7 @@ export function registerStop(program: Command, { io, providers }: Context): void
     .option(`${flag} <${placeholder}>`, `the daemon's ${flag} (or ${env})`)
     .option('--timeout <duration>', `how long to wait (default ${DEADLINE_SECS}s)`, duration, DEADLINE_SECS)
     .action(async ({ stateDir: given, timeout }: StopOptions) => {
-      const { stateDir } = loadConfig(given === undefined ? {} : { stateDir: given }, io.env);
+      const { stateDir } = await daemonConfig(given === undefined ? {} : { stateDir: given }, io.env);
       const pid = await providers.stopDaemon(stateDir, timeout * 1000);
       if (pid === undefined) throw new NoDaemon(stateDir);
       io.stderr(

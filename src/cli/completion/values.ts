@@ -22,7 +22,7 @@ export function completionValues(command: Command, context: Context): ValuesOf {
       return all.map(({ tag, status }) => ({ word: tag, about: status }));
     },
     image: async () => {
-      const all = await context.providers.listImages(cacheDirOf({}, context.io));
+      const all = await context.providers.listImages(await cacheDirOf({}, context.io));
       return all.map(({ name }) => ({ word: name, about: 'image' }));
     },
   };

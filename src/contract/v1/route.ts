@@ -15,18 +15,7 @@ import type { ErrorCode } from '../errors.js';
 import { numberTextSchema, tagSchema } from '../fields.js';
 import type { Endpoint } from './endpoints.js';
 import type { pageHeaders } from './lists.js';
-
-/**
- * What a token may do, each with all that those before it may: see what there is and what happens; use sandboxes, from their start to
- * their end, and what is in them; everything, what is for all users and does not come back included.
- */
-export const scopes = ['read', 'exec', 'admin'] as const;
-export type Scope = (typeof scopes)[number];
-
-/** Whether `has` is enough where `needed` is. */
-export function covers(has: Scope, needed: Scope): boolean {
-  return scopes.indexOf(has) >= scopes.indexOf(needed);
-}
+import type { Scope } from './scopes.js';
 
 interface AnyRoute extends Endpoint {
   readonly summary: string;

@@ -19,10 +19,10 @@ export function registerHubInspect(parent: Command, context: Context): void {
     .argument('<reference>', 'such as registry.example/team/base:v1');
   addRegistryOptions(addHubKeysOption(addCacheDirOption(addOutputOption(command)))).action(
     async (reference: string, options: RegistryCommandOptions & HubKeysOptions) => {
-      const keysDir = hubKeysDirOf(options, io);
+      const keysDir = await hubKeysDirOf(options, io);
       const how = {
         reference,
-        cacheDir: cacheDirOf(options, io),
+        cacheDir: await cacheDirOf(options, io),
         ...compact({ authFile: options.authfile }),
       };
       const { annotations, digest, claimedBy, signedBy, ...sizes } = await providers.inspectSnapshot(

@@ -13,7 +13,7 @@ export function registerHubKeygen(parent: Command, context: Context): void {
       'Make the key that signs the snapshots of this host, and print its public half, for `bough hub trust` elsewhere.',
     );
   addHubKeysOption(addOutputOption(command)).action(async (options: HubKeysOptions) => {
-    const key = await context.providers.generateHubKey(hubKeysDirOf(options, context.io));
+    const key = await context.providers.generateHubKey(await hubKeysDirOf(options, context.io));
     printResult(command, context, key, {
       lines: [key.pem.trim()],
       words: `Its fingerprint, for people to compare: ${key.fingerprint}`,

@@ -9,7 +9,7 @@ import { addListOptions, printRows } from '../../output.js';
 export function registerHubKeys(parent: Command, context: Context): void {
   const command = parent.command('keys').description('List the keys whose snapshots are believed here.');
   addHubKeysOption(addListOptions(command)).action(async (options: HubKeysOptions) => {
-    const rows = await context.providers.listHubKeys(hubKeysDirOf(options, context.io));
+    const rows = await context.providers.listHubKeys(await hubKeysDirOf(options, context.io));
     printRows(command, context, {
       rows,
       columns: [

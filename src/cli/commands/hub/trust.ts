@@ -20,7 +20,7 @@ export function registerHubTrust(parent: Command, context: Context): void {
     .argument('<file>', 'a public key, as `bough hub keygen` prints it; - for standard input');
   addHubKeysOption(addOutputOption(command)).action(async (path: string, options: HubKeysOptions) => {
     const pem = path === '-' ? await io.readStdin(MAX_PEM_BYTES) : await textOf(path);
-    const key = await providers.trustHubKey(hubKeysDirOf(options, io), pem);
+    const key = await providers.trustHubKey(await hubKeysDirOf(options, io), pem);
     printResult(command, context, key, { lines: [key.fingerprint] });
   });
   withExample(command, 'bough hub trust host-a.pem');

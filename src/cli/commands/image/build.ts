@@ -41,7 +41,7 @@ const progress =
     if (io.isTerminal) io.stderr(`${words}\n`);
   };
 
-function ofDefinition(
+async function ofDefinition(
   context: Context,
   name: string | undefined,
   options: BuildOptions,
@@ -49,14 +49,14 @@ function ofDefinition(
   if ((options.file ?? options.buildArg ?? options.disk) !== undefined)
     throw new UsageError('No name for the image: --file, --build-arg and --disk are for --tag');
   if (name === undefined) throw new UsageError('Nothing to build: give a definition, or --tag and a folder');
-  const cacheDir = cacheDirOf(options, context.io);
+  const cacheDir = await cacheDirOf(options, context.io);
   return context.providers.buildImage({ name, cacheDir, onProgress: progress(context) });
 }
 
-function ofDockerfile(context: Context, folder = '.', options: BuildOptions): Promise<ImageSummary> {
+async function ofDockerfile(context: Context, folder = '.', options: BuildOptions): Promise<ImageSummary> {
   const { tag: name = '', file: dockerfile, buildArg: buildArgs, disk: diskMiB } = options;
   return context.providers.buildDockerfile({
-    ...{ name, context: folder, cacheDir: cacheDirOf(options, context.io) },
+    ...{ name, context: folder, cacheDir: await cacheDirOf(options, context.io) },
     ...compact({ dockerfile, buildArgs, diskMiB }),
     onProgress: progress(context),
     // What a build prints is what one waits for, also where nobody watches.

@@ -28,7 +28,7 @@ export function registerImageImport(parent: Command, context: Context): void {
   addCacheDirOption(addOutputOption(command)).action(async (reference: string, options: ImportOptions) => {
     const imported = await providers.importImage({
       reference,
-      cacheDir: cacheDirOf(options, io),
+      cacheDir: await cacheDirOf(options, io),
       onProgress: (words) => {
         if (io.isTerminal) io.stderr(`${words}\n`);
       },

@@ -16,7 +16,7 @@ export function registerImageInspect(parent: Command, context: Context): void {
     )
     .argument('<image>', 'name of an image');
   addCacheDirOption(addOutputOption(command)).action(async (name: string, options: CacheDirOptions) => {
-    const image = await providers.findImage(cacheDirOf(options, io), name);
+    const image = await providers.findImage(await cacheDirOf(options, io), name);
     if (image === undefined) {
       io.stderr(`error: The image "${name}" is not built\nhint: bough image build ${name}\n`);
       throw new CommandEnd(1);

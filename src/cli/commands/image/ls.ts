@@ -24,7 +24,7 @@ export function registerImageLs(parent: Command, context: Context): void {
     .command('ls')
     .description('List the images that have been built or imported. Needs no daemon.');
   addCacheDirOption(addListOptions(command)).action(async (options: CacheDirOptions) => {
-    const rows = await providers.listImages(cacheDirOf(options, io));
+    const rows = await providers.listImages(await cacheDirOf(options, io));
     printRows(command, context, { rows, columns, name: ({ name }) => name });
   });
   withExample(command, 'bough image ls -o json');

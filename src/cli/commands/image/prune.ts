@@ -14,7 +14,7 @@ export function registerImagePrune(parent: Command, context: Context): void {
       'Remove images of earlier definitions and earlier imports of a name, damaged ones, and what a broken import left. Needs no daemon.',
     );
   addCacheDirOption(addOutputOption(command)).action(async (options: CacheDirOptions) => {
-    const removed = await providers.pruneImages(cacheDirOf(options, io));
+    const removed = await providers.pruneImages(await cacheDirOf(options, io));
     printResult(command, context, removed, { lines: removed });
   });
   withExample(command, 'bough image prune');

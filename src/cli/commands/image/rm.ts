@@ -14,7 +14,7 @@ export function registerImageRm(parent: Command, context: Context): void {
     .description('Remove images. Snapshots made from them go on working. Needs no daemon.')
     .argument('<image...>', 'names of images', nameArguments);
   addCacheDirOption(command).action(async (names: string[], options: CacheDirOptions) => {
-    const cacheDir = cacheDirOf(options, io);
+    const cacheDir = await cacheDirOf(options, io);
     await forEach(names, (name) => providers.removeImage(cacheDir, name), io);
   });
   withExample(command, 'bough image rm postgres-16');

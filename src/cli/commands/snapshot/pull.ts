@@ -34,7 +34,7 @@ export function registerPull(parent: Command, context: Context): void {
       const { signal } = interrupts;
       const how = {
         reference,
-        cacheDir: cacheDirOf(options, io),
+        cacheDir: await cacheDirOf(options, io),
         signal,
         ...compact({ authFile: options.authfile }),
       };

@@ -28,7 +28,7 @@ export function registerPush(parent: Command, context: Context): void {
       const bytes = snapshots.export(tag, { signal });
       const how = {
         reference,
-        cacheDir: cacheDirOf(options, io),
+        cacheDir: await cacheDirOf(options, io),
         signal,
         ...compact({ authFile: options.authfile }),
       };

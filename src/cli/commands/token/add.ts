@@ -1,6 +1,6 @@
 /** `bough token add`: a token for somebody, shown once. */
 import { Option, type Command } from 'commander';
-import { scopes, type Scope } from '../../../contract/index.js';
+import { scopes, type Scope } from '../../../contract/v1/scopes.js';
 import { nameArgument } from '../../arguments.js';
 import type { Context } from '../../context.js';
 import { withExample } from '../../example.js';
@@ -28,7 +28,7 @@ export function registerTokenAdd(parent: Command, context: Context): void {
     );
   addTokensFileOptions(command).action(async (name: string, { scope, ...options }: AddOptions) => {
     const { addToken } = await import('../../../daemon/auth/tokens-file.js');
-    const path = tokensFileOf(options, context.io);
+    const path = await tokensFileOf(options, context.io);
     const token = await addToken(path, name, scope);
     const words = `"${name}" may ${scope}; it is shown this once, e2b_${token.slice('bough_'.length)} is the same`;
     printResult(command, context, { name, scope, token }, { lines: [token], words });

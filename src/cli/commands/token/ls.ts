@@ -20,7 +20,7 @@ export function registerTokenLs(parent: Command, context: Context): void {
   const command = parent.command('ls').description('List tokens, by name. Needs no daemon.');
   addTokensFileOptions(addListOptions(command)).action(async (options: TokensFileOptions) => {
     const { readTokensFile } = await import('../../../daemon/auth/tokens-file.js');
-    const tokens = (await readTokensFile(tokensFileOf(options, context.io))) ?? [];
+    const tokens = (await readTokensFile(await tokensFileOf(options, context.io))) ?? [];
     const rows = tokens.map(({ name, scope, created_at_unix }): Shown => ({ name, scope, created_at_unix }));
     printRows(command, context, { rows, columns, name: ({ name }) => name });
   });

@@ -15,7 +15,7 @@ export function registerTokenRm(parent: Command, context: Context): void {
     .argument('<name...>', 'names of tokens', nameArguments);
   addTokensFileOptions(command).action(async (names: string[], options: TokensFileOptions) => {
     const { removeToken } = await import('../../../daemon/auth/tokens-file.js');
-    const path = tokensFileOf(options, context.io);
+    const path = await tokensFileOf(options, context.io);
     await forEach(names, (name) => removeToken(path, name), context.io);
   });
   withExample(command, 'bough token rm ci');
