@@ -44,7 +44,14 @@ describe('programs in guests', () => {
     daemon = await CliDaemon.open();
     id = await daemon.spawn();
   });
-  after(() => daemon.close());
+  const warnings: string[] = [];
+  const onWarning = ({ message }: Error): void => void warnings.push(message);
+  process.on('warning', onWarning);
+  after(async () => {
+    await daemon.close();
+    process.off('warning', onWarning);
+    assert.deepEqual(warnings, [], 'the daemon has something to say in whose process this is');
+  });
 
   const running = async (): Promise<boolean> =>
     (await daemon.host.processes.list(id, { signal: AbortSignal.timeout(5000) } as never)).some(

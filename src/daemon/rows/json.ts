@@ -30,10 +30,11 @@ export function bindJson(
     schema: { response: Object.fromEntries(replySchemas) },
     handler: async (request, reply) => {
       const call = (request.call = calls.begin('json'));
+      let isOver = true;
       finished(reply.raw, () => {
         if (!reply.raw.writableFinished) call.clientLeft();
+        if (!isOver) calls.end(call);
       });
-      let isOver = true;
       try {
         const asked = {
           ...askedOf(route, request),
@@ -48,7 +49,6 @@ export function bindJson(
         const body = await handler({ ...asked, answerWith, addHeader } as never, context as never);
         if (body instanceof StreamReply) {
           isOver = false;
-          finished(reply.raw, () => calls.end(call));
           return await sendBytes(reply.code(200).type(body.type), body.bytes, call.signal);
         }
         if (route.replies[defaultStatus] === 'text')
