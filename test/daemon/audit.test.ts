@@ -15,7 +15,7 @@ import { testServer } from './support.js';
 
 const keyring = new Keyring(
   undefined,
-  (['read', 'exec'] as const).map((scope) => ({
+  (['read', 'exec', 'admin'] as const).map((scope) => ({
     ...{ name: `ci-${scope}`, scope, created_at_unix: 0 },
     sha256: digestOf(`the-${scope}-token`).toString('hex'),
   })),
@@ -114,6 +114,31 @@ describe('the audit log', () => {
       ['POST /v1/sandboxes', undefined, undefined, 201],
       ['POST /s/:id/p/:port/*', 'sandbox1', '1', 502],
     ]);
+  });
+
+  it('names what was taken in from elsewhere, and not what was not', async () => {
+    await audited('imported');
+    for (const [query, status] of [
+      ['', 403],
+      ['?allow_unsigned=true', 204],
+    ] as const) {
+      const before = toldCount;
+      const headers = { authorization: 'Bearer the-admin-token' };
+      const answer = await fetch(`${url}/v1/snapshots/import${query}`, {
+        method: 'POST',
+        headers,
+        body: 'foreign\n',
+      });
+      assert.equal(answer.status, status, await answer.text());
+      await until(() => toldCount > before);
+    }
+    assert.deepEqual(
+      (await lines()).map(({ who, made }) => [who, made]),
+      [
+        ['ci-admin', undefined],
+        ['ci-admin', ['foreign']],
+      ],
+    );
   });
 
   it('names those that a selector has removed', async () => {

@@ -70,6 +70,8 @@ export interface StreamAnswer {
   /** One of the types that the row lists for the status; by default the first. */
   readonly type?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Ids and tags of what it has made. */
+  readonly made?: readonly string[];
   /** Read as fast as the client reads, until the call's signal fires. */
   readonly bytes?: AsyncIterable<Uint8Array>;
 }

@@ -36,7 +36,8 @@ export function bindStream(
       const body = bytesOf(request.body as Readable | undefined, limits.bodyTimeoutMs);
       const asked = { ...askedOf(route, request), headers: request.headers, body };
       const answer = await handler(asked as never, contextOf(request, call.signal) as never);
-      const { status = defaultStatus, headers = {}, bytes } = answer;
+      const { status = defaultStatus, headers = {}, made, bytes } = answer;
+      if (made !== undefined) request.effects = { made };
       const type = answer.type ?? [route.replies[status]].flat()[0];
       void reply.code(status).headers(headers);
       if (type !== null && type !== undefined) void reply.type(type);

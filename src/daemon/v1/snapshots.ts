@@ -52,7 +52,8 @@ export function snapshotHandlers(
     async importSnapshot({ query, body }, call) {
       const spec = { tag: query.tag, allowUnsigned: query.allow_unsigned, bytes: body };
       const { snapshot, digest, signedBy } = await host.hub.import(spec, call);
-      return { headers: { 'bough-tag': snapshot.tag, ...provenance(digest, signedBy) } };
+      const headers = { 'bough-tag': snapshot.tag, ...provenance(digest, signedBy) };
+      return { headers, made: [snapshot.tag] };
     },
   };
 }
