@@ -143,12 +143,15 @@ describe('a rollback', () => {
   }
 
   it('waits for the branch under way, and lets nobody in meanwhile', async (t) => {
-    const { sandbox, run } = await bench(t);
+    let isRestored = false;
+    const { sandbox, run } = await bench(t, { restore: () => void (isRestored = true) });
     const release = sandbox.claimForBranch();
     const running = run();
     for (const request of ['use', 'ask-for-branch', 'pause', 'change-lifetime', 'change-network'] as const)
       assert.throws(() => sandbox.require(request), { code: 'rollback_in_progress' }, request);
     await refusedWith('rollback_in_progress', 409, run());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    assert.equal(isRestored, false, 'it keeps nobody from starting a VM');
     release();
     await running;
     assert.throws(() => sandbox.require('use'), { code: 'sandbox_rolled_back' });

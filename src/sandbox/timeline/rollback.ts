@@ -83,11 +83,13 @@ export class Rollbacks {
       const tag = spec.tag ?? this.#newest(id);
       const caller = AbortSignal.any([call.signal, sandbox.removalBegun]);
       const attempt = { operation: 'roll back the sandbox', sandboxId: id };
-      const done = await catalogued(attempt, () =>
-        this.#starts.one(tag, caller, (lease, signal) =>
+      const done = await catalogued(attempt, async () => {
+        // Which may take minutes: no turn of those that start VMs is held meanwhile.
+        await orAborted(sandbox.branchOver, caller);
+        return this.#starts.one(tag, caller, (lease, signal) =>
           this.#replace(sandbox, lease, { spec, call, signal }),
-        ),
-      );
+        );
+      });
       this.#context.emit('sandbox.rolled-back', {
         ...{ id, tag, kept: done.kept?.tag, durationMs: monotonicMs() - startMs },
         ...{ requestId: call.requestId, principal: call.principal },
