@@ -37,7 +37,7 @@ export interface StartRequest {
   readonly timeoutMs?: number | undefined;
 }
 
-export const processAnswer = z.object({
+const processAnswer = z.object({
   pid: z.int().positive(),
   args: z.array(z.string()),
   tag: z.string().optional(),

@@ -77,9 +77,9 @@ export type SandboxRequest =
 
 /** What a sandbox is called from when its removal has begun, while a branch or a rollback of it is under way, and after the latter. */
 export const BEING_REMOVED = 'being removed';
-export const BEING_BRANCHED = 'being branched';
-export const BEING_ROLLED_BACK = 'being rolled back';
-export const ROLLED_BACK = 'rolled back';
+const BEING_BRANCHED = 'being branched';
+const BEING_ROLLED_BACK = 'being rolled back';
+const ROLLED_BACK = 'rolled back';
 
 /** Why a request is refused, as the word that completes "it is ...". */
 export type Refusal =

@@ -21,7 +21,7 @@ export function whyEnded(exit: VmmExit, lastWords: LastWords | undefined, logTai
 }
 
 /** What a guest that ended by itself did; a kernel's panic by its own words. */
-export function whatGuestDid({ reason, consoleTail }: LastWords): string | undefined {
+function whatGuestDid({ reason, consoleTail }: LastWords): string | undefined {
   const panic = [...consoleTail.matchAll(PANIC)].at(-1)?.[1];
   if (panic !== undefined && reason !== 'guest-shutdown')
     return `kernel panic: ${panic.trim().slice(0, MAX_PANIC_CHARACTERS)}`;

@@ -51,7 +51,7 @@ export async function checkCompatible(
  * `7.2` of `7.2.22`. The third number counts corrections, which a distribution ships as security updates; QEMU keeps what a machine type
  * saves the same through them. Should one load nothing all the same, its load says so.
  */
-export function releaseSeries(version: string): string {
+function releaseSeries(version: string): string {
   return version.split('.').slice(0, 2).join('.');
 }
 
