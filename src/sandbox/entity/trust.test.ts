@@ -6,19 +6,21 @@ import { trustEgress, trustVariables } from './trust.js';
 
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n';
 const BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
+const ENDLESS = 'endless\n';
 
 /** A guest that has these files. */
 function guestOf(files: Record<string, string>): AgentClient {
   const read = ({ path }: { path: Uint8Array }) => {
     const text = files[String(path)];
-    if (text === undefined) return Promise.reject(new AgentRefused('read', 'file_not_found', 'absent'));
+    if (text === undefined) return Promise.reject(new AgentRefused('read', 'no_file', 'absent'));
     const bytes = (async function* () {
-      yield await Promise.resolve(Buffer.from(text));
+      do yield await Promise.resolve(Buffer.from(text, 'latin1'));
+      while (text === ENDLESS);
     })();
     return Promise.resolve({ bytes, close: () => Promise.resolve() });
   };
-  const write = ({ path, bytes }: { path: Uint8Array; bytes: string }) => {
-    files[String(path)] = bytes;
+  const write = ({ path, bytes }: { path: Uint8Array; bytes: Buffer }) => {
+    files[String(path)] = bytes.toString('latin1');
     return Promise.resolve();
   };
   return { files: { read, write } } as unknown as AgentClient;
@@ -26,11 +28,11 @@ function guestOf(files: Record<string, string>): AgentClient {
 
 describe('the trust of a guest in the egress', () => {
   it('is a certificate in its bundle, once', async () => {
-    for (const before of ['theirs\n', 'theirs']) {
+    for (const before of ['th\xe9irs\n', 'th\xe9irs']) {
       const files: Record<string, string> = { [BUNDLE]: before };
       await trustEgress(guestOf(files), CERTIFICATE);
       await trustEgress(guestOf(files), CERTIFICATE);
-      assert.deepEqual(files, { [BUNDLE]: `theirs\n${CERTIFICATE}` });
+      assert.deepEqual(files, { [BUNDLE]: `th\xe9irs\n${CERTIFICATE}` });
     }
   });
 
@@ -43,9 +45,16 @@ describe('the trust of a guest in the egress', () => {
     assert.deepEqual(bare, { [BUNDLE]: CERTIFICATE });
   });
 
-  it('is not made when its agent fails', async () => {
-    const failing = { files: { read: () => Promise.reject(new Error('gone')) } } as unknown as AgentClient;
-    await assert.rejects(trustEgress(failing, CERTIFICATE), /gone/);
+  it('is not made when its agent fails, or of a bundle that cannot be read, or all of it', async () => {
+    for (const error of [new Error('gone'), new AgentRefused('read', 'file_failed', 'gone')]) {
+      const failing = { files: { read: () => Promise.reject(error) } } as unknown as AgentClient;
+      await assert.rejects(trustEgress(failing, CERTIFICATE), /gone/);
+    }
+    for (const before of ['x'.repeat(5 << 20), ENDLESS]) {
+      const files: Record<string, string> = { [BUNDLE]: before };
+      await assert.rejects(trustEgress(guestOf(files), CERTIFICATE), /more than 4194304 bytes/);
+      assert.equal(files[BUNDLE], before);
+    }
   });
 
   it('is in the variables of programs where a policy names a secret, and in no others', () => {

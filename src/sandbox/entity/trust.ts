@@ -2,7 +2,7 @@
  * A guest's trust in the egress, which opens its connections to hosts that secrets are for: the certificate in the bundle of the guest's
  * system, and variables for programs that bring a bundle of their own.
  *
- * The bundle is appended to, once. Where a guest has none, it is made of this one certificate.
+ * The bundle is appended to, once. Where a guest has none, it is made of this one certificate; one that cannot be read is left as it is.
  *
  * Not handled: programs that run already and have read a bundle, and those with trust of their own that no variable changes (Java).
  */
@@ -15,7 +15,10 @@ const BUNDLES = [
   '/etc/pki/tls/certs/ca-bundle.crt',
   '/etc/ssl/cert.pem',
 ] as const;
+/** Debian's has 220 KiB. */
 const MAX_BUNDLE_BYTES = 4 << 20;
+/** What the agent says of a file that is not there. */
+const ABSENT = new Set(['no_file', 'not_a_folder']);
 const BUNDLE_MODE = 0o644;
 /** Each is read by some programs in place of the bundle that they bring. */
 const BUNDLE_VARIABLES = [
@@ -31,7 +34,7 @@ export function trustVariables(policy: NetworkPolicy | undefined): Readonly<Reco
   return { ...Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, bundle])), ...SYSTEM_VARIABLES };
 }
 
-/** Throws what the agent's errors are. */
+/** Throws what the agent's errors are, AgentRefused for a bundle that is too large. */
 export async function trustEgress(
   agent: AgentClient,
   certificate: string,
@@ -41,8 +44,9 @@ export async function trustEgress(
   const [bundle] = BUNDLES;
   if (known?.path === bundle && known.text.includes(certificate)) return;
   const before = known === undefined || known.text.endsWith('\n') ? (known?.text ?? '') : `${known.text}\n`;
-  const bytes = before.includes(certificate) ? before : `${before}${certificate}`;
-  await agent.files.write({ path: Buffer.from(bundle), bytes, mode: BUNDLE_MODE, parents: true }, signal);
+  const text = before.includes(certificate) ? before : `${before}${certificate}`;
+  const what = { path: Buffer.from(bundle), bytes: Buffer.from(text, 'latin1') };
+  await agent.files.write({ ...what, mode: BUNDLE_MODE, parents: true }, signal);
 }
 
 async function readFirst(
@@ -54,17 +58,25 @@ async function readFirst(
     try {
       return { path, text: await readText(agent, path, signal) };
     } catch (error) {
-      if (!(error instanceof AgentRefused)) throw error;
+      if (!(error instanceof AgentRefused && ABSENT.has(error.code))) throw error;
     }
   }
   return undefined;
 }
 
 async function readText(agent: AgentClient, path: string, signal: AbortSignal | undefined): Promise<string> {
-  const reading = await agent.files.read({ path: Buffer.from(path), length: MAX_BUNDLE_BYTES }, signal);
+  const which = { path: Buffer.from(path), length: MAX_BUNDLE_BYTES + 1 };
+  const reading = await agent.files.read(which, signal);
   const chunks: Buffer[] = [];
+  let left = MAX_BUNDLE_BYTES;
   try {
-    for await (const chunk of reading.bytes) chunks.push(chunk);
+    for await (const chunk of reading.bytes) {
+      // Whatever the guest says of its size: some files go on for ever.
+      left -= chunk.length;
+      if (left < 0)
+        throw new AgentRefused('read', 'bundle', `${path} has more than ${MAX_BUNDLE_BYTES} bytes`);
+      chunks.push(chunk);
+    }
   } finally {
     await reading.close();
   }
