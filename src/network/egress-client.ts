@@ -55,6 +55,8 @@ export interface EgressClientOptions {
 export class EgressClient {
   readonly #options: EgressClientOptions;
   #connection: Promise<Connection> | undefined;
+  /** The same where it was only looked for: nobody was started. */
+  #looked: Promise<Connection> | undefined;
   #isClosed = false;
 
   constructor(options: EgressClientOptions) {
@@ -63,6 +65,8 @@ export class EgressClient {
 
   /** Throws EgressUnavailable, EgressRefused. */
   async ask(request: object): Promise<unknown> {
+    if (this.#looked !== undefined && this.#looked === this.#connection)
+      await this.#looked.catch(() => undefined);
     this.#connection ??= this.#open(() => this.#start());
     return (await this.#connection).ask(request);
   }
@@ -70,7 +74,7 @@ export class EgressClient {
   /** As `ask`, but of one that runs: undefined if none does. */
   async askIfThere(request: object): Promise<unknown> {
     try {
-      this.#connection ??= this.#open(undefined);
+      this.#connection ??= this.#look();
       return await (await this.#connection).ask(request);
     } catch (error) {
       if (error instanceof EgressUnavailable) return undefined;
@@ -83,6 +87,11 @@ export class EgressClient {
     this.#isClosed = true;
     const connection = await this.#connection?.catch(() => undefined);
     await connection?.close();
+  }
+
+  #look(): Promise<Connection> {
+    this.#looked = this.#open(undefined);
+    return this.#looked;
   }
 
   #open(start: (() => Promise<Socket>) | undefined): Promise<Connection> {

@@ -67,6 +67,20 @@ it('replace() leaves the later of two policies in force, whatever each of them t
   assert.equal(told.findLast(({ put }) => put !== undefined)?.put?.policy.mode, 'off');
 });
 
+it('certificate() starts the egress that somebody else only looks for', async (t) => {
+  const dir = await mkdtemp(join(tmpdir(), 'bough-networks-'));
+  t.after(() => rm(dir, { recursive: true }));
+  const networks = new Networks({
+    tiers: { stateDir: dir, hotDir: dir },
+    ...{ gateLibrary: '', presets: {}, secrets: await Secrets.open(join(dir, 'secrets')) },
+    emit: () => undefined,
+  });
+  t.after(() => networks.close());
+  const looking = networks.restore();
+  assert.match(await networks.certificate(), /BEGIN CERTIFICATE/);
+  await looking;
+});
+
 it('restore() tells of all sandboxes, also after one that is refused', async (t) => {
   const { networks, told, paths, event } = await withEgress(t, ({ put }) =>
     put?.sandbox === 'a' ? 'its disk is full' : undefined,
