@@ -8,13 +8,14 @@
  *
  * Invariant: `sandbox.spareOverlays` names nodes that exist. Whoever removes the nodes nobody uses empties it first.
  */
-import { rm, stat } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { PagerSpare } from '../../pager/index.js';
 import type { DiskRef } from '../../store/index.js';
 import type { HostContext } from '../host/context.js';
 import { newId } from '../entity/paths.js';
 import type { Sandbox } from '../entity/sandbox.js';
+import { guestDiskBytes } from './overlays.js';
 import { spareOverlayNode } from '../../vmm/index.js';
 
 /** One to switch to, and one more for a guest that writes too much between that switch and the pause. */
@@ -29,7 +30,7 @@ export function spareNames(switchCount: number): string[] {
 export async function prepareSpares({ overlays }: HostContext, sandbox: Sandbox): Promise<void> {
   const { record, spareOverlays } = sandbox;
   if (spareOverlays.length >= SPARE_COUNT) return;
-  const { size: diskBytes } = await stat((record.disks[0] ?? record.overlay).path);
+  const diskBytes = await guestDiskBytes([...record.disks, record.overlay]);
   for (const node of spareNames(record.switchCount).slice(spareOverlays.length)) {
     const path = join(sandbox.paths.stateDir, 'disk', `${node}.qcow2`);
     await rm(path, { force: true });
