@@ -180,6 +180,7 @@ export const timelineRoutes = {
     ...endpoints.rollback,
     kind: 'json',
     scope: 'exec',
+    keyed: true,
     summary:
       'Take a sandbox to a snapshot in place: id, name, URLs, network policy and end stay, memory, disk and programs are those of the snapshot. Calls into its guest that are under way fail with `sandbox_rolled_back`. On any failure it runs on as it was.',
     resource: 'sandboxes',

@@ -17,7 +17,11 @@ export function subjectIn(params: unknown): CallSubject {
 
 /** Of an answer of `route`. */
 export function effectsIn(route: RouteDefinition, answer: unknown): CallEffects {
-  if (route.kind === 'json' && route.keyed === true) return { made: namesIn(answer) };
+  if (route.kind === 'json' && route.keyed === true) {
+    // A rollback has made what it kept; the sandbox it tells of was there.
+    const { sandbox, kept } = Object(answer) as { sandbox?: unknown; kept?: unknown };
+    return { made: namesIn(sandbox === undefined ? answer : kept) };
+  }
   const { removed } = Object(answer) as { removed?: unknown };
   const isList = Array.isArray(removed) && removed.every((id) => typeof id === 'string');
   return isList ? { removed } : {};

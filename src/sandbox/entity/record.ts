@@ -75,6 +75,8 @@ const recordSchema = z.object({
   parent: z.string().optional(),
   /** The request that asked for it, if that had an idempotency key. */
   requestKey: requestKeySchema.optional(),
+  /** The latest requests with an idempotency key that have rolled it back, each with the tag of the state of before. */
+  rollbacks: z.array(requestKeySchema.extend({ kept: z.string().optional() })).optional(),
   /** Its own links to the memory layers below its private pages, bottom first. */
   layers: z.array(layerRefSchema),
   /** Frozen disk files, bottom first, and the overlay its VM writes to. */

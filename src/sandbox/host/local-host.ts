@@ -83,7 +83,7 @@ export class LocalHost implements Host {
     this.#requests = new Requests(context);
     this.#housekeeping = new Housekeeping(context, this.#branches);
     const rollbacks = new Rollbacks(context, this.#starts, this.#branches);
-    this.timelines = new Timelines(context, rollbacks, this.#housekeeping.checkpoints);
+    this.timelines = new Timelines(context, rollbacks, this.#housekeeping.checkpoints, this.#requests);
   }
 
   /** From now on sandboxes end when their time is over, and what has expired is removed. */

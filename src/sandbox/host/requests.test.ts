@@ -18,7 +18,9 @@ function fixture() {
     void snapshots.push({ tag, ...compact({ requestKey }) } as SnapshotView);
   const addSandbox = (id: string, requestKey?: RequestKey, isBeingRemoved = false): void =>
     void sandboxes.push({ id, record: { requestKey }, isBeingRemoved } as unknown as Sandbox);
-  return { requests, addSnapshot, addSandbox };
+  const addRolledBack = (...rollbacks: (RequestKey & { readonly kept?: string })[]): void =>
+    void sandboxes.push({ id: 'back', record: { rollbacks } } as unknown as Sandbox);
+  return { requests, addSnapshot, addSandbox, addRolledBack };
 }
 
 describe('Requests', () => {
@@ -85,5 +87,19 @@ describe('Requests', () => {
     addSnapshot('made', key);
     assert.equal(requests.snapshotOf(key)?.tag, 'made');
     assert.equal(await requests.once(key, () => Promise.resolve('same')), 'same');
+  });
+
+  it('finds the rollback of a key, and refuses another request with it', async () => {
+    const { requests, addRolledBack } = fixture();
+    assert.equal(requests.rolledBack(undefined), undefined);
+    assert.equal(requests.rolledBack(key), undefined);
+    addRolledBack(otherKey, { ...key, kept: 'before' });
+    assert.deepEqual(requests.rolledBack(key), { keptTag: 'before' });
+    assert.deepEqual(requests.rolledBack(otherKey), { keptTag: undefined });
+    await assert.rejects(
+      requests.once(otherRequest, () => assert.fail('it ran')),
+      REUSED,
+    );
+    assert.deepEqual(requests.sandboxesOf(key), []);
   });
 });

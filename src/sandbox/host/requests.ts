@@ -5,6 +5,8 @@
  * sandbox, by the write that makes it. So a crash leaves both or neither, and whoever asks again is given
  * what is there and has made only what is missing.
  *
+ * A rollback makes nothing that could bear its key but the state of before, which may not be kept: the sandbox knows its latest ones.
+ *
  * Not handled: a key outlives nothing it made. Once all of that has been removed, the same request makes it
  * anew.
  */
@@ -34,7 +36,13 @@ export class Requests {
   async once<T>(key: RequestKey | undefined, work: () => Promise<T>): Promise<T> {
     if (key === undefined) return work();
     const other = this.#underWay.get(key.keySha256);
-    for (const each of [other?.key, this.snapshotOf(key)?.requestKey, ...this.#recordedKeys(key)]) {
+    const known = [
+      other?.key,
+      this.snapshotOf(key)?.requestKey,
+      this.#rollbackOf(key),
+      ...this.#recordedKeys(key),
+    ];
+    for (const each of known) {
       if (each !== undefined && each.requestSha256 !== key.requestSha256) {
         throw new BoughError('idempotency_key_reused');
       }
@@ -60,6 +68,19 @@ export class Requests {
       .filter(
         ({ record, isBeingRemoved }) => record.requestKey?.keySha256 === key.keySha256 && !isBeingRemoved,
       );
+  }
+
+  /** What a request of this key has kept of the sandbox that it took back; undefined if it has taken none. */
+  rolledBack(key: RequestKey | undefined): { readonly keptTag: string | undefined } | undefined {
+    const found = key && this.#rollbackOf(key);
+    return found && { keptTag: found.kept };
+  }
+
+  #rollbackOf({ keySha256 }: RequestKey): (RequestKey & { readonly kept?: string | undefined }) | undefined {
+    return this.#made.sandboxes
+      .list()
+      .flatMap(({ record }) => record.rollbacks ?? [])
+      .find((each) => each.keySha256 === keySha256);
   }
 
   #recordedKeys(key: RequestKey): (RequestKey | undefined)[] {

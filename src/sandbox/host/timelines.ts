@@ -7,8 +7,9 @@ import type { SandboxView } from '../entity/view.js';
 import { checkpointsOf } from '../timeline/checkpoint.js';
 import type { Rollbacks, RollbackSpec } from '../timeline/rollback.js';
 import type { ScheduledCheckpoints } from '../timeline/schedule.js';
-import type { CallContext } from './call.js';
+import { ownCall, type CallContext } from './call.js';
 import type { HostContext } from './context.js';
+import type { Requests } from './requests.js';
 
 export interface TimelinesHost {
   /** On any failure the sandbox runs on as it was. */
@@ -47,15 +48,35 @@ export class Timelines implements TimelinesHost {
   readonly #context: HostContext;
   readonly #rollbacks: Rollbacks;
   readonly #checkpoints: ScheduledCheckpoints<Sandbox>;
+  readonly #requests: Requests;
 
-  constructor(context: HostContext, rollbacks: Rollbacks, checkpoints: ScheduledCheckpoints<Sandbox>) {
+  constructor(
+    context: HostContext,
+    rollbacks: Rollbacks,
+    checkpoints: ScheduledCheckpoints<Sandbox>,
+    requests: Requests,
+  ) {
     this.#context = context;
     this.#rollbacks = rollbacks;
     this.#checkpoints = checkpoints;
+    this.#requests = requests;
   }
 
-  async rollback(id: string, spec: RollbackSpec, call: CallContext): Promise<RollbackView> {
-    const found = this.#context.sandboxes.get(id);
+  async rollback(id: string, spec: RollbackSpec, call: CallContext = ownCall()): Promise<RollbackView> {
+    return this.#requests.once(call.key, () => this.#rollback(id, spec, call));
+  }
+
+  async #rollback(id: string, spec: RollbackSpec, call: CallContext): Promise<RollbackView> {
+    const { store, sandboxes } = this.#context;
+    const found = sandboxes.get(id);
+    const done = this.#requests.rolledBack(call.key);
+    if (done !== undefined) {
+      const kept = store.list().find(({ tag }) => tag === done.keptTag);
+      return { sandbox: found.view(), ...compact({ kept }) };
+    }
+    // What an attempt has kept that a daemon did not live to finish: the sandbox has gone on since.
+    const left = this.#requests.snapshotOf(call.key);
+    if (left !== undefined) await store.remove(left.tag);
     const { sandbox, ...rest } = await found.lifetime.during(() => this.#rollbacks.run(found, spec, call));
     return { sandbox: sandbox.view(), ...rest };
   }

@@ -142,6 +142,23 @@ describe('a rollback', () => {
     });
   }
 
+  it('notes the request that asked for it, with what it kept, beside the latest before it', async (t) => {
+    const key = (digit: string) => ({ keySha256: digit.repeat(64), requestSha256: digit.repeat(64) });
+    const before = Array.from({ length: 32 }, () => key('1'));
+    const { next, run } = await bench(t, { record: { rollbacks: before } });
+    await run({ keepTag: 'kept' }, { ...ownCall(), key: key('2') });
+    const { rollbacks } = await readRecord(next.paths.record);
+    assert.deepEqual(rollbacks, [...before.slice(1), { ...key('2'), kept: 'kept' }]);
+  });
+
+  it('of a caller with a key goes on without him', async (t) => {
+    const key = { keySha256: '3'.repeat(64), requestSha256: '3'.repeat(64) };
+    const leaver = new AbortController();
+    const { run } = await bench(t, { answers: () => leaver.abort() });
+    const { sandbox } = await run({ keep: false }, { ...ownCall(), signal: leaver.signal, key });
+    assert.deepEqual(sandbox.record.rollbacks, [key]);
+  });
+
   it('waits for the branch under way, and lets nobody in meanwhile', async (t) => {
     let isRestored = false;
     const { sandbox, run } = await bench(t, { restore: () => void (isRestored = true) });

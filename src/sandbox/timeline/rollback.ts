@@ -30,6 +30,8 @@ import { newestCheckpoint } from './checkpoint.js';
 import { DEFAULT_THINNING } from './thinning.js';
 
 const ANSWER_DEADLINE_MS = 10_000;
+/** How many of the latest requests a sandbox knows. */
+const KNOWN_REQUESTS = 32;
 
 export interface RollbackSpec {
   /** Where to: any snapshot; the sandbox's newest checkpoint when absent. */
@@ -81,7 +83,8 @@ export class Rollbacks {
     const release = sandbox.claimForRollback();
     try {
       const tag = spec.tag ?? this.#newest(id);
-      const caller = AbortSignal.any([call.signal, sandbox.removalBegun]);
+      // Whoever has a key asks again, and wants it done by then.
+      const caller = call.key ? sandbox.removalBegun : AbortSignal.any([call.signal, sandbox.removalBegun]);
       const attempt = { operation: 'roll back the sandbox', sandboxId: id };
       const done = await catalogued(attempt, async () => {
         // Which may take minutes: no turn of those that start VMs is held meanwhile.
@@ -122,7 +125,8 @@ export class Rollbacks {
     signal.throwIfAborted();
     // Gone before its VM is: else a daemon that dies in between takes it for the sandbox's.
     undo.defer(() => rm(made.paths.record, { force: true }));
-    const record = { ...made.record, ...staying(old.record), lastUsedAtUnix: unixSeconds() };
+    const rollbacks = withRequest(old.record.rollbacks, how.call, kept);
+    const record = { ...made.record, ...staying(old.record), rollbacks, lastUsedAtUnix: unixSeconds() };
     await writeRecord(made.paths.record, record);
     await failpoint('rollback.switched');
     undo.move();
@@ -148,6 +152,15 @@ interface How {
   readonly signal: AbortSignal;
 }
 
+function withRequest(
+  known: SandboxRecord['rollbacks'],
+  { key }: CallContext,
+  kept: SnapshotView | undefined,
+): SandboxRecord['rollbacks'] {
+  if (key === undefined) return known;
+  return [...(known ?? []), { ...key, ...compact({ kept: kept?.tag }) }].slice(-KNOWN_REQUESTS);
+}
+
 function answers({ record, vm }: Restored, signal: AbortSignal): Promise<unknown> {
   const agent = new AgentClient({ host: '127.0.0.1', port: vm.agentHostPort, secret: record.agent.secret });
   return agent.ping({ timeoutMs: ANSWER_DEADLINE_MS, signal });
@@ -166,11 +179,11 @@ function planFor(record: SandboxRecord, { manifest }: Lease): RestorePlan {
 /** What a sandbox is, whatever it consists of. */
 function staying({ id, generation = 0, createdAtUnix, branchCount, ...rest }: SandboxRecord): Staying {
   const { name, metadata, env, memoryLimitMiB, network, lifetime, parent, requestKey } = rest;
-  const { lastBranchMemoryPath, checkpoints } = rest;
+  const { lastBranchMemoryPath, checkpoints, rollbacks } = rest;
   return {
     ...{ id, generation: generation + 1, createdAtUnix, branchCount },
     ...compact({ name, metadata, env, memoryLimitMiB, network, lifetime, parent, requestKey }),
-    ...compact({ lastBranchMemoryPath, checkpoints }),
+    ...compact({ lastBranchMemoryPath, checkpoints, rollbacks }),
   };
 }
 

@@ -102,7 +102,7 @@ ROUTES: dict[str, Route] = {
         "POST", "/v1/sandboxes/{id}/checkpoints", requests.CheckpointsRequest, ("every_secs",)
     ),
     "removeCheckpoints": Route("DELETE", "/v1/sandboxes/{id}/checkpoints"),
-    "rollback": Route("POST", "/v1/sandboxes/{id}/rollback", requests.RollbackRequest, ("tag",)),
+    "rollback": Route("POST", "/v1/sandboxes/{id}/rollback", requests.RollbackRequest, ("tag",), keyed=True),
     "readFile": _file("GET", "files", harmless=True),
     "writeFile": _file("PUT", "files", "mode", "parents"),
     "removeFile": _file("DELETE", "files", "recursive"),

@@ -172,7 +172,7 @@ class CheckpointsRequest(CallOptions, total=False):
     max_bytes: Optional[int]
 
 
-class RollbackRequest(CallOptions, total=False):
+class RollbackRequest(KeyedOptions, total=False):
     """What becomes of the state of before: a checkpoint, called `keep_tag`, unless `keep` is False."""
 
     keep: Optional[bool]
