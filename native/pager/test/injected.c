@@ -12,10 +12,27 @@
 #include "fake_vmm.h"
 #include "faulty.h"
 
+#define BEFORE "before"
+
+/* A branch for another to go on from, and something to find since. */
+static void begin_line(struct vmm *vmm)
+{
+	static const struct branch_plan plan = {.mode = "live", .name = BEFORE, .deadline_ms = 20000};
+	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+
+	CHECK(outcome.ok && !outcome.went_on, "errno %d, %s", outcome.error, outcome.operation);
+	vmm_go_on_from(vmm, &plan);
+	for (size_t page = 0; page < 64; page += 2)
+		machine_write_page(&vmm->machine, page, page);
+}
+
 /* Returns false when the branch made fewer than n calls. */
 static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum fault_kind kind, long n)
 {
 	const char *name;
+
+	if (plan->since)
+		begin_line(vmm);
 
 	if (plan->spares > 0)
 		machine_write_disk(&vmm->machine, 2 * 1024 * 1024); /* more than is copied: it is switched */
@@ -23,7 +40,7 @@ static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum faul
 	struct branch_outcome outcome = vmm_branch(vmm, plan);
 	bool hit = faulty_disarm(&name);
 	if (!hit) {
-		CHECK(outcome.ok, "errno %d, %s", outcome.error, outcome.operation);
+		CHECK(outcome.ok && outcome.went_on == (plan->since != NULL), "errno %d, %s", outcome.error, outcome.operation);
 		vmm_forget(vmm);
 		return false;
 	}
@@ -35,7 +52,8 @@ static bool fail_call(struct vmm *vmm, const struct branch_plan *plan, enum faul
 	vmm_forget(vmm);
 	struct branch_plan next = *plan;
 	outcome = vmm_branch(vmm, &next);
-	CHECK(outcome.ok, "after call %ld, %s, failed: errno %d, %s", n, name, outcome.error, outcome.operation);
+	/* Whatever the one before it came to: it is not the one that is named. */
+	CHECK(outcome.ok && !outcome.went_on, "after call %ld, %s, failed: errno %d, %s", n, name, outcome.error, outcome.operation);
 	/* One that goes by what the kernel noted. */
 	vmm_check_recovers(vmm);
 	return true;
@@ -66,6 +84,7 @@ void scenario_injected(const char *dir, uint64_t seed)
 {
 	static const struct branch_plan modes[] = {
 		{.mode = "live", .tracking = "async", .disk = true, .spares = 1, .deadline_ms = 20000},
+		{.mode = "live", .since = BEFORE, .deadline_ms = 20000},
 		{.mode = "live", .tracking = "sync", .disk = true, .deadline_ms = 20000}, /* armed: all pages are written */
 		{.mode = "diff", .durable = true, .disk = true, .deadline_ms = 20000},
 		{.mode = "full", .deadline_ms = 20000},
@@ -86,7 +105,7 @@ void scenario_injected(const char *dir, uint64_t seed)
 		}
 	}
 	for (long n = 1; n <= 16; n++)
-		break_faults(&vmm, &modes[1], FAULT_STAYS, n);
+		break_faults(&vmm, &modes[2], FAULT_STAYS, n);
 	for (long n = 1; n <= 4; n++)
-		break_faults(&vmm, &modes[1], FAULT_POLL_STAYS, n);
+		break_faults(&vmm, &modes[2], FAULT_POLL_STAYS, n);
 }
