@@ -109,6 +109,38 @@ while True:
 `;
 
 /**
+ * Computes without end, and on the way rewrites memory at a rate, the same 64 MiB over and over; what it is late with is not all caught up.
+ * Arguments: MiB a second, a file for how many pieces of work are done, replaced ten times a second.
+ */
+export const computingProgram = `
+import os, sys, time
+rate, path = int(sys.argv[1]) << 20, sys.argv[2]
+size, chunk = 64 << 20, 64 << 10
+memory = bytearray(size)
+fill = [bytes([value]) * chunk for value in range(1, 3)]
+units = at = turn = 0
+owed = 0.0
+last = told = time.monotonic()
+while True:
+    sum(range(5000))
+    units += 1
+    now = time.monotonic()
+    owed = min(owed + (now - last) * rate, rate / 4)
+    last = now
+    while owed >= chunk:
+        memory[at:at + chunk] = fill[turn]
+        owed -= chunk
+        at += chunk
+        if at >= size:
+            at, turn = 0, 1 - turn
+    if now - told > 0.1:
+        told = now
+        with open(path + '.new', 'w') as out:
+            out.write(str(units))
+        os.replace(path + '.new', path)
+`;
+
+/**
  * Dirties memory once, then writes a file over and over, in pieces of so many bytes, each unlike the one before it. Arguments: MiB of
  * memory, the file, its MiB, `order` or `anywhere`, bytes of a piece, `cached`, `fsync` or `direct`, a file for `MiB seconds`.
  */

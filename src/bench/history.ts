@@ -4,6 +4,7 @@
  */
 import { MiB, monotonicMs } from '../base/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';
+import { measureDiskHistory, WRITTEN_MIB } from './disk-history.js';
 import { sandboxGuest } from './guest.js';
 import { formatMs, formatRatio, ratioVerdict, reached, type Section } from './section.js';
 import { median } from './statistics.js';
@@ -14,6 +15,7 @@ const REWRITTEN_MIB = 8;
 const SLACK_MIB = 4;
 const CAPTURED_LIMIT = 1.5;
 const START_LIMIT = 1.3;
+const DISK_LIMIT = 4;
 /** Children of each end of the history. */
 const STARTS = 5;
 
@@ -24,9 +26,10 @@ const columns = [
   'pause_ms',
   'http_round_trip_ms',
   'layers',
+  'disk_bytes',
 ] as const;
 
-type Row = Readonly<Record<(typeof columns)[number], number>>;
+type Row = Readonly<Record<Exclude<(typeof columns)[number], 'disk_bytes'>, number>>;
 
 /** `iterations` branches, the first of which holds all that was touched. */
 export async function benchHistory(context: BenchContext): Promise<Section> {
@@ -34,7 +37,7 @@ export async function benchHistory(context: BenchContext): Promise<Section> {
   try {
     const rows = await withSandbox(context, context.sourceTag, ({ id }) => branchAll(context, id, tags));
     const starts = await startsOf(context, [tags[0] ?? '', tags.at(-1) ?? '']);
-    return section(rows, starts);
+    return section(rows, starts, await measureDiskHistory(context));
   } finally {
     for (const tag of tags) await discard(context, tag);
   }
@@ -78,7 +81,11 @@ async function startsOf({ client, signal }: BenchContext, tags: readonly string[
   return starts;
 }
 
-function section(rows: readonly Row[], [first = [], last = []]: readonly number[][]): Section {
+function section(
+  rows: readonly Row[],
+  [first = [], last = []]: readonly number[][],
+  diskBytes: readonly number[],
+): Section {
   const later = rows.slice(1);
   const allowedBytes = (CAPTURED_LIMIT * REWRITTEN_MIB + SLACK_MIB) * MiB;
   const most = Math.max(...later.map((row) => row.captured_bytes));
@@ -97,8 +104,13 @@ function section(rows: readonly Row[], [first = [], last = []]: readonly number[
         rows: [
           ['first', ...cells(rows.slice(0, 1))],
           ['later', ...cells(later)],
-          ['most', (most / MiB).toFixed(1), '', ''],
+          ['most', mib(most), '', ''],
         ],
+      },
+      {
+        title: `On disk, of ${diskBytes.length} branches with a file of ${WRITTEN_MIB} MiB before each, MiB`,
+        columns: ['mean', 'p50', 'most'],
+        rows: [[sum(diskBytes) / diskBytes.length, median(diskBytes), Math.max(...diskBytes)].map(mib)],
       },
     ],
     verdicts: reached([
@@ -120,14 +132,23 @@ function section(rows: readonly Row[], [first = [], last = []]: readonly number[
         median(first),
         START_LIMIT,
       ),
+      ratioVerdict(
+        `on disk, all together ≤ ${DISK_LIMIT} × what was written`,
+        sum(diskBytes),
+        diskBytes.length * WRITTEN_MIB * MiB,
+        DISK_LIMIT,
+      ),
     ]),
-    csv: { columns, rows: rows.map((row) => ({ ...row })) },
+    csv: { columns, rows: rows.map((row, index) => ({ ...row, disk_bytes: diskBytes[index] })) },
   };
 }
 
+const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+const mib = (bytes: number): string => (bytes / MiB).toFixed(1);
+
 function cells(rows: readonly Row[]): string[] {
   return [
-    (median(rows.map((row) => row.captured_bytes)) / MiB).toFixed(1),
+    mib(median(rows.map((row) => row.captured_bytes))),
     formatMs(median(rows.map((row) => row.pause_ms))),
     formatMs(median(rows.map((row) => row.http_round_trip_ms))),
   ];

@@ -8,6 +8,7 @@ import { monotonicMs, ResourceStack } from '../base/index.js';
 import type { BoughEvent } from '../contract/index.js';
 import { BoughApiError, type Bough } from '../sdk/index.js';
 import { benchChains } from './chains.js';
+import { benchCheckpoints } from './checkpoints.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { benchExecLoad } from './exec-load.js';
@@ -24,6 +25,7 @@ import { benchRandomWriter } from './random-writer.js';
 import { missedAny, resultText, sectionCsv, writeReport, type BenchResult } from './report.js';
 import { benchmarkNames, type BenchmarkName, type BenchOutcome, type BenchRequest } from './request.js';
 import { benchRewriter } from './rewriter.js';
+import { benchRollback } from './rollback.js';
 import type { Section } from './section.js';
 import { benchSeen } from './seen.js';
 import { benchSpawn } from './spawn.js';
@@ -38,6 +40,8 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     consecutive: benchConsecutive,
     chains: benchChains,
     history: benchHistory,
+    rollback: benchRollback,
+    checkpoints: benchCheckpoints,
     'ram-size': benchRamSize,
     rewriter: benchRewriter,
     'disk-writer': benchDiskWriter,
@@ -54,6 +58,8 @@ const defaultIterations: Record<BenchmarkName, number> = {
   consecutive: 30,
   chains: 100,
   history: 20,
+  rollback: 20,
+  checkpoints: 120,
   'ram-size': 20,
   rewriter: 20,
   'disk-writer': 20,

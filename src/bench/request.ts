@@ -13,6 +13,8 @@ export const benchmarkNames = [
   'consecutive',
   'chains',
   'history',
+  'rollback',
+  'checkpoints',
   'ram-size',
   'rewriter',
   'disk-writer',
