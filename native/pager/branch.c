@@ -188,15 +188,15 @@ static int check_list(struct branch *branch)
 }
 
 static const struct step before_pause[] = {
-	{"create the layer", create_layer, 0},
-	{"create the durable layer", create_durable_layer, 0},
-	{"open the disk overlay and create its tail", open_disk, 0},
-	{"connect to QMP", connect_qmp, 0},
-	{"reserve memory for the pause", prepare_memory, 0},
-	{"fold layers", fold_layers, 0},
-	{"track writes", track_writes, 0},
+	{"create the layer", create_layer, TIME(prepare_us)},
+	{"create the durable layer", create_durable_layer, TIME(prepare_us)},
+	{"open the disk overlay and create its tail", open_disk, TIME(prepare_us)},
+	{"connect to QMP", connect_qmp, TIME(prepare_us)},
+	{"reserve memory for the pause", prepare_memory, TIME(prepare_us)},
+	{"fold layers", fold_layers, TIME(prepare_us)},
+	{"track writes", track_writes, TIME(prepare_us)},
 	{"pre-copy", precopy, TIME(precopy_us)},
-	{"reserve memory for the pause", reserve_stage, 0},
+	{"reserve memory for the pause", reserve_stage, TIME(reserve_us)},
 	{"switch the disk overlay", settle_disk, 0},
 	{0},
 };
@@ -240,12 +240,14 @@ static void lay_ground(struct branch *branch)
 {
 	const struct branch_request *request = branch->request;
 	struct tracker *tracker = branch->memory.tracker;
+	uint64_t begun_ns = monotonic_ns();
 
 	ground_lay(&branch->ground, branch->ram, mapped_below(branch));
 	branch->memory.goes_on = branch->memory.is_tracked && request->since && tracker_knows(tracker, request->since) &&
-				 ground_lay_own(&branch->ground, request->own, request->own_count);
+				 ground_lay_own(&branch->ground, request->own, request->own_count, request->own_runs);
 	branch->report->went_on = branch->memory.goes_on;
 	tracker_forget(tracker);
+	branch->report->prepare_us += (monotonic_ns() - begun_ns) / 1000;
 }
 
 static int run_in_window(struct branch *branch, const struct step *steps)

@@ -51,6 +51,7 @@ struct branch_request {
 	const char *since; /* the branch to go on from, if that can be; or NULL */
 	const char *own[GROUND_MAX_OWN]; /* its layers above the mapped ones, bottom first */
 	size_t own_count;
+	size_t own_runs; /* of all of them; 0: not known */
 	uint64_t deadline_ms;
 	uint64_t runs_max; /* bytes of the list of runs that fit an answer */
 };
@@ -64,7 +65,9 @@ struct branch_report {
 	uint64_t copy_us; /* residue copied or armed */
 	uint64_t tail_us;
 	uint64_t state_us; /* device state saved and VM resumed */
+	uint64_t prepare_us; /* before the pre-copy: files, QMP, what it goes on from */
 	uint64_t precopy_us;
+	uint64_t reserve_us; /* memory for the pause */
 	uint64_t sweep_us;
 	struct memory_report memory;
 	uint64_t tail_bytes;

@@ -118,10 +118,10 @@ static void answer_running(void *arg, const struct branch_report *report)
 	(void)arg;
 	answerf("running\tpause_us=%" PRIu64 "\tevents_us=%" PRIu64 "\tstop_us=%" PRIu64 "\tscan_us=%" PRIu64 "\tcopy_us=%" PRIu64
 		"\ttail_us=%" PRIu64 "\tstate_us=%" PRIu64 "\tprecopy_us=%" PRIu64
-		"\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\tarm_errno=%d\ttail_bytes=%" PRIu64
+		"\tprepare_us=%" PRIu64 "\treserve_us=%" PRIu64 "\tprecopied_pages=%zu\tpasses=%u\tresidue_pages=%zu\tarmed_pages=%zu\tarm_errno=%d\ttail_bytes=%" PRIu64
 		"\twindows=%u\tswitches=%zu\n",
 		report->pause_us, report->events_us, report->stop_us, report->scan_us, report->copy_us, report->tail_us,
-		report->state_us, report->precopy_us, report->memory.precopied_pages, report->memory.passes, report->memory.residue_pages, report->memory.armed_pages,
+		report->state_us, report->precopy_us, report->prepare_us, report->reserve_us, report->memory.precopied_pages, report->memory.passes, report->memory.residue_pages, report->memory.armed_pages,
 		-report->memory.arm_error,
 		report->tail_bytes, report->windows, report->switches);
 }
@@ -183,7 +183,10 @@ static bool read_disk(const struct request *request, struct disk_request *disk)
 /* Fills since and the layers to stand on. False when there are too many. */
 static bool read_since(const struct request *request, struct branch_request *branch)
 {
+	const char *runs = find_field(request, "own_runs");
+
 	branch->since = find_field(request, "since");
+	branch->own_runs = runs ? strtoull(runs, NULL, 10) : 0;
 	for (size_t i = 1; i < request->count; i++) {
 		if (strncmp(request->fields[i], "own=", 4) != 0)
 			continue;

@@ -20,16 +20,19 @@ static bool lay_layer(struct ground *ground, const char *path)
 	if (fd < 0)
 		return false;
 	ground->own_fds[ground->own_count++] = fd; /* closed with the others, whatever it turns out to be */
-	return fstat(fd, &info) == 0 && (size_t)info.st_size == ground->ram->bytes &&
-	       layer_count_runs(fd, &ground->own_runs) == 0;
+	return fstat(fd, &info) == 0 && (size_t)info.st_size == ground->ram->bytes;
 }
 
-bool ground_lay_own(struct ground *ground, const char *const *paths, size_t count)
+bool ground_lay_own(struct ground *ground, const char *const *paths, size_t count, size_t runs)
 {
 	bool usable = count <= GROUND_MAX_OWN;
 
 	for (size_t i = 0; i < count && usable; i++)
 		usable = lay_layer(ground, paths[i]);
+	for (size_t i = 0; i < count && usable && runs == 0; i++)
+		usable = layer_count_runs(ground->own_fds[i], &ground->own_runs) == 0;
+	if (runs > 0)
+		ground->own_runs = runs;
 	if (usable && ground->own_runs <= ram_run_budget(ground->ram, ground->mapped) / 2)
 		return true;
 	ground_close(ground);

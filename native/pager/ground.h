@@ -29,10 +29,11 @@ struct ground {
 /* Nothing but mapped layers. */
 void ground_lay(struct ground *ground, const struct ram *ram, size_t mapped);
 /*
- * Lays layer files, bottom first, upon them. False, with none of them laid, when one cannot be used, or when they have so many
+ * Lays layer files, bottom first, upon them; runs: of all of them together, 0 when that is not known. Then they are counted, which is a
+ * look at every page of them. False, with none of them laid, when one cannot be used, or when they have so many
  * runs that a new layer would get less than half of the room there is.
  */
-bool ground_lay_own(struct ground *ground, const char *const *paths, size_t count);
+bool ground_lay_own(struct ground *ground, const char *const *paths, size_t count, size_t runs);
 void ground_close(struct ground *ground);
 
 /* How many runs a layer upon it may have; 0: none. */

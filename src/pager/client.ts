@@ -48,8 +48,13 @@ export interface PagerBranchRequest {
   readonly foldFrom?: number;
   /** What a later branch may call this one. */
   readonly name?: string;
-  /** The branch to go on from, by its name, and the layer files of its snapshot above the mapped layers, bottom first (`live`). */
-  readonly goesOn?: { readonly since: string; readonly ownPaths: readonly string[] };
+  /** The branch to go on from, by its name, and the layer files of its snapshot above the mapped layers, bottom first, with all their runs (`live`). */
+  readonly goesOn?: {
+    readonly since: string;
+    readonly ownPaths: readonly string[];
+    /** How many they are; 0 to have them counted. */
+    readonly ownRuns: number;
+  };
   /** A second copy of the layer, fsynced inside the pause (`diff` and `full`). */
   readonly durableLayerPath?: string;
   /** For tests: the tracking of older kernels. */
@@ -67,6 +72,10 @@ export interface PagerPause {
   readonly tailUs: number;
   readonly stateUs: number;
   readonly precopyUs: number;
+  /** Before the pre-copy. */
+  readonly prepareUs: number;
+  /** Making ready the memory that the pause writes to. */
+  readonly reserveUs: number;
   readonly precopiedPages: number;
   readonly passes: number;
   readonly residuePages: number;
@@ -169,6 +178,7 @@ export class PagerClient {
         ['name', request.name],
         ['since', request.goesOn?.since],
         ...(request.goesOn?.ownPaths ?? []).map((path) => ['own', path] as const),
+        ['own_runs', request.goesOn?.ownRuns],
         ['tracking', request.tracking],
         ['runs_max', MAX_RUNS_BYTES],
       ]),
@@ -242,8 +252,8 @@ function qmpMembers(command: { readonly execute: string; readonly arguments: obj
   return JSON.stringify(command).slice(1, -1);
 }
 
-function number(message: PagerMessage, key: string): number {
-  const value = Number(message.fields.get(key));
+function number(message: PagerMessage, key: string, otherwise = NaN): number {
+  const value = Number(message.fields.get(key) ?? otherwise);
   if (!Number.isSafeInteger(value)) throw new Error(`The pager's "${message.word}" has no number "${key}"`);
   return value;
 }
@@ -267,6 +277,9 @@ function readPause(message: PagerMessage): PagerPause {
     tailUs: number(message, 'tail_us'),
     stateUs: number(message, 'state_us'),
     precopyUs: number(message, 'precopy_us'),
+    // Pagers of VMs that were started before tell nothing of these two.
+    prepareUs: number(message, 'prepare_us', 0),
+    reserveUs: number(message, 'reserve_us', 0),
     precopiedPages: number(message, 'precopied_pages'),
     passes: number(message, 'passes'),
     residuePages: number(message, 'residue_pages'),

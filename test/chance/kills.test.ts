@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
-import { sleep } from '../../src/base/index.js';
+import { compact, sleep } from '../../src/base/index.js';
 import { FaultLab } from '../faults/fault-lab.js';
 import { HOST_FAILPOINTS, KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
 import { HOST_OPERATIONS, TAG, type HostOperation } from '../faults/host-operations.js';
@@ -68,6 +68,7 @@ function inLab(
     await lab.settle({
       sourceDied,
       tag: TAG,
+      others: operation.others,
       mayBeFailed: operation.mayBeFailed === true,
       startChild: ++survived % CHILD_EVERY === 0,
       again: again(operation),
@@ -101,7 +102,7 @@ function inLab(
 
   for (const each of places.filter(({ vmm, place }) => vmm !== undefined && !place.startsWith('record.'))) {
     it(`SIGKILL of the VMM of the ${each.vmm ?? ''} at ${each.name}`, async () => {
-      const { place, count, prepare, run, vmm } = each;
+      const { place, count, prepare, run, vmm, others } = each;
       await prepare?.(lab);
       let killed = 0;
       const pid = await lab.sourcePid();
@@ -116,7 +117,7 @@ function inLab(
       await over;
       kills += killed;
       total.vmmKills += killed;
-      await settle({}, vmm === 'source');
+      await settle(compact({ others }), vmm === 'source');
     });
   }
 

@@ -19,6 +19,7 @@ export const KILL_ONLY: readonly string[] = [
   'branch.failed',
   'branch.disk-corrected',
   'create.published',
+  'line.merged',
 ];
 
 const store: Readonly<Record<string, string>> = {
@@ -82,6 +83,10 @@ const host: Readonly<Record<string, string>> = {
   'branch.published': 'branch switch',
   'branch.failed': 'broken-branch',
   'branch.disk-corrected': 'broken-branch',
+  'line.linked': 'branch',
+  'line.merged': 'merge',
+  'line.replaced': 'branch merge:2',
+  'merge.written': 'merge',
   'record.changed': 'branch spawn spawn:2 adopt',
   'record.written': 'branch spawn spawn:2 adopt',
   'spawn.folders-made': 'spawn',

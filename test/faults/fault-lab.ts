@@ -9,10 +9,12 @@
 import assert from 'node:assert/strict';
 import { fork, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { sleep, withDeadline } from '../../src/base/index.js';
 import type { Sandbox } from '../../src/contract/index.js';
 import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
+import { assertOwnLayers } from '../support/layer-files.js';
 import { Guest } from '../support/guest.js';
 import { difference, inventory, sandboxFolders, vmProcesses } from '../support/leftovers.js';
 import { readPulse, startPulse } from '../support/pulse.js';
@@ -30,6 +32,8 @@ export interface Expected {
   readonly sourceDied?: boolean;
   /** A tag that may be there; it must then be whole. */
   readonly tag?: string | undefined;
+  /** Of these tags one must be there. */
+  readonly others?: readonly string[] | undefined;
   /** The tag was given out before: it may be listed as failed. */
   readonly mayBeFailed?: boolean;
   /** Start a child of that tag too, if it is there. */
@@ -207,18 +211,19 @@ export class FaultLab {
   async settle({
     sourceDied = false,
     tag,
+    others = [],
     mayBeFailed = false,
     startChild = false,
     again,
     sandboxes = 0,
   }: Expected): Promise<void> {
     await this.#checkSandboxes(sourceDied);
-    await this.#checkSnapshots(tag, mayBeFailed);
+    await this.#checkSnapshots(tag, others, mayBeFailed);
     if (again !== undefined && !sourceDied) {
       const code = await this.outcome(again());
       // What was to be removed may be gone.
       assert(code === undefined || code.endsWith('_not_found'), `asked again, it was refused: ${code ?? ''}`);
-      await this.#checkSnapshots(tag, mayBeFailed);
+      await this.#checkSnapshots(tag, others, mayBeFailed);
       const { length } = await this.client.sandboxes.list();
       assert.equal(length, 2 + sandboxes, 'asked again, it made another number of sandboxes');
     }
@@ -231,6 +236,7 @@ export class FaultLab {
       await this.client.sandboxes.delete(child.id);
     }
     assert.deepEqual(await this.#leftovers(), [], 'files belong to nobody');
+    await this.#checkOwnLayers();
     await this.clean();
   }
 
@@ -317,13 +323,21 @@ export class FaultLab {
   }
 
   /** Every listed snapshot is expected, and becomes durable. */
-  async #checkSnapshots(tag: string | undefined, mayBeFailed: boolean): Promise<void> {
+  async #checkSnapshots(
+    tag: string | undefined,
+    others: readonly string[],
+    mayBeFailed: boolean,
+  ): Promise<void> {
     for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
       const snapshots = await this.client.snapshots.list();
       for (const each of snapshots) {
-        assert([TEMPLATE_TAG, tag].includes(each.tag), `"${each.tag}" came from nowhere`);
+        assert([TEMPLATE_TAG, tag, ...others].includes(each.tag), `"${each.tag}" came from nowhere`);
         assert(each.status !== 'failed' || mayBeFailed, each.warning);
       }
+      assert(
+        others.length === 0 || snapshots.some((each) => others.includes(each.tag)),
+        `${others.join()} are gone`,
+      );
       if (snapshots.every(({ durable, status }) => durable === true || status === 'failed')) return;
       if (snapshots.some(({ warning }) => warning !== undefined)) return;
       await sleep(POLL_MS);
@@ -334,6 +348,12 @@ export class FaultLab {
   async #sandboxFolders(ids: readonly string[]): Promise<string[]> {
     const folders = await sandboxFolders(this.folders);
     return ids.map((id) => folders.get(id) ?? `sandboxes/${id}`);
+  }
+
+  async #checkOwnLayers(): Promise<void> {
+    const { stateDir, hotDir } = this.folders;
+    for (const folder of (await sandboxFolders(this.folders)).values())
+      await assertOwnLayers(join(hotDir, folder), join(stateDir, folder));
   }
 
   async #leftovers(): Promise<string[]> {

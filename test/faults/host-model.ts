@@ -13,6 +13,8 @@ import type { Seeded } from './seeded.js';
 
 const MOST_SANDBOXES = 3;
 const TAGS = ['m1', 'm2', 'm3', 'm4'];
+/** Of one source in turns: its line gets long enough to be merged. */
+const LINE_TAGS = ['l1', 'l2', 'l3'];
 
 const READ =
   "[globals().get('number', 0), int(open('/root/number').read()) if __import__('os').path.exists('/root/number') else 0]";
@@ -54,6 +56,7 @@ export class HostModel {
       () => this.#set(),
       () => this.#branch(),
       () => this.#branch(),
+      () => this.#advance(),
       () => this.#spawn(),
       () => this.#spawn(),
       () => this.#end(),
@@ -83,12 +86,16 @@ export class HostModel {
   async #set(): Promise<string> {
     const [id, sandbox] = this.#random.pick(this.#running());
     const number = (this.#made += 1);
+    await this.#write(id, number);
+    sandbox.number = number;
+    return `${id} has ${number}`;
+  }
+
+  async #write(id: string, number: number): Promise<void> {
     await this.#guest(id).python(`number = ${number}`);
     await this.#guest(id).shell(
       `echo ${number} > /root/number; head -c 300000 /dev/urandom > /root/${number % 8}`,
     );
-    sandbox.number = number;
-    return `${id} has ${number}`;
   }
 
   async #branch(): Promise<string> {
@@ -99,6 +106,21 @@ export class HostModel {
     assert.equal(code, this.#snapshots.has(tag) ? 'tag_exists' : undefined);
     if (code === undefined) this.#snapshots.set(tag, { number, parent });
     return `branch ${tag} of ${id}: ${code ?? 'made'}`;
+  }
+
+  /** Branches the lab's source again and again, with something new each time; each third snapshot takes an older one's name. */
+  async #advance(): Promise<string> {
+    const { id } = this.#lab.source;
+    const sandbox = this.#sandboxes.get(id);
+    assert(sandbox?.number !== undefined);
+    for (const tag of LINE_TAGS) {
+      if (this.#snapshots.has(tag)) await this.#lab.client.snapshots.delete(tag, { force: true });
+      sandbox.number = this.#made += 1;
+      await this.#write(id, sandbox.number);
+      await this.#lab.client.sandboxes.branch(id, { tag });
+      this.#snapshots.set(tag, { number: sandbox.number, parent: sandbox.tag });
+    }
+    return `a line of ${id}`;
   }
 
   async #spawn(): Promise<string> {

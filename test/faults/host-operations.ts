@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { sleep } from '../../src/base/index.js';
+import { LINE_LIMIT } from '../../src/sandbox/branch/line.js';
 import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
 import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import { readRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
@@ -13,9 +14,12 @@ import type { FaultLab } from './fault-lab.js';
 
 /** The tag that operations make or remove. */
 export const TAG = 'interrupted';
+/** Of branches before that one. */
+const TAGS_BEFORE: readonly string[] = ['before', 'before-that'];
 
 /** A fold of a few megabytes takes a tenth of it. */
 const FOLD_DEADLINE_MS = 1_000;
+const MERGE_DEADLINE_MS = 1_000;
 
 export interface HostOperation {
   /** Before anything is armed. */
@@ -35,6 +39,8 @@ export interface HostOperation {
   readonly again?: boolean;
   /** How many sandboxes it makes. */
   readonly sandboxes?: number;
+  /** `prepare` leaves a snapshot with one of these tags. */
+  readonly others?: readonly string[];
   /** The tag is given out before the snapshot is ready: then a failure is listed. */
   readonly mayBeFailed?: boolean;
   /** Which VMM it needs: `source`, or that of the child it starts. */
@@ -71,6 +77,32 @@ async function lengthenChain(lab: FaultLab): Promise<void> {
 const recordOf = ({ folders, source }: FaultLab): Promise<SandboxRecord> =>
   readRecord(sandboxPaths(folders, source.id).record);
 
+const lineLength = async (lab: FaultLab): Promise<number> => (await recordOf(lab)).line?.layers.length ?? 0;
+
+/** A source after whose next branch layers of its line are merged; of that only the latest snapshot is there. */
+async function makeLongLine(lab: FaultLab): Promise<void> {
+  const { client, source } = lab;
+  await source.python("small = b'x' * 100000");
+  let [tag = '', other = ''] = TAGS_BEFORE;
+  await client.sandboxes.branch(source.id, { tag });
+  while ((await lineLength(lab)) !== LINE_LIMIT - 1) {
+    [tag, other] = [other, tag];
+    await client.sandboxes.branch(source.id, { tag });
+    // Not the latest: the line ends with that.
+    await client.snapshots.delete(other);
+  }
+}
+
+/** Until the line is short, or has ended. */
+async function untilMerged(lab: FaultLab): Promise<void> {
+  for (
+    let waitedMs = 0;
+    waitedMs < MERGE_DEADLINE_MS && (await lineLength(lab)) >= LINE_LIMIT;
+    waitedMs += 10
+  )
+    await sleep(10);
+}
+
 /** A source whose chain is as long as it may be. */
 async function makeLongChain(lab: FaultLab): Promise<void> {
   while ((await recordOf(lab)).disks.length < CHAIN_LIMIT - 1) {
@@ -104,6 +136,16 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
   branch: { run: branch, again: true, vmm: 'source' },
   switch: { prepare: writeDisk, run: branch, again: true, vmm: 'source' },
   'broken-branch': { prepare: writeDisk, run: branch, again: true, alsoArm: 'branch.captured=error' },
+  merge: {
+    prepare: makeLongLine,
+    run: async (lab) => {
+      await branch(lab);
+      await untilMerged(lab);
+    },
+    again: true,
+    vmm: 'source',
+    others: TAGS_BEFORE,
+  },
   spawn: {
     run: ({ client, requestName }) =>
       client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG }, { idempotencyKey: requestName }),
@@ -126,7 +168,11 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
   },
   rollback: {
     prepare: branch,
-    run: ({ client, source }) => client.sandboxes.timeline(source.id).rollback(TAG, { keep: false }),
+    run: ({ client, source, requestName }) =>
+      client.sandboxes
+        .timeline(source.id)
+        .rollback(TAG, { keep: false }, { idempotencyKey: `${requestName}-back` }),
+    again: true,
     // Other operations look for its folders under its id.
     verify: async (lab) => {
       await lab.client.sandboxes.delete(lab.source.id);

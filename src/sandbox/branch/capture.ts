@@ -33,11 +33,12 @@ import {
 import type { CallContext } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
 import { retentionOf, type RetentionSpec } from '../entity/retention.js';
-import { foldIfLong, makeRoomInChain } from '../disk/fold.js';
+import { makeRoomInChain } from '../disk/fold.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';
-import { endLines, extendedLine, lineOn, replaceLine, shortenLine } from './line.js';
+import { breakLine, endLines, extendedLine, lineOn, pagerLine, replaceLine, shortenLine } from './line.js';
 import { layersBelow, type LayersBelow } from './lineage.js';
+import { tidyInBackground } from './tidy.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { hadEnded } from '../entity/had-ended.js';
 import { VmmSilent } from '../../vmm/index.js';
@@ -112,7 +113,7 @@ export async function startBranch(
       running,
     ).finally(() => {
       release();
-      foldIfLong(context, sandbox);
+      tidyInBackground(context, sandbox);
     });
     ready.catch(running.reject);
     running.promise.catch(() => undefined);
@@ -215,6 +216,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     await noteVmm(sandbox, error);
     await correctDisk(sandbox, context);
     await failpoint('branch.disk-corrected');
+    if (done !== undefined) await breakLine(sandbox, draft).catch(() => undefined);
     await draft.abandon(messageOf(error));
     throw error;
   } finally {
@@ -252,7 +254,7 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
     ...compact({
       foldFrom: memory.foldFrom,
       name: live ? draft.id : undefined,
-      goesOn: line && { since: line.since, ownPaths: line.layers.map(({ path }) => path) },
+      goesOn: line && pagerLine(line),
       durableLayerPath: live ? undefined : draft.durableMemoryPath,
     }),
   };

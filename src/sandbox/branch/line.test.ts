@@ -9,7 +9,7 @@ import { removeOtherLayers } from '../entity/own-layers.js';
 import { sandboxPaths } from '../entity/paths.js';
 import type { Line, SandboxRecord } from '../entity/record.js';
 import type { Sandbox } from '../entity/sandbox.js';
-import { endLine, extendedLine, LINE_LIMIT, lineOn, mergedFrom, replaceLine, shortenLine } from './line.js';
+import { breakLine, endLine, extendedLine, LINE_LIMIT, lineOn, replaceLine, shortenLine } from './line.js';
 
 const layer = (id: string, path: string, bytes = 4096): Line['layers'][number] => ({
   ...{ id, path, logicalBytes: 1 << 20 },
@@ -43,40 +43,6 @@ const silent = { emit: () => undefined } as unknown as HostContext;
 const below = (count: number) => ({
   layers: Array.from({ length: count }, (_, index) => layer(`b${index}`, '/b')),
   copiedBytes: 0,
-});
-
-describe('mergedFrom()', () => {
-  it('leaves a short line as it is', () => {
-    assert.equal(mergedFrom(Array.from({ length: LINE_LIMIT - 1 }, () => 1)), undefined);
-  });
-
-  it('merges what is small, and leaves what is at least twice as large as all above it', () => {
-    assert.equal(mergedFrom([1000, 8, 8, 8, 8]), 1);
-    assert.equal(mergedFrom([1000, 64, 8, 8, 8]), 2);
-    assert.equal(mergedFrom([8, 8, 8, 8, 8]), 0);
-    assert.equal(mergedFrom([1024, 256, 64, 16, 4]), 3);
-  });
-
-  it('keeps a line short, and copies a byte seldom', () => {
-    for (const { branches, most } of [
-      { branches: 100, most: 5 },
-      { branches: 1000, most: 13 },
-    ]) {
-      let line = [4096];
-      let copied = 0;
-      for (let branch = 0; branch < branches; branch += 1) {
-        const from = mergedFrom(line);
-        const merged = line.slice(from).reduce((sum, bytes) => sum + bytes, 0);
-        if (from !== undefined) {
-          copied += merged;
-          line = [...line.slice(0, from), merged];
-        }
-        line.push(8);
-        assert(line.length <= LINE_LIMIT);
-      }
-      assert(copied / (8 * branches) < most, `${branches}: ${copied / (8 * branches)} times`);
-    }
-  });
 });
 
 describe('lineOn()', () => {
@@ -155,6 +121,16 @@ describe('shortenLine()', () => {
     const { folder, sandbox } = await lineOf(t, LINE_LIMIT);
     const store = storeOf(folder, new Error('ENOSPC'));
     await shortenLine({ ...silent, store } as unknown as HostContext, sandbox);
+    assert.equal(sandbox.record.line, undefined);
+    assert.deepEqual(await readdir(folder), []);
+  });
+});
+
+describe('breakLine()', () => {
+  it('removes what nobody goes on from after a branch that failed, and the link to that one’s layer', async (t) => {
+    const { folder, sandbox } = await lineOf(t, 2);
+    await writeFile(join(folder, 'next.bin'), 'pages');
+    await breakLine(sandbox, { id: 'next' });
     assert.equal(sandbox.record.line, undefined);
     assert.deepEqual(await readdir(folder), []);
   });

@@ -7,7 +7,7 @@
  * line are still there. Whether one may go on only the pager knows (native/pager/tracker.h): in any doubt it captures all that is private,
  * and a new line begins with that.
  *
- * A line is kept short before a branch, the guest running: its upper layers are merged into one, in a file of its own, so that sizes
+ * A line is kept short between branches, the guest running: its upper layers are merged into one, in a file of its own, so that sizes
  * fall by half at least from each layer to the next. What is small is then merged often and what is large seldom.
  *
  * Memory: the line holds what the sandbox has private a second time. It ends when the snapshot of its latest branch is gone, or
@@ -15,9 +15,11 @@
  */
 import { link, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PagerCapture, PagerPause } from '../../pager/index.js';
+import { failpoint } from '../../base/index.js';
+import type { PagerBranchRequest, PagerCapture, PagerPause } from '../../pager/index.js';
 import type { Draft, LayerRef } from '../../store/index.js';
 import type { HostContext } from '../host/context.js';
+import { mergedFrom } from '../disk/merging.js';
 import { layersDir } from '../entity/own-layers.js';
 import type { Line, SandboxRecord } from '../entity/record.js';
 import type { Sandbox } from '../entity/sandbox.js';
@@ -31,24 +33,26 @@ export function lineOn({ line }: SandboxRecord, below: LayersBelow): Line | unde
   return line?.below === below.layers.length ? line : undefined;
 }
 
-/** Pure. Index of the first of the layers that are to be merged, of a line that is too long; the sizes are those of its layers. */
-export function mergedFrom(sizes: readonly number[]): number | undefined {
-  if (sizes.length < LINE_LIMIT) return undefined;
-  let first = sizes.length - 2;
-  let mergedBytes = (sizes[first] ?? 0) + (sizes[first + 1] ?? 0);
-  for (; first > 0 && (sizes[first - 1] ?? 0) < 2 * mergedBytes; first -= 1)
-    mergedBytes += sizes[first - 1] ?? 0;
-  return first;
+/** As the pager takes it. */
+export function pagerLine({ since, layers }: Line): NonNullable<PagerBranchRequest['goesOn']> {
+  const ownRuns = layers.reduce((sum, { runs }) => sum + runs.length, 0);
+  return { since, ownPaths: layers.map(({ path }) => path), ownRuns };
 }
 
-/** Before a branch, which has claimed the sandbox. A line that cannot be merged ends. */
+export function isLongLine({ line }: SandboxRecord): boolean {
+  return line !== undefined && line.layers.length >= LINE_LIMIT;
+}
+
+/** While no branch can go on from it. A line that cannot be merged ends; one that ends meanwhile stays so. Never rejects. */
 export async function shortenLine({ store, emit }: HostContext, sandbox: Sandbox): Promise<void> {
   const { line } = sandbox.record;
-  const from = line && mergedFrom(line.layers.map((layer) => layerBytes([layer])));
-  if (line === undefined || from === undefined) return;
+  if (line === undefined || !isLongLine(sandbox.record)) return;
+  const from = mergedFrom(line.layers.map((layer) => layerBytes([layer])));
   try {
     const merged = await store.mergeLayers(line.layers.slice(from), layersDir(sandbox.paths));
-    await replaceLine(sandbox, { ...line, layers: [...line.layers.slice(0, from), recorded(merged)] });
+    await failpoint('line.merged');
+    if (sandbox.record.line !== line) await rm(merged.path, { force: true });
+    else await replaceLine(sandbox, { ...line, layers: [...line.layers.slice(0, from), recorded(merged)] });
   } catch (err) {
     emit('sandbox.line-ended', { id: sandbox.id, err });
     await replaceLine(sandbox, undefined).catch(() => undefined);
@@ -76,13 +80,14 @@ export async function extendedLine(
   const layers = capture.wentOn ? lineOn(record, below)?.layers : [];
   // Without a pass of the pre-copy nothing is armed, and nobody could go on from it.
   if (pause.passes === 0 || layers === undefined) return undefined;
-  const path = join(layersDir(paths), `${draft.id}.bin`);
+  const path = join(layersDir(paths), ownLayerFile(draft));
   try {
     await link(draft.memoryPath, path);
   } catch (err) {
     emit('sandbox.line-ended', { id, err });
     return undefined;
   }
+  await failpoint('line.linked');
   const own = recorded({ id: draft.id, path, runs: capture.runs, logicalBytes });
   return { since: draft.id, below: below.layers.length, layers: [...layers, own] };
 }
@@ -95,9 +100,18 @@ export async function replaceLine(
 ): Promise<void> {
   const before = sandbox.record.line?.layers ?? [];
   const noted = sandbox.update({ ...others, line });
+  // Whatever becomes of the links, of which a next daemon removes those left.
+  noted.catch(() => undefined);
   const kept = new Set(line?.layers.map(({ path }) => path));
   for (const { path } of before) if (!kept.has(path)) await rm(path, { force: true });
+  await failpoint('line.replaced');
   await noted;
+}
+
+/** After a branch that failed: the pager has forgotten what came before it, and nobody can go on from what the line holds. */
+export async function breakLine(sandbox: Sandbox, failed: Pick<Draft, 'id'>): Promise<void> {
+  await rm(join(layersDir(sandbox.paths), ownLayerFile(failed)), { force: true });
+  if (sandbox.record.line !== undefined) await replaceLine(sandbox, undefined);
 }
 
 /** Ends the line of a sandbox, unless a branch may be going on from it. Never rejects: a note of links that are gone does no harm. */
@@ -110,6 +124,8 @@ export async function endLine(sandbox: Sandbox): Promise<void> {
 export async function endLines(sandboxes: HostContext['sandboxes']): Promise<void> {
   await Promise.all(sandboxes.list().map(endLine));
 }
+
+const ownLayerFile = ({ id }: Pick<Draft, 'id'>): string => `${id}.bin`;
 
 function recorded({ runs, ...layer }: LayerRef): Line['layers'][number] {
   return { ...layer, runs: runs.map(([at, length]) => [at, length]) };

@@ -1,6 +1,7 @@
 /** Merging neighbours in a stack of memory layers: one file that holds what they hold, those above over those below. */
 import { chmod, open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
 import { removeAll } from '../context.js';
 import { copyRunsInto } from '../format/copy.js';
@@ -22,6 +23,7 @@ export async function mergeLayers(
   const reservation = await hotSpace.reserve(bytes, () => allocatedBytes(path));
   try {
     await writeStack(layers, path);
+    await failpoint('merge.written');
     await chmod(path, 0o400);
   } catch (error) {
     await removeAll(path);
