@@ -29,7 +29,7 @@ bool ground_lay_own(struct ground *ground, const char *const *paths, size_t coun
 
 	for (size_t i = 0; i < count && usable; i++)
 		usable = lay_layer(ground, paths[i]);
-	for (size_t i = 0; i < count && usable && runs == 0; i++)
+	for (size_t i = 0; i < ground->own_count && usable && runs == 0; i++)
 		usable = layer_count_runs(ground->own_fds[i], &ground->own_runs) == 0;
 	if (runs > 0)
 		ground->own_runs = runs;
