@@ -1,7 +1,9 @@
 #include "attachment.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "description.h"
@@ -43,16 +45,13 @@ static void end(struct attachment *attachment)
 
 static void send_gap(struct attachment *attachment, size_t stream, uint64_t from)
 {
-	struct text event = { 0 };
+	char event[80]; /* no memory is asked for: that bytes are gone is said in any case */
 	uint64_t *at = &attachment->reader.at[stream];
+	int length = snprintf(event, sizeof event, "{\"gap\":{\"stream\":\"%s\",\"bytes\":%" PRIu64 "}}",
+			      stream == 0 ? "stdout" : "stderr", from - *at);
 
-	text_put(&event, stream == 0 ? "{\"gap\":{\"stream\":\"stdout\",\"bytes\":" : "{\"gap\":{\"stream\":\"stderr\",\"bytes\":");
-	text_number(&event, (long long)(from - *at)); /* both below 2^63 */
-	text_put(&event, "}}");
 	*at = from;
-	if (!event.failed)
-		session_send(attachment->session, FRAME_EVENT, event.bytes, event.length);
-	text_free(&event);
+	session_send(attachment->session, FRAME_EVENT, event, (size_t)length); /* it fits */
 }
 
 /* False when there is nothing of that stream to send now. */
@@ -149,6 +148,18 @@ static void refuse_input(struct attachment *attachment)
 	session_fail(session, "stdin_closed", "the program takes no input, or no more");
 }
 
+/* Nobody is to think that the program had all of it. */
+static void lose_input(struct attachment *attachment)
+{
+	struct session *session = attachment->session;
+	bool kills = attachment->kills && !attachment->process->ended;
+
+	if (kills)
+		process_signal(attachment->process, SIGKILL);
+	leave(attachment);
+	feed_fail(session, attachment->feed.error, kills ? "it was killed" : "it goes on");
+}
+
 static void take_input(struct work *work)
 {
 	struct attachment *attachment = owner_of(work, struct attachment, work);
@@ -162,6 +173,8 @@ static void take_input(struct work *work)
 			end_input(attachment);
 		else if (attachment->one_input && state == FEED_REFUSED)
 			refuse_input(attachment);
+		else if (state == FEED_LOST)
+			lose_input(attachment);
 	}
 }
 

@@ -159,7 +159,9 @@ static bool pass_up(struct dial *dial)
 	size_t length = input->length < dial->left_bytes ? input->length : dial->left_bytes;
 	ssize_t count = length == 0 ? 0 : send(dial->guest.fd, input->bytes, length, MSG_NOSIGNAL);
 
-	if (count < 0 && errno != EAGAIN && errno != EINTR)
+	if (count < 0 && (errno == ENOMEM || errno == ENOBUFS))
+		fail(dial, "connection_reset", "there was no memory to pass on what was sent");
+	else if (count < 0 && errno != EAGAIN && errno != EINTR)
 		broke(dial);
 	if (count <= 0)
 		return false;

@@ -14,6 +14,8 @@
 #include "user.h"
 
 #define EXCHANGE_FD 3
+/* Of a path, in what is said of it. */
+#define MAX_SHOWN_BYTES 256
 
 static struct exchange exchange = { .fd = EXCHANGE_FD };
 
@@ -41,7 +43,24 @@ static const struct {
 	{ ESTALE, "file_failed", "it became shorter while it was read" },
 };
 
-static void add_error(struct text *answer, int error)
+/* What was asked for and what became of it, as one knows it of programs: `/srv/a: No such file or directory`. */
+static void add_message(struct text *answer, const struct file_request *request, const char *message)
+{
+	struct text words = { 0 };
+
+	text_add(&words, request->path, strnlen(request->path, MAX_SHOWN_BYTES));
+	if (request->to != NULL) {
+		text_put(&words, " to ");
+		text_add(&words, request->to, strnlen(request->to, MAX_SHOWN_BYTES));
+	}
+	text_put(&words, ": ");
+	text_put(&words, message);
+	answer->failed |= words.failed;
+	text_quote(answer, words.bytes, words.length);
+	text_free(&words);
+}
+
+static void add_error(struct text *answer, const struct file_request *request, int error)
 {
 	const char *code = "file_failed", *message = NULL;
 
@@ -56,7 +75,11 @@ static void add_error(struct text *answer, int error)
 	text_put(answer, "{\"error\":{\"code\":\"");
 	text_put(answer, code);
 	text_put(answer, "\",\"message\":");
-	text_quote(answer, message, strlen(message));
+	/* That the user is not known has nothing to do with the path. */
+	if (error == ENOKEY)
+		text_quote(answer, message, strlen(message));
+	else
+		add_message(answer, request, message);
 	text_put(answer, "}}");
 }
 
@@ -101,7 +124,7 @@ _Noreturn void errand_run(int fd, const char *cwd, const struct file_request *re
 		error = work(request, &exchange, &answer);
 	if (error != 0) {
 		text_free(&answer);
-		add_error(&answer, -error);
+		add_error(&answer, request, -error);
 	}
 	if (error != -ECANCELED)
 		exchange_tell(&exchange, FRAME_END, &answer);

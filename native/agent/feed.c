@@ -1,5 +1,9 @@
 #include "feed.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "fields.h"
 
 static int resize(struct process *process, struct json size)
@@ -81,9 +85,10 @@ static enum feed_state pass_on(struct feed *feed)
 		return FEED_WAITS;
 	if (count > 0)
 		length = (size_t)count; /* positive */
+	feed->error = count < 0 ? (int)count : 0; /* -errno */
 	feed->left_bytes -= (uint32_t)length; /* no more than there was */
 	session_input_taken(feed->session, length);
-	return count < 0 ? FEED_REFUSED : FEED_MOVES;
+	return count >= 0 ? FEED_MOVES : count == -EPIPE ? FEED_REFUSED : FEED_LOST;
 }
 
 enum feed_state feed_take(struct feed *feed)
@@ -94,4 +99,12 @@ enum feed_state feed_take(struct feed *feed)
 		state = feed->left_bytes > 0 ? pass_on(feed) : next_frame(feed);
 	while (state == FEED_MOVES);
 	return state;
+}
+
+void feed_fail(struct session *session, int error, const char *state)
+{
+	char message[160];
+
+	snprintf(message, sizeof message, "the program's input could not be passed on (%s); %s", strerror(-error), state);
+	session_fail(session, "input_lost", message);
 }

@@ -43,7 +43,7 @@ struct listing {
 
 static int send_entries(struct listing *listing)
 {
-	if (listing->event.length == 0)
+	if (listing->event.length == 0 && !listing->event.failed)
 		return 0;
 	text_put(&listing->event, "]}");
 	return exchange_tell(listing->exchange, FRAME_EVENT, &listing->event);

@@ -119,7 +119,8 @@ static void put_hosts(const char *before, const char *hostname)
 	int error = read_hosts(&old);
 	size_t at = 0;
 
-	if (error == -EFBIG) {
+	/* What cannot be read now is kept as it is; what never can be gives way. */
+	if (error == -EFBIG || error == -ENOMEM || error == -EMFILE || error == -ENFILE) {
 		text_free(&old);
 		return;
 	}

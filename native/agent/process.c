@@ -233,48 +233,6 @@ void process_remove_reader(struct process *process, struct reader *reader)
 	process_read_from(process);
 }
 
-static int input_fd(const struct process *process)
-{
-	return process->terminal ? process->outputs[0].source.fd : process->input.fd;
-}
-
-bool process_takes_input(const struct process *process)
-{
-	return !process->ended && !process->input_ended && input_fd(process) >= 0;
-}
-
-ssize_t process_write(struct process *process, const char *bytes, size_t length)
-{
-	ssize_t count;
-
-	if (!process_takes_input(process))
-		return -EPIPE;
-	count = write(input_fd(process), bytes, length);
-	if (count >= 0) {
-		process->input_bytes += (uint64_t)count; /* not negative */
-		return count;
-	}
-	if (errno != EAGAIN && errno != EINTR) {
-		source_close(&process->input);
-		return -EPIPE;
-	}
-	process->input_full = true;
-	if (process->terminal)
-		watch_output(&process->outputs[0]);
-	else
-		source_watch(&process->input, EPOLLOUT);
-	return 0;
-}
-
-void process_end_input(struct process *process)
-{
-	/* What a terminal takes for the end of its input at the beginning of a line. */
-	if (process->terminal && process_write(process, "\4", 1) == 1)
-		return;
-	process->input_ended = true;
-	source_close(&process->input);
-}
-
 /* Makes it known. Its description may lack what memory was not there for. */
 static void adopt(struct process *process, const struct process_spec *spec, const struct pipes *pipes,
 		  const struct child *child)
@@ -325,6 +283,12 @@ static int launch(struct process *process, const struct process_spec *spec, stru
 	return error;
 }
 
+static void free_rings(struct process *process)
+{
+	for (int i = 0; i < 2; i++)
+		ring_free(&process->outputs[i].ring);
+}
+
 int process_start(const struct process_spec *spec, struct starter *starter)
 {
 	struct process *process, *before;
@@ -339,8 +303,14 @@ int process_start(const struct process_spec *spec, struct starter *starter)
 	process = calloc(1, sizeof *process);
 	if (process == NULL)
 		return -ENOMEM;
-	error = launch(process, spec, &pipes, &child);
+	/* A terminal has one output. */
+	error = ring_open(&process->outputs[0].ring);
+	if (error == 0 && spec->rows == 0)
+		error = ring_open(&process->outputs[1].ring);
+	if (error == 0)
+		error = launch(process, spec, &pipes, &child);
 	if (error != 0) {
+		free_rings(process);
 		free(process);
 		return error;
 	}
@@ -363,8 +333,8 @@ static void release(struct process *process)
 		source_watch(&process->outputs[i].source, 0);
 		if (fd >= 0)
 			leftover_adopt(fd);
-		ring_free(&process->outputs[i].ring);
 	}
+	free_rings(process);
 	group_leave(&process->group);
 	text_free(&process->about);
 	free(process);

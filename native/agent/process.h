@@ -96,7 +96,10 @@ void process_remove_writer(struct process *process, struct writer *writer);
 
 bool process_takes_input(const struct process *process);
 
-/* How much of it was taken: 0 when there is no room now. -EPIPE when nothing reads it, or ever will. */
+/*
+ * How much of it was taken: 0 when there is no room now. -EPIPE when nothing reads it, or ever will; another -errno when the kernel did not
+ * take it, and may take what comes next.
+ */
 ssize_t process_write(struct process *process, const char *bytes, size_t length);
 void process_end_input(struct process *process);
 

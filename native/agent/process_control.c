@@ -1,5 +1,7 @@
 #include <errno.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <unistd.h>
 
 #include "pipes.h"
 #include "process.h"
@@ -36,4 +38,49 @@ int process_resize(struct process *process, unsigned columns, unsigned rows)
 	if (!process->terminal || process->outputs[0].source.fd < 0)
 		return -ENOTTY;
 	return terminal_resize(process->outputs[0].source.fd, columns, rows);
+}
+
+static int input_fd(const struct process *process)
+{
+	return process->terminal ? process->outputs[0].source.fd : process->input.fd;
+}
+
+bool process_takes_input(const struct process *process)
+{
+	return !process->ended && !process->input_ended && input_fd(process) >= 0;
+}
+
+ssize_t process_write(struct process *process, const char *bytes, size_t length)
+{
+	ssize_t count;
+
+	if (!process_takes_input(process))
+		return -EPIPE;
+	count = write(input_fd(process), bytes, length);
+	if (count >= 0) {
+		process->input_bytes += (uint64_t)count; /* not negative */
+		return count;
+	}
+	/* EIO is how a terminal says that nobody holds its other side. */
+	if (errno == EPIPE || errno == EIO) {
+		source_close(&process->input);
+		return -EPIPE;
+	}
+	if (errno != EAGAIN && errno != EINTR)
+		return -errno;
+	process->input_full = true;
+	if (process->terminal)
+		process_read_from(process);
+	else
+		source_watch(&process->input, EPOLLOUT);
+	return 0;
+}
+
+void process_end_input(struct process *process)
+{
+	/* What a terminal takes for the end of its input at the beginning of a line. */
+	if (process->terminal && process_write(process, "\4", 1) == 1)
+		return;
+	process->input_ended = true;
+	source_close(&process->input);
 }

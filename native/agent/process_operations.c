@@ -103,16 +103,20 @@ static int read_start(struct json request, struct start *start, struct problem *
 	return error;
 }
 
-static void send_started(struct session *session, const struct process *process)
+/* 0 or -ENOMEM. */
+static int send_started(struct session *session, const struct process *process)
 {
 	struct text event = { 0 };
+	int error;
 
 	text_put(&event, "{\"started\":");
 	process_describe(process, &event);
 	text_put(&event, "}");
-	if (!event.failed)
+	error = event.failed ? -ENOMEM : 0;
+	if (error == 0)
 		session_send(session, FRAME_EVENT, event.bytes, event.length);
 	text_free(&event);
+	return error;
 }
 
 static void not_started(struct session *session, const char *name, int error)
@@ -156,12 +160,11 @@ static void attach_starter(struct starting *starting, struct process *process)
 		.process = process, .follow = true, .feeds = true, .kills = starting->kills
 	};
 	struct session *session = starting->session;
+	int error = session_usable(session) ? send_started(session, process) : 0;
 
-	if (session_usable(session))
-		send_started(session, process);
 	if (starting->session == NULL)
 		return;
-	if (attach(session, &wanted) != 0) {
+	if (error != 0 || attach(session, &wanted) != 0) {
 		starting->cancelled = true;
 		session_refuse(session, -ENOMEM, NULL);
 	} else if (session->input.length > 0 && session->work != NULL) {

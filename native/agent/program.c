@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "feed.h"
 #include "group.h"
 #include "leftover.h"
 #include "pipes.h"
@@ -38,6 +39,7 @@ struct program {
 	struct child child;
 	char *name; /* as it was asked for */
 	int start_error; /* what kept it from beginning */
+	int input_error; /* what kept its input from it */
 	int exit_code;
 	uint32_t input_left_bytes; /* of the frame that is being read */
 	bool input_ended, ended, timed_out, done;
@@ -95,6 +97,10 @@ static void finish(struct program *program)
 	}
 	if (program->start_error != 0) {
 		not_started(session, program->name, program->start_error);
+		return;
+	}
+	if (program->input_error != 0) {
+		feed_fail(session, program->input_error, "it was killed");
 		return;
 	}
 	text_put(&end, "{\"exit_code\":");
@@ -231,6 +237,13 @@ static bool next_frame(struct program *program)
 	return true;
 }
 
+/* Without some of its input it would go on as if that were all. What it was given and what it printed are as they are. */
+static void lose_input(struct program *program, int error)
+{
+	program->input_error = error;
+	kill_all(program);
+}
+
 /* Passes input on; what a program does not want is thrown away. False when the pipe is full. */
 static bool feed(struct program *program)
 {
@@ -245,6 +258,8 @@ static bool feed(struct program *program)
 			return false;
 		}
 		if (count < 0) {
+			if (errno != EPIPE)
+				lose_input(program, -errno);
 			source_close(&program->input);
 			count = (ssize_t)length;
 		}

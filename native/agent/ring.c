@@ -1,5 +1,6 @@
 #include "ring.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -34,7 +35,7 @@ static void grow(struct ring *ring)
 	size_t capacity = ring->capacity == 0 ? FIRST_BYTES : 2 * ring->capacity;
 	struct ring larger = { .capacity = capacity, .from = ring->from, .to = ring->from };
 
-	/* The first bytes are always granted: without any a program could not even be waited for. */
+	/* The first bytes are always granted; see ring_open(). */
 	if (ring->capacity != 0 && held_bytes + capacity > RINGS_BYTES)
 		return;
 	larger.bytes = malloc(capacity);
@@ -54,6 +55,12 @@ static void grow(struct ring *ring)
 	*ring = larger;
 }
 
+int ring_open(struct ring *ring)
+{
+	grow(ring);
+	return ring->capacity == 0 ? -ENOMEM : 0;
+}
+
 size_t ring_space(struct ring *ring, uint64_t needed, char **at)
 {
 	uint64_t kept = ring->to - (needed < ring->from ? ring->from : needed);
@@ -66,8 +73,6 @@ size_t ring_space(struct ring *ring, uint64_t needed, char **at)
 		if (ring->capacity == before)
 			break;
 	}
-	if (ring->capacity == 0)
-		return 0;
 	index = index_of(ring, ring->to);
 	together = ring->capacity - index;
 	room = ring->capacity - (size_t)kept; /* no more is kept than there is place for */

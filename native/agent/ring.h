@@ -16,13 +16,16 @@
 
 struct ring {
 	char *bytes;
-	size_t capacity; /* a power of two, or 0 */
+	size_t capacity; /* a power of two; 0 before it is opened */
 	uint64_t from, to;
 };
 
+/* Its first bytes, without which what a program prints could not be waited for. 0 or -ENOMEM. */
+int ring_open(struct ring *ring);
+
 /*
  * Where the next bytes go, and how many fit there at once. What lies at `needed` and behind it is not overwritten: 0 when there is no
- * place but theirs, or no memory for a first byte.
+ * place but theirs.
  */
 size_t ring_space(struct ring *ring, uint64_t needed, char **at);
 

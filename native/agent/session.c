@@ -225,6 +225,10 @@ static void read_request(struct session *session)
 	if (json_check(whole.bytes + FRAME_HEADER_BYTES, length, &request) != 0 || !json_is(request, '{') ||
 	    json_member(request, "op", &op) != 0 || !json_is(op, '"')) {
 		leave(session, true);
+	} else if (input->failed) {
+		/* What came with the request is lost: it would be carried out without it. */
+		text_free(input);
+		session_refuse(session, -ENOMEM, NULL);
 	} else {
 		timer_stop(&session->timer);
 		session->phase = RUNNING;

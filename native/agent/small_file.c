@@ -11,6 +11,7 @@ int small_file_read(const char *path, size_t limit, struct text *text)
 	int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	struct stat info;
 	ssize_t count = 1;
+	int error = 0;
 
 	if (fd < 0)
 		return -errno;
@@ -19,7 +20,8 @@ int small_file_read(const char *path, size_t limit, struct text *text)
 	while (count > 0 && text->length < limit && text_reserve(text, piece)) {
 		count = read(fd, text->bytes + text->length, piece);
 		text->length += count > 0 ? (size_t)count : 0;
+		error = count < 0 ? -errno : 0;
 	}
 	close(fd);
-	return text->failed ? -ENOMEM : 0;
+	return text->failed ? -ENOMEM : error;
 }

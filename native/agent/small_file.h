@@ -4,7 +4,7 @@
 
 #include "text.h"
 
-/* At most about `limit` bytes of it; none of what is no regular file. 0, -ENOMEM, or -errno when it cannot be opened. */
+/* At most about `limit` bytes of it; none of what is no regular file. 0, -ENOMEM, or -errno when it cannot be opened or read. */
 int small_file_read(const char *path, size_t limit, struct text *text);
 
 #endif

@@ -30,14 +30,17 @@ static int visit(struct walk *walk, int folder_fd, const char *name, int64_t lev
 		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM))
 			return -errno;
 		inner = fd < 0 ? NULL : fdopendir(fd);
+		if (fd >= 0 && inner == NULL) {
+			error = -errno;
+			close(fd);
+			return error;
+		}
 	}
 	error = walk->found(walk, folder_fd, name, &info, goes_into(walk, &info, level) && inner == NULL);
 	if (error == 0 && inner != NULL)
 		error = level >= WALK_LEVELS ? -ELOOP : visit_all(walk, inner, level + 1);
 	if (inner != NULL)
 		closedir(inner);
-	else if (fd >= 0)
-		close(fd);
 	return error;
 }
 

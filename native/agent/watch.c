@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/inotify.h>
@@ -28,7 +29,7 @@ struct watching {
 
 static int send_changes(struct watching *watching)
 {
-	if (watching->changes.length == 0)
+	if (watching->changes.length == 0 && !watching->changes.failed)
 		return 0;
 	text_put(&watching->changes, "]}");
 	return exchange_tell(watching->exchange, FRAME_EVENT, &watching->changes);
@@ -70,6 +71,12 @@ static int join(char *to, const char *first, const char *second)
 	return snprintf(to, PATH_MAX, "%s%s%s", first, between, second) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
+/* It went away, or gave way to something else, of which there is an event of its own. */
+static bool is_no_folder(int error)
+{
+	return error == ENOENT || error == ENOTDIR || error == ELOOP;
+}
+
 /* What went away meanwhile, or nobody may look into, has no changes to tell; what there is no room for is said. */
 static int watch_folder(struct watching *watching, const char *path)
 {
@@ -81,7 +88,7 @@ static int watch_folder(struct watching *watching, const char *path)
 		error = watched_add(&watching->watched, at, path, events);
 	if (error == -ENOSPC || error == -ENAMETOOLONG || error == -EACCES)
 		return tell_event(watching, "{\"unwatched\":", path);
-	return error == -ENOENT || error == -ENOTDIR || error == -ELOOP ? 0 : error;
+	return is_no_folder(-error) ? 0 : error;
 }
 
 static int found(struct walk *walk, int folder_fd, const char *name, const struct stat *info, bool unreadable)
@@ -104,12 +111,13 @@ static int watch_below(struct watching *watching, const char *path, bool tells)
 	char at[PATH_MAX];
 	int fd, error = join(at, watching->root, path);
 
-	if (error != 0)
-		return error;
 	watching->inside = path;
 	watching->tells = tells;
-	fd = open(at, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC | (*path == 0 ? 0 : O_NOFOLLOW));
-	error = fd < 0 ? 0 : walk_folder(&watching->walk, fd);
+	if (error == 0) {
+		fd = open(at, O_RDONLY | O_DIRECTORY | O_NONBLOCK | O_CLOEXEC | (*path == 0 ? 0 : O_NOFOLLOW));
+		/* That nobody may look into it was said when it was to be watched. */
+		error = fd >= 0 ? walk_folder(&watching->walk, fd) : is_no_folder(errno) || errno == EACCES ? 0 : -errno;
+	}
 	return error == -ELOOP || error == -ENAMETOOLONG ? tell_event(watching, "{\"unwatched\":", path) : error;
 }
 
@@ -159,12 +167,23 @@ static int take(struct watching *watching, const struct inotify_event *event)
 	return error != 0 ? tell_event(watching, "{\"unwatched\":", folder) : take_in_folder(watching, event, path);
 }
 
+/* Waits for changes. 0, or -ECANCELED: without the agent nobody would ever end it in a tree in which nothing changes. */
+static int await_changes(const struct watching *watching)
+{
+	struct pollfd fds[2] = { { .fd = watching->watched.fd, .events = POLLIN }, { .fd = watching->exchange->fd } };
+
+	while (poll(fds, 2, -1) < 0)
+		if (errno != EINTR)
+			return -errno;
+	return (fds[1].revents & (POLLHUP | POLLERR)) != 0 ? -ECANCELED : 0;
+}
+
 static int take_all(struct watching *watching)
 {
 	/* As inotify(7) has it: whole events, each with a name of at most NAME_MAX. */
 	char buffer[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
 	ssize_t length = read(watching->watched.fd, buffer, sizeof buffer);
-	int state = 0;
+	int error, state = 0;
 
 	if (length < 0)
 		return errno == EINTR ? 0 : -errno;
@@ -175,7 +194,8 @@ static int take_all(struct watching *watching)
 		at += (ssize_t)(sizeof *event + event->len); /* at most the buffer */
 		state = take(watching, event);
 	}
-	return state < 0 ? state : send_changes(watching) != 0 ? -ECANCELED : state;
+	error = state < 0 ? state : send_changes(watching);
+	return error != 0 ? error : state;
 }
 
 static int begin(struct watching *watching)
@@ -204,7 +224,7 @@ int file_watch(const struct file_request *request, struct exchange *exchange, st
 				      .exchange = exchange, .root = request->path, .recursive = request->recursive,
 				      .watched.fd = inotify_init1(IN_CLOEXEC) };
 	state = watching.watched.fd < 0 ? -errno : begin(&watching);
-	while (state == 0)
+	while (state == 0 && (state = await_changes(&watching)) == 0)
 		state = take_all(&watching);
 	text_put(answer, "{}");
 	return state < 0 ? state : 0;

@@ -117,6 +117,7 @@ static void add_printed(struct worker *worker, struct text *outcome)
 
 		text_put(outcome, names[i]);
 		text_quote(outcome, printed->bytes == NULL ? "" : printed->bytes, printed->length);
+		worker->truncated |= printed->failed;
 		text_free(printed);
 	}
 	text_put(outcome, worker->truncated ? ",\"truncated\":true}" : ",\"truncated\":false}");

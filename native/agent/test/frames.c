@@ -64,6 +64,7 @@ static const char *const FILE_REQUESTS[] = {
 	"{\"op\":\"mkdir\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcy9h\",\"parents\":true}",
 	"{\"op\":\"move\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\",\"to\":\"Ym91Z2gtZnV6ei1maWxlcy9h\",\"replace\":true}",
 	"{\"op\":\"remove\",\"secret\":\"" SECRET "\",\"path\":\"Ym91Z2gtZnV6ei1maWxlcw==\",\"recursive\":true}",
+	"{\"op\":\"watch\",\"secret\":\"" SECRET "\",\"path\":\"Lg==\",\"recursive\":true}",
 };
 /* Those about a port: of the server here, of the agent, of nobody. */
 static const char DIAL[] = "{\"op\":\"dial\",\"secret\":\"" SECRET "\",\"port\":%d}";

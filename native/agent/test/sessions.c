@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "client.h"
 #include "dial.h"
 #include "errand.h"
 #include "file_read.h"
@@ -46,53 +47,6 @@ int __wrap_connect(int fd, const struct sockaddr *name, socklen_t length)
 	return __real_connect(fd, name, length);
 }
 
-static struct session *open_session(int *client_fd)
-{
-	struct session *session = calloc(1, sizeof *session);
-	int pair[2];
-
-	assert(session != NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
-	session->source.fd = pair[0];
-	session->phase = RUNNING;
-	*client_fd = pair[1];
-	return session;
-}
-
-static void close_session(struct session *session, int client_fd)
-{
-	session_close(session);
-	close(client_fd);
-	text_free(&session->input);
-	text_free(&session->output);
-	free(session);
-}
-
-static void add_frame(struct session *session, const char *payload, size_t length)
-{
-	char header[FRAME_HEADER_BYTES];
-
-	frame_header(header, FRAME_FILE, length);
-	text_add(&session->input, header, sizeof header);
-	text_add(&session->input, payload, length);
-}
-
-/* Turns of the loop until the client has all of an END frame, which is in `answer` then. */
-static void await_end(int client_fd, char *answer, size_t room)
-{
-	size_t length = 0;
-
-	while (length < FRAME_HEADER_BYTES || length < FRAME_HEADER_BYTES + frame_length(answer)) {
-		ssize_t count = recv(client_fd, answer + length, room - 1 - length, 0);
-
-		length += count > 0 ? (size_t)count : 0;
-		if (count < 0)
-			loop_turn();
-		errands_sweep();
-	}
-	assert(answer[0] == FRAME_END);
-	answer[length] = 0;
-}
-
 /* The piece that could not be passed on is missed, and the file is not what is left of the others. */
 static void write_that_loses(int piece)
 {
@@ -106,14 +60,14 @@ static void write_that_loses(int piece)
 	path[strlen(path)] = '/';
 	session = open_session(&client_fd);
 	assert(errand_start(session, &request, file_write, true) == 0);
-	add_frame(session, "first", 5);
-	add_frame(session, "second", 6);
-	add_frame(session, "", 0);
+	add_frame(session, FRAME_FILE, "first", 5);
+	add_frame(session, FRAME_FILE, "second", 6);
+	add_frame(session, FRAME_FILE, "", 0);
 	sends_until_error = piece;
 	session->work->input(session->work);
 	sends_until_error = -1;
-	await_end(client_fd, answer + 0, sizeof answer);
-	assert(strstr(answer + FRAME_HEADER_BYTES, "file_failed") != NULL);
+	await_end(client_fd, answer, sizeof answer);
+	assert(strstr(answer, "file_failed") != NULL);
 	close_session(session, client_fd);
 	for (int i = 0; i < 20; i++)
 		errands_sweep();
@@ -182,7 +136,7 @@ static void dial_that_meets_itself(void)
 	assert(json_check(text, strlen(text), &request) == 0);
 	run_dial(session, request);
 	await_end(client_fd, answer, sizeof answer);
-	assert(strstr(answer + FRAME_HEADER_BYTES, "not_connected") != NULL);
+	assert(strstr(answer, "not_connected") != NULL);
 	close_session(session, client_fd);
 	dials_sweep();
 }

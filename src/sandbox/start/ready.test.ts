@@ -73,7 +73,7 @@ describe('look()', { timeout: 60_000 }, () => {
 
   it('file: ready is what is there', async () => {
     const path = join(agent.dir, 'up');
-    assert.equal(await seen({ kind: 'file', path }), 'No such file or directory');
+    assert.equal(await seen({ kind: 'file', path }), `${path}: No such file or directory`);
     await writeFile(path, '');
     assert.equal(await seen({ kind: 'file', path }), undefined);
     await mkdir(join(agent.dir, 'folder'));
