@@ -24,3 +24,17 @@ it('image build makes an image of a Dockerfile, and shows what the build prints'
   for (const wrong of [[], ['-f', 'Dockerfile', '.'], ['--disk', '64', 'python']])
     assert.equal((await built(...wrong)).code, 2, wrong.join(' '));
 });
+
+it('image build makes an image of a definition that lies elsewhere', async () => {
+  const asked: string[] = [];
+  const buildDefinition: Providers['buildDefinition'] = ({ file }) => {
+    asked.push(file);
+    return Promise.resolve({ name: 'mine', digest: 'sha256:0', rootfsBytes: 1, memoryMiB: 1, vcpus: 1 });
+  };
+  const built = (...args: string[]) =>
+    runInProcess(['image', 'build', ...args], { providers: { buildDefinition } });
+  assert.deepEqual(await built('--definition', 'a.json'), { code: 0, stdout: 'mine\n', stderr: '' });
+  for (const wrong of [['python'], ['--tag', 'x'], ['--disk', '64']])
+    assert.equal((await built('--definition', 'a.json', ...wrong)).code, 2, wrong.join(' '));
+  assert.deepEqual(asked, ['a.json']);
+});

@@ -50,6 +50,12 @@ export interface Providers {
     cacheDir: string;
     onProgress: (words: string) => void;
   }) => Promise<ImageSummary>;
+  /** Of a definition that lies anywhere. */
+  readonly buildDefinition: (request: {
+    file: string;
+    cacheDir: string;
+    onProgress: (words: string) => void;
+  }) => Promise<ImageSummary>;
   readonly buildDockerfile: (request: {
     name: string;
     context: string;
@@ -103,6 +109,10 @@ export const providers: Providers = {
   async buildImage({ name, cacheDir, onProgress }) {
     const { buildImage } = await import('../image/index.js');
     return buildImage(cacheDir, name, { onProgress });
+  },
+  async buildDefinition({ file, cacheDir, onProgress }) {
+    const { buildDefinition } = await import('../image/index.js');
+    return buildDefinition(cacheDir, file, { onProgress });
   },
   async buildDockerfile({ cacheDir, ...options }) {
     const { buildDockerfile } = await import('../image/index.js');

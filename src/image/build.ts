@@ -4,14 +4,16 @@
  * A build that fails or is interrupted leaves nothing (workshop.ts).
  */
 import { mkdir, stat } from 'node:fs/promises';
-import { join } from 'node:path';
-import { ResourceStack, unixSeconds, writeFileAtomic } from '../base/index.js';
-import { contentDigest, findImage, IMAGE_FILES, imageDir } from './catalog.js';
-import { DEFAULT_GUEST_DIR, readDefinition, type ImageDefinition } from './definition.js';
+import { dirname, join, resolve } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { compact, ResourceStack, unixSeconds, writeFileAtomic } from '../base/index.js';
+import { contentDigest, findDefined, findImage, findRecorded, IMAGE_FILES, imageDir } from './catalog.js';
+import { DEFAULT_GUEST_DIR, readDefinition, readDefinitionFile, type ImageDefinition } from './definition.js';
 import { ImageBuildFailed } from './errors.js';
+import { freeName } from './free-name.js';
 import { BUILD_TOOLS, checkHost } from './host-tools.js';
-import { AGENT_PORT, type Image, type ImageRecord } from './image.js';
-import { recipeDigest } from './ingredients.js';
+import { AGENT_PORT, bootSettings, type BootSettings, type Image, type ImageRecord } from './image.js';
+import { recipeDigest, type Folders } from './ingredients.js';
 import { makeKernel } from './kernel.js';
 import { makeRootTree, stageFiles } from './debian/rootfs.js';
 import { makeExt4 } from './ext4.js';
@@ -32,9 +34,49 @@ export async function buildImage(
   name: string,
   options: BuildImageOptions = {},
 ): Promise<Image> {
-  const { guestDir = DEFAULT_GUEST_DIR, onProgress = () => undefined } = options;
+  const { guestDir = DEFAULT_GUEST_DIR } = options;
   const definition = await readDefinition(name, guestDir);
-  const built = await findImage(cacheDir, name, guestDir);
+  const find = (): Promise<Image | undefined> => findImage(cacheDir, name, guestDir);
+  return await build({ cacheDir, definition, guestDir, filesDir: guestDir, find }, options);
+}
+
+/** As `buildImage`, of a definition that lies anywhere. What it says of memory and the like is written down with the image. */
+export async function buildDefinition(
+  cacheDir: string,
+  file: string,
+  options: BuildImageOptions = {},
+): Promise<Image> {
+  const { guestDir = DEFAULT_GUEST_DIR } = options;
+  const path = resolve(file);
+  const definition = await readDefinitionFile(path);
+  const { name } = definition;
+  await freeName(name, { attempt: 'build an image', remedy: `choose another in ${path}` });
+  const folders = { guestDir, filesDir: dirname(path) };
+  const settings = bootSettings(definition);
+  const find = async (): Promise<Image | undefined> => {
+    const found = await findDefined(cacheDir, name, await recipeDigest(definition, folders));
+    if (found === undefined) return undefined;
+    if (!isDeepStrictEqual(found.record.settings, settings))
+      await writeRecord(found.dir, { ...found.record, settings, builtAtUnix: unixSeconds() });
+    return await findRecorded(cacheDir, name);
+  };
+  return await build({ cacheDir, definition, ...folders, settings, find }, options);
+}
+
+interface BuildInput extends Folders {
+  readonly cacheDir: string;
+  readonly definition: ImageDefinition;
+  /** To be written down. */
+  readonly settings?: BootSettings;
+  /** One that was made of the same. */
+  readonly find: () => Promise<Image | undefined>;
+}
+
+async function build(input: BuildInput, options: BuildImageOptions): Promise<Image> {
+  const { cacheDir, definition, find } = input;
+  const { onProgress = () => undefined } = options;
+  const { name } = definition;
+  const built = await find();
   if (built !== undefined) return built;
 
   await using undo = new ResourceStack();
@@ -44,25 +86,22 @@ export async function buildImage(
   const debsDir = join(cacheDir, 'debs');
   await mkdir(debsDir, { recursive: true });
   await takeWorkshop(images, undo, onProgress, signal);
-  const builtMeanwhile = await findImage(cacheDir, name, guestDir);
+  const builtMeanwhile = await find();
   if (builtMeanwhile !== undefined) return builtMeanwhile;
 
   const workDir = await makeWorkFolder(images, name, undo);
   const made = join(workDir, 'image');
-  const recipe = await recipeDigest(definition, guestDir);
-  const digest = await makeImage({
-    ...{ definition, recipe, guestDir, codename, workDir, debsDir, made, onProgress, signal },
-  });
+  const recipe = await recipeDigest(definition, input);
+  const how = { recipe, codename, workDir, debsDir, made, onProgress, signal };
+  const digest = await makeImage({ ...input, ...how });
   await putInPlace(made, imageDir(cacheDir, name, digest));
-  const image = await findImage(cacheDir, name, guestDir);
+  const image = await find();
   if (image === undefined) throw new ImageBuildFailed(`The guest's files changed while "${name}" was built`);
   return image;
 }
 
-interface MakeImageInput {
-  readonly definition: ImageDefinition;
+interface MakeImageInput extends BuildInput {
   readonly recipe: string;
-  readonly guestDir: string;
   readonly codename: string;
   readonly workDir: string;
   readonly debsDir: string;
@@ -74,9 +113,10 @@ interface MakeImageInput {
 
 /** Returns the digest of what was made. */
 async function makeImage(input: MakeImageInput): Promise<string> {
-  const { definition, recipe, guestDir, codename, workDir, debsDir, made, onProgress, signal } = input;
+  const { definition, settings, recipe, guestDir, filesDir } = input;
+  const { codename, workDir, debsDir, made, onProgress, signal } = input;
   const stageDir = join(workDir, 'stage');
-  await stageFiles({ definition, guestDir, stageDir });
+  await stageFiles({ definition, guestDir, filesDir, stageDir });
 
   onProgress(`Installing Debian ${codename} with ${definition.packages.join(', ')}`);
   const rootDir = join(workDir, 'root');
@@ -116,7 +156,13 @@ async function makeImage(input: MakeImageInput): Promise<string> {
     kernelRelease,
     debianCodename: codename,
     builtAtUnix: unixSeconds(),
+    ...compact({ settings }),
   };
-  await writeFileAtomic(join(made, 'image.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
+  await writeRecord(made, record);
   return record.digest;
+}
+
+/** Readable for every user, as the image is. */
+function writeRecord(dir: string, record: ImageRecord): Promise<void> {
+  return writeFileAtomic(join(dir, 'image.json'), `${JSON.stringify(record, null, 2)}\n`, { mode: 0o644 });
 }

@@ -4,16 +4,16 @@
  * Two digests tell two things apart. The *digest* is of the content: two images of one digest are the same bytes on whatever host,
  * and one that was built again from other packages has another. The *recipe* is of what an image is made from: an image whose recipe
  * is no longer that of its definition is out of date. Memory, vCPUs and command line are no part of either; they are the definition's
- * at the time an image is booted. A folder appears by rename when it is complete; image.json is its proof.
+ * at the time an image is booted, or what was written down of one that is not of this checkout. A folder appears by rename when it is complete; image.json is its proof.
  */
 import { createHash } from 'node:crypto';
 import { open, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { errorCode, sparseDigest } from '../base/index.js';
+import { compact, errorCode, sparseDigest } from '../base/index.js';
 import { bootArchive } from './boot-archive.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, type ImageDefinition } from './definition.js';
 import { ImageUnknown, ImageUnusable } from './errors.js';
-import { imageRecordSchema, type Image, type ImageRecord } from './image.js';
+import { imageRecordSchema, type Image, type ImageRecord, type ImageService, type Origin } from './image.js';
 import { recipeDigest } from './ingredients.js';
 
 const DIGEST_DIGITS_IN_NAME = 12;
@@ -25,7 +25,7 @@ export const IMAGE_FILES = { kernel: 'vmlinuz', modules: 'modules.cpio', rootfs:
 
 /**
  * The image of that name: the newest that was made from what its definition and the guest files are now, or else the newest that was
- * imported under it. Undefined when there is none. Throws ImageUnknown, and ImageUnusable where the only one is damaged.
+ * imported under it, or made from a definition that lies elsewhere. Undefined when there is none. Throws ImageUnknown, and ImageUnusable where the only one is damaged.
  */
 export async function findImage(
   cacheDir: string,
@@ -36,24 +36,31 @@ export async function findImage(
   try {
     definition = await readDefinition(name, guestDir);
   } catch (error) {
-    const imported = error instanceof ImageUnknown ? await findImported(cacheDir, name) : undefined;
-    if (imported === undefined) throw error;
-    return imported;
+    const recorded = error instanceof ImageUnknown ? await findRecorded(cacheDir, name) : undefined;
+    if (recorded === undefined) throw error;
+    return recorded;
   }
-  const recipe = await recipeDigest(definition, guestDir);
+  const recipe = await recipeDigest(definition, { guestDir, filesDir: guestDir });
   const newest = await newestOf(cacheDir, name, (record) => record.recipe === recipe);
   return newest && imageOf(newest, definition);
 }
 
-/** The newest image that was imported under that name. */
-export async function findImported(cacheDir: string, name: string): Promise<Image | undefined> {
-  const newest = await newestOf(cacheDir, name, ({ origin }) => origin !== undefined);
+/** The newest image of that name whose record says all there is to know of it. */
+export async function findRecorded(cacheDir: string, name: string): Promise<Image | undefined> {
+  const newest = await newestOf(cacheDir, name, isComplete);
   return newest && imageOf(newest);
 }
 
-/** All images that are built and up to date, and those imported, by name; the damaged ones are named where they are asked for. */
+const isComplete = ({ origin, settings }: ImageRecord): boolean => (origin ?? settings) !== undefined;
+
+/** The newest image of that recipe that was made from a definition which lies elsewhere. */
+export function findDefined(cacheDir: string, name: string, recipe: string): Promise<Found | undefined> {
+  return newestOf(cacheDir, name, (record) => record.recipe === recipe && record.settings !== undefined);
+}
+
+/** All images that are built and up to date, and those that need no definition here, by name; the damaged ones are named where they are asked for. */
 export async function listImages(cacheDir: string, guestDir = DEFAULT_GUEST_DIR): Promise<Image[]> {
-  const names = new Set([...(await definitionNames(guestDir)), ...(await importedNames(cacheDir))]);
+  const names = new Set([...(await definitionNames(guestDir)), ...(await recordedNames(cacheDir))]);
   const found = await Promise.all(
     [...names].sort().map((name) =>
       findImage(cacheDir, name, guestDir).catch((error: unknown) => {
@@ -65,7 +72,7 @@ export async function listImages(cacheDir: string, guestDir = DEFAULT_GUEST_DIR)
   return found.filter((image) => image !== undefined);
 }
 
-interface Found {
+export interface Found {
   readonly dir: string;
   readonly record: ImageRecord;
 }
@@ -91,10 +98,10 @@ async function newestOf(
   return newest;
 }
 
-async function importedNames(cacheDir: string): Promise<string[]> {
+async function recordedNames(cacheDir: string): Promise<string[]> {
   const names = (await imageFolders(cacheDir)).map(async (dir) => {
     const record = await readRecord(dir).catch(() => undefined);
-    return record?.origin === undefined ? [] : [record.name];
+    return record !== undefined && isComplete(record) ? [record.name] : [];
   });
   return (await Promise.all(names)).flat();
 }
@@ -162,16 +169,21 @@ export async function readRecord(dir: string): Promise<ImageRecord | undefined> 
   }
 }
 
-async function imageOf({ dir, record }: Found, definition?: ImageDefinition): Promise<Image> {
+async function imageOf({ dir, record }: Found, settings = record.settings): Promise<Image> {
   const { name, digest, rootfsBytes, agentPort, origin } = record;
-  const { vcpus = 1, randomAddresses = false } = definition ?? {};
-  const memoryMiB = definition?.memoryMiB ?? record.memoryMiB ?? DEFAULT_MEMORY_MIB;
-  const settings = { interpreter: definition?.interpreter ?? null, imported: origin?.defaults };
+  const { vcpus = 1, randomAddresses = false, interpreter = null } = settings ?? {};
+  const memoryMiB = settings?.memoryMiB ?? record.memoryMiB ?? DEFAULT_MEMORY_MIB;
+  const service = settings?.service ?? (origin && serviceOf(origin));
+  const modules = join(dir, IMAGE_FILES.modules);
   return {
     ...{ name, digest, dir, rootfsBytes, memoryMiB, vcpus, agentPort, randomAddresses },
-    ...(origin && { origin }),
+    ...compact({ origin, service }),
     kernelPath: join(dir, IMAGE_FILES.kernel),
-    initrdPath: await bootArchive(dir, join(dir, IMAGE_FILES.modules), settings),
+    initrdPath: await bootArchive(dir, modules, { interpreter, imported: origin?.defaults }),
     rootfsPath: join(dir, IMAGE_FILES.rootfs),
   };
+}
+
+function serviceOf({ defaults: { command, ports, healthcheck } }: Origin): ImageService {
+  return { command, ports, ...compact({ healthcheck }) };
 }

@@ -1,9 +1,9 @@
-/** What is said of an image: the JSON files in guest/images/. */
+/** What is said of an image: the JSON files in guest/images/, and those of the same form that people keep elsewhere. */
 import { readdir, readFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { z } from 'zod';
-import { errorCode } from '../base/index.js';
+import { errorCode, messageOf } from '../base/index.js';
 import { ImageUnknown, ImageUnusable } from './errors.js';
 
 /** The guest/ folder of this checkout, seen from dist/src/image/. */
@@ -12,7 +12,27 @@ export const DEFAULT_GUEST_DIR = fileURLToPath(new URL('../../../guest', import.
 /** What an image may be called. */
 export const NAME = /^[a-z0-9][a-z0-9-]{0,62}$/;
 
-/** Schema of guest/images/<name>.json. */
+const argv = z.array(z.string().min(1)).min(1);
+
+/** Joined to a folder, it stays in it. */
+const guestPath = z
+  .string()
+  .refine(
+    (path) => path.startsWith('/') && path !== '/' && posix.normalize(path) === path && !path.includes('\0'),
+    'must be an absolute path in the guest, without "." and ".."',
+  );
+
+/** What an image serves, once somebody asks for it to be started. */
+export const imageServiceSchema = z.strictObject({
+  /** Program and arguments. */
+  command: argv,
+  /** TCP ports, the first of which tells whether it is ready. */
+  ports: z.array(z.int().min(1).max(65_535)).default([]),
+  /** A command that ends with 0 when it is; better than a port, where there is one. */
+  healthcheck: argv.optional(),
+});
+
+/** Schema of a definition. */
 export const imageDefinitionSchema = z.strictObject({
   name: z.string().regex(NAME),
   description: z.string().min(1),
@@ -23,13 +43,14 @@ export const imageDefinitionSchema = z.strictObject({
   /** Logical size of the root file system; the file is sparse. */
   rootfsMiB: z.int().min(256).max(1_048_576),
   /** Command of the warm interpreter; null for none. */
-  interpreter: z.array(z.string().min(1)).min(1).nullable(),
-  /** Files to add: absolute path in the guest → path in the guest folder. */
-  files: z.record(z.string().startsWith('/'), z.string()).default({}),
-  /** Path in the guest folder of a program run in each restored sandbox before it is let out. */
+  interpreter: argv.nullable(),
+  /** Files to add: absolute path in the guest → path in the guest folder, or from the folder of a definition that lies elsewhere. */
+  files: z.record(guestPath, z.string().min(1)).default({}),
+  /** Path, likewise, of a program run in each restored sandbox before it is let out. */
   afterRestore: z.string().optional(),
   /** Random addresses for programs under software emulation too: safer, and every start of a program is slower. */
   randomAddresses: z.boolean().default(false),
+  service: imageServiceSchema.optional(),
 });
 
 /** An image definition, checked. */
@@ -49,15 +70,30 @@ export async function readDefinition(name: string, guestDir = DEFAULT_GUEST_DIR)
   return parseDefinition(name, path, text);
 }
 
-function parseDefinition(name: string, path: string, text: string): ImageDefinition {
+/** Reads one that lies anywhere, under whatever name. Throws ImageUnusable, naming the wrong field. */
+export async function readDefinitionFile(path: string): Promise<ImageDefinition> {
+  let text: string;
   try {
-    const definition = imageDefinitionSchema.parse(JSON.parse(text));
-    if (definition.name === name) return definition;
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new ImageUnusable(`Cannot read the image definition ${path}: ${messageOf(cause)}`, { cause });
+  }
+  return parsed(path, text);
+}
+
+function parseDefinition(name: string, path: string, text: string): ImageDefinition {
+  const definition = parsed(path, text);
+  if (definition.name === name) return definition;
+  throw new ImageUnusable(`Cannot use the image definition ${path}: its name is not "${name}"`);
+}
+
+function parsed(path: string, text: string): ImageDefinition {
+  try {
+    return imageDefinitionSchema.parse(JSON.parse(text));
   } catch (error) {
-    const problem = error instanceof z.ZodError ? z.prettifyError(error) : String(error);
+    const problem = error instanceof z.ZodError ? z.prettifyError(error) : messageOf(error);
     throw new ImageUnusable(`Cannot use the image definition ${path}: ${problem}`, { cause: error });
   }
-  throw new ImageUnusable(`Cannot use the image definition ${path}: its name is not "${name}"`);
 }
 
 /** Names of all definitions, sorted. */

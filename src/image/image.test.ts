@@ -4,10 +4,12 @@ import { appendFile, cp, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { buildDefinition } from './build.js';
 import { contentDigest, findImage, IMAGE_FILES, imageDir, listImages } from './catalog.js';
 import { CPIO_FILE, cpioArchive } from './cpio.js';
-import { DEFAULT_GUEST_DIR, definitionNames, readDefinition } from './definition.js';
+import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, readDefinitionFile } from './definition.js';
 import { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';
+import { bootSettings, type BootSettings } from './image.js';
 import { recipeDigest } from './ingredients.js';
 import { debianCodename } from './host-tools.js';
 import { moduleInfo, modulesInOrder } from './kernel-modules.js';
@@ -18,18 +20,30 @@ async function scratchDir(t: TestContext): Promise<string> {
   return dir;
 }
 
+const HERE = { guestDir: DEFAULT_GUEST_DIR, filesDir: DEFAULT_GUEST_DIR };
+
+const MINE = {
+  ...{ name: 'mine', description: 'of mine', packages: ['python3'], interpreter: null },
+  ...{ memoryMiB: 256, vcpus: 1, rootfsMiB: 1024 },
+};
+
 describe('readDefinition()', () => {
   it('takes every definition that comes with bough', async () => {
     const names = await definitionNames();
-    assert.deepEqual(names, ['nodejs', 'python-numpy']);
-    for (const name of names) assert.equal((await readDefinition(name)).name, name);
+    const stock = ['code-interpreter', 'nodejs', 'postgres', 'python', 'python-numpy'];
+    assert.deepEqual(names, ['browser', ...stock]);
+    for (const name of names) {
+      const definition = await readDefinition(name);
+      assert.equal(definition.name, name);
+      assert.match(await recipeDigest(definition, HERE), /^[0-9a-f]{64}$/);
+    }
   });
 
   it('lists the known names for an unknown one, also one that looks like a path', async () => {
     for (const name of ['absent', '../agent/x', '']) {
       await assert.rejects(readDefinition(name), (error) => {
         assert(error instanceof ImageUnknown);
-        assert.match(error.message, /known: nodejs, python-numpy$/);
+        assert.match(error.message, /known: browser, .*python-numpy$/);
         return true;
       });
     }
@@ -47,10 +61,102 @@ describe('readDefinition()', () => {
   });
 });
 
+describe('readDefinitionFile()', () => {
+  it('takes one from anywhere, whatever its file is called', async (t) => {
+    const path = join(await scratchDir(t), 'any.json');
+    await writeFile(path, JSON.stringify(MINE));
+    assert.equal((await readDefinitionFile(path)).name, 'mine');
+  });
+
+  it('refuses by name what is wrong with it', async (t) => {
+    const path = join(await scratchDir(t), 'wrong.json');
+    const service = { command: ['serve'], ports: [80] };
+    for (const [words, wrong] of [
+      ['name', { name: 'Mine' }],
+      ['packages', { packages: ['--option'] }],
+      ['vcpus', { vcpus: 0 }],
+      ['rootfsMiB', { rootfsMiB: '2 GiB' }],
+      ['interpreter', { interpreter: [] }],
+      ['files', { files: { '/../etc/shadow': 'mine' } }],
+      ['files', { files: { 'etc/motd': 'mine' } }],
+      ['service.command', { service: { ...service, command: [] } }],
+      ['service.ports', { service: { ...service, ports: [0] } }],
+      ['"memory"', { memory: 512 }],
+      ['service', { service: { ...service, user: 'me' } }],
+    ] as const) {
+      await writeFile(path, JSON.stringify({ ...MINE, ...wrong }));
+      await assert.rejects(readDefinitionFile(path), (error) => {
+        assert(error instanceof ImageUnusable);
+        assert(error.message.includes(path) && error.message.includes(words), error.message);
+        return true;
+      });
+    }
+    await writeFile(path, '{');
+    await assert.rejects(readDefinitionFile(path), /Cannot use the image definition .*JSON/);
+    await assert.rejects(readDefinitionFile(`${path}x`), /Cannot read the image definition .*ENOENT/);
+  });
+});
+
+describe('buildDefinition()', () => {
+  const written = async (t: TestContext, more: object = {}) => {
+    const dir = await scratchDir(t);
+    const path = join(dir, 'any.json');
+    await writeFile(path, JSON.stringify({ ...MINE, ...more }));
+    return { dir, path };
+  };
+
+  it('finds again what it has made, with the settings that the file has now', async (t) => {
+    const cacheDir = await scratchDir(t);
+    const { dir, path } = await written(t, { files: { '/etc/motd': 'motd' } });
+    await writeFile(join(dir, 'motd'), 'hello');
+    const definition = await readDefinitionFile(path);
+    const recipe = await recipeDigest(definition, { ...HERE, filesDir: dir });
+    const planted = await plantImage(cacheDir, { name: 'mine', recipe, settings: bootSettings(definition) });
+    assert.equal((await buildDefinition(cacheDir, path)).dir, planted);
+    assert.equal((await findImage(cacheDir, 'mine'))?.memoryMiB, 256);
+    const service = { command: ['serve'], ports: [80] };
+    await writeFile(path, JSON.stringify({ ...definition, memoryMiB: 300, service }));
+    const again = await buildDefinition(cacheDir, path);
+    assert.deepEqual([again.dir, again.memoryMiB, again.service], [planted, 300, service]);
+    assert.deepEqual(await findImage(cacheDir, 'mine'), again);
+    assert.deepEqual(await listImages(cacheDir), [again]);
+  });
+
+  it('names the field whose file is not there', async (t) => {
+    const cacheDir = await scratchDir(t);
+    for (const [field, more] of [
+      ['files./etc/motd', { files: { '/etc/motd': 'motd' } }],
+      ['afterRestore', { afterRestore: 'hook.sh' }],
+      ['interpreter', { interpreter: ['/usr/lib/bough/interpreters/perl.pl'] }],
+    ] as const) {
+      const { path } = await written(t, more);
+      await assert.rejects(buildDefinition(cacheDir, path), (error) => {
+        assert(error instanceof ImageUnusable);
+        assert(error.message.includes(`"mine": ${field}: there is no /`), error.message);
+        return true;
+      });
+    }
+  });
+
+  it('leaves to the checkout the names that it has', async (t) => {
+    const { path } = await written(t, { name: 'nodejs' });
+    const refused =
+      /Cannot build an image as "nodejs": a definition has that name; choose another in .*any\.json/;
+    await assert.rejects(buildDefinition(await scratchDir(t), path), refused);
+  });
+});
+
+interface Planted {
+  readonly name?: string;
+  readonly recipe: string;
+  readonly builtAtUnix?: number;
+  readonly settings?: BootSettings;
+}
+
 /** A built image of that recipe, as a build leaves it; its folder. */
 async function plantImage(
   cacheDir: string,
-  { name = 'nodejs', recipe, builtAtUnix = 1 }: { name?: string; recipe: string; builtAtUnix?: number },
+  { name = 'nodejs', recipe, builtAtUnix = 1, settings }: Planted,
 ): Promise<string> {
   const digest = createHash('sha256').update(`${name} ${recipe} ${builtAtUnix}`).digest('hex');
   const dir = imageDir(cacheDir, name, digest);
@@ -59,7 +165,7 @@ async function plantImage(
   const facts = { rootfsBytes: 1, agentPort: 1, kernelRelease: 'k', debianCodename: 'x' };
   await writeFile(
     join(dir, 'image.json'),
-    JSON.stringify({ format: 2, name, recipe, digest, ...facts, builtAtUnix }),
+    JSON.stringify({ format: 2, name, recipe, digest, ...facts, builtAtUnix, settings }),
   );
   return dir;
 }
@@ -72,7 +178,7 @@ async function guestCopy(t: TestContext): Promise<{ guestDir: string; cacheDir: 
 
 describe('findImage()', () => {
   const recipeOf = async (guestDir: string, name = 'nodejs') =>
-    recipeDigest(await readDefinition(name, guestDir), guestDir);
+    recipeDigest(await readDefinition(name, guestDir), { guestDir, filesDir: guestDir });
 
   it('finds the newest of those that were built from the files as they are, and nothing else', async (t) => {
     const { guestDir, cacheDir } = await guestCopy(t);

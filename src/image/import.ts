@@ -12,10 +12,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ResourceStack, unixSeconds, writeFileAtomic } from '../base/index.js';
-import { contentDigest, findImported, IMAGE_FILES, imageDir } from './catalog.js';
-import { definitionNames, NAME } from './definition.js';
+import { contentDigest, findRecorded, IMAGE_FILES, imageDir } from './catalog.js';
 import { ImageBuildFailed } from './errors.js';
 import { makeExt4 } from './ext4.js';
+import { freeName } from './free-name.js';
 import { checkHost, IMPORT_TOOLS, PDEATHSIG, runTool } from './host-tools.js';
 import { AGENT_PORT, type Image, type ImageRecord, type Origin } from './image.js';
 import { kernelPackage } from './kernel-package.js';
@@ -60,7 +60,8 @@ export async function importImage(
   options: ImportImageOptions = {},
 ): Promise<Image> {
   const { onProgress = () => undefined } = options;
-  const name = await freeName(options.name ?? nameOf(reference));
+  const naming = { attempt: 'import an image', remedy: 'choose another with --as' };
+  const name = await freeName(options.name ?? nameOf(reference), naming);
   await using undo = new ResourceStack();
   const interrupted = untilInterrupted(undo, options.signal);
   const codename = await checkHost('import an image', IMPORT_TOOLS, { onProgress, signal: interrupted });
@@ -76,7 +77,7 @@ export async function importImage(
   const fetched = await bring({ source, layout, workDir, authFile, stallMs, signal });
   // Beyond here it is no longer the way that something is wrong with.
   undo.defer(() => rm(layout, { recursive: true, force: true }));
-  const known = await findImported(cacheDir, name);
+  const known = await findRecorded(cacheDir, name);
   if (known?.origin?.digest === fetched.digest && options.diskMiB === undefined) return known;
 
   const made = join(workDir, 'image');
@@ -84,7 +85,7 @@ export async function importImage(
   const input = { ...options, cacheDir, name, shownAs, codename, layout, fetched, workDir, made };
   const digest = await makeImage({ ...input, onProgress, signal });
   await putInPlace(made, imageDir(cacheDir, name, digest));
-  const image = await findImported(cacheDir, name);
+  const image = await findRecorded(cacheDir, name);
   if (image === undefined)
     throw new ImageBuildFailed(`The image "${name}" was removed while it was imported`);
   return image;
@@ -111,19 +112,6 @@ async function bring(input: BringInput): Promise<FetchedImage> {
     scratchDir,
     signal: AbortSignal.any([signal, stalled]),
   });
-}
-
-/** A definition is of the checkout and would win: nobody could say which of the two is meant. */
-export async function freeName(name: string): Promise<string> {
-  if (!NAME.test(name))
-    throw new ImageBuildFailed(
-      `Cannot import an image as "${name}": a name has lower-case letters, digits and "-"; choose one with --as`,
-    );
-  if ((await definitionNames()).includes(name))
-    throw new ImageBuildFailed(
-      `Cannot import an image as "${name}": a definition has that name; choose another with --as`,
-    );
-  return name;
 }
 
 interface MakeImageInput {

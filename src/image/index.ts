@@ -1,5 +1,5 @@
 /** Guest images: definitions, the builder, and what has been built. */
-export { buildImage } from './build.js';
+export { buildDefinition, buildImage } from './build.js';
 export type { BuildImageOptions } from './build.js';
 export { buildDockerfile } from './dockerfile/build.js';
 export type { BuildDockerfileOptions } from './dockerfile/build.js';
@@ -8,7 +8,7 @@ export { DEFAULT_GUEST_DIR, definitionNames, readDefinition } from './definition
 export type { ImageDefinition } from './definition.js';
 export { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';
 export { AGENT_PORT } from './image.js';
-export type { Image } from './image.js';
+export type { Image, ImageService } from './image.js';
 export { importImage } from './import.js';
 export type { ImportImageOptions } from './import.js';
 export { kernelCmdline } from './kernel-cmdline.js';

@@ -45,6 +45,7 @@ export async function runInProcess(args: readonly string[], scripted: Scripted =
     runDaemon: unused,
     stopDaemon: unused,
     buildImage: unused,
+    buildDefinition: unused,
     buildDockerfile: unused,
     importImage: unused,
     listImages: unused,

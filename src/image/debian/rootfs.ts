@@ -6,7 +6,7 @@ import { dirname, join, relative } from 'node:path';
 import { debianSources } from './apt-sources.js';
 import type { ImageDefinition } from '../definition.js';
 import { PDEATHSIG, runTool } from '../host-tools.js';
-import { ingredients, isSource } from '../ingredients.js';
+import { ingredients, isSource, type Folders } from '../ingredients.js';
 import { KERNEL_PACKAGE } from '../kernel.js';
 
 /** In every image: what a person or a program expects of the smallest usable system. */
@@ -32,20 +32,20 @@ const FILES: Record<string, string> = {
   'etc/machine-id': '',
 };
 
-export interface StageInput {
+export interface StageInput extends Folders {
   readonly definition: ImageDefinition;
-  readonly guestDir: string;
   readonly stageDir: string;
 }
 
 /** Lays out the files an image adds to Debian's. */
-export async function stageFiles({ definition, guestDir, stageDir }: StageInput): Promise<void> {
+export async function stageFiles({ definition, stageDir, ...folders }: StageInput): Promise<void> {
   const put = async (from: string, to: string, mode?: number): Promise<void> => {
     await mkdir(join(stageDir, dirname(to)), { recursive: true });
     await cp(from, join(stageDir, to), { recursive: true, filter: (path) => isSource(relative(from, path)) });
     if (mode !== undefined) await chmod(join(stageDir, to), mode);
   };
-  for (const { from, to, mode } of ingredients(definition)) await put(join(guestDir, from), to, mode);
+  for (const { dir, from, to, mode } of ingredients(definition, folders))
+    await put(join(dir, from), to, mode);
   for (const [to, text] of Object.entries(FILES)) {
     await mkdir(join(stageDir, dirname(to)), { recursive: true });
     await writeFile(join(stageDir, to), text);

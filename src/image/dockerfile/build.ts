@@ -14,7 +14,8 @@ import { errorCode, ResourceStack } from '../../base/index.js';
 import { ImageBuildFailed } from '../errors.js';
 import { checkHost, DOCKERFILE_TOOLS, followTool, PDEATHSIG, runTool } from '../host-tools.js';
 import type { Image } from '../image.js';
-import { freeName, importImage } from '../import.js';
+import { freeName } from '../free-name.js';
+import { importImage } from '../import.js';
 import { watchRoom } from '../watch.js';
 import { makeWorkFolder, takeWorkshop, untilInterrupted, type Progress } from '../workshop.js';
 
@@ -41,7 +42,10 @@ export interface BuildDockerfileOptions {
 /** Returns the image, once it is whole. Throws ImageBuildFailed or the signal's reason, as `importImage` does. */
 export async function buildDockerfile(cacheDir: string, options: BuildDockerfileOptions): Promise<Image> {
   const { onProgress = () => undefined } = options;
-  const name = await freeName(options.name);
+  const name = await freeName(options.name, {
+    attempt: 'build an image',
+    remedy: 'choose another with --tag',
+  });
   const context = resolve(options.context);
   const dockerfile = resolve(options.dockerfile ?? join(context, 'Dockerfile'));
   for (const path of [context, dockerfile]) await requireThere(path);

@@ -154,9 +154,8 @@ describe('startService()', { timeout: 120_000 }, () => {
 });
 
 describe('serviceOf()', () => {
-  const defaults = { user: '', env: {}, cwd: '/', command: ['own'], ports: [] as number[] };
-  const image = (more: object = {}): Pick<Image, 'origin'> => ({
-    origin: { reference: 'r', digest: 'd', defaults: { ...defaults, ...more } },
+  const image = (more: object = {}): Pick<Image, 'service'> => ({
+    service: { command: ['own'], ports: [], ...more },
   });
 
   it('takes what the image says: its command, its health check, else its first port', () => {

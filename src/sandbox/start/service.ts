@@ -12,7 +12,7 @@
 import { AgentRefused, type AgentClient, type Process } from '../../agent/index.js';
 import { anyOf, monotonicMs, sleep } from '../../base/index.js';
 import { BoughError, type ReadyCheck } from '../../contract/index.js';
-import type { Image } from '../../image/index.js';
+import type { Image, ImageService } from '../../image/index.js';
 import { look } from './ready.js';
 import { ServiceLog } from './service-log.js';
 
@@ -51,9 +51,9 @@ export type ServiceAgent = Pick<AgentClient, 'startProcess' | 'output' | 'exec' 
 /** With what the image says for what was left out; throws `invalid_request` where it says nothing. */
 export function serviceOf(
   { start, ready, readyTimeoutMs = DEFAULT_READY_TIMEOUT_MS }: ServiceSpec,
-  { origin }: Pick<Image, 'origin'>,
+  { service }: Pick<Image, 'service'>,
 ): Service {
-  const { command = [], ports: [port] = [], healthcheck } = origin?.defaults ?? {};
+  const { command = [], ports: [port] = [], healthcheck }: Partial<ImageService> = service ?? {};
   const args = start === true ? command : start;
   if (args.length === 0) throw missing('start', 'must say what to start: the image has no command');
   if (ready !== undefined) return { args, ready, timeoutMs: readyTimeoutMs };

@@ -13,6 +13,7 @@ import type { ImageSummary } from '../../providers.js';
 interface BuildOptions extends CacheDirOptions {
   file?: string;
   tag?: string;
+  definition?: string;
   buildArg?: Record<string, string>;
   disk?: number;
 }
@@ -22,17 +23,24 @@ export function registerImageBuild(parent: Command, context: Context): void {
     .command('build')
     .description('Build an image: kernel, initramfs and root filesystem. Needs no daemon.')
     .argument('[name]', 'name of an image definition; with --tag the folder that a Dockerfile copies from')
+    .option('--definition <file>', 'build what this file defines, instead of one that comes with bough')
     .option('-t, --tag <name>', 'name of the image that a Dockerfile makes')
     .option('-f, --file <Dockerfile>', "with --tag (default: the folder's Dockerfile)")
     .option('--build-arg <NAME=value>', "of the Dockerfile's ARG, repeatable", keyValue)
     .option('--disk <MiB>', 'with --tag: size of the disk', wholeNumber(16, 1_048_576));
   addCacheDirOption(addOutputOption(command)).action(
     async (name: string | undefined, options: BuildOptions) => {
-      const built = await (options.tag === undefined ? ofDefinition : ofDockerfile)(context, name, options);
+      const { tag, definition } = options;
+      if (definition !== undefined && (tag ?? name) !== undefined)
+        throw new UsageError('Two images at once: --definition goes without a name and without --tag');
+      const built = await (tag === undefined ? ofDefinition : ofDockerfile)(context, name, options);
       printResult(command, context, built, { lines: [built.name] });
     },
   );
-  withExample(command, 'bough image build python-numpy\nbough image build -f Dockerfile -t mine .');
+  withExample(
+    command,
+    'bough image build python-numpy\nbough image build --definition mine.json\nbough image build -f Dockerfile -t mine .',
+  );
 }
 
 const progress =
@@ -48,9 +56,11 @@ async function ofDefinition(
 ): Promise<ImageSummary> {
   if ((options.file ?? options.buildArg ?? options.disk) !== undefined)
     throw new UsageError('No name for the image: --file, --build-arg and --disk are for --tag');
+  const how = { cacheDir: await cacheDirOf(options, context.io), onProgress: progress(context) };
+  if (options.definition !== undefined)
+    return context.providers.buildDefinition({ file: options.definition, ...how });
   if (name === undefined) throw new UsageError('Nothing to build: give a definition, or --tag and a folder');
-  const cacheDir = await cacheDirOf(options, context.io);
-  return context.providers.buildImage({ name, cacheDir, onProgress: progress(context) });
+  return context.providers.buildImage({ name, ...how });
 }
 
 async function ofDockerfile(context: Context, folder = '.', options: BuildOptions): Promise<ImageSummary> {
