@@ -1,8 +1,13 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { sleep } from '../../src/base/index.js';
 import type { ForkResult, Sandbox, Snapshot } from '../../src/contract/index.js';
-import { runCli, type CliRun } from '../support/cli-run.js';
+import { runCli, startCli, type CliRun } from '../support/cli-run.js';
 import { DaemonLab } from '../support/daemon-lab.js';
+import { startRegistry } from '../support/registry.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 
 describe('bough, the command, with a real daemon', { timeout: 180_000 }, () => {
@@ -71,6 +76,39 @@ describe('bough, the command, with a real daemon', { timeout: 180_000 }, () => {
     );
     const id = (await printed('spawn', '--tag', 'booted')).trim();
     assert.equal(await printed('eval', id, '6 * 7'), '42\n');
+  });
+
+  it('sends a snapshot to a registry, tells of it there, and brings it back after a pull that was killed', async () => {
+    const registry = await startRegistry();
+    const dir = await mkdtemp(join(tmpdir(), 'bough-e2e-hub-'));
+    try {
+      const there = `${registry.address}/team/base:v1`;
+      const cache = ['--cache-dir', dir];
+      const digest = (await printed('push', TEMPLATE_TAG, there, ...cache)).trim();
+      const facts = await json<Record<string, unknown>>('hub', 'inspect', there, ...cache, '--hub-keys', dir);
+      assert.deepEqual(
+        [facts['digest'], facts['signed_by'], facts['trusted'], facts['image']],
+        [digest, 'nobody', false, 'python-numpy'],
+      );
+      const pull = ['pull', there, '--tag', 'came', ...cache];
+      const killed = startCli(pull, { url: lab.url });
+      const blobs = join(dir, 'hub/arriving/blobs/sha256');
+      while ((await readdir(blobs).catch(() => [])).length === 0) await sleep(5);
+      killed.kill('SIGKILL');
+      await killed;
+      assert.equal((await bough(pull)).status, 1);
+      assert.deepEqual(
+        (await json<Snapshot[]>('snapshots')).map(({ tag }) => tag),
+        [TEMPLATE_TAG],
+      );
+      assert.equal(await printed(...pull, '--allow-unsigned'), 'came\n');
+      assert.deepEqual(await readdir(join(dir, 'hub')), ['lock']);
+      const id = (await printed('spawn', '--tag', 'came')).trim();
+      assert.equal(await printed('eval', id, 'np.arange(4).sum()'), '6\n');
+    } finally {
+      await registry.close();
+      await rm(dir, { recursive: true });
+    }
   });
 
   it('measures a pause against the daemon that runs, and leaves nothing in it', async () => {

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -201,6 +202,34 @@ describe('a snapshot in a registry', { timeout: 240_000 }, () => {
       await assert.rejects(pullSnapshot(remoteOf(liar.reference), { workDir }), BadSnapshotArchive);
       assert.deepEqual(await readdir(workDir), ['lock']);
     } finally {
+      await liar.close();
+    }
+  });
+
+  it('has nothing in it of an address that a registry leads to', async () => {
+    const source = await madeSnapshot(await mkdtemp(join(dir, 'made-')));
+    const { dir: layout } = await packSnapshot(source, await mkdtemp(join(dir, 'layout-')));
+    const liar = await fakeRegistry(layout);
+    const secret = 'of a network that only this machine reaches';
+    const inner = createHttpServer((_request, response) => response.end(secret)).listen(0, '127.0.0.1');
+    await once(inner, 'listening');
+    try {
+      const location = `http://127.0.0.1:${(inner.address() as AddressInfo).port}/latest/meta-data`;
+      liar.first = (url, response) => {
+        if (!url.includes('/blobs/')) return false;
+        response.writeHead(307, { location }).end();
+        return true;
+      };
+      const workDir = await work();
+      await assert.rejects(pullSnapshot(remoteOf(liar.reference), { workDir }), (error: unknown) => {
+        assert(error instanceof RegistryFailed, String(error));
+        assert(!error.message.includes(secret), error.message);
+        return true;
+      });
+      const kept = await readdir(join(workDir, 'arriving/blobs/sha256')).catch(() => []);
+      assert.deepEqual(kept, []);
+    } finally {
+      inner.close();
       await liar.close();
     }
   });

@@ -1,9 +1,15 @@
 /** The command line as a person runs it: a process of its own, its output and its status. */
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
+import { limitMs } from './time-limit.js';
 
 const MAIN = fileURLToPath(new URL('../../src/cli/main.js', import.meta.url));
 const DEADLINE_MS = 60_000;
+
+export interface CliInput {
+  readonly url?: string;
+  readonly input?: string;
+}
 
 export interface CliRun {
   readonly stdout: string;
@@ -12,17 +18,16 @@ export interface CliRun {
 }
 
 /** Runs `bough` with these arguments; `input` is its standard input. */
-export async function runCli(
-  args: readonly string[],
-  { url, input = '' }: { url?: string; input?: string } = {},
-): Promise<CliRun> {
-  const env = url === undefined ? {} : { BOUGH_URL: url };
-  const { stdout, stderr, exitCode } = await execa(process.execPath, [MAIN, ...args], {
-    env,
-    input,
-    reject: false,
-    stripFinalNewline: false,
-    timeout: DEADLINE_MS,
-  });
+export async function runCli(args: readonly string[], how: CliInput = {}): Promise<CliRun> {
+  const { stdout, stderr, exitCode } = await startCli(args, how);
   return { stdout, stderr, status: exitCode ?? -1 };
+}
+
+/** The same, while it runs. */
+export function startCli(args: readonly string[], { url, input = '' }: CliInput = {}) {
+  const env = url === undefined ? {} : { BOUGH_URL: url };
+  return execa(process.execPath, [MAIN, ...args], {
+    ...({ env, input, reject: false, stripFinalNewline: false } as const),
+    timeout: limitMs(DEADLINE_MS),
+  });
 }

@@ -16,6 +16,8 @@ export interface FakeRegistry {
   readonly reference: string;
   /** From now on; undefined for the honest bytes. */
   layer: LayerAnswer | undefined;
+  /** Asked first, of every request; true where that was the answer. */
+  first: ((url: string, response: ServerResponse) => boolean) | undefined;
   /** Instead of the manifest. */
   manifest: Buffer | undefined;
   close(): Promise<void>;
@@ -34,6 +36,7 @@ export async function fakeRegistry(layout: string): Promise<FakeRegistry> {
   const manifest = await blob(listed.digest);
   const { layers } = JSON.parse(manifest.toString('utf8')) as { layers: [Descriptor] };
   const answer = async ({ url = '' }: IncomingMessage, response: ServerResponse): Promise<void> => {
+    if (registry.first?.(url, response) === true) return;
     if (url === '/v2/') return void response.end('{}');
     if (url.includes('/manifests/')) {
       response.setHeader('content-type', listed.mediaType);
@@ -50,7 +53,7 @@ export async function fakeRegistry(layout: string): Promise<FakeRegistry> {
   await once(server, 'listening');
   const registry: FakeRegistry = {
     reference: `127.0.0.1:${(server.address() as AddressInfo).port}/image:latest`,
-    ...{ layer: undefined, manifest: undefined },
+    ...{ layer: undefined, manifest: undefined, first: undefined },
     async close() {
       server.closeAllConnections();
       server.close();
