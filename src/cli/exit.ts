@@ -87,7 +87,8 @@ const hints: Partial<Record<ErrorCode, string>> = {
   too_many_mappings: 'sysctl vm.max_map_count=262144 gives VMs started from then on more room',
   boot_failed: '`bough doctor` says what this host can do',
   agent_deadline: 'give it longer with --timeout <duration>',
-  snapshot_incompatible: '`bough doctor` says what this host has',
+  snapshot_incompatible:
+    '`bough doctor` says what this host has; `bough snapshot create --like <snapshot>` makes one again that was booted from an image',
   name_exists: '`bough ls` lists names; `bough rm <name>` ends that sandbox',
   sandbox_not_running: '`bough inspect <id>` says why; `bough resume <id>` lets a paused one run',
   process_not_found: '`bough ps <id>` lists those that are known',

@@ -135,10 +135,18 @@ export const errorCatalogue = {
   snapshot_incompatible: {
     status: 409,
     retryable: false,
-    message: (a: { tag: string; field: string; wanted: string; found: string; problem?: string }) => {
+    message: (a: {
+      tag: string;
+      field: string;
+      wanted: string;
+      found: string;
+      problem?: string;
+      again?: string;
+    }) => {
       const differs = `its ${a.field} is ${a.wanted}, this host has ${a.found}`;
       const tried = a.problem === undefined ? '' : `, which could not load it: ${a.problem}`;
-      return `Cannot restore snapshot "${a.tag}" on this host: ${differs}${tried}`;
+      const again = a.again === undefined ? '' : `; it cannot be made again either: ${a.again}`;
+      return `Cannot restore snapshot "${a.tag}" on this host: ${differs}${tried}${again}`;
     },
   },
   sandbox_not_running: {

@@ -163,9 +163,9 @@ export const eventTable = {
   'hot-tier.round-failed': warn<Failed>('A round of the hot tier failed'),
 
   'snapshot.durable': info<OfSnapshot>('A snapshot would survive power loss'),
-  'snapshot.imported': info<OfSnapshot & { digest: string; signedBy: string | undefined }>(
-    'A snapshot of another host was taken in, and by whose word',
-  ),
+  'snapshot.imported': info<
+    OfSnapshot & { digest: string; signedBy: string | undefined; rebuilt: string | undefined }
+  >('A snapshot of another host was taken in, and by whose word'),
   'snapshot.loaded': info<OfSnapshot & { bytes: number }>('Layers are in memory again'),
   'snapshot.evicted': info<OfSnapshot & { freedBytes: number }>('Layers were taken out of memory'),
   'snapshot.removed': info<OfSnapshot>('A snapshot was removed'),

@@ -81,6 +81,12 @@ export class ArchiveReader {
     if ((await this.#more()).length > 0) throw new BadSnapshotArchive('something follows its end');
   }
 
+  /** Whatever comes. */
+  async skip(): Promise<void> {
+    do this.#rest = Buffer.alloc(0);
+    while ((await this.#more()).length > 0);
+  }
+
   async #read(byteCount: number, what: string): Promise<Buffer> {
     const bytes = Buffer.allocUnsafe(byteCount);
     for (let have = 0; have < byteCount;) {

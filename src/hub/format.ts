@@ -11,7 +11,7 @@
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import { tagSchema } from '../contract/index.js';
-import { agentAccessSchema, machineIdentitySchema, type Run } from '../store/index.js';
+import { agentAccessSchema, machineIdentitySchema, recipeSchema, type Run } from '../store/index.js';
 import { BadSnapshotArchive } from './errors.js';
 import { CHUNK_BYTES } from './pieces.js';
 
@@ -80,6 +80,7 @@ export const configSchema = z
       digest: words,
     }),
     agent: agentAccessSchema.extend({ secret: words }),
+    recipe: recipeSchema.optional(),
     vmstate: z.strictObject({ bytes: z.int().positive(), sha256 }),
     memory: z.array(memorySchema).min(1).max(MAX_OBJECTS),
     disks: z.array(diskSchema).min(1).max(MAX_OBJECTS),

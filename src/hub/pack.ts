@@ -10,7 +10,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
-import { FileTooShort, sparseDigest } from '../base/index.js';
+import { compact, FileTooShort, sparseDigest } from '../base/index.js';
 import type { Run } from '../store/index.js';
 import { END_OF_ARCHIVE, memberBytes, memberHeader, paddingAfter } from './archive.js';
 import { ChunkWriter, writeBlob } from './chunks.js';
@@ -32,7 +32,7 @@ import { withoutBacking } from './qcow2.js';
 /** A snapshot's files as they lie on this host, checked. Memory layers and disk files bottom first. */
 export interface PackSource extends Pick<
   SnapshotConfig,
-  'tag' | 'createdAtUnix' | 'machine' | 'image' | 'agent'
+  'tag' | 'createdAtUnix' | 'machine' | 'image' | 'agent' | 'recipe'
 > {
   readonly vmstate: { readonly path: string; readonly bytes: number; readonly sha256: string };
   readonly memory: readonly (SnapshotConfig['memory'][number] & { readonly path: string })[];
@@ -76,9 +76,10 @@ export async function packSnapshot(
   const disks: SnapshotConfig['disks'] = [];
   for (const disk of source.disks) disks.push(await addDisk(writer, disk, signal));
 
-  const { tag, createdAtUnix, machine, image, agent } = source;
+  const { tag, createdAtUnix, machine, image, agent, recipe } = source;
   const config: SnapshotConfig = {
     ...{ version: 1, chunkBytes: CHUNK_BYTES, tag, createdAtUnix, machine, image, agent },
+    ...compact({ recipe }),
     vmstate: { bytes: vmstate.bytes, sha256: vmstate.sha256 },
     memory: memory.map(({ logicalBytes, runs, sha256 }) => ({ logicalBytes, runs, sha256 })),
     disks,

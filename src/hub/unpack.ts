@@ -118,6 +118,11 @@ export class IncomingSnapshot {
     await this.#reader.end();
   }
 
+  /** Lets the rest of it come, and believes none of it. */
+  skip(): Promise<void> {
+    return this.#reader.skip();
+  }
+
   /** Writes every file, and says how large the guest's disk is. Throws BadSnapshotArchive, ProgramMissing, or the I/O error. */
   async unpack(targets: UnpackTargets, signal?: AbortSignal): Promise<{ diskBytes: number }> {
     const files: FileHandle[] = [];

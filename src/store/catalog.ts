@@ -230,6 +230,7 @@ export class Catalog {
         retention: manifest.retention,
         requestKey: manifest.requestKey,
         warning: warningOf(entry),
+        rebuilt: manifest.rebuilt,
       }),
     };
   }

@@ -10,6 +10,7 @@ export {
   requestKeySchema,
   thinningSchema,
 } from './format/manifest.js';
+export { recipeSchema, type Recipe } from './format/recipe.js';
 export type {
   Checkpoint,
   Keep,

@@ -80,6 +80,8 @@ export interface PublishFields extends CaptureFacts {
   readonly image: ImageIdentity;
   readonly agent: AgentAccess;
   readonly network?: Manifest['network'];
+  readonly recipe?: Manifest['recipe'];
+  readonly rebuilt?: Manifest['rebuilt'];
   /** True when the capture wrote `draft.tail.path`; it goes on top of the disk chain. */
   readonly hasTail: boolean;
   /** Default true; false together with `warning` for a snapshot that is kept but must not be started from. */
@@ -108,6 +110,8 @@ export interface SnapshotView {
   /** Bytes of the snapshot's own memory layer (not its ancestors'). */
   readonly memoryPhysicalBytes?: number;
   readonly warning?: string;
+  /** Why it was made again instead of loaded. */
+  readonly rebuilt?: string;
   readonly retention?: Retention;
   readonly requestKey?: RequestKey;
   readonly image?: ImageIdentity;

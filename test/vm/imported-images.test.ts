@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { importImage } from '../../src/image/index.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
-import type { BootSpec } from '../../src/sandbox/start/create-snapshot.js';
+import type { BootSpec } from '../../src/sandbox/start/boot-spec.js';
 import { DEFAULT_QEMU_PATH } from '../../src/vmm/index.js';
 import type { Guest } from '../support/guest.js';
 import { muslLayout, postgresLayout, singleLayout } from '../support/foreign-images.js';

@@ -38,6 +38,12 @@ export const snapshotSchema = z.object({
     .describe('pause window of the branch: vCPUs stopped to vCPUs running'),
   checkpoint: z.boolean().optional().describe("whether it is a point on its sandbox's timeline"),
   warning: z.string().optional().describe('why it failed or cannot be started'),
+  rebuilt: z
+    .string()
+    .optional()
+    .describe(
+      'why it was made again from its image, when it came from a host whose snapshots cannot be loaded here',
+    ),
   durable: z.boolean().optional().describe('whether it would survive power loss'),
   parent_tag: z.string().optional().describe('snapshot whose layers it builds on'),
   memory_physical_bytes: bytesSchema.optional().describe('bytes its own memory layer occupies'),
@@ -64,10 +70,21 @@ export const snapshotInfoSchema = snapshotSchema.extend({
 /** A snapshot with its sizes and lineage. */
 export type SnapshotInfo = z.infer<typeof snapshotInfoSchema>;
 
+/** What a snapshot that is made again has already. */
+const OF_A_BOOT = [
+  ...(['image', 'kernel', 'rootfs', 'initrd', 'kernel_cmdline', 'memory_mib', 'vcpus'] as const),
+  ...(['boot_wait_secs', 'start', 'ready', 'ready_timeout_secs'] as const),
+];
+
 export const createSnapshotRequestSchema = z
   .object({
     tag: tagSchema,
     image: imageNameSchema.optional(),
+    like: tagSchema
+      .optional()
+      .describe(
+        'instead of an image, and of all that says how to boot it: the snapshot that is to be made again as it was made',
+      ),
     kernel: absolutePathSchema.optional(),
     rootfs: absolutePathSchema.optional(),
     initrd: absolutePathSchema.optional(),
@@ -94,7 +111,10 @@ export const createSnapshotRequestSchema = z
       context.addIssue({ code: 'custom', path: [field], message });
     refuseTwoExpiries(request, context);
     refuseReadyAlone(request, context);
-    if (request.image !== undefined) {
+    if (request.like !== undefined) {
+      for (const field of OF_A_BOOT)
+        if (request[field] !== undefined) refuse(field, 'cannot be combined with "like"');
+    } else if (request.image !== undefined) {
       for (const field of ['kernel', 'rootfs', 'initrd'] as const) {
         if (request[field] !== undefined) refuse(field, 'cannot be combined with "image"');
       }

@@ -35,6 +35,7 @@ export function wireSnapshot(view: Answer<'getSnapshot'>): Snapshot {
       mode: view.mode,
       pause_ms: view.pauseMs,
       warning: view.warning,
+      rebuilt: view.rebuilt,
       parent_tag: view.parentTag,
       memory_physical_bytes: view.memoryPhysicalBytes,
       captured_bytes: view.capturedBytes,

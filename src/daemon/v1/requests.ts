@@ -28,10 +28,10 @@ type Schedule = NonNullable<Parameters<Host['timelines']['setSchedule']>[1]>;
 type RollbackSpec = Parameters<Host['timelines']['rollback']>[1];
 
 export function bootSpec(request: CreateSnapshotRequest): BootSpec {
-  const { tag, image, kernel = '', rootfs = '', initrd } = request;
+  const { tag, image, like, kernel = '', rootfs = '', initrd } = request;
   return compact({
     tag,
-    image: image ?? compact({ kernel, rootfs, initrd }),
+    image: image ?? (like === undefined ? compact({ kernel, rootfs, initrd }) : { like }),
     kernelCmdline: request.kernel_cmdline,
     memoryMiB: request.memory_mib,
     vcpus: request.vcpus,

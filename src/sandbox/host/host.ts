@@ -35,7 +35,7 @@ import type { LifetimeChange, LifetimeSpec } from '../entity/lifetime.js';
 import type { SandboxStats } from '../entity/stats.js';
 import type { SecretView } from '../entity/secrets.js';
 import type { SandboxState, SandboxView } from '../entity/view.js';
-import type { BootSpec } from '../start/create-snapshot.js';
+import type { SnapshotSpec } from '../start/boot-spec.js';
 import type { CollectionReport } from '../upkeep/collector.js';
 import type { CallContext } from './call.js';
 import type { FilesHost } from './guest-files.js';
@@ -113,7 +113,7 @@ export interface Host {
   getSnapshot(tag: string, call: CallContext): Promise<SnapshotView>;
   snapshotInfo(tag: string, call: CallContext): Promise<SnapshotInfo>;
   /** Boots and captures; on failure nothing is left. */
-  createSnapshot(spec: BootSpec, call: CallContext): Promise<SnapshotView>;
+  createSnapshot(spec: SnapshotSpec, call: CallContext): Promise<SnapshotView>;
   deleteSnapshot(tag: string, dependents: Dependents, call: CallContext): Promise<void>;
   /** Folds a snapshot and its ancestors into a new one without parents. */
   compactSnapshot(tag: string, to: string, call: CallContext): Promise<SnapshotView>;

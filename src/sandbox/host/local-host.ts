@@ -28,7 +28,8 @@ import type { BranchSpec } from '../branch/capture.js';
 import { Branches } from '../branch/limits.js';
 import { ownCall, type CallContext } from './call.js';
 import type { HostContext } from './context.js';
-import { createSnapshot, type BootSpec } from '../start/create-snapshot.js';
+import type { SnapshotSpec } from '../start/boot-spec.js';
+import { createSnapshot } from '../start/create-snapshot.js';
 import { catalogued } from './failures.js';
 import { GuestFiles, type FilesHost } from './guest-files.js';
 import { GuestProcesses, type ProcessesHost } from './guest-processes.js';
@@ -107,7 +108,7 @@ export class LocalHost implements Host {
     return catalogued({ operation: 'inspect the snapshot' }, () => this.#context.store.info(tag));
   }
 
-  createSnapshot(spec: BootSpec, call: CallContext = ownCall()): Promise<SnapshotView> {
+  createSnapshot(spec: SnapshotSpec, call: CallContext = ownCall()): Promise<SnapshotView> {
     const { key: requestKey } = call;
     const work = async (closing: AbortSignal): Promise<SnapshotView> => {
       const made = this.#requests.snapshotOf(requestKey);

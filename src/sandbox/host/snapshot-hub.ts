@@ -17,8 +17,8 @@ import {
 } from '../../hub/index.js';
 import type { Lease, SnapshotView } from '../../store/index.js';
 import { hubWorkDir } from '../entity/paths.js';
-import { importSnapshot } from '../start/import-snapshot.js';
 import type { Starts } from '../start/starts.js';
+import { takeIn } from '../start/take-in.js';
 import type { CallContext } from './call.js';
 import type { HostContext } from './context.js';
 import { catalogued } from './failures.js';
@@ -87,9 +87,14 @@ export class SnapshotHub implements HubHost {
         const keyring = await readKeyring(this.#keysDir);
         const incoming = await IncomingSnapshot.open(bytes, { keyring, allowUnsigned });
         const options = { tag, signal: anyOf(closing, signal) };
-        const snapshot = await importSnapshot(this.#context, incoming, options);
+        const snapshot = await takeIn(this.#context, incoming, options);
         const { digest, signedBy } = incoming;
-        this.#context.emit('snapshot.imported', { tag: snapshot.tag, digest, signedBy });
+        this.#context.emit('snapshot.imported', {
+          tag: snapshot.tag,
+          digest,
+          signedBy,
+          rebuilt: snapshot.rebuilt,
+        });
         return { snapshot, digest, signedBy };
       }),
     );
@@ -118,10 +123,10 @@ async function sourceOf(
   lease: Lease,
   folders: { readonly hot: string; readonly durable: string },
 ): Promise<PackSource> {
-  const { tag, createdAtUnix, machine, image, agent, vmstate } = lease.manifest;
+  const { tag, createdAtUnix, machine, image, agent, recipe, vmstate } = lease.manifest;
   const linked = await lease.linkInto(folders.hot, folders.durable);
   return {
-    ...{ tag, createdAtUnix, machine, image, agent },
+    ...{ tag, createdAtUnix, machine, image, agent, recipe },
     vmstate: { path: linked.vmstatePath, bytes: vmstate.bytes, sha256: known(vmstate.sha256) },
     memory: linked.layers.map(({ path, runs, logicalBytes, sha256 }) => ({
       path,

@@ -13,9 +13,10 @@ import {
 } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { DEVICE_LAYOUT } from './create-snapshot.js';
+import { NO_RECIPE } from './made-again.js';
 
 /** What is to be known of a snapshot. */
-type Facts = Pick<Manifest, 'tag' | 'machine' | 'image'>;
+type Facts = Pick<Manifest, 'tag' | 'machine' | 'image' | 'recipe'>;
 
 /** What this host would run a snapshot with that was made under KVM. */
 export type AcceleratorInsteadOfKvm = (context: HostContext, manifest: Facts) => Promise<Accelerator>;
@@ -43,7 +44,10 @@ export async function checkCompatible(
     ['device layout', String(machine.deviceLayout), String(DEVICE_LAYOUT)],
   ];
   for (const [field, wanted, found] of pairs) {
-    if (wanted !== found) throw new BoughError('snapshot_incompatible', { tag, field, wanted, found });
+    if (wanted !== found) {
+      const again = manifest.recipe === undefined ? { again: NO_RECIPE } : {};
+      throw new BoughError('snapshot_incompatible', { tag, field, wanted, found, ...again });
+    }
   }
 }
 

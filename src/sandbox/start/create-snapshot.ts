@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 import { compact, failpoint, linkOrCopy, MiB, monotonicMs, ResourceStack } from '../../base/index.js';
-import { BoughError, type NetworkPolicy } from '../../contract/index.js';
+import { BoughError } from '../../contract/index.js';
 import { findImage, kernelCmdline, type Image } from '../../image/index.js';
 import {
   copyDisk,
@@ -13,6 +13,7 @@ import {
   type DiskRef,
   type Draft,
   type MachineIdentity,
+  type Recipe,
   type RequestKey,
   type SnapshotView,
 } from '../../store/index.js';
@@ -22,37 +23,20 @@ import { bootBytes } from './admission.js';
 import { bringUp, makeGround, makeOverlay, openGate } from './bring-up.js';
 import type { HostContext } from '../host/context.js';
 import { freezeGuest } from './identity.js';
-import { imageOfFiles, type GuestFiles } from './image-of-files.js';
+import { imageOfFiles } from './image-of-files.js';
 import type { SandboxPaths } from '../entity/paths.js';
-import { retentionOf, type RetentionSpec } from '../entity/retention.js';
+import { retentionOf } from '../entity/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
 import { hadEnded } from '../entity/had-ended.js';
-import { serviceOf, type ServiceSpec } from './service.js';
+import { asSnapshot } from './made-again.js';
+import type { BootSpec, SnapshotSpec } from './boot-spec.js';
+import { serviceOf, type Service } from './service.js';
 import { warmUp, warmUpSteps, type WarmUpSteps } from './warm-up.js';
 
 /** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
 export const DEVICE_LAYOUT = 1;
 
 const CAPTURE_DEADLINE_MS = 120_000;
-
-/** What to boot and capture. */
-export interface BootSpec {
-  readonly tag: string;
-  /** A built image's name, or files of the caller's own. */
-  readonly image: string | GuestFiles;
-  /** Appended to the kernel's command line. */
-  readonly kernelCmdline?: string | undefined;
-  /** Default: the image's. */
-  readonly memoryMiB?: number | undefined;
-  readonly vcpus?: number | undefined;
-  /** How long the guest runs on after its agent answered, before the capture. */
-  readonly restMs?: number | undefined;
-  /** What runs in it by then. */
-  readonly service?: ServiceSpec | undefined;
-  readonly retention?: RetentionSpec | undefined;
-  /** For the boot, and for children. */
-  readonly network?: NetworkPolicy | undefined;
-}
 
 /** What takes a VM; tests have other ways. */
 export interface BootSteps extends WarmUpSteps {
@@ -64,7 +48,7 @@ export interface BootSteps extends WarmUpSteps {
 /** Boots and captures; on failure nothing is left. Throws leaf errors and BoughError. */
 export async function createSnapshot(
   context: HostContext,
-  request: BootSpec,
+  asked: SnapshotSpec,
   {
     requestKey,
     signal,
@@ -72,6 +56,7 @@ export async function createSnapshot(
   steps: BootSteps = { chooseAccelerator, startVm, freezeGuest, ...warmUpSteps },
 ): Promise<SnapshotView> {
   await using undo = new ResourceStack();
+  const request = await withImage(context, asked, signal);
   const retention = retentionOf(request.retention);
   const policy = context.networks.checked(request.network);
   const draft = await context.store.draft({ tag: request.tag, mode: 'full', retention, requestKey });
@@ -112,13 +97,29 @@ export async function createSnapshot(
     machine,
     image: { name: image.name, digest: image.digest },
     agent: { secret, guestPort: agentPort },
-    ...compact({ network: context.networks.forChild(paths, policy) }),
+    ...compact({
+      network: context.networks.forChild(paths, policy),
+      recipe: typeof request.image === 'string' ? recipeOf(request, service) : undefined,
+      rebuilt: request.rebuilt,
+    }),
     hasTail: true,
     pauseMs,
     capturedBytes,
   });
   await failpoint('create.published');
   return view;
+}
+
+/** With the image, and all the rest, of the snapshot that is to be made again. */
+async function withImage(context: HostContext, asked: SnapshotSpec, signal?: AbortSignal): Promise<BootSpec> {
+  const { image } = asked;
+  if (typeof image === 'string' || !('like' in image)) return { ...asked, image };
+  const { tag, retention, network } = asked;
+  return { ...(await asSnapshot(context, image.like, signal)), ...compact({ tag, retention, network }) };
+}
+
+function recipeOf({ restMs, kernelCmdline }: BootSpec, service: Service | undefined): Recipe {
+  return compact({ restMs, kernelCmdline, service });
 }
 
 /** Memory, devices and the disk's tail into the draft's files; nobody waits for this guest, so its disk is taken whatever its size. */

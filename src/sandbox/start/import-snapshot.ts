@@ -7,8 +7,7 @@
  * the guest was given another one; that it loads at all is known then too. What came stays as it was below, for others that share it.
  *
  * Its network policy does not come along: what a stranger's guest may reach is for this host to say.
- *
- * Not handled: starting again, from its image, what cannot be loaded here.
+ * What cannot be loaded here is refused; take-in.ts makes it again.
  */
 import { compact, failpoint, MiB, ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
@@ -90,6 +89,7 @@ export async function importSnapshot(
     machine,
     image: config.image,
     agent: { secret, guestPort: config.agent.guestPort },
+    ...compact({ recipe: config.recipe }),
     hasTail: true,
     capturedBytes: captured.capturedBytes,
   });
@@ -102,7 +102,7 @@ async function usableMachine(
   tag: string,
 ): Promise<MachineIdentity> {
   const machine: MachineIdentity = compact(config.machine);
-  await checkCompatible(context, { tag, machine, image: config.image });
+  await checkCompatible(context, { tag, machine, image: config.image, recipe: config.recipe });
   const [layer] = config.memory;
   if (layer?.logicalBytes !== machine.memoryMiB * MiB)
     throw new BadSnapshotArchive('its memory layers are not as large as its RAM');

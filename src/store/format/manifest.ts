@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import { networkPolicySchema } from '../../contract/index.js';
+import { recipeSchema } from './recipe.js';
 
 /**
  * The version this program writes, and the highest it reads. Version 1 knows only plain digests of disk
@@ -192,6 +193,10 @@ export const manifestSchema = z
     image: imageIdentitySchema,
     agent: agentAccessSchema,
     network: networkSchema.optional(),
+    /** How it was made of its image; of a branch nobody knows. */
+    recipe: recipeSchema.optional(),
+    /** Of one that was made again instead of loaded: why. */
+    rebuilt: z.string().min(1).max(1024).optional(),
     /** Bottom first; the last is the snapshot's own. */
     layers: z.array(layerSchema).min(1).max(MAX_CHAIN_DEPTH),
     /** Bottom first; the last is the top of the chain. Empty for a VM without a disk. */

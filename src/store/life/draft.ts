@@ -273,7 +273,7 @@ export class DraftFolder implements Draft {
       machine: fields.machine,
       image: fields.image,
       agent: fields.agent,
-      ...pick(fields, ['network']),
+      ...pick(fields, ['network', 'recipe', 'rebuilt']),
       layers: [
         ...this.#layers,
         manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined),

@@ -54,7 +54,7 @@ export async function compactSnapshot(
       machine: manifest.machine,
       image: manifest.image,
       agent: manifest.agent,
-      ...compact({ network: manifest.network }),
+      ...compact({ network: manifest.network, recipe: manifest.recipe, rebuilt: manifest.rebuilt }),
       bootable: manifest.bootable,
     });
   } catch (error) {

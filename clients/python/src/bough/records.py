@@ -28,6 +28,7 @@ class _SnapshotWhereKnown(TypedDict, total=False):
     mode: BranchMode
     pause_ms: float
     warning: str
+    rebuilt: str
     durable: bool
     parent_tag: str
     captured_bytes: int

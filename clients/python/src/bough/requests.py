@@ -67,6 +67,8 @@ class CreateSnapshotRequest(KeyedOptions, total=False):
     """What to boot: an `image` that was built, or `kernel` and `rootfs` as absolute paths on the daemon's host."""
 
     image: Optional[str]
+    like: Optional[str]
+    """Instead of all that says how to boot: the snapshot that is to be made again as it was made."""
     kernel: Optional[str]
     rootfs: Optional[str]
     initrd: Optional[str]

@@ -14,6 +14,7 @@ import { addExpiryOption } from '../../lifetime-options.js';
 interface CreateOptions {
   tag: string;
   image?: string;
+  like?: string;
   kernel?: string;
   rootfs?: string;
   initrd?: string;
@@ -32,6 +33,7 @@ export function registerCreate(parent: Command, context: Context): void {
     .description('Boot an image and capture it when it is ready.')
     .requiredOption('--tag <tag>', 'name of the snapshot', nameArgument)
     .option('--image <image>', 'a built image')
+    .option('--like <tag>', 'instead of an image: make this snapshot again, as it was made', nameArgument)
     .option('--kernel <file>', 'instead of an image, with --rootfs')
     .option('--rootfs <file>', 'instead of an image, with --kernel')
     .option('--initrd <file>', 'with --kernel')
@@ -49,9 +51,12 @@ export function registerCreate(parent: Command, context: Context): void {
     .option('--ready <check>', `when it is ready: ${READY_FORMS} (default: the image's)`, readyArgument)
     .option('--ready-timeout <duration>', 'how long that may take, at most 1h (default: 2m)', duration);
   addOutputOption(addClientOptions(addExpiryOption(command))).action(async (options: CreateOptions) => {
-    const { tag, image, kernel, rootfs, initrd, memory, vcpus, bootWait, expires } = options;
+    const { tag, image, like, kernel, rootfs, initrd, memory, vcpus, bootWait, expires } = options;
     const { start, ready, readyTimeout } = options;
-    if (image === undefined ? kernel === undefined || rootfs === undefined : kernel !== undefined) {
+    if (
+      like === undefined &&
+      (image === undefined ? kernel === undefined || rootfs === undefined : kernel !== undefined)
+    ) {
       throw new UsageError('Nothing to boot: give --image, or --kernel and --rootfs');
     }
     if (start === undefined && (ready ?? readyTimeout) !== undefined)
@@ -60,6 +65,7 @@ export function registerCreate(parent: Command, context: Context): void {
     const request = {
       tag,
       image,
+      like,
       kernel,
       rootfs,
       initrd,
@@ -71,7 +77,7 @@ export function registerCreate(parent: Command, context: Context): void {
       ready_timeout_secs: readyTimeout,
       expires_in_secs: expires,
     };
-    const made = await withProgress(context.io, `booting ${image ?? kernel ?? ''}`, () =>
+    const made = await withProgress(context.io, `booting ${image ?? like ?? kernel ?? ''}`, () =>
       client.snapshots.create(request),
     );
     const size = formatBytes(made.memory_physical_bytes);

@@ -3,7 +3,8 @@
 import type { Command } from 'commander';
 import { createReadStream } from 'node:fs';
 import { access } from 'node:fs/promises';
-import { messageOf } from '../../../base/index.js';
+import { compact, messageOf } from '../../../base/index.js';
+import type { Snapshot } from '../../../contract/index.js';
 import { nameArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
@@ -34,13 +35,19 @@ export function registerImport(parent: Command, context: Context): void {
     const bytes = path === '-' ? io.stdinChunks(signal) : await bytesOf(path);
     const how = { ...options, allowUnsigned: options.allowUnsigned === true, signal };
     const made = await withProgress(io, `taking in ${path}`, () => snapshots.import(bytes, how));
-    const words = how.allowUnsigned
-      ? 'Nobody may have vouched for this snapshot: it was allowed to be unsigned.'
-      : undefined;
-    printResult(command, context, made, { lines: [made.tag], ...(words && { words }) });
+    const said = [
+      how.allowUnsigned ? 'Nobody may have vouched for this snapshot: it was allowed to be unsigned.' : [],
+      rebuiltWords(made) ?? [],
+    ].flat();
+    const words = said.length === 0 ? undefined : said.join('\n');
+    printResult(command, context, made, { lines: [made.tag], ...compact({ words }) });
   });
   withExample(command, 'bough import base.bough\nbough spawn base');
 }
+
+/** Of one that is not what was sent, but is like it. */
+export const rebuiltWords = ({ rebuilt }: Snapshot): string | undefined =>
+  rebuilt === undefined ? undefined : `It could not be loaded and was made again from its image: ${rebuilt}.`;
 
 /** The file's bytes. What cannot be read is found out before anything is asked. */
 async function bytesOf(path: string): Promise<AsyncIterable<Uint8Array>> {

@@ -10,6 +10,7 @@ import { withExample } from '../../example.js';
 import { Interrupts } from '../../interrupts.js';
 import { addOutputOption, printResult } from '../../output.js';
 import { withProgress } from '../../progress.js';
+import { rebuiltWords } from './import.js';
 import { addRegistryOptions, type RegistryCommandOptions } from '../../registry-options.js';
 
 interface PullOptions extends RegistryCommandOptions {
@@ -52,7 +53,7 @@ export function registerPull(parent: Command, context: Context): void {
         },
       );
       await pulled.forget();
-      printResult(command, context, made, { lines: [made.tag] });
+      printResult(command, context, made, { lines: [made.tag], ...compact({ words: rebuiltWords(made) }) });
     },
   );
   withExample(command, 'bough pull registry.example/team/base:v1\nbough spawn base');
