@@ -76,6 +76,7 @@ export interface Failure {
 
 const hints: Partial<Record<ErrorCode, string>> = {
   unauthorized: 'give --token-file, or set BOUGH_TOKEN_FILE or BOUGH_TOKEN',
+  token_revoked: '`bough token add <name> --scope <scope>` makes another token, on the host of the daemon',
   scope_missing: '`bough token add <name> --scope <scope>` makes another token, on the host of the daemon',
   snapshot_not_found: '`bough snapshots` lists what there is',
   sandbox_not_found: '`bough ls` lists what runs',

@@ -5,6 +5,11 @@ export const doorErrors = {
     retryable: false,
     message: () => 'Missing or wrong token: send "Authorization: Bearer <token>"',
   },
+  token_revoked: {
+    status: 401,
+    retryable: false,
+    message: () => 'The call was ended: its token was taken back, or it had none and one is needed now',
+  },
   scope_missing: {
     status: 403,
     retryable: false,

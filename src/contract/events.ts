@@ -21,8 +21,8 @@ interface EventRow<F extends object> {
 const info = <F extends object>(summary: string): EventRow<F> => ({ level: 'info', summary });
 const warn = <F extends object>(summary: string): EventRow<F> => ({ level: 'warn', summary });
 
-/** How a call ended: with an answer (of whatever status), because its client went away, or because the daemon stopped. */
-export type CallOutcome = 'answered' | 'left' | 'stopped';
+/** How a call ended: with an answer (of whatever status), because its client went away, the daemon stopped, or its token was taken back. */
+export type CallOutcome = 'answered' | 'left' | 'stopped' | 'revoked';
 
 /** Ids of sandboxes and tags of snapshots. */
 export interface CallEffects {

@@ -111,6 +111,7 @@ export const commonErrors = [
   'malformed_json',
   'malformed_http',
   'unauthorized',
+  'token_revoked',
   'scope_missing',
   'host_not_allowed',
   'origin_not_allowed',

@@ -40,7 +40,7 @@ export function checkOrigin({ origin, host, ...headers }: IncomingHttpHeaders): 
 
 /** Who sends the request. Throws `unauthorized` where a token is needed and not there. */
 export function callerOf(headers: IncomingHttpHeaders, keyring: Keyring): Caller {
-  if (!keyring.isGuarded) return { principal: 'anonymous', scope: 'admin' };
+  if (!keyring.isGuarded) return keyring.anonymous;
   const match = /^Bearer +([\x21-\x7e]+) *$/i.exec(headers.authorization ?? '');
   // An absent token is checked like a wrong one, so that both take the same time.
   const caller = keyring.callerOf(match?.[1] ?? '');

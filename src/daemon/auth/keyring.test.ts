@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Emit, EventName } from '../../contract/index.js';
+import { isBoughError, type Emit, type EventName } from '../../contract/index.js';
 import { ConfigError, loadConfig } from '../config.js';
 import { Keyring } from './keyring.js';
 import { tokenCheck } from './token.js';
@@ -81,6 +81,35 @@ describe('a keyring', () => {
     assert.deepEqual([isGuarded(), callerOf(other)], [true, undefined]);
   });
 
+  it('tells the calls of a token when it may not call any more, or less', async () => {
+    await open();
+    const [one, other] = [await addToken(path, 'one', 'exec'), await addToken(path, 'other', 'exec')];
+    const ring = await open();
+    const told: EventName[] = [];
+    ring.follow(path, (name) => void told.push(name));
+    const revoked = [one, other].map((token) => ring.callerOf(token)?.revoked);
+    const isRevoked = (): unknown[] => revoked.map((signal) => signal?.aborted);
+    const rewritten = async (change: (text: string) => string): Promise<unknown[]> => {
+      await writeFile(path, change(await readFile(path, 'utf8')));
+      await afterLooking(told);
+      return isRevoked();
+    };
+    assert.deepEqual(await rewritten((text) => text.replace(/"scope": ?"exec"/, '"scope":"admin"')), [
+      false,
+      false,
+    ]);
+    assert.equal(ring.callerOf(one)?.scope, 'admin');
+    assert.deepEqual(await rewritten((text) => text.replace(/"scope": ?"exec"/, '"scope":"read"')), [
+      false,
+      true,
+    ]);
+    assert.equal(ring.callerOf(other)?.revoked.aborted, false, 'what begins after that goes on');
+    await removeToken(path, 'one');
+    await afterLooking(told);
+    assert.deepEqual(isRevoked(), [true, true]);
+    assert.ok(isBoughError(revoked[0]?.reason, 'token_revoked'));
+  });
+
   it('is refused where it could not be used, or others could call without a token', async () => {
     await open();
     for (const [text, mode, problem] of [
@@ -100,7 +129,8 @@ describe('a keyring', () => {
 
   it('has the one token of a file besides, which may do everything', () => {
     const one = 'k3jf8s7d6f5g4h3j2k1l0q9w8e7r6t5y';
-    assert.deepEqual(new Keyring(tokenCheck(one), []).callerOf(one), { principal: 'token', scope: 'admin' });
+    const { principal, scope } = new Keyring(tokenCheck(one), []).callerOf(one) ?? {};
+    assert.deepEqual([principal, scope], ['token', 'admin']);
     assert.equal(new Keyring().isGuarded, false);
   });
 });

@@ -2,10 +2,12 @@
  * Who may call and what: the one token of `--token-file`, and those of the tokens file, which is followed while the daemon runs.
  *
  * Invariant: it never lets in more than the last file it could read says. A file that is broken, or gone, changes nothing and is told of;
- * where neither is configured nor there every request may pass, and from the moment a file is there none may without a token.
+ * where neither is configured nor there every request may pass, and from the moment a file is there none may without a token. What was let
+ * in before ends with that.
  */
 import { timingSafeEqual } from 'node:crypto';
-import type { Emit, Scope } from '../../contract/index.js';
+import { setMaxListeners } from 'node:events';
+import { BoughError, covers, type Emit, type Scope } from '../../contract/index.js';
 import type { Principal } from '../../sandbox/host/call.js';
 import { ConfigError, type Config } from '../config.js';
 import { followFiles, type Following } from './follow.js';
@@ -16,14 +18,37 @@ import { commonForm, readTokensFile, type StoredToken } from './tokens-file.js';
 export interface Caller {
   readonly principal: Principal;
   readonly scope: Scope;
+  /** Fires, with an error of the catalogue, when it may not call any more, or less than that. */
+  readonly revoked: AbortSignal;
 }
 
 interface Key extends Caller {
   readonly digest: Buffer;
+  readonly access: Access;
+}
+
+/** What a caller has until it is taken back. */
+class Access {
+  readonly #controller = new AbortController();
+
+  constructor() {
+    // Each call of the caller listens.
+    setMaxListeners(0, this.revoked);
+  }
+
+  get revoked(): AbortSignal {
+    return this.#controller.signal;
+  }
+
+  revoke(): void {
+    this.#controller.abort(new BoughError('token_revoked'));
+  }
 }
 
 export class Keyring {
   readonly #one: TokenCheck | undefined;
+  readonly #oneAccess = new Access();
+  readonly #openAccess = new Access();
   #keys: readonly Key[] | undefined;
   #following: Following | undefined;
 
@@ -48,11 +73,17 @@ export class Keyring {
     return this.#one !== undefined || this.#keys !== undefined;
   }
 
+  /** Whoever calls while no token is asked for. */
+  get anonymous(): Caller {
+    return { principal: 'anonymous', scope: 'admin', revoked: this.#openAccess.revoked };
+  }
+
   /** Whose a token is; undefined for nobody's. It takes as long for each that is nobody's. */
   callerOf(presented: string): Caller | undefined {
     const digest = digestOf(commonForm(presented));
+    const { revoked } = this.#oneAccess;
     let found: Caller | undefined =
-      this.#one?.(presented) === true ? { principal: 'token', scope: 'admin' } : undefined;
+      this.#one?.(presented) === true ? { principal: 'token', scope: 'admin', revoked } : undefined;
     for (const key of this.#keys ?? []) if (timingSafeEqual(digest, key.digest)) found = key;
     return found;
   }
@@ -79,10 +110,18 @@ export class Keyring {
   }
 
   #take(tokens: readonly StoredToken[] | undefined): void {
-    this.#keys = tokens?.map(({ name, scope, sha256 }) => ({
-      principal: name,
-      scope,
-      digest: Buffer.from(sha256, 'hex'),
-    }));
+    const before = this.#keys ?? [];
+    this.#keys = tokens?.map((token) => keyOf(token, before));
+    if (this.isGuarded) this.#openAccess.revoke();
+    const kept = new Set(this.#keys?.map(({ access }) => access));
+    for (const { access } of before) if (!kept.has(access)) access.revoke();
   }
+}
+
+/** With the access that the same token had, if it may do as much still. */
+function keyOf({ name, scope, sha256 }: StoredToken, before: readonly Key[]): Key {
+  const digest = Buffer.from(sha256, 'hex');
+  const known = before.find((key) => key.digest.equals(digest) && covers(scope, key.scope));
+  const access = known?.access ?? new Access();
+  return { principal: name, scope, digest, access, revoked: access.revoked };
 }

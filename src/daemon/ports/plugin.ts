@@ -5,6 +5,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
 import { finished, type Duplex } from 'node:stream';
+import { abortReason } from '../../base/index.js';
 import { BoughError, byPort, isBoughError } from '../../contract/index.js';
 import type { Host } from '../../sandbox/host/host.js';
 import type { CallContext } from '../../sandbox/host/call.js';
@@ -45,6 +46,7 @@ export function portsApi({ host, listen, keyring }: PortsApiOptions): Api {
         const authorization = [headers[OWN_AUTHORIZATION]].flat()[0] ?? headers.authorization;
         const caller = callerOf({ authorization }, keyring);
         request.principal = caller.principal;
+        request.revoked = caller.revoked;
         request.mayChange = shell.upgrades.has(request.raw) || !harmless.has(request.method);
         checkScope(caller, 'exec');
         done();
@@ -91,7 +93,7 @@ async function answerFrom(
   { host, shell: { calls, limits }, way }: Served,
   { request, reply, which, path }: Asked,
 ): Promise<FastifyReply> {
-  const call = (request.call = calls.begin('stream'));
+  const call = (request.call = calls.begin('stream', { revoked: request.revoked }));
   const over = new Promise<void>((resolve) => {
     finished(reply.raw, () => {
       if (!reply.raw.writableFinished) call.clientLeft();
@@ -122,7 +124,10 @@ async function answerFrom(
       resolve(reply.headers(answered).send(body));
       await over;
     };
-    host.withPort(which, use, context).catch(reject);
+    host.withPort(which, use, context).catch((error: unknown) => {
+      // A connection that was given up on fails in ways of its own.
+      reject(call.signal.aborted ? abortReason(call.signal) : (error as Error));
+    });
   });
 }
 
@@ -141,7 +146,7 @@ async function passOn(
   if (upgrade === undefined) throw new BoughError('malformed_http', { problem: 'it asks for no upgrade' });
   // What it is answered with is the program's word to the browser; by path, it would be about the daemon's own address.
   if (!way.hasOwnOrigin && isBrowser(request.headers)) throw new BoughError('origin_not_allowed');
-  const call = (request.call = calls.begin('socket'));
+  const call = (request.call = calls.begin('socket', { revoked: request.revoked }));
   const { socket } = upgrade;
   socket.once('close', () => {
     call.clientLeft();

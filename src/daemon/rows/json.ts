@@ -29,13 +29,14 @@ export function bindJson(
     config: { route },
     schema: { response: Object.fromEntries(replySchemas) },
     handler: async (request, reply) => {
-      const call = (request.call = calls.begin('json'));
+      const call = (request.call = calls.begin('json', { revoked: request.revoked }));
       let isOver = true;
       finished(reply.raw, () => {
         if (!reply.raw.writableFinished) call.clientLeft();
         if (!isOver) calls.end(call);
       });
       try {
+        call.signal.throwIfAborted();
         const asked = {
           ...askedOf(route, request),
           body: route.body && parseRequestPart(route.body, withoutNullFields(request.body), 'body'),
@@ -49,7 +50,7 @@ export function bindJson(
         const body = await handler({ ...asked, answerWith, addHeader } as never, context as never);
         if (body instanceof StreamReply) {
           isOver = false;
-          return await sendBytes(reply.code(200).type(body.type), body.bytes, call.signal);
+          return await sendBytes(reply.code(200).type(body.type), body.bytes, call.cut);
         }
         if (route.replies[defaultStatus] === 'text')
           void reply.type('text/plain; version=0.0.4; charset=utf-8');

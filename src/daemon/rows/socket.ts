@@ -40,7 +40,7 @@ export function bindSocket(
       done();
     },
     wsHandler: (socket, request) => {
-      const call = (request.call = calls.begin('socket'));
+      const call = (request.call = calls.begin('socket', { revoked: request.revoked }));
       socket.once('close', () => {
         call.clientLeft();
         calls.end(call);
@@ -50,7 +50,13 @@ export function bindSocket(
         socket.close(status, reason);
         setTimeout(() => socket.terminate(), goodbyeMs).unref();
       };
-      call.signal.addEventListener('abort', () => close(1001));
+      const onAbort = (): void => {
+        const { reason } = call.signal as { reason: unknown };
+        if (isBoughError(reason, 'token_revoked')) close(1011, reason.code);
+        else close(1001);
+      };
+      call.signal.addEventListener('abort', onAbort);
+      if (call.signal.aborted) onAbort();
       const asked = { ...askedBy.get(request), socket };
       void handler(asked as never, contextOf(request, call.signal) as never).then(
         () => close(1000),

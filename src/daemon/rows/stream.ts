@@ -28,11 +28,13 @@ export function bindStream(
     // Would run the GET, and read all it has to say.
     exposeHeadRoute: false,
     handler: async (request, reply) => {
-      const call = (request.call = calls.begin('stream', { endless: route.endless === true }));
+      const { revoked } = request;
+      const call = (request.call = calls.begin('stream', { endless: route.endless === true, revoked }));
       finished(reply.raw, () => {
         if (!reply.raw.writableFinished) call.clientLeft();
         calls.end(call);
       });
+      call.signal.throwIfAborted();
       const body = bytesOf(request.body as Readable | undefined, limits.bodyTimeoutMs);
       const asked = { ...askedOf(route, request), headers: request.headers, body };
       const answer = await handler(asked as never, contextOf(request, call.signal) as never);
@@ -42,7 +44,7 @@ export function bindStream(
       void reply.code(status).headers(headers);
       if (type !== null && type !== undefined) void reply.type(type);
       if (bytes === undefined) return reply.send();
-      return sendBytes(reply, bytes, call.signal);
+      return sendBytes(reply, bytes, call.cut);
     },
   });
 }

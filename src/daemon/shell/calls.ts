@@ -1,15 +1,19 @@
 /**
  * Calls: handlers that run. The count is of handlers, not of connections: work goes on after a client leaves.
  *
- * A call's signal fires when its client is gone, or when the daemon stops and waits no longer.
+ * A call's signal fires when its client is gone, when the daemon stops and waits no longer, and when its token is taken back.
  */
 import { BoughError, type CallOutcome, type RouteKind } from '../../contract/index.js';
+
+/** Time for a stream to say why it ends. */
+const LAST_WORDS_MS = 1_000;
 
 export class RunningCall {
   readonly kind: RouteKind;
   /** It ends only when someone ends it. */
   readonly isEndless: boolean;
   readonly #controller = new AbortController();
+  readonly #cut = new AbortController();
   #outcome: CallOutcome | undefined;
 
   constructor(kind: RouteKind, isEndless: boolean) {
@@ -19,6 +23,11 @@ export class RunningCall {
 
   get signal(): AbortSignal {
     return this.#controller.signal;
+  }
+
+  /** Fires when nothing more is sent: with `signal`, or later where the call may still say why it ends. */
+  get cut(): AbortSignal {
+    return this.#cut.signal;
   }
 
   /** Undefined while it runs. */
@@ -32,34 +41,56 @@ export class RunningCall {
 
   clientLeft(): void {
     this.#outcome ??= 'left';
-    this.#controller.abort(new Error('the client closed the connection'));
+    this.#end(new Error('the client closed the connection'));
   }
 
   stop(): void {
     this.#outcome ??= 'stopped';
-    this.#controller.abort(new BoughError('shutting_down'));
+    this.#end(new BoughError('shutting_down'));
+  }
+
+  revoke(reason: unknown): void {
+    this.#outcome ??= 'revoked';
+    this.#controller.abort(reason);
+    setTimeout(() => this.#cut.abort(reason), LAST_WORDS_MS).unref();
+  }
+
+  #end(reason: Error): void {
+    this.#controller.abort(reason);
+    this.#cut.abort(reason);
   }
 }
 
+interface CallOptions {
+  readonly endless?: boolean;
+  readonly revoked?: AbortSignal | undefined;
+}
+
 export class RunningCalls {
-  readonly #running = new Set<RunningCall>();
+  /** With what lets go of its token. */
+  readonly #running = new Map<RunningCall, () => void>();
   #idle: (() => void) | undefined;
 
-  begin(kind: RouteKind, { endless = kind === 'socket' } = {}): RunningCall {
+  /** `revoked` fires when its caller may not call any more. */
+  begin(kind: RouteKind, { endless = kind === 'socket', revoked }: CallOptions = {}): RunningCall {
     const call = new RunningCall(kind, endless);
-    this.#running.add(call);
+    const onRevoked = (): void => call.revoke(revoked?.reason);
+    this.#running.set(call, () => revoked?.removeEventListener('abort', onRevoked));
+    if (revoked?.aborted === true) onRevoked();
+    else revoked?.addEventListener('abort', onRevoked);
     return call;
   }
 
   end(call: RunningCall): void {
     call.answered();
+    this.#running.get(call)?.();
     this.#running.delete(call);
     if (this.#running.size === 0) this.#idle?.();
   }
 
   /** How many there are of a kind. */
   count(kind: RouteKind): number {
-    return [...this.#running].filter((call) => call.kind === kind).length;
+    return [...this.#running.keys()].filter((call) => call.kind === kind).length;
   }
 
   /**
@@ -74,7 +105,7 @@ export class RunningCalls {
   }
 
   #stop(which: (call: RunningCall) => boolean): void {
-    for (const call of this.#running) if (which(call)) call.stop();
+    for (const call of this.#running.keys()) if (which(call)) call.stop();
   }
 
   async #waitIdle(timeoutMs: number): Promise<boolean> {

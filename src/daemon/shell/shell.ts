@@ -225,6 +225,8 @@ declare module 'fastify' {
   interface FastifyRequest {
     /** Who sends it. */
     principal: Principal;
+    /** Fires when who sends it may not call any more. */
+    revoked?: AbortSignal;
     /** Whoever sends it may call its route, or is told which token may; and the route is one of those that change something. */
     mayChange: boolean;
     /** What it did, once that is known. */

@@ -36,6 +36,7 @@ export function nativeApi<T extends RouteTable>(options: NativeApiOptions<T>): A
         if (route?.open !== true) {
           const caller = callerOf(request.headers, keyring);
           request.principal = caller.principal;
+          request.revoked = caller.revoked;
           request.mayChange = route !== undefined && changes(route);
           if (route !== undefined) checkScope(caller, route.scope);
         }

@@ -25,6 +25,7 @@ CODES: dict[str, Code] = {
     "malformed_json": Code(),
     "malformed_http": Code(),
     "unauthorized": Code(errors.Unauthorized),
+    "token_revoked": Code(errors.Unauthorized),
     "scope_missing": Code(),
     "host_not_allowed": Code(),
     "origin_not_allowed": Code(),
