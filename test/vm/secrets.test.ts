@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import { after, before, describe, it } from 'node:test';
-import { secretInputSchema, type NetworkPolicyInput } from '../../src/contract/index.js';
+import { networkPolicySchema, secretInputSchema, type NetworkPolicyInput } from '../../src/contract/index.js';
 import { Authority } from '../../src/network/egress/authority.js';
 import type { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 import { NameServer } from '../support/name-server.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
+import { limitMs } from '../support/time-limit.js';
 import { TlsOrigin } from '../support/tls-origin.js';
 
 const VALUE = 'sesame-5b1f0c9d27e84a36';
@@ -22,6 +23,26 @@ const ASK = `
 import sys, urllib.request
 request = urllib.request.Request(sys.argv[1] + sys.argv[2], headers={'Authorization': 'Bearer mine'})
 print(urllib.request.urlopen(request, timeout=30).read().decode())
+`;
+
+/** A service that asks once when it starts, and then for whoever asks it; says what it was started with. */
+const SERVICE = `
+import http.server, os, sys, urllib.request
+def ask(path):
+    return urllib.request.urlopen(sys.argv[1] + path, timeout=30).read()
+ask('/boot')
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        try: said = ask(self.path).decode()
+        except Exception as error: said = repr(error)
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(f'{said} {os.environ.get("NODE_EXTRA_CA_CERTS")}'.encode())
+http.server.HTTPServer(('127.0.0.1', 7000), Handler).serve_forever()
+`;
+const ASK_SERVICE = `
+import sys, urllib.request
+print(urllib.request.urlopen('http://127.0.0.1:7000' + sys.argv[1], timeout=60).read().decode())
 `;
 
 /** Which texts are in files below two folders. Of sparse files only what is there is read: their holes are gigabytes. */
@@ -112,5 +133,30 @@ describe('a secret of the host', { timeout: 400_000 }, () => {
     await lab.host.removeSecret('key');
     assert.match(await ask(child, '/three'), /HTTP Error 502/);
     assert.equal(origin.seen.length, 2);
+    await lab.clean();
+  });
+
+  it('is in requests of a service that was started with the template, and that of its children', async () => {
+    const { port } = origin;
+    origin.seen.length = 0;
+    await lab.host.setSecret(
+      'key',
+      secretInputSchema.parse({ value: VALUE, hosts: [`api.example:${port}`] }),
+    );
+    const args = ['python3', '-c', SERVICE, `https://api.example:${port}`];
+    await lab.host.createSnapshot({
+      ...{ tag: 'served', image: 'python-numpy', network: networkPolicySchema.parse(policy()) },
+      service: { start: args, ready: { kind: 'tcp', port: 7000 }, readyTimeoutMs: limitMs(120_000) },
+    });
+    const child = await lab.spawn('served');
+    const { stdout, stderr } = await child.exec(['python3', '-c', ASK_SERVICE, '/child']);
+    assert.equal(stdout.trim(), 'hello /etc/ssl/certs/ca-certificates.crt', stderr);
+    assert.deepEqual(
+      origin.seen.map(({ path, headers }) => [path, headers['authorization']]),
+      ['/boot', '/child'].map((path) => [path, `Bearer ${VALUE}`]),
+    );
+    const ofInterpreter = await child.python("__import__('os').environ.get('SSL_CERT_FILE')");
+    assert.equal(ofInterpreter, "'/etc/ssl/certs/ca-certificates.crt'");
+    assert.deepEqual(await found(VALUE), []);
   });
 });

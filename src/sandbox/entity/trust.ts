@@ -27,11 +27,14 @@ const BUNDLE_VARIABLES = [
 ];
 const SYSTEM_VARIABLES = { UV_NATIVE_TLS: '1', DENO_TLS_CA_STORE: 'system' };
 
+export const TRUST_VARIABLES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, BUNDLES[0]])),
+  ...SYSTEM_VARIABLES,
+};
+
 /** Variables of programs in a sandbox of that policy. */
 export function trustVariables(policy: NetworkPolicy | undefined): Readonly<Record<string, string>> {
-  if (policy?.secrets === undefined) return {};
-  const [bundle] = BUNDLES;
-  return { ...Object.fromEntries(BUNDLE_VARIABLES.map((name) => [name, bundle])), ...SYSTEM_VARIABLES };
+  return policy?.secrets === undefined ? {} : TRUST_VARIABLES;
 }
 
 /** Throws what the agent's errors are, AgentRefused for a bundle that is too large. */

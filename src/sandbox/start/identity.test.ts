@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 import { sleep } from '../../base/index.js';
+import { limitMs } from '../../../test/support/time-limit.js';
 import { FakeAgent } from '../../../test/support/fake-agent.js';
-import { identifyChild } from './identity.js';
+import { claimGuest, identifyChild } from './identity.js';
 
 const LATE_MS = 300;
 
@@ -13,7 +14,10 @@ async function requestsOf(t: TestContext, delayMs: number, setClockAnswer: objec
     else void sleep(delayMs).then(() => connection.end({ nonce, hostname: 'x', restored: true, hook: null }));
   });
   t.after(() => agent.close());
-  assert.match(await identifyChild(agent.port, 'old', 'sb1'), /^[0-9a-f]{64}$/);
+  assert.match(
+    await identifyChild(agent.port, 'old', { id: 'sb1', env: { OPENED: 'yes' } }),
+    /^[0-9a-f]{64}$/,
+  );
   return agent.received;
 }
 
@@ -24,6 +28,7 @@ describe('identifyChild()', () => {
     const [identify, setClock, ...rest] = await requestsOf(t, LATE_MS);
     assert(identify && setClock && rest.length === 0);
     assert.equal(setClock['op'], 'set_clock');
+    assert.deepEqual([identify['hostname'], identify['env']], ['bough-sb1', { OPENED: 'yes' }]);
     assert(nanoseconds(setClock) - nanoseconds(identify) >= BigInt(LATE_MS - 1) * 1_000_000n);
   });
 
@@ -31,4 +36,16 @@ describe('identifyChild()', () => {
     const refusal = { error: { code: 'unknown_op', message: 'no' } };
     assert.equal((await requestsOf(t, LATE_MS, refusal)).length, 2);
   });
+});
+
+it('claimGuest() gives a guest its variables, before it waits for its interpreter', async (t) => {
+  const agent = await FakeAgent.listen(({ op, nonce }, connection) => {
+    if (op === 'identify') connection.end({ nonce, hostname: 'x', restored: false, hook: null });
+    else connection.end({ pong: true, interpreter: 'ready', uptime_secs: 1 });
+  });
+  t.after(() => agent.close());
+  await claimGuest(agent.port, { deadlineMs: limitMs(10_000), env: { OPENED: 'yes' } });
+  const asked = agent.received.map(({ op }) => op);
+  assert.deepEqual(agent.received[asked.indexOf('identify')]?.['env'], { OPENED: 'yes' });
+  assert(asked.lastIndexOf('ping') > asked.indexOf('identify'));
 });

@@ -9,7 +9,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { AgentClient, AgentRefused, type HeldPrograms } from '../../agent/index.js';
-import { monotonicMs } from '../../base/index.js';
+import { compact, monotonicMs } from '../../base/index.js';
 
 const IDENTIFY_DEADLINE_MS = 30_000;
 /** How far behind a child's clock may begin. */
@@ -17,17 +17,22 @@ const TOLERATED_CLOCK_MS = 100;
 const SEED_BYTES = 64;
 const NO_FREEZER = new Set(['unknown_op', 'no_freezer']);
 
+/** Variables of all programs of a guest, its interpreter among them. */
+interface WithVariables {
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
 /** Claims a guest that boots and waits until it is warm; returns the secret it was given. */
 export async function claimGuest(
   hostPort: number,
-  deadlineMs: number,
+  { deadlineMs, env }: WithVariables & { readonly deadlineMs: number },
   signal?: AbortSignal,
 ): Promise<string> {
   const agent = new AgentClient({ host: '127.0.0.1', port: hostPort });
   const options = { timeoutMs: deadlineMs, signal };
   const secret = newSecret();
   await agent.waitReady(options);
-  await agent.identify({ ...freshIdentity('bough'), newSecret: secret }, options);
+  await agent.identify({ ...freshIdentity('bough'), newSecret: secret, ...compact({ env }) }, options);
   await agent.waitWarm(options);
   return secret;
 }
@@ -54,14 +59,14 @@ export async function freezeGuest(
 export async function identifyChild(
   hostPort: number,
   sourceSecret: string,
-  id: string,
+  { id, env }: WithVariables & { readonly id: string },
   signal?: AbortSignal,
 ): Promise<string> {
   const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret: sourceSecret });
   const secret = newSecret();
   const sentMs = monotonicMs();
   await agent.identify(
-    { ...freshIdentity(`bough-${id}`), newSecret: secret },
+    { ...freshIdentity(`bough-${id}`), newSecret: secret, ...compact({ env }) },
     { timeoutMs: IDENTIFY_DEADLINE_MS, signal },
   );
   if (monotonicMs() - sentMs > TOLERATED_CLOCK_MS) await setClockIfKnown(agent, signal);

@@ -16,7 +16,7 @@ import { guestDiskBytes } from '../disk/overlays.js';
 import type { SnapshotNetwork } from '../entity/networks.js';
 import type { SandboxPaths } from '../entity/paths.js';
 import { newRecord, writeRecord, type SandboxFields, type SandboxRecord } from '../entity/record.js';
-import { trustEgress } from '../entity/trust.js';
+import { TRUST_VARIABLES, trustEgress } from '../entity/trust.js';
 import type { Vm } from '../entity/vm.js';
 import { bringUp, makeGround, makeGroup, makeOverlay, openGate } from './bring-up.js';
 import { loadFailure } from './compatible.js';
@@ -90,8 +90,10 @@ export async function restore(
   });
   await failpoint('spawn.running');
   const { agentHostPort, vmm } = vm;
-  const secret = await identifyChild(agentHostPort, manifest.agent.secret, plan.id ?? paths.id, signal);
-  if (plan.network?.policy.secrets !== undefined) {
+  const isOpened = plan.network?.policy.secrets !== undefined;
+  const identity = compact({ id: plan.id ?? paths.id, env: isOpened ? TRUST_VARIABLES : undefined });
+  const secret = await identifyChild(agentHostPort, manifest.agent.secret, identity, signal);
+  if (isOpened) {
     const agent = new AgentClient({ host: '127.0.0.1', port: agentHostPort, secret });
     await trustEgress(agent, await context.networks.certificate(), signal);
   }

@@ -3,7 +3,7 @@ import { AgentClient } from '../../agent/index.js';
 import { anyOf, messageOf, sleep } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { readConsoleTail } from '../../vmm/index.js';
-import { trustEgress } from '../entity/trust.js';
+import { TRUST_VARIABLES, trustEgress } from '../entity/trust.js';
 import type { Vm } from '../entity/vm.js';
 import { whyEnded } from '../entity/why-ended.js';
 import { claimGuest } from './identity.js';
@@ -44,7 +44,9 @@ export async function warmUp(
   died.catch(() => undefined);
   const warm = async (): Promise<string> => {
     const { agentHostPort: port } = vm;
-    const secret = await steps.claimGuest(port, BOOT_DEADLINE_MS, stop);
+    const env = certificate === undefined ? undefined : TRUST_VARIABLES;
+    const claim = { deadlineMs: BOOT_DEADLINE_MS, env };
+    const secret = await steps.claimGuest(port, claim, stop);
     const agent = new AgentClient({ host: '127.0.0.1', port, secret });
     if (certificate !== undefined) await trustEgress(agent, certificate, stop);
     if (service !== undefined) await steps.startService(agent, service, stop);
