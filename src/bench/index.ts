@@ -16,6 +16,7 @@ import { benchExecOutput } from './exec-output.js';
 import { benchHistory } from './history.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchDiskWriter } from './disk-writer.js';
+import { benchNetwork } from './network.js';
 import { benchPause } from './pause.js';
 import { pausePartsOf } from './pause-parts.js';
 import type { PauseParts } from './pause-row.js';
@@ -50,6 +51,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     'exec-load': benchExecLoad,
     'exec-output': benchExecOutput,
     ports: benchPorts,
+    network: benchNetwork,
   };
 
 const defaultIterations: Record<BenchmarkName, number> = {
@@ -68,6 +70,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   'exec-load': 2000,
   'exec-output': 10,
   ports: 200,
+  network: 10,
 };
 
 /** Runs what is asked for; without a name everything, with a report in bench/out/. */

@@ -23,6 +23,7 @@ export const benchmarkNames = [
   'exec-load',
   'exec-output',
   'ports',
+  'network',
 ] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 

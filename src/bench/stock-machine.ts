@@ -80,12 +80,15 @@ export class StockMachine {
     cacheDir,
     qemuPath,
     wanted = 'auto',
+    network,
     signal,
   }: {
     image: Image;
     cacheDir: string;
     qemuPath?: string | undefined;
     wanted?: WantedAccelerator | undefined;
+    /** What the guest reaches: its agent's port alone, or also whatever this host reaches. */
+    network: 'restricted' | 'unrestricted';
     signal: AbortSignal;
   }): Promise<StockMachine> {
     await using undo = new ResourceStack();
@@ -100,13 +103,15 @@ export class StockMachine {
       accelerator,
       overlayPath,
       qmpSocketPath: join(dir, 'qmp'),
+      // As it is behind the gate, and there is none.
+      gated: network === 'unrestricted',
     });
     const vmm = await Vmm.start({ spec, logPath: join(dir, 'qemu.log'), qemuPath: qemu.qemuPath, signal });
     undo.defer(() => vmm.kill());
     await vmm.qmp.execute('migrate-set-parameters', { 'max-bandwidth': MIGRATION_BYTES_PER_SECOND });
     await vmm.qmp.execute('cont');
     const hostPort = await hostForwardPort(vmm.qmp, image.agentPort);
-    const secret = await claimGuest(hostPort, BOOT_DEADLINE_MS, signal);
+    const secret = await claimGuest(hostPort, { deadlineMs: BOOT_DEADLINE_MS }, signal);
     const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret });
     const path = join(dir, 'state');
     return new StockMachine(vmm, { agent, hostPort }, { path, uri: fileUri(qemu, path) }, undo.move());
@@ -239,9 +244,12 @@ export function stoppedMs(events: readonly Pick<QmpEvent, 'event' | 'unixMs'>[])
 
 function stockSpec(
   image: Image,
-  host: Pick<MachineSpec, 'machineType' | 'accelerator' | 'qmpSocketPath'> & { overlayPath: string },
+  host: Pick<MachineSpec, 'machineType' | 'accelerator' | 'qmpSocketPath'> & {
+    overlayPath: string;
+    gated: boolean;
+  },
 ): MachineSpec {
-  const { machineType, accelerator, qmpSocketPath, overlayPath } = host;
+  const { machineType, accelerator, qmpSocketPath, overlayPath, gated } = host;
   return {
     name: 'bough-bench-stock',
     ...{ machineType, accelerator, qmpSocketPath },
@@ -253,7 +261,7 @@ function stockSpec(
       { path: image.rootfsPath, format: 'raw', readOnly: true },
       { path: overlayPath, format: 'qcow2', readOnly: false },
     ],
-    network: { agentPort: image.agentPort },
+    network: { agentPort: image.agentPort, gated },
     console: 'ringbuf',
     incoming: false,
     // Its filter forbids the process that `exec:` needs.

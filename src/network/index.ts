@@ -12,4 +12,4 @@ export { readNames, writeNames } from './egress/names-file.js';
 export type { NameEntry } from './egress/names.js';
 export { headerProblem, parseSecretHost, prepareSecretsFolder, readSecrets, writeSecret } from './secret.js';
 export type { SecretFile } from './secret.js';
-export { readSeal } from './egress/frames.js';
+export { FrameType, readSeal, writeFrame } from './egress/frames.js';
