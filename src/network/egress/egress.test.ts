@@ -64,10 +64,10 @@ describe('Egress', () => {
     socket.destroy();
     return JSON.parse(line) as Record<string, unknown>;
   }
-  const put = (policy: NetworkPolicyInput): Promise<Record<string, unknown>> => {
+  const put = (policy: NetworkPolicyInput, logPath = join(dir, 'log')): Promise<Record<string, unknown>> => {
     const paths = {
       socketPath: join(dir, 'gate'),
-      logPath: join(dir, 'log'),
+      logPath,
       namesPath: join(dir, 'names'),
     };
     return ask({ put: { sandbox: 's', ...paths, policy, presets: {} } });
@@ -229,6 +229,16 @@ describe('Egress', () => {
     accepted.at(-1)?.resetAndDestroy();
     await everything(socket).catch(() => undefined);
     assert(!(await gate.isEnded(seq)));
+  });
+
+  it('connects nobody while its log is full', async () => {
+    await ask({ remove: 's' });
+    await put({ mode: 'list', rules: [{ allow: 'host', ports: [port] }] }, '/dev/full');
+    gate = await FakeGate.connect(join(dir, 'gate'));
+    const { verdict } = await gate.dial('127.0.0.1', port);
+    assert.equal(verdict, 'refused');
+    const { ok } = (await ask({ get: 's' })) as { ok: { counts: { connections: number; refused: number } } };
+    assert.deepEqual([ok.counts.connections, ok.counts.refused], [0, 1]);
   });
 
   it('refuses more connections than max_connections', async () => {
