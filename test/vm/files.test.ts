@@ -67,6 +67,37 @@ describe('files of a guest', { timeout: 300_000 }, () => {
     assert.equal((await read(guest, '/root/kept')).toString(), 'old');
   });
 
+  it('are told as programs change them, of a source and of a child that has nobody of the source to tell', async () => {
+    const source = await lab.spawn();
+    await source.shell('mkdir -p /srv/tree/old');
+    const watch = async ({ id }: Guest): Promise<(last: string) => Promise<string[]>> => {
+      const news = lab.host.files.watch(id, { ...path('/srv/tree'), recursive: true }, call);
+      assert.equal((await news.next()).value?.type, 'watching');
+      return async (last) => {
+        const told: string[] = [];
+        while (told.at(-1) !== last) {
+          const { value } = await news.next();
+          assert(value !== undefined && 'path' in value, value?.type);
+          told.push(`${value.type} ${value.path.toString()}`);
+        }
+        await news.return();
+        return told;
+      };
+    };
+    const ofSource = await watch(source);
+    const child = await lab.spawn(await lab.branch(source));
+    const ofChild = await watch(child);
+    await child.shell('cd /srv/tree && echo x > old/child && mv old new && echo y >> new/child');
+    const all = await ofChild('written new/child');
+    assert(
+      all.includes('created old/child') && all.includes('removed old') && all.includes('created new'),
+      all.join(),
+    );
+    await source.shell('echo x > /srv/tree/old/source');
+    const [first] = await ofSource('written old/source');
+    assert.equal(first, 'created old/source');
+  });
+
   it('are whole in a child of a branch in the middle of an upload', async () => {
     const source = await lab.spawn();
     let goOn = (): void => undefined;
