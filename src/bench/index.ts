@@ -11,12 +11,14 @@ import { benchChains } from './chains.js';
 import { benchCheckpoints } from './checkpoints.js';
 import { benchConsecutive } from './consecutive.js';
 import { withSandbox, type BenchContext } from './context.js';
+import { benchExec } from './exec.js';
 import { benchExecLoad } from './exec-load.js';
 import { benchExecOutput } from './exec-output.js';
 import { benchHistory } from './history.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchDiskWriter } from './disk-writer.js';
 import { benchNetwork } from './network.js';
+import { benchOwnClock } from './own-clock.js';
 import { benchPause } from './pause.js';
 import { pausePartsOf } from './pause-parts.js';
 import type { PauseParts } from './pause-row.js';
@@ -30,6 +32,8 @@ import { benchRollback } from './rollback.js';
 import type { Section } from './section.js';
 import { benchSeen } from './seen.js';
 import { benchSpawn } from './spawn.js';
+import { benchStreams } from './streams.js';
+import { benchTransfers } from './transfers.js';
 
 /** Seen from dist/src/bench/. */
 const REPORT_DIR = fileURLToPath(new URL('../../../bench/out/', import.meta.url));
@@ -48,10 +52,14 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     'disk-writer': benchDiskWriter,
     'random-writer': benchRandomWriter,
     spawn: benchSpawn,
+    'own-clock': benchOwnClock,
+    exec: benchExec,
     'exec-load': benchExecLoad,
     'exec-output': benchExecOutput,
     ports: benchPorts,
     network: benchNetwork,
+    streams: benchStreams,
+    transfers: benchTransfers,
   };
 
 const defaultIterations: Record<BenchmarkName, number> = {
@@ -67,10 +75,14 @@ const defaultIterations: Record<BenchmarkName, number> = {
   'disk-writer': 20,
   'random-writer': 20,
   spawn: 10,
+  'own-clock': 10,
+  exec: 100,
   'exec-load': 2000,
   'exec-output': 10,
   ports: 200,
   network: 10,
+  streams: 1,
+  transfers: 4,
 };
 
 /** Runs what is asked for; without a name everything, with a report in bench/out/. */

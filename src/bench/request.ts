@@ -20,10 +20,14 @@ export const benchmarkNames = [
   'disk-writer',
   'random-writer',
   'spawn',
+  'own-clock',
+  'exec',
   'exec-load',
   'exec-output',
   'ports',
   'network',
+  'streams',
+  'transfers',
 ] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 

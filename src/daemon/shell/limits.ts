@@ -21,7 +21,8 @@ export const limits = {
   keepAliveTimeoutMs: 65_000,
   maxHeaderBytes: 16 * 1024,
   maxHeaderCount: 100,
-  maxConnections: 1024,
+  /** The streams that two guests' agents take, with what their clients ask besides. */
+  maxConnections: 4096,
   maxParamLength: 512,
 
   /** How often Node looks for headers that are too slow. */
