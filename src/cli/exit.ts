@@ -79,7 +79,8 @@ const hints: Partial<Record<ErrorCode, string>> = {
   token_revoked: '`bough token add <name> --scope <scope>` makes another token, on the host of the daemon',
   scope_missing: '`bough token add <name> --scope <scope>` makes another token, on the host of the daemon',
   snapshot_not_found: '`bough snapshots` lists what there is',
-  sandbox_not_found: '`bough ls` lists what runs',
+  sandbox_not_found:
+    '`bough ls` lists what runs; a snapshot is another thing: `bough snapshots`, `bough rm --snapshot <tag>`',
   image_not_found: '`bough image ls` lists built images, `bough image build <name>` builds one',
   tag_exists: 'choose another --tag, or remove it with `bough rm --snapshot <tag>`',
   snapshot_in_use: '--cascade deletes what builds on it too, --force deletes it all the same',

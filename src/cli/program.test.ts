@@ -59,6 +59,7 @@ describe('the command line with a daemon', () => {
     const { code, stdout, stderr } = await bough('spawn', '--tag', 'base', '-n', '2');
     assert.deepEqual([code, stderr], [0, '']);
     assert.match(stdout, /^sandbox\d+\nsandbox\d+\n$/);
+    assert.match((await bough('spawn', 'base')).stdout, /^sandbox\d+\n$/);
   });
 
   it('lists for people and for programs', async () => {
@@ -218,6 +219,7 @@ describe('the command line without a daemon', () => {
   const wrong: string[][] = [
     ['nothing'],
     ['spawn'],
+    ['spawn', 'a', '--tag', 'b'],
     ['spawn', '--tag', '../x'],
     ['spawn', '--tag', 'a', '-n', '0'],
     ['branch', '..'],

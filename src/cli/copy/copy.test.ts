@@ -85,7 +85,9 @@ describe('bough cp', { timeout: 120_000 }, () => {
         await refused(/There is no \S*absent\n/, source('absent'), target('b'));
         await refused(/There is no folder \S*nowhere\/\n/, source('a'), target('nowhere/'));
         await refused(/There is no \S*a\/|not a folder/i, `${source('a')}/`, target('b'));
-        await refused(/No such file/i, source('a'), target('nowhere/b'));
+        await refused(/There is no folder \S*nowhere\n/, source('a'), target('nowhere/b'));
+        await mkdir(join(from(), 'tree'));
+        await refused(/There is no folder \S*nowhere\n/, source('tree'), target('nowhere/b'));
         assert.deepEqual(await readdir(to()), []);
       });
 
@@ -169,6 +171,7 @@ describe('bough cp', { timeout: 120_000 }, () => {
     assert.deepEqual(await into(archive, `box:${guest}/again`), { code: 0, stdout: '', stderr: '' });
     assert.deepEqual(await readFile(join(guest, 'again/file')), bytes);
     assert.match((await into(bytes, `box:${guest}/absent/`)).stderr, /There is no folder/);
+    assert.match((await into(bytes, `box:${guest}/absent/new`)).stderr, /There is no folder \S*absent\n/);
   });
 
   it('leaves the old file and nothing beside it when a copy fails in the middle', async (test) => {

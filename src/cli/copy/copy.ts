@@ -45,7 +45,10 @@ export async function putBytes(bytes: AsyncIterable<Uint8Array>, { side, path }:
   const there = await side.look(path, { follow: true });
   if (there?.type === 'folder') await side.unpack(path, bytes);
   else if (path.endsWith('/')) throw new Error(`There is no folder ${side.nameOf(path)}`);
-  else await side.write(path, bytes, undefined);
+  else {
+    if (there === undefined) await checkFolderOf(side, path);
+    await side.write(path, bytes, undefined);
+  }
 }
 
 async function sourceAt({ side, path }: End, { follow }: { readonly follow: boolean }): Promise<Found> {
@@ -65,7 +68,15 @@ async function placeIn({ side, path }: End, source: End, { type }: Found): Promi
       `Cannot copy the folder ${source.side.nameOf(source.path)} over ${side.nameOf(path)}, which is none`,
     );
   if (path.endsWith('/') && type !== 'folder') throw new Error(`There is no folder ${side.nameOf(path)}`);
+  if (there === undefined) await checkFolderOf(side, path);
   return path;
+}
+
+/** What is new needs a folder to be in, as with docker's cp; that it is missing is said by its name. */
+async function checkFolderOf(side: End['side'], path: string): Promise<void> {
+  const folder = posix.dirname(path);
+  if ((await side.look(folder, { follow: true })) === undefined)
+    throw new Error(`There is no folder ${side.nameOf(folder)}`);
 }
 
 /** What it is called in a folder; `.` for what is in it. */
