@@ -47,7 +47,9 @@ static size_t room_of(struct process_output *output, char **at)
 
 	for (struct reader *reader = output->process->readers; reader != NULL; reader = reader->next)
 		needed = reader->at[stream] < needed ? reader->at[stream] : needed;
-	return output->source.fd < 0 ? 0 : ring_space(&output->ring, needed, at);
+	if (output->source.fd < 0 || (output->let_go && !output->process->ended))
+		return 0;
+	return ring_space(&output->ring, needed, at);
 }
 
 /* Reads one piece. False when there is none now. */
@@ -64,8 +66,10 @@ static bool read_piece(struct process_output *output)
 		ring_put(&output->ring, (size_t)count); /* not negative */
 		return true;
 	}
-	/* EIO is how a terminal says that nobody holds its other side. */
-	if (count == 0 || (errno != EAGAIN && errno != EINTR))
+	/* EIO is how a terminal says that nobody holds its other side. Closing ours would hang up on a program that is about to end. */
+	if (count < 0 && errno == EIO && !output->process->ended)
+		output->let_go = true;
+	else if (count == 0 || (errno != EAGAIN && errno != EINTR))
 		source_close(&output->source);
 	return false;
 }
@@ -87,7 +91,7 @@ static bool drained(struct process_output *output)
 
 static void watch_output(struct process_output *output)
 {
-	bool writes = output->process->terminal && output->process->input_full;
+	bool writes = output->process->terminal && output->process->input_full && !output->let_go;
 	char *at;
 
 	source_watch(&output->source, (room_of(output, &at) > 0 ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0));

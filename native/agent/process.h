@@ -49,6 +49,7 @@ struct process_output {
 	struct process *process;
 	struct ring ring;
 	int left_bytes; /* to be read after the program's end */
+	bool let_go;	/* a terminal that nobody holds any more, though the program runs on */
 };
 
 struct process {

@@ -160,6 +160,14 @@ describe('kept processes', { timeout: 120_000 }, () => {
     assert.equal((await over(pid)).end?.exitCode, 0);
   });
 
+  it('are not hung up on when they let go of their terminal before they end', async () => {
+    const { pid } = await shell('echo said; exec <&- >&- 2>&-; sleep 0.3; exit 5', {
+      pty: { cols: 80, rows: 24 },
+    });
+    const { pty, end } = await over(pid);
+    assert.deepEqual([pty, end?.exitCode], ['said\r\n', 5]);
+  });
+
   it('are read on when they are over but left something running', async () => {
     const { pid } = await shell('(sleep 0.3; echo late; echo alive > left) & echo now');
     assert.equal((await over(pid)).stdout, 'now\n');
