@@ -93,18 +93,23 @@ class Guest {
 
   #openOne(): { began: Promise<undefined>; ended: Promise<Got> } {
     const began = new Deferred<undefined>();
-    const { signal } = this.#context;
+    const signal = this.#signal();
     const ended = received(this.#process.output({}, { signal }), () => began.resolve(undefined));
     ended.catch(began.reject);
     return { began: began.promise, ended };
   }
 
+  /** Of each stream its own: one signal with thousands of listeners is taken for a leak. */
+  #signal(): AbortSignal {
+    return AbortSignal.any([this.#context.signal]);
+  }
+
   async runPrograms(guest: number): Promise<Row[]> {
-    const { client, signal } = this.#context;
+    const { client } = this.#context;
     const request = { args: PROGRAM, timeout_secs: DEADLINE_SECS };
     const expected = digestOf(`${LINE}\n`.repeat(PROGRAM_BYTES / LINE.length + 1).slice(0, PROGRAM_BYTES));
     const programs = Array.from({ length: PROGRAMS_PER_GUEST }, () =>
-      received(client.sandboxes.execStream(this.#id, request, { signal })),
+      received(client.sandboxes.execStream(this.#id, request, { signal: this.#signal() })),
     );
     return rowsOf('program', guest, await Promise.allSettled(programs), expected);
   }
