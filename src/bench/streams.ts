@@ -1,8 +1,8 @@
 /**
- * Many streams at once: two thousand that wait for what two kept processes print, and two hundred programs whose output streams through the API
+ * Many streams at once: two thousand that wait for what four kept processes print, and two hundred programs whose output streams through the API
  * meanwhile. Every stream has to get every byte, and the daemon's memory has to stay small.
  *
- * Two guests, since an agent takes a thousand streams.
+ * Four guests: one takes a thousand streams, and input for a process is one more.
  */
 import { createHash } from 'node:crypto';
 import { Deferred, MiB, monotonicMs } from '../base/index.js';
@@ -11,8 +11,9 @@ import { failureWords, withSandbox, type BenchContext } from './context.js';
 import { withPeak } from './memory-peak.js';
 import { formatMs, reached, type Section } from './section.js';
 
-const IDLE_PER_GUEST = 1000;
-const PROGRAMS_PER_GUEST = 100;
+const GUESTS = 4;
+const IDLE_PER_GUEST = 500;
+const PROGRAMS_PER_GUEST = 50;
 /** Streams that are opened at a time, of each guest. */
 const OPENED_TOGETHER = 25;
 const PROGRAM_BYTES = 256 * 1024;
@@ -36,22 +37,31 @@ interface Row {
 }
 
 export async function benchStreams(context: BenchContext): Promise<Section> {
-  return withSandbox(context, context.sourceTag, (one) =>
-    withSandbox(context, context.sourceTag, async (other) => {
-      const guests = await Promise.all([one, other].map(({ id }) => Guest.open(context, id)));
-      let openedMs = 0;
-      const { result: rows, peakBytes } = await withPeak(context.daemonPid, async () => {
-        const began = monotonicMs();
-        await Promise.all(guests.map((guest) => guest.openStreams()));
-        openedMs = monotonicMs() - began;
-        context.say(`streams: ${guests.length * IDLE_PER_GUEST} wait`);
-        const programs = await Promise.all(guests.map((guest, index) => guest.runPrograms(index)));
-        context.say(`streams: ${guests.length * PROGRAMS_PER_GUEST} programs have ended`);
-        const waiting = await Promise.all(guests.map((guest, index) => guest.tellAll(index)));
-        return [...programs.flat(), ...waiting.flat()];
-      });
-      return section(context, rows, openedMs, peakBytes);
-    }),
+  return withGuests(context, [], async (guests) => {
+    let openedMs = 0;
+    const { result: rows, peakBytes } = await withPeak(context.daemonPid, async () => {
+      const began = monotonicMs();
+      await Promise.all(guests.map((guest) => guest.openStreams()));
+      openedMs = monotonicMs() - began;
+      context.say(`streams: ${guests.length * IDLE_PER_GUEST} wait`);
+      const programs = await Promise.all(guests.map((guest, index) => guest.runPrograms(index)));
+      context.say(`streams: ${guests.length * PROGRAMS_PER_GUEST} programs have ended`);
+      const waiting = await Promise.all(guests.map((guest, index) => guest.tellAll(index)));
+      return [...programs.flat(), ...waiting.flat()];
+    });
+    return section(context, rows, openedMs, peakBytes);
+  });
+}
+
+/** Runs `work` with all guests, each in a sandbox that goes with it. */
+async function withGuests<T>(
+  context: BenchContext,
+  open: readonly Guest[],
+  work: (guests: readonly Guest[]) => Promise<T>,
+): Promise<T> {
+  if (open.length === GUESTS) return work(open);
+  return withSandbox(context, context.sourceTag, async ({ id }) =>
+    withGuests(context, [...open, await Guest.open(context, id)], work),
   );
 }
 
@@ -167,7 +177,7 @@ function section(
     name: 'streams',
     title: 'Many streams at once',
     conditions: [
-      `snapshot ${sourceTag}; two guests; opening the waiting streams took ${formatMs(openedMs)} ms`,
+      `snapshot ${sourceTag}; ${GUESTS} guests; opening the waiting streams took ${formatMs(openedMs)} ms`,
       `each program prints ${PROGRAM_BYTES / 1024} KiB; each waiting stream gets ${BEGIN.length + NEWS.length} bytes`,
     ],
     tables: [
