@@ -43,6 +43,26 @@ struct pm_scan_request {
 #define CATEGORY_SWAPPED (1ull << 4)
 #define CATEGORY_PFNZERO (1ull << 5)
 
+/* _IO(0xAA, 0x00); Linux 6.1 has it, the headers of some that run on it do not. */
+#ifndef USERFAULTFD_IOC_NEW
+#define USERFAULTFD_IOC_NEW _IO(0xAA, 0x00)
+#endif
+
+static int device_fd = -1; /* set before any other thread is there */
+
+int kernel_use_device(int fd)
+{
+	if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+		return -errno;
+	device_fd = fd;
+	return 0;
+}
+
+static long open_sync(long flags)
+{
+	return device_fd < 0 ? syscall(SYS_userfaultfd, flags) : ioctl(device_fd, USERFAULTFD_IOC_NEW, flags);
+}
+
 int uffd_open(enum tracking kind, int *fd)
 {
 	/*
@@ -54,7 +74,7 @@ int uffd_open(enum tracking kind, int *fd)
 		.api = UFFD_API,
 		.features = FEATURE_PAGEFAULT_FLAG_WP | FEATURE_WP_HUGETLBFS_SHMEM,
 	};
-	long opened = syscall(SYS_userfaultfd, flags);
+	long opened = kind == TRACKING_ASYNC ? syscall(SYS_userfaultfd, flags) : open_sync(flags);
 
 	if (opened < 0)
 		return -errno;

@@ -32,6 +32,13 @@ enum tracking {
 /* The best tracking this kernel and these privileges allow. */
 enum tracking kernel_probe(void);
 
+/*
+ * From here on synchronous tracking is asked of this descriptor of /dev/userfaultfd (Linux 6.1): a process without privileges may not ask the
+ * kernel for it otherwise. It may have been opened by whoever had them; what comes of it is of the memory of whoever asks. Call it before
+ * there is another thread.
+ */
+int kernel_use_device(int fd);
+
 /* Opens a userfaultfd for the given tracking. */
 int uffd_open(enum tracking kind, int *fd);
 int uffd_register_wp(int fd, uint64_t start, size_t bytes);

@@ -6,6 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kernel.h"
@@ -29,13 +30,38 @@ static int check_page_data(int fd)
 	return 0;
 }
 
-int layer_create(const char *path, size_t ram_bytes, int *fd)
+static int open_given(const char *path, int *fd)
 {
-	int opened = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	struct stat info;
 	int error = 0;
 
-	if (opened < 0)
+	*fd = open(path, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+	if (*fd < 0)
 		return -errno;
+	if (fstat(*fd, &info) < 0)
+		error = -errno;
+	else if (!S_ISREG(info.st_mode) || info.st_size != 0)
+		error = -EEXIST;
+	if (error)
+		close(*fd);
+	return error;
+}
+
+static int open_new(const char *path, int *fd)
+{
+	*fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (*fd >= 0)
+		return 0;
+	return errno == EEXIST ? open_given(path, fd) : -errno;
+}
+
+int layer_create(const char *path, size_t ram_bytes, int *fd)
+{
+	int opened;
+	int error = open_new(path, &opened);
+
+	if (error)
+		return error;
 	if (ftruncate(opened, (off_t)ram_bytes) < 0)
 		error = -errno;
 	else if (ram_bytes > 2 * PAGE_BYTES)

@@ -13,8 +13,8 @@
 #include "window.h"
 
 /*
- * Creates the file (-EEXIST if it is there) with the logical size of RAM and no data. -EOPNOTSUPP where the file system
- * does not keep single pages apart.
+ * Creates the file with the logical size of RAM and no data, or takes an empty one that is there, as whoever may not write to its folder is
+ * given (-EEXIST for any other). -EOPNOTSUPP where the file system does not keep single pages apart.
  */
 int layer_create(const char *path, size_t ram_bytes, int *fd);
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "kernel.h"
 #include "protocol.h"
 #include "window.h"
 
@@ -73,9 +74,13 @@ __attribute__((constructor)) static void start(void)
 {
 	const char *socket_path = getenv(PAGER_ENV_SOCKET);
 	const char *qmp_path = getenv(PAGER_ENV_QMP);
+	const char *device = getenv(PAGER_ENV_USERFAULTFD);
 
 	/* Programs QEMU might start are not VMMs. */
 	unsetenv("LD_PRELOAD");
+	/* Where it does not serve, nothing is armed, and a branch says so. */
+	if (device)
+		(void)kernel_use_device(atoi(device));
 	if (socket_path && qmp_path)
 		control_start(socket_path, qmp_path);
 }

@@ -26,6 +26,7 @@
  *       own_runs: how many runs of data those files have together; counted where it is not told, or 0
  *       runs_max: the longest list of runs the answer may hold, in bytes; a branch whose layer has more of them fails
  *       tracking: async (default where the kernel can) or sync, for tests and old kernels
+ *       Every file that is written may be there already if it is empty: who may not write to its folder is given it so.
  *                                         running pause_us= events_us= stop_us= scan_us= copy_us= precopy_us= prepare_us= reserve_us= ...
  *                                         ok captured_bytes= sweep_us= faults= went_on=0|1 runs=offset:length,...
  *
@@ -44,6 +45,8 @@
 /* Environment of the VMM: where the pager listens, and the QMP socket that is its own. */
 #define PAGER_ENV_SOCKET "BOUGH_PAGER_SOCKET"
 #define PAGER_ENV_QMP "BOUGH_PAGER_QMP"
+/* Where the VMM has no privileges: the number of an open descriptor of /dev/userfaultfd. */
+#define PAGER_ENV_USERFAULTFD "BOUGH_PAGER_USERFAULTFD"
 
 /* The longest request: mode, paths (PATH_MAX each) and one QMP command. */
 #define PAGER_LINE_MAX (256 * 1024)

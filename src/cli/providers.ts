@@ -162,13 +162,13 @@ export const providers: Providers = {
     const { inspectSnapshot, readKeyring, remoteOf } = await import('../hub/index.js');
     return inspectSnapshot(remoteOf(how.reference), await readKeyring(keysDir), byRegistry(how));
   },
-  async runDoctor({ stateDir, hotDir, cacheDir, accelerator, qemuPath }) {
+  async runDoctor({ stateDir, hotDir, cacheDir, accelerator, qemuPath, isolation }) {
     const [{ runDoctor }, { listImages }] = await Promise.all([
       import('../vmm/index.js'),
       import('../image/index.js'),
     ]);
     const [guest] = await listImages(cacheDir);
-    return runDoctor({ stateDir, hotDir, cacheDir, accelerator, ...compact({ guest, qemuPath }) });
+    return runDoctor({ stateDir, hotDir, cacheDir, accelerator, isolation, ...compact({ guest, qemuPath }) });
   },
   applySetting: ({ path, value }) => writeFile(path, `${value}\n`),
 };

@@ -44,6 +44,19 @@ describe('the configuration', () => {
     );
   });
 
+  it('takes levels of isolation, and users for VMMs as a range', () => {
+    const { isolation, requireIsolation, vmmUids } = loadConfig({}, {});
+    assert.deepEqual([isolation, requireIsolation], ['none', 'none']);
+    assert.deepEqual(vmmUids, { first: 1_879_048_192, last: 2_147_352_575 });
+    assert.deepEqual(loadConfig({ vmmUids: '200000-265535' }, {}).vmmUids, { first: 200_000, last: 265_535 });
+    for (const bad of ['0-9', '9-9', '9', 'a-b', '1-4294967295'])
+      assert.throws(() => loadConfig({ vmmUids: bad }, {}), /--vmm-uids must be two uids above 0/, bad);
+    assert.throws(
+      () => loadConfig({ requireIsolation: 'auto' }, {}),
+      /--require-isolation must be one of none, user/,
+    );
+  });
+
   it('reads sizes in binary units', () => {
     const quota = (diskQuota: string) => loadConfig({ diskQuota }, {}).diskQuotaBytes;
     assert.deepEqual(['512', '1k', '1.5M', '2GiB', '3 tb'].map(quota), [

@@ -7,10 +7,12 @@
  */
 
 import { createHash } from 'node:crypto';
-import { isIPv4, isIPv6 } from 'node:net';
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { join } from 'node:path';
 import { z } from 'zod';
+import { ISOLATION_LEVELS, type IsolationLevel } from '../contract/index.js';
+import { DEFAULT_VMM_UIDS, type UidRange } from '../vmm/process/vmm-user.js';
+import { absolutePath, dnsServers, size, uidRange } from './config-fields.js';
 import { WANTED_ACCELERATORS, type WantedAccelerator } from '../vmm/host/wanted-accelerator.js';
 import { settings, type SettingName } from './settings.js';
 
@@ -51,7 +53,16 @@ export interface Config {
   readonly trustFile: string | undefined;
   /** What a sandbox has of which neither its request nor its snapshot says anything. */
   readonly networkDefault: NetworkDefault;
+  /** What is to be between VMs and the host; `auto` is as much as the host can. */
+  readonly isolation: WantedIsolation;
+  /** The daemon does not start with less. */
+  readonly requireIsolation: IsolationLevel;
+  /** Users that VMMs run as. */
+  readonly vmmUids: UidRange;
 }
+
+const WANTED_ISOLATION = ['auto', ...ISOLATION_LEVELS] as const;
+export type WantedIsolation = (typeof WANTED_ISOLATION)[number];
 
 const NETWORK_DEFAULTS = ['none', 'off'] as const;
 export type NetworkDefault = (typeof NETWORK_DEFAULTS)[number];
@@ -79,30 +90,6 @@ export type LogLevel = (typeof logLevels)[number];
 
 // A socket's path must stay under 108 bytes, and sockets live some levels below the hot absolutePath.
 const maxHotDirLength = 60;
-
-const absolutePath = z
-  .string()
-  .refine(isAbsolute, 'must be an absolute path')
-  .refine((path) => !path.includes('\0'), 'must not contain NUL');
-
-const sizeUnits = { '': 1, K: 1024, M: 1024 ** 2, G: 1024 ** 3, T: 1024 ** 4 } as const;
-
-/** Bytes, or a number with K, M, G or T, all binary; `GiB` and `GB` mean the same as `G`. */
-const size = z.string().transform((text, context) => {
-  const match = /^(\d+(?:\.\d+)?) ?([KMGT]?)(?:i?B)?$/i.exec(text);
-  const unit = sizeUnits[(match?.[2] ?? '').toUpperCase() as keyof typeof sizeUnits];
-  const bytes = Math.floor(Number(match?.[1]) * unit);
-  if (bytes > 0 && bytes <= Number.MAX_SAFE_INTEGER) return bytes;
-  context.addIssue({ code: 'custom', message: 'must be a size, such as 500M or 50G' });
-  return z.NEVER;
-});
-
-const dnsServers = z.string().transform((text, context) => {
-  const servers = text.split(',').map((server) => server.trim());
-  if (servers.every(isServer)) return servers;
-  context.addIssue({ code: 'custom', message: 'must be addresses, such as 10.0.0.53,[fd00::53]:5353' });
-  return z.NEVER;
-});
 
 const schemas = {
   listen: z.string().transform(parseListenAddress),
@@ -132,6 +119,9 @@ const schemas = {
   dnsServers: dnsServers.optional(),
   hubKeys: absolutePath,
   trustFile: absolutePath.optional(),
+  isolation: z.enum(WANTED_ISOLATION, `must be one of ${WANTED_ISOLATION.join(', ')}`),
+  requireIsolation: z.enum(ISOLATION_LEVELS, `must be one of ${ISOLATION_LEVELS.join(', ')}`),
+  vmmUids: uidRange,
   networkDefault: z.enum(NETWORK_DEFAULTS, `must be one of ${NETWORK_DEFAULTS.join(', ')}`),
 } as const satisfies Record<SettingName, z.ZodType>;
 
@@ -181,6 +171,9 @@ export function loadConfig(
     hubKeysDir: settle('hubKeys', defaultDirectory('/etc/bough/keys', '.config/bough/keys')),
     trustFile: settle('trustFile'),
     networkDefault: settle('networkDefault', 'none'),
+    isolation: settle('isolation', 'none'),
+    requireIsolation: settle('requireIsolation', 'none'),
+    vmmUids: settle('vmmUids', `${DEFAULT_VMM_UIDS.first}-${DEFAULT_VMM_UIDS.last}`),
   };
 }
 
@@ -208,14 +201,6 @@ function parseListenAddress(text: string, context: z.RefinementCtx): ListenAddre
     return z.NEVER;
   }
   return { host, port, isLoopback: isLoopback(host) };
-}
-
-/** An address, with a port or without, as `dns.setServers` takes it. */
-function isServer(server: string): boolean {
-  const [, v6, v4 = '', port = '53'] =
-    /^(?:\[([0-9a-fA-F:.]+)\]|([\d.]+))(?::(\d{1,5}))?$/.exec(server) ?? [];
-  const isAddress = v6 === undefined ? isIPv4(v4) || isIPv6(server) : isIPv6(v6);
-  return isAddress && Number(port) >= 1 && Number(port) <= 65_535;
 }
 
 function isLoopback(host: string): boolean {

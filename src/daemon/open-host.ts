@@ -3,6 +3,7 @@
 import type { Emit } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
 import { openHost } from '../sandbox/host/open-host.js';
+import { IsolationMissing } from '../sandbox/host/open-walls.js';
 import { checkDurableDir, checkHotDir } from '../vmm/index.js';
 import { ConfigError, type Config } from './config.js';
 import { readPresets } from './presets-file.js';
@@ -18,6 +19,7 @@ export const openConfiguredHost: OpenHost = async (config, emit) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
   const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath } = config;
   const { dnsServers, networkDefault, hubKeysDir, trustFile } = config;
+  const { isolation, requireIsolation, vmmUids } = config;
   const networkPresets = await readPresets(config.networkPresets);
   for (const check of [await checkHotDir(hotDir), await checkDurableDir('state folder', stateDir)]) {
     if (check.status === 'fail')
@@ -27,6 +29,10 @@ export const openConfiguredHost: OpenHost = async (config, emit) => {
     ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
     ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath },
     ...{ networkPresets, dnsServers, networkDefault, hubKeysDir, trustFile },
+    ...{ isolation, requireIsolation, vmmUids },
     emit,
+  }).catch((error: unknown) => {
+    if (!(error instanceof IsolationMissing)) throw error;
+    throw new ConfigError(`${error.message}. See \`bough doctor\``, { cause: error });
   });
 };

@@ -140,6 +140,26 @@ export const settings = {
     summary:
       'network of sandboxes of which nothing is said: none, or off, which a policy can open later (default none)',
   },
+  isolation: {
+    flag: '--isolation',
+    env: 'BOUGH_ISOLATION',
+    placeholder: 'level',
+    summary:
+      'walls around VMMs: none; user, where each runs as a user of its own (the daemon must be root); or auto, as much as the host can (default none)',
+  },
+  requireIsolation: {
+    flag: '--require-isolation',
+    env: 'BOUGH_REQUIRE_ISOLATION',
+    placeholder: 'level',
+    summary: 'do not start where VMMs would have less: none or user (default none)',
+  },
+  vmmUids: {
+    flag: '--vmm-uids',
+    env: 'BOUGH_VMM_UIDS',
+    placeholder: 'first-last',
+    summary:
+      'users for VMMs, which nothing else on the host may use (default 1879048192-2147352575); the first one’s group may read layers',
+  },
 } as const satisfies Record<string, Setting>;
 
 export type SettingName = keyof typeof settings;

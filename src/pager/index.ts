@@ -11,5 +11,10 @@ export type {
   PagerTracking,
 } from './client.js';
 export { PagerDisconnected, PagerError } from './errors.js';
-export { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION } from './protocol.js';
+export {
+  PAGER_ENV_QMP,
+  PAGER_ENV_SOCKET,
+  PAGER_ENV_USERFAULTFD,
+  PAGER_PROTOCOL_VERSION,
+} from './protocol.js';
 export type { PagerRun } from './protocol.js';

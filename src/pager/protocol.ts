@@ -13,6 +13,8 @@ export const PAGER_PROTOCOL_VERSION = 2;
  */
 export const PAGER_ENV_SOCKET = 'BOUGH_PAGER_SOCKET';
 export const PAGER_ENV_QMP = 'BOUGH_PAGER_QMP';
+/** Where the VMM has no privileges: the number of an open descriptor of /dev/userfaultfd. */
+export const PAGER_ENV_USERFAULTFD = 'BOUGH_PAGER_USERFAULTFD';
 
 /** One line: its first word, then its fields. A key may come more than once (`layer`). */
 export interface PagerMessage {

@@ -13,6 +13,7 @@
  */
 import type { Emit } from '../contract/index.js';
 import type { Leftover } from './life/leftovers.js';
+import type { Writer } from './life/lent.js';
 import type { Manifest, RequestKey } from './format/manifest.js';
 import type {
   Ancestry,
@@ -74,6 +75,8 @@ export interface Draft {
   readonly durableMemoryPath: string;
   /** Where the capture writes the disk's tail, if there is one: hot tier, qcow2, the file does not exist yet. */
   readonly tail: DiskRef;
+  /** Makes the files that the capture writes, empty, for a VMM of that user, which can make none here; until `publish`. */
+  lendTo(writer: Writer): Promise<void>;
   /** Hard-links what the snapshot stands on, bottom first; before the pause. Throws NoSpace or the I/O error. */
   addAncestry(ancestry: Ancestry): Promise<void>;
   /** Adds one more frozen overlay on top of the disk chain: the source was switched from it right before the pause. */

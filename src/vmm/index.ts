@@ -2,6 +2,7 @@
 export { chooseAccelerator, knownAccelerator } from './host/accelerator.js';
 export type { WantedAccelerator } from './host/wanted-accelerator.js';
 export type { Check, KernelSetting } from './host/check.js';
+export { whyNotWalled } from './host/check-isolation.js';
 export { GATE_LIBRARY } from './host/check-gate.js';
 export { checkDurableDir, checkHotDir } from './host/check-folders.js';
 export { diskNodeName, spareOverlayNode } from './machine/disk-graph.js';
@@ -21,6 +22,8 @@ export { deleteNodes, readDiskState } from './process/disk-state.js';
 export type { DiskState } from './process/disk-state.js';
 export { Cgroup } from './process/cgroup.js';
 export { Cgroups } from './process/cgroups.js';
+export { DEFAULT_VMM_UIDS, NotWalled, setprivArguments } from './process/vmm-user.js';
+export type { UidRange, VmmUser } from './process/vmm-user.js';
 export { MEMORY_LIMIT, readConsoleTail } from './process/last-words.js';
 export type { LastWords } from './process/last-words.js';
 export { processAnonymousBytes, processUsage } from './process/usage.js';

@@ -232,7 +232,7 @@ export function aSandbox(id: string, snapshotTag: string): SandboxView {
     state: 'running',
     memoryMiB: 1024,
     vcpus: 1,
-    isolation: { accel: 'tcg', uid: 0, seccomp: true, cgroup: false },
+    isolation: { accel: 'tcg', level: 'none', uid: 0, seccomp: true, cgroup: false },
     networkMode: 'none',
     lastUsedAtUnix: 1_700_000_000,
   };

@@ -5,10 +5,10 @@
  * store there is locked by whoever uses it: test files that need it run one at a time.
  */
 import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { chmod, mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { compact } from '../../src/base/index.js';
-import { loadConfig } from '../../src/daemon/config.js';
+import { loadConfig, type WantedIsolation } from '../../src/daemon/config.js';
 import { buildImage, findImage, kernelCmdline, type Image } from '../../src/image/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
@@ -27,11 +27,21 @@ export interface TestFolders {
   readonly qemuPath?: string;
   /** The daemon's BOUGH_ACCELERATOR. */
   readonly accelerator?: WantedAccelerator;
+  /** The daemon's BOUGH_ISOLATION, so that a tier of tests can run with walls. */
+  readonly isolation?: WantedIsolation;
 }
 
 /** As the daemon would take it; absent, Debian's own. */
-export const { qemuPath: TEST_QEMU_PATH, accelerator: TEST_ACCELERATOR } = loadConfig({}, process.env);
-const chosen = compact({ qemuPath: TEST_QEMU_PATH, accelerator: TEST_ACCELERATOR });
+export const {
+  qemuPath: TEST_QEMU_PATH,
+  accelerator: TEST_ACCELERATOR,
+  isolation: TEST_ISOLATION,
+} = loadConfig({}, process.env);
+const chosen = compact({
+  qemuPath: TEST_QEMU_PATH,
+  accelerator: TEST_ACCELERATOR,
+  isolation: TEST_ISOLATION,
+});
 
 /** Builds the image unless it is there. */
 export async function testImage(name = 'python-numpy'): Promise<Image> {
@@ -57,7 +67,7 @@ export async function sharedFolders(): Promise<TestFolders> {
     MANIFEST_VERSION,
   ];
   const key = digestOf(JSON.stringify(booted));
-  const stateDir = join(cacheDir, 'test', key);
+  const stateDir = join(await testsFolder(cacheDir), key);
   return { cacheDir, stateDir, hotDir: `/dev/shm/bough-test-${digestOf(stateDir)}`, ...chosen };
 }
 
@@ -82,10 +92,18 @@ export async function openTestHost(): Promise<LocalHost> {
   return host;
 }
 
+/** Where state folders are: VMMs with a user of their own may pass. */
+async function testsFolder(cacheDir: string): Promise<string> {
+  const folder = join(cacheDir, 'test');
+  await mkdir(folder, { recursive: true });
+  await chmod(folder, 0o711);
+  return folder;
+}
+
 /** Folders for one test file's own host, without a template. */
 export async function emptyFolders(name: string): Promise<TestFolders & { remove: () => Promise<void> }> {
   const { cacheDir } = loadConfig({}, process.env);
-  const stateDir = join(cacheDir, 'test', `own-${name}-${process.pid}`);
+  const stateDir = join(await testsFolder(cacheDir), `own-${name}-${process.pid}`);
   const hotDir = `/dev/shm/bough-t-${name}-${process.pid}`;
   const remove = async (): Promise<void> => {
     await rm(stateDir, { recursive: true, force: true });

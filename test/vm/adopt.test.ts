@@ -10,6 +10,7 @@ import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { readRecord, writeRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
+import { giveFile } from '../../src/sandbox/entity/vmm-files.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { assertDiskFiles } from '../support/disk-files.js';
 import { FakePager } from '../support/fake-pager.js';
@@ -76,6 +77,8 @@ describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_0
     const [template = ''] = await readdir(overlays);
     const path = join(stateDirOf(id), 'disk', 'overlay1.qcow2');
     await copyFile(join(overlays, template), path);
+    const { user } = (await recordOf(id)).process ?? {};
+    if (user !== undefined) await giveFile(path, user);
     await qmp.execute('blockdev-add', {
       driver: 'qcow2',
       'node-name': 'overlay1',

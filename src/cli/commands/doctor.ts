@@ -17,11 +17,12 @@ interface DoctorOptions {
   cacheDir?: string;
   accelerator?: string;
   qemu?: string;
+  isolation?: string;
   fix?: true;
 }
 
 /** Settings of the daemon's that change what is found. */
-const EXAMINED = ['stateDir', 'hotDir', 'cacheDir', 'accelerator', 'qemu'] as const;
+const EXAMINED = ['stateDir', 'hotDir', 'cacheDir', 'accelerator', 'qemu', 'isolation'] as const;
 
 const columns: readonly Column<Check>[] = [
   { title: 'STATUS', value: (check) => check.status },

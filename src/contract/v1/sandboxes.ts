@@ -24,9 +24,18 @@ import { byId, type RouteTable } from './route.js';
 
 export const sandboxStateSchema = z.enum(['running', 'paused', 'unresponsive', 'failed']);
 
+/** Least first. */
+export const ISOLATION_LEVELS = ['none', 'user'] as const;
+export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
+
 /** What stands between the guest and the host. */
 export const isolationSchema = z.object({
   accel: z.enum(['kvm', 'tcg']).describe('`tcg` is not a security boundary'),
+  level: z
+    .enum(ISOLATION_LEVELS)
+    .describe(
+      "`none`: the VMM runs as the daemon's user. `user`: as one of its own, without capabilities, which reaches no files but its sandbox's",
+    ),
   uid: z.int().describe('user the VMM runs as'),
   seccomp: z.boolean().describe("whether QEMU's system call filter is on"),
   cgroup: z.boolean().describe('whether a cgroup holds it to its `memory_limit_mib`'),

@@ -5,7 +5,8 @@
  * connection, in the place of an earlier one; CONNECT makes it one of the guest's. Anything else ends it.
  */
 import { rmSync } from 'node:fs';
-import { chmod } from 'node:fs/promises';
+import { chmod, chown, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { createServer, type Server, type Socket } from 'node:net';
 import { messageOf } from '../../base/index.js';
 import { addressOfBytes, parseAddress } from '../address.js';
@@ -81,7 +82,7 @@ export class SandboxGate {
       gate.#server.once('error', reject);
       gate.#server.listen({ path: options.socketPath, backlog: 4096 }, resolve);
     });
-    await chmod(options.socketPath, 0o600);
+    await letFolderGroupConnect(options.socketPath);
     return gate;
   }
 
@@ -390,4 +391,10 @@ function whyOf({ rule, why }: { rule: string | undefined; why: string }): {
   why: string;
 } {
   return { rule, why };
+}
+
+/** The VMM may run as a user of its own: its folder's group is that user's then, and ours otherwise. */
+async function letFolderGroupConnect(socketPath: string): Promise<void> {
+  await chmod(socketPath, 0o660);
+  if (process.getuid?.() === 0) await chown(socketPath, 0, (await stat(dirname(socketPath))).gid);
 }

@@ -16,7 +16,7 @@ import { mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { z } from 'zod';
-import { errorCode, failpoint, messageOf, MiB, namesIn } from '../../base/index.js';
+import { compact, errorCode, failpoint, messageOf, MiB, namesIn } from '../../base/index.js';
 import { GuestEnded, Vmm, VmmGone, VmmStartFailed, type Cgroups, type RunningVmm } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { foldIfLong } from '../disk/fold.js';
@@ -25,6 +25,7 @@ import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } f
 import { readRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { Sandbox } from '../entity/sandbox.js';
+import { letRead } from '../entity/vmm-files.js';
 import { consoleOf, whyEnded } from '../entity/why-ended.js';
 import { findVmms } from './state-folder.js';
 import { outlived } from './generations.js';
@@ -193,6 +194,8 @@ async function adopt(
     await failpoint('adopt.connected');
     const current = { ...record, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
     await failpoint('adopt.reconciled');
+    // What was frozen while nobody noted it.
+    if (vm.user !== undefined) for (const { path } of current.disks) await letRead(path, vm.user);
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
     await removeOtherLayers(paths, current);
@@ -225,7 +228,7 @@ async function connect(
   { process, memoryLimitMiB }: Found,
   patience: Patience,
 ): Promise<Vm> {
-  const { pid, startTimeTicks, agentHostPort } = process;
+  const { pid, startTimeTicks, agentHostPort, user } = process;
   const group =
     memoryLimitMiB === undefined
       ? undefined
@@ -238,7 +241,7 @@ async function connect(
     deadlineMs: patience.qmpMs,
   });
   try {
-    return { vmm, agentHostPort, ...(await connectPager(paths, patience.pagerMs)) };
+    return { vmm, agentHostPort, ...compact({ user }), ...(await connectPager(paths, patience.pagerMs)) };
   } catch (error) {
     await vmm.release();
     throw error;

@@ -36,10 +36,20 @@ import { retentionOf, type RetentionSpec } from '../entity/retention.js';
 import { makeRoomInChain } from '../disk/fold.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';
-import { breakLine, endLines, extendedLine, lineOn, pagerLine, replaceLine, shortenLine } from './line.js';
+import {
+  breakLine,
+  endLines,
+  extendedLine,
+  letReadOwn,
+  lineOn,
+  pagerLine,
+  replaceLine,
+  shortenLine,
+} from './line.js';
 import { layersBelow, type LayersBelow } from './lineage.js';
 import { tidyInBackground } from './tidy.js';
 import type { Sandbox } from '../entity/sandbox.js';
+import { letRead } from '../entity/vmm-files.js';
 import { hadEnded } from '../entity/had-ended.js';
 import { VmmSilent } from '../../vmm/index.js';
 
@@ -238,6 +248,8 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
   await prepareSpares(context, sandbox);
   await failpoint('branch.overlay-added');
   await draft.addAncestry({ layers: memory.layers, disks: record.disks });
+  const { user } = sandbox.vm;
+  if (user !== undefined) await draft.lendTo(user);
   await failpoint('branch.prepared');
   const live = spec.mode === 'live';
   const line = live ? lineOn(record, memory) : undefined;
@@ -268,6 +280,7 @@ async function correctDisk(sandbox: Sandbox, { emit }: HostContext): Promise<voi
   sandbox.spareOverlays.length = 0;
   try {
     await sandbox.update(await reconcileDisk(paths, record, vm.vmm.qmp));
+    if (vm.user !== undefined) for (const disk of sandbox.record.disks) await letRead(disk.path, vm.user);
     await removeOtherDisks(paths, sandbox.record);
   } catch (error) {
     emit('sandbox.disk-not-corrected', { id: sandbox.id, err: error });
@@ -300,6 +313,7 @@ async function publish(
     pauseMs: pause.pauseUs / 1000,
     capturedBytes: capture.capturedBytes,
   });
+  await letReadOwn(sandbox, line);
   const noted = replaceLine(sandbox, line, {
     branchCount: sandbox.record.branchCount + 1,
     lastBranchMemoryPath: join(snapshot.dir, 'memory.bin'),

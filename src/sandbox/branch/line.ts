@@ -22,6 +22,7 @@ import type { HostContext } from '../host/context.js';
 import { mergedFrom } from '../disk/merging.js';
 import { layersDir } from '../entity/own-layers.js';
 import type { Line, SandboxRecord } from '../entity/record.js';
+import { letRead } from '../entity/vmm-files.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { layerBytes, type LayersBelow } from './lineage.js';
 
@@ -50,9 +51,11 @@ export async function shortenLine({ store, emit }: HostContext, sandbox: Sandbox
   const from = mergedFrom(line.layers.map((layer) => layerBytes([layer])));
   try {
     const merged = await store.mergeLayers(line.layers.slice(from), layersDir(sandbox.paths));
+    const shorter = { ...line, layers: [...line.layers.slice(0, from), recorded(merged)] };
+    await letReadOwn(sandbox, shorter);
     await failpoint('line.merged');
     if (sandbox.record.line !== line) await rm(merged.path, { force: true });
-    else await replaceLine(sandbox, { ...line, layers: [...line.layers.slice(0, from), recorded(merged)] });
+    else await replaceLine(sandbox, shorter);
   } catch (err) {
     emit('sandbox.line-ended', { id: sandbox.id, err });
     await replaceLine(sandbox, undefined).catch(() => undefined);
@@ -90,6 +93,12 @@ export async function extendedLine(
   await failpoint('line.linked');
   const own = recorded({ id: draft.id, path, runs: capture.runs, logicalBytes });
   return { since: draft.id, below: below.layers.length, layers: [...layers, own] };
+}
+
+/** Lets the pager, which runs as the VM's user, look at what the line has come by last. */
+export async function letReadOwn({ vm: { user } }: Sandbox, line: Line | undefined): Promise<void> {
+  const last = line?.layers.at(-1);
+  if (user !== undefined && last !== undefined) await letRead(last.path, user);
 }
 
 /** In memory at once, then on disk; then the links of the line before that are not of this one go. */

@@ -14,6 +14,7 @@ import type { PagerSpare } from '../../pager/index.js';
 import type { DiskRef } from '../../store/index.js';
 import type { HostContext } from '../host/context.js';
 import { newId } from '../entity/paths.js';
+import { giveFile, letRead } from '../entity/vmm-files.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { guestDiskBytes } from './overlays.js';
 import { spareOverlayNode } from '../../vmm/index.js';
@@ -35,6 +36,7 @@ export async function prepareSpares({ overlays }: HostContext, sandbox: Sandbox)
     const path = join(sandbox.paths.stateDir, 'disk', `${node}.qcow2`);
     await rm(path, { force: true });
     await overlays.create(path, diskBytes);
+    if (sandbox.vm.user !== undefined) await giveFile(path, sandbox.vm.user);
     await sandbox.vm.vmm.qmp.execute('blockdev-add', spareOverlayNode(node, path));
     spareOverlays.push({ node, disk: { id: newId(), format: 'qcow2', path } });
   }
@@ -58,6 +60,8 @@ export async function noteSwitches(sandbox: Sandbox, count: number): Promise<rea
   const top = used.at(-1);
   if (top === undefined) return [];
   const frozen = [record.overlay, ...used.slice(0, -1).map(({ disk }) => disk)];
+  const { user } = sandbox.vm;
+  if (user !== undefined) for (const { path } of frozen) await letRead(path, user);
   await sandbox.update({
     disks: [...record.disks, ...frozen],
     overlay: top.disk,

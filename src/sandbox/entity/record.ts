@@ -89,7 +89,13 @@ const recordSchema = z.object({
   /** What the next live branch goes on from; see branch/line.ts. */
   line: lineSchema.optional(),
   lastBranchMemoryPath: z.string().optional(),
-  process: z.object({ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() }).optional(),
+  process: z
+    .object({
+      ...{ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() },
+      /** Whom it runs as, if not as the daemon. */
+      user: z.object({ uid: z.number(), readersGid: z.number() }).optional(),
+    })
+    .optional(),
   /** Why it can no longer run, once that is known. */
   failure: z.string().optional(),
   /** The end of its console, when its guest ended by itself. */

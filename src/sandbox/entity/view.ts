@@ -1,6 +1,6 @@
 /** A sandbox as the host shows it: plain data, of one moment. */
 import { compact } from '../../base/index.js';
-import type { NetworkMode } from '../../contract/index.js';
+import type { IsolationLevel, NetworkMode } from '../../contract/index.js';
 import type { MachineIdentity } from '../../store/index.js';
 import type { Lasting } from './lifecycle.js';
 import type { LifetimeView } from './lifetime.js';
@@ -12,6 +12,7 @@ export type SandboxState = 'running' | 'paused' | 'unresponsive' | 'failed';
 /** What stands between the guest and the host. */
 export interface Isolation {
   readonly accel: MachineIdentity['accel'];
+  readonly level: IsolationLevel;
   /** User the VMM runs as. */
   readonly uid: number;
   /** Whether QEMU's system call filter is on. */
@@ -64,6 +65,7 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
   const isOutdated = vm?.foreignPagerVersion !== undefined;
   const cgroup = vm?.vmm.group !== undefined;
   const { state } = shown;
+  const user = record.process?.user;
   const isStalled = state === 'running' && shown.isStalled;
   return {
     id: record.id,
@@ -74,7 +76,12 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
     state,
     memoryMiB: record.machine.memoryMiB,
     vcpus: record.machine.vcpus,
-    isolation: { accel: record.machine.accel, uid: process.getuid?.() ?? -1, seccomp, cgroup },
+    isolation: {
+      accel: record.machine.accel,
+      level: user === undefined ? 'none' : 'user',
+      uid: user?.uid ?? process.getuid?.() ?? -1,
+      ...{ seccomp, cgroup },
+    },
     networkMode: record.network?.mode ?? 'none',
     ...lifetime,
     ...compact({

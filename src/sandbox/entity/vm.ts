@@ -6,6 +6,7 @@
  * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
  */
 import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import { abortReason, compact, failpoint, MiB, ResourceStack, withDeadline } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../../pager/index.js';
@@ -18,10 +19,12 @@ import {
   type Cgroup,
   type MachineSpec,
   type QemuFacts,
+  type VmmUser,
   type WantedAccelerator,
 } from '../../vmm/index.js';
 import type { Gate } from './networks.js';
 import type { SandboxPaths } from './paths.js';
+import { closeGround, giveGround, readableCopy } from './vmm-files.js';
 
 /** What this host offers every VM. */
 export interface VmHost {
@@ -44,6 +47,8 @@ export interface VmRequest {
   readonly group?: Cgroup;
   /** What stands between it and a network; without one it has none. */
   readonly gate?: Gate;
+  /** Whom its VMM runs as; as the daemon without. */
+  readonly user?: VmmUser;
   /** How it starts: from a kernel, or from a device state. */
   readonly from: { readonly boot: NonNullable<MachineSpec['boot']> } | { readonly deviceState: string };
   readonly signal?: AbortSignal;
@@ -56,20 +61,23 @@ export interface Vm {
   readonly foreignPagerVersion?: number;
   /** Port on 127.0.0.1 that leads to the agent. */
   readonly agentHostPort: number;
+  /** Whom its VMM runs as, if not as the daemon. */
+  readonly user?: VmmUser;
 }
 
 /** Starts the VM, stopped. On failure no process remains; the folders are the caller's. */
 export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
-  const { paths, signal } = request;
+  const { paths, signal, user } = request;
   await using undo = new ResourceStack();
   await makeMarker(paths.ramMarker, request.machine.memoryMiB);
+  const given = user === undefined ? request : await handOver(request, user);
   const vmm = await Vmm.start({
-    spec: machineSpec(host, request),
+    spec: machineSpec(host, given),
     logPath: paths.qemuLog,
     qemuPath: host.qemu.qemuPath,
     pagerLibrary: host.pagerLibrary,
     env: { ...pagerEnvironment(paths), ...gateEnvironment(request.gate) },
-    ...compact({ signal, group: request.group, gateLibrary: request.gate?.library }),
+    ...compact({ signal, user, group: request.group, gateLibrary: request.gate?.library }),
   });
   undo.defer(() => vmm.kill());
   requireVersion(vmm.qmp.qemuVersion, host.qemu.version);
@@ -86,8 +94,27 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
   await failpoint('spawn.loaded');
   const agentHostPort = await hostForwardPort(vmm.qmp, request.agentPort);
   if (signal?.aborted === true) throw abortReason(signal);
+  if (user !== undefined) await closeGround(paths);
   undo.move();
-  return { vmm, pager, agentHostPort };
+  return { vmm, pager, agentHostPort, ...compact({ user }) };
+}
+
+/** Gives its files to the user of the VMM; what it boots, in copies of its own. */
+async function handOver(request: VmRequest, user: VmmUser): Promise<VmRequest> {
+  const { paths, overlay, layers, disks, gate, from } = request;
+  const own = [paths.ramMarker, overlay.path, ...(gate === undefined ? [] : [gate.socketPath])];
+  const shared = [...layers, ...disks].map(({ path }) => path);
+  await giveGround({ paths, own, shared }, user);
+  if (!('boot' in from)) return request;
+  const { kernelPath, initrdPath, cmdline } = from.boot;
+  const copy = (path: string, name: string): Promise<string> =>
+    readableCopy(path, join(paths.stateDir, name), user);
+  const boot = {
+    kernelPath: await copy(kernelPath, 'kernel'),
+    ...(initrdPath === undefined ? {} : { initrdPath: await copy(initrdPath, 'initrd') }),
+    cmdline,
+  };
+  return { ...request, from: { boot } };
 }
 
 /** QEMU says what it could not load on its output, and ends. */

@@ -8,6 +8,7 @@ import type { Tiers } from '../entity/paths.js';
 import type { Networks } from '../entity/networks.js';
 import type { Secrets } from '../entity/secrets.js';
 import type { SandboxRegistry } from '../entity/registry.js';
+import type { Walls } from '../entity/walls.js';
 import type { VmHost } from '../entity/vm.js';
 
 export interface HostContext {
@@ -21,6 +22,8 @@ export interface HostContext {
   readonly networks: Networks;
   /** What holds VMs to their limits. */
   readonly cgroups: Cgroups;
+  /** Around each VM, where there are any. */
+  readonly walls?: Walls;
   readonly secrets: Secrets;
   /** Room in memory for VMs. */
   readonly admission: Admission;

@@ -14,6 +14,7 @@ import { endLines } from '../branch/line.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
 import type { HostContext } from './context.js';
 import { LocalHost } from './local-host.js';
+import { openWalls, type IsolationOptions } from './open-walls.js';
 import { OverlayTemplates } from '../disk/overlays.js';
 import { overlaysDir, prepareSharedFolders } from '../entity/paths.js';
 import { Networks } from '../entity/networks.js';
@@ -21,7 +22,7 @@ import { Secrets } from '../entity/secrets.js';
 import { SandboxRegistry } from '../entity/registry.js';
 import { checkStateFolder } from '../adopt/state-folder.js';
 
-export interface HostOptions {
+export interface HostOptions extends IsolationOptions {
   readonly stateDir: string;
   readonly hotDir: string;
   readonly cacheDir: string;
@@ -76,9 +77,12 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     }),
   );
   await prepareSharedFolders({ stateDir, hotDir });
+  const tiers = { stateDir, hotDir };
+  const programs = [qemu.qemuPath, PAGER_LIBRARY, GATE_LIBRARY];
+  const walls = await openWalls(options, { tiers, programs, sandboxes, emit });
   const secrets = await Secrets.open(join(stateDir, 'secrets'));
   const context: HostContext = {
-    tiers: { stateDir, hotDir },
+    tiers,
     cacheDir,
     store,
     vmHost: { qemu, pagerLibrary: PAGER_LIBRARY, ...compact({ wantedAccelerator: options.accelerator }) },
@@ -86,7 +90,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     sandboxes,
     networks: undo.use(
       new Networks({
-        tiers: { stateDir, hotDir },
+        tiers,
         gateLibrary: GATE_LIBRARY,
         presets: options.networkPresets ?? {},
         dnsServers: options.dnsServers,
@@ -98,6 +102,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     ),
     cgroups: new Cgroups(`bough-${shortHash(stateDir)}`),
     secrets,
+    ...compact({ walls }),
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
     emit,
   };

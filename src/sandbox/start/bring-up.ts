@@ -6,7 +6,7 @@
  * Each step leaves its undo with the caller, whose story goes on: until that moves its stack, no trace remains of a start that fails.
  */
 import { join } from 'node:path';
-import { messageOf, MiB, type ResourceStack } from '../../base/index.js';
+import { compact, messageOf, MiB, type ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { DiskRef } from '../../store/index.js';
 import type { Cgroup, Cgroups } from '../../vmm/index.js';
@@ -22,6 +22,7 @@ import {
 import type { SandboxRegistry } from '../entity/registry.js';
 import type { SandboxRecord } from '../entity/record.js';
 import type { Gate, Networks, SnapshotNetwork } from '../entity/networks.js';
+import type { Walls } from '../entity/walls.js';
 import { startVm, type Vm, type VmHost, type VmRequest } from '../entity/vm.js';
 
 /** The folders of a VM that nobody knows of yet. */
@@ -79,12 +80,16 @@ export async function openGate(
 
 /** Starts the VM and lets its guest run, behind its gate if there is one: not before that is shut. `start` is `startVm` but for tests. */
 export async function bringUp(
-  { vmHost, networks }: { readonly vmHost: VmHost; readonly networks: Networks },
+  {
+    vmHost,
+    networks,
+    walls,
+  }: { readonly vmHost: VmHost; readonly networks: Networks; readonly walls?: Walls },
   request: VmRequest,
   undo: ResourceStack,
   start: typeof startVm = startVm,
 ): Promise<Vm> {
-  const vm = await start(vmHost, request);
+  const vm = await start(vmHost, { ...request, ...compact({ user: walls?.take(request.paths.id) }) });
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
   if (request.gate !== undefined) await networks.requireSealed(request.paths.id);

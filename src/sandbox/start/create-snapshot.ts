@@ -124,10 +124,11 @@ function recipeOf({ restMs, kernelCmdline }: BootSpec, service: Service | undefi
 
 /** Memory, devices and the disk's tail into the draft's files; nobody waits for this guest, so its disk is taken whatever its size. */
 async function captureWhole(
-  { pager, vmm }: Vm,
+  { pager, vmm, user }: Vm,
   draft: Draft,
   overlay: DiskRef,
 ): Promise<PagerCapture & { readonly pauseMs: number }> {
+  if (user !== undefined) await draft.lendTo(user);
   const branch = pager.branch({
     mode: 'full',
     layerPath: draft.memoryPath,

@@ -146,7 +146,8 @@ async function claimed(
   return { vm, secret, overlay };
 }
 
-async function capture({ pager, vmm }: Vm, draft: Draft, overlay: DiskRef): Promise<PagerCapture> {
+async function capture({ pager, vmm, user }: Vm, draft: Draft, overlay: DiskRef): Promise<PagerCapture> {
+  if (user !== undefined) await draft.lendTo(user);
   const branch = pager.branch({
     mode: 'diff',
     layerPath: draft.memoryPath,

@@ -97,7 +97,8 @@ export async function restore(
     const agent = new AgentClient({ host: '127.0.0.1', port: agentHostPort, secret });
     await trustEgress(agent, await context.networks.certificate(), signal);
   }
-  const process = { pid: vmm.pid, startTimeTicks: vmm.startTimeTicks, agentHostPort };
+  const { user } = vm;
+  const process = { pid: vmm.pid, startTimeTicks: vmm.startTimeTicks, agentHostPort, ...compact({ user }) };
   await failpoint('spawn.identified');
   return { paths, vm, record: { ...record, agent: { ...record.agent, secret }, process } };
 }

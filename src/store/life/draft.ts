@@ -37,7 +37,8 @@ import {
   type ManifestDisk,
   type ManifestLayer,
 } from '../format/manifest.js';
-import type { Reservation } from '../tier/space.js';
+import { LentFiles, type Writer } from './lent.js';
+import { allocatedBytes, type Reservation } from '../tier/space.js';
 import type { Draft } from '../store.js';
 import type {
   Ancestry,
@@ -103,6 +104,7 @@ export class DraftFolder implements Draft {
   readonly #disks: DraftDisk[] = [];
   #hotReservation: Reservation | undefined;
   readonly #durableRoom: DurableRoom;
+  #lent: LentFiles | undefined;
   #announced = false;
   #ended: Promise<void> | undefined;
 
@@ -137,6 +139,14 @@ export class DraftFolder implements Draft {
       for (const folder of ['', 'disk']) await mkdir(join(this.durableStaging, folder), { mode: 0o700 });
     });
     await failpoint('draft.staged');
+  }
+
+  async lendTo(writer: Writer): Promise<void> {
+    const durable = this.#entry.request.mode === 'live' ? [] : [this.durableMemoryPath];
+    this.#lent = await LentFiles.lend(
+      [this.memoryPath, this.vmstatePath, this.tail.path, ...durable],
+      writer,
+    );
   }
 
   async addAncestry({ layers, disks }: Ancestry): Promise<void> {
@@ -245,6 +255,7 @@ export class DraftFolder implements Draft {
   /** Checks what the capture wrote, makes it read-only, and returns the manifest. */
   async #seal(fields: PublishFields): Promise<Manifest> {
     const { memory, hasTail } = fields;
+    await this.#lent?.takeBack();
     const memoryBytes = (await stat(this.memoryPath)).size;
     if (memoryBytes !== memory.logicalBytes) {
       throw new Error(`${MEMORY_FILE} has ${memoryBytes} bytes, the guest's RAM ${memory.logicalBytes}`);
@@ -378,15 +389,6 @@ function manifestLayer(
   const physicalBytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
   const layer = { id, file, logicalBytes, runs: runs.map(([o, l]) => [o, l] as const), physicalBytes };
   return sha256 === undefined ? layer : { ...layer, sha256 };
-}
-
-/** What a file takes now; 0 where there is none. */
-export async function allocatedBytes(path: string): Promise<number> {
-  try {
-    return (await stat(path)).blocks * 512;
-  } catch {
-    return 0;
-  }
 }
 
 /** The given keys of an object which have a value. */

@@ -5,8 +5,8 @@ import { failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
 import { removeAll } from '../context.js';
 import { copyRunsInto } from '../format/copy.js';
-import { allocatedBytes } from '../life/draft.js';
 import { newObjectId } from '../tier/folders.js';
+import { allocatedBytes } from '../tier/space.js';
 import type { LayerRef } from '../types.js';
 import { union, visibleRuns } from './fold.js';
 

@@ -5,7 +5,7 @@
  * The idea: ENOSPC must be found before a guest is stopped, so whoever is going to write reserves first. What
  * a reservation's owner has already allocated is in the file system's own numbers and is not counted twice.
  */
-import { statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
 import { errorCode } from '../../base/index.js';
 import { NoSpace, type Tier } from '../errors.js';
 import type { TierSpace } from '../types.js';
@@ -84,3 +84,12 @@ export class Space {
 }
 
 const nothing = (): Promise<number> => Promise.resolve(0);
+
+/** What a file takes now; 0 where there is none. */
+export async function allocatedBytes(path: string): Promise<number> {
+  try {
+    return (await stat(path)).blocks * 512;
+  } catch {
+    return 0;
+  }
+}

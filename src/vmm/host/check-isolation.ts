@@ -1,6 +1,9 @@
 /** What stands between VMs and this host, besides QEMU's own filter, and why not more. */
+import { access } from 'node:fs/promises';
+import { execa } from 'execa';
 import { messageOf, MiB } from '../../base/index.js';
 import type { Cgroups } from '../process/cgroups.js';
+import { DEFAULT_VMM_UIDS, setprivArguments, type UidRange } from '../process/vmm-user.js';
 import { ok, warn, type Check } from './check.js';
 
 /** Makes a group with limits, and removes it. */
@@ -21,14 +24,52 @@ export async function checkCgroups(cgroups: Pick<Cgroups, 'make' | 'removeEmpty'
   }
 }
 
-/** The user a VMM runs as: the daemon's own, so far. */
-export function checkIsolation(): Check {
-  const uid = process.getuid?.() ?? -1;
-  const found = `VMMs run as the daemon's user (uid ${uid})`;
-  if (uid !== 0) return ok('isolation', found);
-  return warn(
-    'isolation',
-    `${found}, without a user or a namespace of their own`,
-    'Where guests are not trusted, run the daemon as a user of its own, or on a host of its own',
+const PROBE_DEADLINE_MS = 10_000;
+/** Names the first path that cannot be entered or read. */
+const REACH_SCRIPT = 'for path; do [ -x "$path" ] || [ -r "$path" ] || { echo "$path"; exit 1; }; done';
+
+/**
+ * Why VMMs cannot have users of their own here that reach these programs, libraries and folders; undefined where they can. It is tried, by a shell in
+ * a VMM's place. What is not there yet is passed over.
+ */
+export async function whyNotWalled(
+  { first, last }: UidRange,
+  paths: readonly string[],
+): Promise<string | undefined> {
+  if (process.getuid?.() !== 0) return 'the daemon is not root';
+  const there = [];
+  for (const path of paths) if (await isThere(path)) there.push(path);
+  const shell = ['/bin/sh', '-c', REACH_SCRIPT, 'reach', ...there];
+  const options = { reject: false, timeout: PROBE_DEADLINE_MS, cwd: '/', extendEnv: false } as const;
+  const result = await execa(
+    '/usr/bin/setpriv',
+    [...setprivArguments(last, [first]), '--', ...shell],
+    options,
+  );
+  if (!result.failed) return undefined;
+  if (result.stdout !== '') return `another user does not reach ${result.stdout}`;
+  const said = result.stderr.trim();
+  return `setpriv does not work: ${said === '' ? (result.shortMessage ?? 'it says nothing') : said}`;
+}
+
+/** Whether a VMM can be given a user of its own, and if the daemon does. */
+export async function checkIsolation(paths: readonly string[], isWanted: boolean): Promise<Check> {
+  const name = 'isolation';
+  const why = await whyNotWalled(DEFAULT_VMM_UIDS, paths);
+  const asDaemon = `VMMs run as the daemon's user (uid ${process.getuid?.() ?? 'unknown'})`;
+  if (why !== undefined)
+    return warn(
+      name,
+      `${asDaemon}: ${why}`,
+      'Run the daemon as root, with util-linux, bough and its folders where other users may pass; or where guests are not trusted on a host of its own',
+    );
+  if (isWanted) return ok(name, 'each VMM runs as a user of its own, without capabilities');
+  return warn(name, `${asDaemon}; each could have its own`, 'Run the daemon with --isolation user');
+}
+
+function isThere(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
   );
 }

@@ -5,13 +5,15 @@
  */
 import { execa } from 'execa';
 import { readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { compact, messageOf } from '../../base/index.js';
 import { chooseAccelerator, knownAccelerator } from './accelerator.js';
 import { fail, ok, warn, type Check } from './check.js';
 import { Cgroups } from '../process/cgroups.js';
+import { DEFAULT_QEMU_PATH } from '../process/vmm.js';
 import { checkCgroups, checkIsolation } from './check-isolation.js';
-import { checkGate } from './check-gate.js';
+import { checkGate, GATE_LIBRARY } from './check-gate.js';
 import { checkDurableDir, checkHotDir } from './check-folders.js';
 import { checkHugePages, checkMapCount, checkMemory, checkPager, checkUserfaultfd } from './check-kernel.js';
 import { probeQemu, type QemuFacts } from './probe.js';
@@ -33,6 +35,8 @@ export interface DoctorOptions {
   /** `auto` if absent. */
   accelerator?: WantedAccelerator;
   pagerProbePath?: string;
+  /** As the daemon is to be told; `none` if absent. */
+  isolation?: 'auto' | 'none' | 'user';
   guest?: { kernelPath: string; initrdPath?: string };
 }
 
@@ -53,7 +57,7 @@ export async function runDoctor(options: DoctorOptions): Promise<Check[]> {
     ['transparent huge pages', checkHugePages],
     ['memory', checkMemory],
     ['memory limits', () => checkCgroups(new Cgroups(`bough-doctor-${process.pid}`))],
-    ['isolation', checkIsolation],
+    ['isolation', () => checkIsolation(reachOf(options), (options.isolation ?? 'none') !== 'none')],
     ['hot folder', () => checkHotDir(options.hotDir)],
     ['state folder', () => checkDurableDir('state folder', options.stateDir)],
     ['cache folder', () => checkDurableDir('cache folder', options.cacheDir)],
@@ -68,6 +72,11 @@ export async function runDoctor(options: DoctorOptions): Promise<Check[]> {
   }
   return results;
 }
+
+/** What VMMs would have to reach, before the daemon has made its folders. */
+const reachOf = ({ qemuPath = DEFAULT_QEMU_PATH, stateDir, hotDir }: DoctorOptions): string[] => [
+  ...[qemuPath, GATE_LIBRARY, dirname(stateDir), dirname(hotDir)],
+];
 
 function checkNode(): Check {
   const { node } = process.versions;

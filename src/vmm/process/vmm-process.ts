@@ -11,6 +11,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { open } from 'node:fs/promises';
 import { Deferred, sleep } from '../../base/index.js';
+import { PAGER_ENV_USERFAULTFD } from '../../pager/index.js';
 import { isSameProcess, processStartTicks } from './process-identity.js';
 
 /** How our child ended, or that a process of an earlier daemon is gone. */
@@ -39,23 +40,45 @@ export interface SpawnOptions {
   readonly logPath: string;
   /** Files of cgroups; who writes into each is in the group. */
   readonly entrances?: readonly string[];
+  /** What `setpriv` is told before QEMU; without, QEMU runs as we do. */
+  readonly setpriv?: readonly string[];
 }
+
+const UFFD_DEVICE = '/dev/userfaultfd';
+/** The last one that every shell can name. */
+const UFFD_DEVICE_FD = 9;
 
 /** The shell's own name while it is about to become QEMU. */
 export const LAUNCHER_NAME = 'bough-vmm';
 
+/** The preload is exported last, so that it is loaded into QEMU and not into a program on the way to it. */
+const PRELOAD_SCRIPT = `
+if [ -n "$1" ]; then export LD_PRELOAD="$1"; fi
+shift
+exec "$@"`;
+
 /**
- * What Node can set of none of its children. The groups come first, so that all of QEMU is in them; the preload is exported last, so that it is
- * loaded into QEMU and not into the shell.
+ * What Node can set of none of its children. The groups come first, so that all of QEMU is in them. Where privileges go, the device is opened before
+ * that: to ask the kernel for a userfaultfd that sees its own faults takes one. The shell behind that bears our name too, so that whoever looks
+ * for VMMs meanwhile finds one.
  */
 const LAUNCH_SCRIPT = `
 umask 077
 ulimit -c 0
 IFS=:
 for entrance in $2; do echo 0 > "$entrance" || exit 1; done
-if [ -n "$1" ]; then export LD_PRELOAD="$1"; fi
-shift 2
-exec "$@"`;
+preload=$1
+walls=$3
+shift 3
+if [ -n "$walls" ]; then
+  if (: <> ${UFFD_DEVICE}) 2> /dev/null; then
+    exec ${UFFD_DEVICE_FD}<> ${UFFD_DEVICE}
+    export ${PAGER_ENV_USERFAULTFD}=${UFFD_DEVICE_FD}
+  fi
+  exec /usr/bin/setpriv $walls -- /bin/sh -c '${PRELOAD_SCRIPT}' ${LAUNCHER_NAME} "$preload" "$@"
+fi
+set -- "$preload" "$@"
+${PRELOAD_SCRIPT}`;
 
 /** Starts QEMU in its own session, output to the log, nothing inherited; resolves once the process exists. */
 export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess> {
@@ -67,6 +90,7 @@ export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess
       LAUNCHER_NAME,
       options.libraries.join(' '),
       (options.entrances ?? []).join(':'),
+      (options.setpriv ?? []).join(':'),
       options.qemuPath,
       ...options.argv,
     ];

@@ -12,7 +12,7 @@
  *
  * Not handled: anything inside the guest.
  */
-import { open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import {
   abortReason,
   anyOf,
@@ -27,6 +27,7 @@ import { qemuArgv, type MachineSpec } from '../machine/machine.js';
 import type { Cgroup } from './cgroup.js';
 import { guestsOwnEnd, MEMORY_LIMIT, readConsoleTail, type LastWords } from './last-words.js';
 import { isSameProcess, isStopped, runsVmNamed } from './process-identity.js';
+import { requireWalled, setprivArguments, type VmmUser } from './vmm-user.js';
 import { spawnVmmProcess, watchVmmProcess, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export const DEFAULT_QEMU_PATH = '/usr/bin/qemu-system-x86_64';
@@ -49,6 +50,8 @@ export interface VmmStartOptions {
   gateLibrary?: string;
   /** It runs in it, and is the last that does. */
   group?: Cgroup | undefined;
+  /** It runs as that user; as the daemon's without. */
+  user?: VmmUser | undefined;
   /** QEMU's whole environment besides LD_PRELOAD. */
   env?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
@@ -153,7 +156,7 @@ export class Vmm {
    * signal's reason; no process remains then.
    */
   static async start(options: VmmStartOptions): Promise<Vmm> {
-    const { spec, logPath, pagerLibrary, gateLibrary, group, signal, deadlineMs = 10_000 } = options;
+    const { spec, logPath, pagerLibrary, gateLibrary, group, user, signal, deadlineMs = 10_000 } = options;
     if (signal?.aborted === true) throw abortReason(signal);
     await using undo = new ResourceStack();
     const process = await spawnVmmProcess({
@@ -163,10 +166,11 @@ export class Vmm {
       libraries: [gateLibrary, pagerLibrary].filter((library) => library !== undefined),
       env: options.env ?? {},
       logPath,
-      ...compact({ entrances: group?.entrances }),
+      ...compact({ entrances: group?.entrances, setpriv: user && (await setprivFor(user, spec)) }),
     });
     undo.defer(() => killAndWait(process));
     const qmp = await connectTo(process, spec.qmpSocketPath, logPath, { deadlineMs, signal });
+    if (user !== undefined) await requireWalled(process.pid, user.uid);
     undo.move();
     return new Vmm(process, qmp, logPath, group);
   }
@@ -261,6 +265,15 @@ export class Vmm {
     await this.qmp.execute('quit', undefined, { timeoutMs: QUIT_GRACE_MS }).catch(() => undefined);
     await withDeadline(this.exited, QUIT_GRACE_MS, 'The end of QEMU').catch(() => this.kill());
   }
+}
+
+/** Under KVM it has to open the device. */
+async function setprivFor(
+  { uid, readersGid }: VmmUser,
+  { accelerator }: Pick<MachineSpec, 'accelerator'>,
+): Promise<string[]> {
+  const device = accelerator === 'kvm' ? [(await stat('/dev/kvm')).gid] : [];
+  return setprivArguments(uid, [readersGid, ...device]);
 }
 
 async function findVmm(noted: Pick<VmmAdoptOptions, 'name' | 'pid' | 'startTimeTicks'>): Promise<VmmProcess> {

@@ -58,6 +58,7 @@ class Isolation(TypedDict):
     """What stands between a guest and the host. `tcg` is not a security boundary."""
 
     accel: Literal["kvm", "tcg"]
+    level: Literal["none", "user"]
     uid: int
     seccomp: bool
     cgroup: bool
