@@ -37,7 +37,7 @@ export async function egressWithIdleGates({ signal, say }: BenchContext): Promis
   say(`telling an egress of ${IDLE_GATES} sandboxes`);
   for (let at = 0; at < IDLE_GATES; at++) await idleGate(client, join(dir, String(at)), resources);
   await sleep(SETTLE_MS, signal);
-  return processMemory(egress.pid ?? 0);
+  return await processMemory(egress.pid ?? 0);
 }
 
 /** Tells of a sandbox, and is its gate. */

@@ -78,6 +78,8 @@ struct branch_outcome vmm_branch(struct vmm *vmm, const struct branch_plan *plan
 /* The same in two steps, for what a test does meanwhile. */
 void vmm_begin(struct vmm *vmm, const struct branch_plan *plan);
 struct branch_outcome vmm_end(struct vmm *vmm, const struct branch_plan *plan);
+/* Asks for a branch, and waits for nothing. */
+void vmm_send_request(struct vmm *vmm, const struct branch_plan *plan);
 /* A path of the latest branch: "layer", "state", "tail", "durable", "spare0", "spare1". */
 const char *vmm_path(const struct vmm *vmm, const char *what);
 /* Keeps the latest branch, made by this plan, for a child; or removes its files. */
