@@ -1,5 +1,5 @@
 /** The most memory of a process while something runs; of one that is not ours to look at, nothing is known. */
-import { setInterval as every } from 'node:timers/promises';
+import { sleep } from '../base/index.js';
 import { processMemory } from './process-memory.js';
 
 const SAMPLE_MS = 100;
@@ -26,7 +26,10 @@ export async function withPeak<T>(pid: number | undefined, work: () => Promise<T
 
 async function sample(signal: AbortSignal, look: () => Promise<void>): Promise<void> {
   try {
-    for await (const _ of every(SAMPLE_MS, undefined, { signal })) await look();
+    for (;;) {
+      await sleep(SAMPLE_MS, signal);
+      await look();
+    }
   } catch (error) {
     if (!signal.aborted) throw error;
   }

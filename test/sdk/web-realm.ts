@@ -57,7 +57,7 @@ async function load(url: URL, context: Context): Promise<Module> {
 
 async function link(specifier: string, { identifier, context }: Module): Promise<Module> {
   assert.match(specifier, /^\.\.?\//, `${identifier} imports ${specifier}`);
-  return load(new URL(specifier, identifier), context as Context);
+  return load(new URL(specifier, identifier), context);
 }
 
 const report: Record<string, unknown> = {};

@@ -29,6 +29,7 @@ async function lineOf(t: TestContext, count: number) {
   for (const { path } of layers) await writeFile(path, '');
   const line: Line | undefined = count > 0 ? { since: 'latest', below: 1, layers } : undefined;
   const sandbox = {
+    vm: {},
     ...{ id: 'sb', paths, isBranching: false },
     record: { layers: [], line } as unknown as SandboxRecord,
     update(changes: Partial<SandboxRecord>) {
