@@ -210,7 +210,7 @@ function failure(said: string, remote: Remote): RegistryFailed {
       'denied',
       `${host} wants a password, or another one: use \`skopeo login ${host}\`, or --authfile (${line})`,
     );
-  if (/manifest unknown|name unknown|not found|status 404/i.test(said))
+  if (/manifest unknown|name unknown|not found|status(code)?:? 404/i.test(said))
     return new RegistryFailed('missing', `There is no ${remote.repository}:${remote.name} (${line})`);
   if (
     /no such host|connection refused|network is unreachable|no route to host|i\/o timeout|connection reset|server misbehaving|EOF/i.test(

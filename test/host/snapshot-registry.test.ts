@@ -206,6 +206,23 @@ describe('a snapshot in a registry', { timeout: 240_000 }, () => {
     }
   });
 
+  it('needs no signature from a registry that says in a status alone that there is none', async () => {
+    const source = await madeSnapshot(await mkdtemp(join(dir, 'made-')));
+    const { dir: layout, digest } = await packSnapshot(source, await mkdtemp(join(dir, 'layout-')));
+    const terse = await fakeRegistry(layout);
+    try {
+      terse.first = (url, response) => {
+        if (!url.endsWith('.sig')) return false;
+        response.writeHead(404).end();
+        return true;
+      };
+      await using pulled = await pullSnapshot(remoteOf(terse.reference), { workDir: await work() });
+      assert.equal(pulled.digest, digest);
+    } finally {
+      await terse.close();
+    }
+  });
+
   it('has nothing in it of an address that a registry leads to', async () => {
     const source = await madeSnapshot(await mkdtemp(join(dir, 'made-')));
     const { dir: layout } = await packSnapshot(source, await mkdtemp(join(dir, 'layout-')));
