@@ -222,10 +222,14 @@ describe('importImage(): where images are', { skip, timeout: 240_000 }, () => {
     const arm = await smallLayout(dir, 'arm', 'arm64');
     await refused(importImage(cacheDir, arm), cacheDir, /arm64/);
     await refused(importImage(cacheDir, arm, { name: 'nodejs' }), cacheDir, /a definition has that name/);
-    await refused(importImage(cacheDir, arm, { name: '../x' }), cacheDir, /choose one with --as/);
+    await refused(importImage(cacheDir, arm, { name: '../x' }), cacheDir, /choose another with --as/);
     await refused(importImage(cacheDir, `${open.address}/absent:1`), cacheDir, /manifest unknown/);
     await refused(importImage(cacheDir, '127.0.0.1:1/absent:1'), cacheDir, /connection refused/);
-    await refused(importImage(cacheDir, '--help'), cacheDir, /choose one with --as|fetch docker:\/\/--help/);
+    await refused(
+      importImage(cacheDir, '--help'),
+      cacheDir,
+      /choose another with --as|fetch docker:\/\/--help/,
+    );
   });
 });
 

@@ -94,7 +94,7 @@ const LEFT_OUT = ['share/doc', 'share/man', 'share/locale', 'share/perl', 'share
 
 /** Debian's PostgreSQL with a database in /data, unpacked and never configured. */
 export function postgresLayout(cacheDir: string): Promise<string> {
-  return keptLayout(cacheDir, 'postgres', async (root) => {
+  return keptLayout(cacheDir, 'foreign-postgres', async (root) => {
     const codename = debianCodename(await readFile('/etc/os-release', 'utf8')) ?? '';
     const sources = `${dirname(root)}/sources.list`;
     await writeFile(sources, `${(await debianSources(codename)).join('\n')}\n`);
