@@ -141,15 +141,20 @@ export class FaultLab {
   }
 
   /**
-   * Has the daemon wait at a place until `meanwhile` is over; `over` resolves then, and never if the place is
-   * not reached.
+   * Has the daemon wait at a place until `meanwhile` is over; `over` resolves then, and rejects if the place is not
+   * reached in time.
    */
   async meet(
     place: string,
     count: number,
     meanwhile: () => Promise<void>,
   ): Promise<{ readonly over: Promise<void> }> {
-    const over = this.#answer(({ met: where }) => where).then(async () => {
+    const reached = withDeadline(
+      this.#answer(({ met: where }) => where),
+      DEADLINE_MS,
+      `Reaching ${place}`,
+    );
+    const over = reached.then(async () => {
       await meanwhile();
       this.#daemon.send({ go: true } satisfies Order);
     });
@@ -208,7 +213,18 @@ export class FaultLab {
    * Looks at everything after a fault, see the header; then only the source and the bystander are there
    * again.
    */
-  async settle({
+  async settle(expected: Expected): Promise<void> {
+    try {
+      await this.#check(expected);
+    } catch (error) {
+      // The next test is about something else.
+      await this.clean().catch(() => undefined);
+      throw error;
+    }
+    await this.clean();
+  }
+
+  async #check({
     sourceDied = false,
     tag,
     others = [],
@@ -237,7 +253,6 @@ export class FaultLab {
     }
     assert.deepEqual(await this.#leftovers(), [], 'files belong to nobody');
     await this.#checkOwnLayers();
-    await this.clean();
   }
 
   /** Removes all but the source and the bystander, and checks that nothing else is left. */
@@ -350,9 +365,12 @@ export class FaultLab {
     return ids.map((id) => folders.get(id) ?? `sandboxes/${id}`);
   }
 
+  /** Of those whose guest runs: nothing is left in memory of one that has ended. */
   async #checkOwnLayers(): Promise<void> {
     const { stateDir, hotDir } = this.folders;
-    for (const folder of (await sandboxFolders(this.folders)).values())
+    const sandboxes = await this.client.sandboxes.list();
+    const running = sandboxes.filter(({ state }) => state === 'running').map(({ id }) => id);
+    for (const folder of await this.#sandboxFolders(running))
       await assertOwnLayers(join(hotDir, folder), join(stateDir, folder));
   }
 
