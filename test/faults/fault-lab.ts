@@ -20,7 +20,8 @@ import { difference, inventory, sandboxFolders, vmProcesses } from '../support/l
 import { readPulse, startPulse } from '../support/pulse.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
-import type { Answer, DaemonUsage, Order } from './controlled-daemon.js';
+import type { DaemonUsage, Order } from './controlled-daemon.js';
+import { answered, order } from './orders.js';
 
 const DAEMON = fileURLToPath(new URL('controlled-daemon.js', import.meta.url));
 const DEADLINE_MS = 60_000;
@@ -96,7 +97,7 @@ export class FaultLab {
     this.#exited = once(child, 'exit').then(() => child.signalCode);
     const { stateDir, hotDir, cacheDir } = this.folders;
     const flags = { listen: '127.0.0.1:0', stateDir, hotDir, cacheDir, logLevel: 'warn' };
-    const listens = this.#order({ run: { flags, failpoints } }, ({ address }) => address);
+    const listens = order(this.#daemon, { run: { flags, failpoints } }, ({ address }) => address);
     const orEnded = listens.catch(() => undefined);
     const address = await withDeadline(orEnded, DEADLINE_MS, 'The start of the daemon');
     this.#standby = this.#load();
@@ -137,7 +138,7 @@ export class FaultLab {
    * reached.
    */
   async arm(failpoints: string): Promise<readonly string[]> {
-    return this.#order({ arm: failpoints }, ({ fired }) => fired);
+    return order(this.#daemon, { arm: failpoints }, ({ fired }) => fired);
   }
 
   /**
@@ -150,7 +151,7 @@ export class FaultLab {
     meanwhile: () => Promise<void>,
   ): Promise<{ readonly over: Promise<void> }> {
     const reached = withDeadline(
-      this.#answer(({ met: where }) => where),
+      answered(this.#daemon, ({ met: where }) => where),
       DEADLINE_MS,
       `Reaching ${place}`,
     );
@@ -160,12 +161,12 @@ export class FaultLab {
     });
     over.catch(() => undefined);
     this.#daemon.send({ meet: place, count } satisfies Order);
-    await this.#answer(({ fired }) => fired);
+    await answered(this.#daemon, ({ fired }) => fired);
     return { over };
   }
 
   measure(): Promise<DaemonUsage> {
-    return this.#order({ measure: true }, ({ usage }) => usage);
+    return order(this.#daemon, { measure: true }, ({ usage }) => usage);
   }
 
   async spawn(tag = TEMPLATE_TAG): Promise<Guest> {
@@ -386,31 +387,5 @@ export class FaultLab {
       (isHalfDurable && line.includes(' snapshots/.ready-')) ||
       shown.some((name) => line.endsWith(name) || line.includes(`${name}/`));
     return difference(this.#before, await this.inventory()).filter((line) => !belongs(line));
-  }
-
-  async #order<T>(order: Order, pick: (answer: Answer) => T | undefined): Promise<T> {
-    const answered = this.#answer(pick);
-    this.#daemon.send(order);
-    return answered;
-  }
-
-  async #answer<T>(pick: (answer: Answer) => T | undefined): Promise<T> {
-    const daemon = this.#daemon;
-    return new Promise((resolve, reject) => {
-      const onMessage = (answer: Answer): void => {
-        const picked = pick(answer);
-        if (picked === undefined) return;
-        stop();
-        resolve(picked);
-      };
-      const onExit = (): void => {
-        stop();
-        reject(new Error('The daemon ended'));
-      };
-      const stop = (): void => {
-        daemon.off('message', onMessage).off('exit', onExit);
-      };
-      daemon.on('message', onMessage).on('exit', onExit);
-    });
   }
 }
