@@ -2,6 +2,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -85,4 +86,14 @@ void await_end(int client_fd, char *answer, size_t room)
 {
 	while (await_frame(client_fd, answer, room, NULL) != FRAME_END)
 		;
+}
+
+void write_file(const char *folder, const char *name, const char *content)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof path, "%s/%s", folder, name);
+	file = fopen(path, "w");
+	assert(file != NULL && fputs(content, file) >= 0 && fclose(file) == 0);
 }

@@ -1,5 +1,5 @@
 /*
- * What the tests of operations in one process share: a session whose client is the other end of a socket pair, and that client.
+ * What the tests of operations in one process share: a session whose client is the other end of a socket pair, and that client. And the files that they look at.
  */
 #ifndef AGENT_TEST_CLIENT_H
 #define AGENT_TEST_CLIENT_H
@@ -17,5 +17,7 @@ enum frame_kind await_frame(int client_fd, char *payload, size_t room, size_t *l
 
 /* Waits for END, over whatever comes before it. */
 void await_end(int client_fd, char *answer, size_t room);
+
+void write_file(const char *folder, const char *name, const char *content);
 
 #endif

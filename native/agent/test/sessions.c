@@ -141,16 +141,6 @@ static void dial_that_meets_itself(void)
 	dials_sweep();
 }
 
-static void put(const char *folder, const char *name, const char *content)
-{
-	char path[64];
-	FILE *file;
-
-	snprintf(path, sizeof path, "%s/%s", folder, name);
-	file = fopen(path, "w");
-	assert(file != NULL && fputs(content, file) >= 0 && fclose(file) == 0);
-}
-
 static int first_of(const char *folder, const char *name)
 {
 	char path[64];
@@ -188,15 +178,15 @@ static void programs_that_are_held(void)
 	int first_fd, second_fd;
 
 	assert(mkdtemp(folder) != NULL);
-	put(folder, "cgroup.freeze", "1");
-	put(folder, "cgroup.events", "populated 1\nfrozen 0\n");
+	write_file(folder, "cgroup.freeze", "1");
+	write_file(folder, "cgroup.events", "populated 1\nfrozen 0\n");
 	groups_open(folder);
 	assert(first_of(folder, "cgroup.freeze") == '0');
 	first = open_session(&first_fd);
 	second = open_session(&second_fd);
 	run_freeze(first, nothing);
 	assert(first_of(folder, "cgroup.freeze") == '1' && !is_told_frozen(first_fd));
-	put(folder, "cgroup.events", "populated 1\nfrozen 1\n");
+	write_file(folder, "cgroup.events", "populated 1\nfrozen 1\n");
 	assert(is_told_frozen(first_fd));
 	run_freeze(second, nothing);
 	assert(is_told_frozen(second_fd));

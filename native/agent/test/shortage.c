@@ -39,24 +39,31 @@ static struct json parsed(const char *text)
 	return request;
 }
 
+/* What there is no memory to pass on is told of, and what becomes of the program; the session ends. */
+static void lose_input(struct session *session, int client_fd, const char *outcome)
+{
+	char answer[2048];
+
+	add_frame(session, FRAME_STDIN, "lost", 4);
+	no_memory_to_write = true;
+	session->work->input(session->work);
+	no_memory_to_write = false;
+	await_end(client_fd, answer, sizeof answer);
+	assert(strstr(answer, "\"input_lost\"") != NULL && strstr(answer, outcome) != NULL);
+	close_session(session, client_fd);
+}
+
 static void exec_that_loses_input(void)
 {
 	char *args[] = { (char *)"cat", NULL }; /* only read */
 	struct command command = { .args = args, .cwd = (char *)"/" };
-	char answer[1024];
 	int client_fd;
 	struct session *session = open_session(&client_fd);
 
 	assert(env_settle(&command.env) == 0);
 	program_start(session, &command);
 	env_free(&command.env);
-	add_frame(session, FRAME_STDIN, "lost", 4);
-	no_memory_to_write = true;
-	session->work->input(session->work);
-	no_memory_to_write = false;
-	await_end(client_fd, answer, sizeof answer);
-	assert(strstr(answer, "\"input_lost\"") != NULL && strstr(answer, "it was killed") != NULL);
-	close_session(session, client_fd);
+	lose_input(session, client_fd, "it was killed");
 	programs_sweep();
 }
 
@@ -83,18 +90,11 @@ static void end_process(void)
 /* It goes on, and takes what comes next. */
 static void process_that_loses_input(void)
 {
-	char answer[2048];
 	int client_fd;
 	struct session *session = start_cat(&client_fd, "{\"args\":[\"cat\"],\"stdin\":true,\"attach\":true}");
 	struct process *process = process_next(NULL);
 
-	add_frame(session, FRAME_STDIN, "lost", 4);
-	no_memory_to_write = true;
-	session->work->input(session->work);
-	no_memory_to_write = false;
-	await_end(client_fd, answer, sizeof answer);
-	assert(strstr(answer, "\"input_lost\"") != NULL && strstr(answer, "it goes on") != NULL);
-	close_session(session, client_fd);
+	lose_input(session, client_fd, "it goes on");
 	assert(process_takes_input(process) && process_write(process, "kept", 4) == 4 && process->input_bytes == 4);
 	end_process();
 }
@@ -102,19 +102,12 @@ static void process_that_loses_input(void)
 /* One that ends with its client ends with what its client said, too. */
 static void process_that_is_killed_for_it(void)
 {
-	char answer[2048];
 	int client_fd;
 	struct session *session = start_cat(
 		&client_fd, "{\"args\":[\"cat\"],\"stdin\":true,\"attach\":true,\"kill_on_disconnect\":true}");
 	struct process *process = process_next(NULL);
 
-	add_frame(session, FRAME_STDIN, "lost", 4);
-	no_memory_to_write = true;
-	session->work->input(session->work);
-	no_memory_to_write = false;
-	await_end(client_fd, answer, sizeof answer);
-	assert(strstr(answer, "\"input_lost\"") != NULL && strstr(answer, "it was killed") != NULL);
-	close_session(session, client_fd);
+	lose_input(session, client_fd, "it was killed");
 	while (!process->over)
 		loop_turn();
 	assert(process->signal == SIGKILL);
@@ -217,16 +210,6 @@ static void dial_that_loses_input(void)
 	dials_sweep();
 }
 
-static void put(const char *folder, const char *name, const char *content)
-{
-	char path[64];
-	FILE *file;
-
-	snprintf(path, sizeof path, "%s/%s", folder, name);
-	file = fopen(path, "w");
-	assert(file != NULL && fputs(content, file) >= 0 && fclose(file) == 0);
-}
-
 static void take_away(const char *folder, const char *name)
 {
 	char path[64];
@@ -258,7 +241,7 @@ static char files[] = "/tmp/bough-shortage-XXXXXX";
 
 static void change_file(void)
 {
-	put(files, "file", "changed");
+	write_file(files, "file", "changed");
 }
 
 static void what_files_lose(void)
@@ -268,7 +251,7 @@ static void what_files_lose(void)
 	assert(mkdtemp(files) != NULL);
 	snprintf(inner, sizeof inner, "%s/inner", files);
 	assert(mkdir(inner, 0755) == 0);
-	put(files, "file", "");
+	write_file(files, "file", "");
 	no_memory_for = "{\"entries\":[";
 	errand_without_memory(file_list, files, false, NULL);
 	no_memory_for = "{\"changes\":";
@@ -288,7 +271,7 @@ static void hosts_that_cannot_be_read(void)
 	FILE *file;
 
 	assert(mkdtemp(folder) != NULL);
-	put(folder, "hosts", "10.0.0.1 mine\n");
+	write_file(folder, "hosts", "10.0.0.1 mine\n");
 	etc = folder;
 	assert(names_set_hostname("child") == 0);
 	etc = NULL;
