@@ -309,11 +309,11 @@ void vmm_keep(struct vmm *vmm, const struct branch_plan *plan)
 	vmm_forget(vmm);
 }
 
-void vmm_wait_for_saves(struct vmm *vmm, unsigned saves)
+bool vmm_saved(struct vmm *vmm, unsigned saves)
 {
 	for (int i = 0; i < 5000 && vmm->qmp.saves < saves; i++)
 		usleep(1000);
-	CHECK(vmm->qmp.saves >= saves, "the machine was never run again");
+	return vmm->qmp.saves >= saves;
 }
 
 void vmm_check_alive(struct vmm *vmm)

@@ -87,8 +87,8 @@ void vmm_keep(struct vmm *vmm, const struct branch_plan *plan);
 void vmm_forget(struct vmm *vmm);
 /* Makes the latest branch, made by this plan, what the next one goes on from; its layer is kept for as long as the line is. */
 void vmm_go_on_from(struct vmm *vmm, const struct branch_plan *plan);
-/* Until so many times the machine was stopped and run again. */
-void vmm_wait_for_saves(struct vmm *vmm, unsigned saves);
+/* Waits until so many times the machine was stopped and run again; false if that does not come. */
+bool vmm_saved(struct vmm *vmm, unsigned saves);
 /* After anything: vCPUs run, and no protection holds a writer. */
 void vmm_check_alive(struct vmm *vmm);
 /* What a failed branch must have left, and that the next one works. */

@@ -91,7 +91,7 @@ static void fail(struct line *line)
 	struct branch_outcome outcome = vmm_branch(vmm, &plan);
 	CHECK(!outcome.ok, "script %d: the branch works", (int)plan.script);
 	if (plan.script != QMP_NO_GREETING)
-		vmm_wait_for_saves(vmm, saves + 1);
+		CHECK(vmm_saved(vmm, saves + 1), "the machine was never run again");
 	vmm_check_alive(vmm);
 	vmm_forget(vmm);
 	line->goes_on = false;
