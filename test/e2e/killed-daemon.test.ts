@@ -4,7 +4,7 @@ import { sleep } from '../../src/base/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { DaemonLab } from '../support/daemon-lab.js';
 import { checkLedger, letLedgerRun, startLedger } from '../support/ledger.js';
-import { readPulse, startPulse } from '../support/pulse.js';
+import { readPulse, SELDOM_MS, startPulse } from '../support/pulse.js';
 
 /**
  * Milliseconds after the request was sent, after the pager was seen to begin, or after the snapshot was
@@ -31,7 +31,7 @@ describe('a daemon killed in the middle of a branch', { timeout: 240_000 }, () =
     const { pid } = await lab.client.sandboxes.get(id);
     await startLedger(lab.guest(id), 16);
     await lab.guest(id).python('memory = bytearray(b"x") * (100 << 20)');
-    await startPulse(lab.guest(id));
+    await startPulse(lab.guest(id), SELDOM_MS);
 
     const survived: string[] = [];
     for (const [index, moment] of MOMENTS.entries()) {

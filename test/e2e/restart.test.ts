@@ -6,7 +6,7 @@ import { BoughApiError } from '../../src/sdk/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { DaemonLab } from '../support/daemon-lab.js';
 import { vmProcesses } from '../support/leftovers.js';
-import { readPulse, startPulse } from '../support/pulse.js';
+import { readPulse, SELDOM_MS, startPulse } from '../support/pulse.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 
 describe('a daemon that comes back', { timeout: 180_000 }, () => {
@@ -19,7 +19,7 @@ describe('a daemon that comes back', { timeout: 180_000 }, () => {
 
   it('stopped by SIGTERM, leaves its sandboxes running and adopts them', async () => {
     const { id } = await lab.spawn();
-    await startPulse(lab.guest(id));
+    await startPulse(lab.guest(id), SELDOM_MS);
     await lab.branch(lab.guest(id), { tag: 'before' });
     const { beats } = await readPulse(lab.guest(id));
     // After the last use: each is noted, to the second.
@@ -45,8 +45,8 @@ describe('a daemon that comes back', { timeout: 180_000 }, () => {
     const guests = await Promise.all([lab.spawn(), lab.spawn()]);
     const [source] = guests;
     await source.python('memory = bytearray(b"x") * (60 << 20)');
-    await Promise.all(guests.map(startPulse));
-    const before = await Promise.all(guests.map(readPulse));
+    await Promise.all(guests.map((guest) => startPulse(guest, SELDOM_MS)));
+    const before = await Promise.all(guests.map((guest) => readPulse(guest)));
     const branching = lab.branch(source, { tag: 'held-up' }).catch((error: unknown) => error);
     await captureBegins(lab.folders.hotDir, branching);
     process.kill(lab.pid, 'SIGSTOP');

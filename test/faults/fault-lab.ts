@@ -17,7 +17,7 @@ import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
 import { assertOwnLayers } from '../support/layer-files.js';
 import { Guest } from '../support/guest.js';
 import { difference, inventory, sandboxFolders, vmProcesses } from '../support/leftovers.js';
-import { readPulse, startPulse } from '../support/pulse.js';
+import { beatsBeyond, SELDOM_MS, startPulse } from '../support/pulse.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 import type { DaemonUsage, Order } from './controlled-daemon.js';
@@ -178,7 +178,7 @@ export class FaultLab {
   /** A source for the operations to come. */
   async newSource(): Promise<void> {
     this.source = await this.spawn();
-    await startPulse(this.source);
+    await startPulse(this.source, SELDOM_MS);
     this.#beats = 0;
   }
 
@@ -249,7 +249,7 @@ export class FaultLab {
     );
     if (startChild && isThere && tag !== undefined) {
       const child = await this.spawn(tag);
-      assert((await readPulse(child)).beats > 0);
+      await beatsBeyond(child, 0);
       await this.client.sandboxes.delete(child.id);
     }
     assert.deepEqual(await this.#leftovers(), [], 'files belong to nobody');
@@ -310,9 +310,7 @@ export class FaultLab {
       await this.newSource();
     } else {
       assert.equal(stateOf(this.source.id), 'running');
-      const { beats } = await readPulse(this.source);
-      assert(beats > this.#beats, 'the source stands still');
-      this.#beats = beats;
+      this.#beats = await beatsBeyond(this.source, this.#beats);
     }
     for (const { id } of await this.client.sandboxes.list()) {
       if (id === this.bystander.id || id === this.source.id) continue;
