@@ -12,8 +12,8 @@ import { DiskHistory } from '../faults/power-loss.js';
 import { Seeded } from '../faults/seeded.js';
 import { checkStore, DONE_FOLDER, makeWorld, OPERATIONS, type StoreDirs } from '../faults/store-world.js';
 
-/** Power losses tried for each operation, each at another moment. */
-const LOSSES = 60;
+/** Power losses tried for each operation, each at another moment, others in every run. */
+const LOSSES = 30;
 const LOSSES_WITHOUT_SYNCS = 40;
 const CHILD = fileURLToPath(new URL('../faults/interrupted-store.js', import.meta.url));
 const SOURCE = fileURLToPath(new URL('../../../test/faults/power-loss.c', import.meta.url));
