@@ -1,7 +1,6 @@
 #include "description.h"
 
 #include <string.h>
-#include <time.h>
 
 /* Arguments are shown up to here: a list of all processes has to fit into one frame. */
 #define SHOWN_BYTES 2048
@@ -29,18 +28,14 @@ static void add_number(struct text *text, const char *member, long long number)
 	text_number(text, number);
 }
 
-void process_about(struct process *process, const struct process_spec *spec)
+void program_describe(const struct process_spec *spec, struct text *text)
 {
-	struct text *text = &process->about;
-
-	add_number(text, "{\"pid\":", process->pid);
 	add_arguments(text, spec->command->args);
 	if (spec->tag != NULL) {
 		text_put(text, ",\"tag\":");
 		text_quote(text, spec->tag, strlen(spec->tag));
 	}
 	text_put(text, spec->rows > 0 ? ",\"pty\":true" : ",\"pty\":false");
-	add_number(text, ",\"started_at_unix\":", time(NULL));
 }
 
 static void add_end(const struct process *process, struct text *text)
@@ -57,8 +52,10 @@ void process_describe(const struct process *process, struct text *text)
 {
 	const struct ring *out = &process->outputs[0].ring, *err = &process->outputs[1].ring;
 
+	add_number(text, "{\"pid\":", process->pid);
 	text_add(text, process->about.bytes, process->about.length);
 	text->failed |= process->about.failed;
+	add_number(text, ",\"started_at_unix\":", process->started_at);
 	if (process->ended)
 		add_end(process, text);
 	else

@@ -4,8 +4,8 @@
 
 #include "process.h"
 
-/* The members that never change: written once, since the request they come from does not stay. */
-void process_about(struct process *process, const struct process_spec *spec);
+/* Members that never change: written before the start, since the request they come from does not stay. */
+void program_describe(const struct process_spec *spec, struct text *text);
 
 /* An object. */
 void process_describe(const struct process *process, struct text *text);

@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "description.h"
 #include "frames.h"
 #include "leftover.h"
 #include "pipes.h"
@@ -237,7 +236,7 @@ void process_remove_reader(struct process *process, struct reader *reader)
 	process_read_from(process);
 }
 
-/* Makes it known. Its description may lack what memory was not there for. */
+/* Makes it known. */
 static void adopt(struct process *process, const struct process_spec *spec, const struct pipes *pipes,
 		  const struct child *child)
 {
@@ -324,7 +323,9 @@ int process_start(const struct process_spec *spec, struct starter *starter)
 	before = process_find(process->pid);
 	if (before != NULL)
 		forget(before);
-	process_about(process, spec);
+	process->started_at = time(NULL);
+	process->about = *spec->about;
+	*spec->about = (struct text){ 0 };
 	adopt(process, spec, &pipes, &child);
 	return 0;
 }

@@ -63,10 +63,10 @@ struct process {
 	struct process_output outputs[2];
 	struct timer deadline;
 	struct group group;
-	struct text about; /* the fixed members of its description */
+	struct text about; /* of the program it was started as, for whoever describes it */
 	unsigned holders; /* who may still look at it; it is freed when there is none */
 	uint64_t input_bytes;
-	int64_t ended_at;
+	int64_t started_at, ended_at;
 	pid_t pid;
 	int exit_code, signal;
 	bool terminal, input_ended, input_full, begun, ended, over, timed_out, forgotten;
@@ -75,6 +75,7 @@ struct process {
 struct process_spec {
 	const struct command *command;
 	const char *tag; /* or NULL */
+	struct text *about; /* taken over by the process, once it is started */
 	unsigned columns, rows; /* of its terminal; 0 for none */
 	bool input;
 };

@@ -191,8 +191,14 @@ static void start(struct session *session, const struct start *wanted)
 {
 	const char *name = wanted->command.args[0];
 	struct starting *starting = calloc(1, sizeof *starting);
-	int error = starting == NULL ? -ENOMEM : process_start(&wanted->spec, &starting->starter);
+	struct process_spec spec = wanted->spec;
+	struct text about = { 0 };
+	int error;
 
+	program_describe(&spec, &about);
+	spec.about = &about;
+	error = starting == NULL ? -ENOMEM : process_start(&spec, &starting->starter);
+	text_free(&about);
 	if (error != 0) {
 		not_started(session, name, error);
 		free(starting);
