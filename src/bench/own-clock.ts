@@ -27,7 +27,16 @@ const SAME_CLOCK_NS = 20_000_000n;
 const ENOUGH_NOTES = 50;
 const LIMIT_MS = { kvm: 10, tcg: 50 };
 
-const columns = ['round', 'child', 'notes', 'on_old_clock', 'old_clock_ms', 'shared_draws', 'error'] as const;
+const columns = [
+  'round',
+  'child',
+  'notes',
+  'on_old_clock',
+  'old_clock_ms',
+  'own_clock_ms',
+  'shared_draws',
+  'error',
+] as const;
 
 interface Note {
   readonly drawn: string;
@@ -42,6 +51,7 @@ interface Row {
   readonly notes?: number;
   readonly on_old_clock?: number;
   readonly old_clock_ms?: number;
+  readonly own_clock_ms?: number;
   readonly shared_draws?: number;
   readonly error?: string;
 }
@@ -53,6 +63,7 @@ export async function benchOwnClock(context: BenchContext): Promise<Section> {
     accelerator = source.isolation?.accel ?? accelerator;
     const guest = sandboxGuest(context.client, source.id, context.signal);
     await startProgram(guest, NOTE_PROGRAM, NOTES_PATH);
+    await moreNotes(guest, 0, context.signal);
     const measured: Row[] = [];
     for (let round = 1; round <= context.iterations; round++) {
       measured.push(...(await branchAndRead(context, source, round)));
@@ -81,11 +92,20 @@ async function branchAndRead(context: BenchContext, source: Sandbox, round: numb
 }
 
 async function notesOf({ signal }: BenchContext, guest: Guest): Promise<string[]> {
-  const read = async (): Promise<string[]> => (await guest.exec(['cat', NOTES_PATH])).trim().split('\n');
-  const { length } = await read();
+  return moreNotes(guest, (await readNotes(guest)).length, signal);
+}
+
+async function readNotes(guest: Guest): Promise<string[]> {
+  // The interpreter takes a while until it writes the first one.
+  const text = await guest.exec(['sh', '-c', `cat ${NOTES_PATH} 2>/dev/null || true`]);
+  return text.trim().split('\n');
+}
+
+/** All notes, once there are enough of them beyond so many. */
+function moreNotes(guest: Guest, known: number, signal: AbortSignal): Promise<string[]> {
   return poll(100, 60_000, signal, async () => {
-    const lines = await read();
-    return lines.length >= length + ENOUGH_NOTES ? lines : undefined;
+    const lines = await readNotes(guest);
+    return lines.length >= known + ENOUGH_NOTES ? lines : undefined;
   });
 }
 
@@ -98,10 +118,11 @@ function rowsOf(round: number, [one = [], other = []]: readonly string[][]): Row
   return after.map((notes, child) => {
     const old = notes.filter(({ clockNs }) => absolute(clockNs - last.clockNs) < SAME_CLOCK_NS);
     const until = old.at(-1)?.monotonicNs ?? last.monotonicNs;
-    const oldMs = Number(until - last.monotonicNs) / 1e6;
+    const own = notes[old.length]?.monotonicNs ?? until;
+    const sinceCapture = (ns: bigint): number => Number(ns - last.monotonicNs) / 1e6;
     return {
       ...{ round, child, notes: notes.length, on_old_clock: old.length },
-      ...{ old_clock_ms: oldMs, shared_draws: shared },
+      ...{ old_clock_ms: sinceCapture(until), own_clock_ms: sinceCapture(own), shared_draws: shared },
     };
   });
 }
@@ -116,7 +137,8 @@ function absolute(number: bigint): bigint {
 }
 
 function section({ sourceTag }: BenchContext, rows: readonly Row[], limitMs: number): Section {
-  const summary = summarize(rows.map(({ old_clock_ms }) => old_clock_ms));
+  const last = summarize(rows.map(({ old_clock_ms }) => old_clock_ms));
+  const first = summarize(rows.map(({ own_clock_ms }) => own_clock_ms));
   const shared = rows.reduce((sum, { shared_draws: draws = 0 }) => sum + draws, 0) / 2;
   const noted = rows.reduce((sum, { notes = 0 }) => sum + notes, 0);
   return {
@@ -128,13 +150,16 @@ function section({ sourceTag }: BenchContext, rows: readonly Row[], limitMs: num
     ],
     tables: [
       {
-        title: 'From the last note before the capture to the last one on the source’s clock, ms',
-        columns: ['', ...summaryColumns],
-        rows: summary === undefined ? [] : [['children', ...summaryCells(summary)]],
+        title: 'From the last note before the capture, on the child’s own monotonic clock, ms',
+        columns: ['until', ...summaryColumns],
+        rows: [
+          ...(last === undefined ? [] : [['the last one on the source’s clock', ...summaryCells(last)]]),
+          ...(first === undefined ? [] : [['the first one on its own', ...summaryCells(first)]]),
+        ],
       },
     ],
     verdicts: reached([
-      limitVerdict(`at most ${limitMs} ms on the source’s clock, at p50`, summary?.p50, limitMs),
+      limitVerdict(`at most ${limitMs} ms on the source’s clock, at p50`, last?.p50, limitMs),
     ]),
     csv: { columns, rows: rows.map((row) => ({ ...row })) },
   };

@@ -9,44 +9,23 @@ import { once } from 'node:events';
 import { WebSocket } from 'ws';
 import { monotonicMs } from '../base/index.js';
 import type { Sandbox } from '../contract/index.js';
-import { failureWords, withSandbox, type BenchContext } from './context.js';
+import { withSandbox, type BenchContext } from './context.js';
 import { askOnce, ECHO_DEADLINE_MS, PING_FRAME } from './echo-probe.js';
-import { formatMs, reached, summaryCells, summaryColumns, type Section } from './section.js';
-import { summarize, type Summary } from './statistics.js';
+import { formatMs, reached, type Section } from './section.js';
+import { csvOf, inTurns, summaryOf, tableOf, type Turn } from './turns.js';
 
 /** Where an agent listens in its guest. */
 const AGENT_PORT = 10_000;
 const MAX_DIFFERENCE_MS = 3;
 
-const columns = ['way', 'round', 'ms', 'error'] as const;
-const WAYS = ['direct', 'daemon'] as const;
-type Way = (typeof WAYS)[number];
-
-interface Row {
-  readonly way: Way;
-  readonly round: number;
-  readonly ms?: number;
-  readonly error?: string;
-}
-
 export async function benchPorts(context: BenchContext): Promise<Section> {
-  const rows = await withSandbox(context, context.sourceTag, async (sandbox) => {
-    const measured: Row[] = [];
-    for (let round = 1; round <= context.iterations; round++) {
-      measured.push(await timed('direct', round, () => askOnce(Number(sandbox.guest_addr.split(':')[1]))));
-      measured.push(await timed('daemon', round, () => askThroughDaemon(context, sandbox)));
-    }
-    return measured;
-  });
-  return section(context, rows);
-}
-
-async function timed(way: Way, round: number, ask: () => Promise<number>): Promise<Row> {
-  try {
-    return { way, round, ms: await ask() };
-  } catch (error) {
-    return { way, round, error: failureWords(error) };
-  }
+  const turns = await withSandbox(context, context.sourceTag, (sandbox) =>
+    inTurns(context.iterations, {
+      direct: () => askOnce(Number(sandbox.guest_addr.split(':')[1])),
+      daemon: () => askThroughDaemon(context, sandbox),
+    }),
+  );
+  return section(context, turns);
 }
 
 /** Connects, asks once and resolves with the ms until the first byte of an answer. */
@@ -65,25 +44,14 @@ async function askThroughDaemon({ client }: BenchContext, { id }: Sandbox): Prom
   }
 }
 
-function section({ sourceTag }: BenchContext, rows: readonly Row[]): Section {
-  const [direct, daemon] = WAYS.map((way) =>
-    summarize(rows.filter((row) => row.way === way).map(({ ms }) => ms)),
-  ) as [Summary | undefined, Summary | undefined];
+function section({ sourceTag }: BenchContext, turns: readonly Turn<'direct' | 'daemon'>[]): Section {
+  const [direct, daemon] = [summaryOf(turns, 'direct'), summaryOf(turns, 'daemon')];
   const differenceMs = daemon === undefined || direct === undefined ? undefined : daemon.p50 - direct.p50;
   return {
     name: 'ports',
     title: 'The first byte of a port of a guest: through the daemon, and directly',
     conditions: [`snapshot ${sourceTag}; a connection each, the same question to the same program, in turns`],
-    tables: [
-      {
-        title: 'From connecting to the first byte of the answer, ms',
-        columns: ['way', ...summaryColumns],
-        rows: [
-          ...(direct === undefined ? [] : [['direct', ...summaryCells(direct)]]),
-          ...(daemon === undefined ? [] : [['daemon', ...summaryCells(daemon)]]),
-        ],
-      },
-    ],
+    tables: [tableOf('From connecting to the first byte of the answer, ms', turns)],
     verdicts: reached([
       differenceMs === undefined
         ? undefined
@@ -94,6 +62,6 @@ function section({ sourceTag }: BenchContext, rows: readonly Row[]): Section {
             decides: false,
           },
     ]),
-    csv: { columns, rows: rows.map((row) => ({ ...row })) },
+    csv: csvOf(turns),
   };
 }

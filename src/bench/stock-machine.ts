@@ -128,6 +128,16 @@ export class StockMachine {
     await sleep(WAKE_MS);
   }
 
+  /** Lets it run for as long as `work` does. */
+  async awake<T>(work: () => Promise<T>): Promise<T> {
+    await this.wake();
+    try {
+      return await work();
+    } finally {
+      await this.rest();
+    }
+  }
+
   /** Saves it in one of the ways and throws the result away. */
   async save(mode: StockMode): Promise<StockSaving> {
     if (mode === 'stock-savevm') return this.#saveVm();

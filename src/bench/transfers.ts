@@ -20,10 +20,11 @@ const PATH = '/var/tmp/bough-bench-file';
 /** How much more a large file may take than a small one: what a garbage collector leaves for later. */
 const MAX_GROWTH_MIB = 32;
 
-/** The agent is the first process of its name; errands are its children. Prints the most KiB it ever had. */
+/** The agent is the first process that was called so; errands are its children. Prints the most KiB it ever had. */
 const AGENT_PEAK = [
   'import re, glob',
-  'pids = sorted(int(p.split("/")[2]) for p in glob.glob("/proc/[0-9]*/comm") if open(p).read() == "bough-agent\\n")',
+  'called = {int(p.split("/")[2]): open(p).read() for p in glob.glob("/proc/[0-9]*/cmdline")}',
+  'pids = sorted(pid for pid, words in called.items() if words.startswith("bough-agent\\0"))',
   'print(re.search(r"VmHWM:\\s+(\\d+)", open(f"/proc/{pids[0]}/status").read())[1])',
 ].join('\n');
 
