@@ -28,6 +28,18 @@ export const dnsServers = z.string().transform((text, context) => {
   return z.NEVER;
 });
 
+/** Origins of pages, as browsers send them. */
+export const origins = z.string().transform((text, context): ReadonlySet<string> => {
+  const all = text.split(',').map((origin) => origin.trim());
+  if (text.trim() === '') return new Set();
+  if (all.every(isOrigin)) return new Set(all);
+  context.addIssue({
+    code: 'custom',
+    message: 'must be origins, such as https://a.example,http://localhost:3000',
+  });
+  return z.NEVER;
+});
+
 const MAX_UID = 2 ** 32 - 2;
 
 export const uidRange = z.string().transform((text, context): UidRange => {
@@ -37,6 +49,11 @@ export const uidRange = z.string().transform((text, context): UidRange => {
   context.addIssue({ code: 'custom', message: 'must be two uids above 0, such as 200000-265535' });
   return z.NEVER;
 });
+
+/** Of a file, and of a sandboxed page, the origin is `null`, which is everybody's. */
+function isOrigin(text: string): boolean {
+  return /^https?:/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+}
 
 /** An address, with a port or without, as `dns.setServers` takes it. */
 function isServer(server: string): boolean {

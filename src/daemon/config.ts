@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { ISOLATION_LEVELS, type IsolationLevel } from '../contract/index.js';
 import { DEFAULT_VMM_UIDS, type UidRange } from '../vmm/process/vmm-user.js';
-import { absolutePath, dnsServers, size, uidRange } from './config-fields.js';
+import { absolutePath, dnsServers, origins, size, uidRange } from './config-fields.js';
 import { WANTED_ACCELERATORS, type WantedAccelerator } from '../vmm/host/wanted-accelerator.js';
 import { settings, type SettingName } from './settings.js';
 
@@ -29,6 +29,8 @@ export interface Config {
   readonly tokensFile: string;
   /** Who changed what. */
   readonly auditLog: string;
+  /** Whose pages may call, besides the daemon's own. */
+  readonly allowedOrigins: ReadonlySet<string>;
   /** The certificate to show; plain HTTP without. */
   readonly tls: CertificateFiles | undefined;
   readonly logLevel: LogLevel;
@@ -102,6 +104,7 @@ const schemas = {
   tokenFile: absolutePath.optional(),
   tokensFile: absolutePath,
   auditLog: absolutePath,
+  allowOrigins: origins,
   tlsCert: absolutePath.optional(),
   tlsKey: absolutePath.optional(),
   logLevel: z.enum(logLevels, `must be one of ${logLevels.join(', ')}`),
@@ -158,6 +161,7 @@ export function loadConfig(
     tokenFile: settle('tokenFile'),
     tokensFile: settle('tokensFile', join(stateDir, 'tokens.json')),
     auditLog: settle('auditLog', join(stateDir, 'audit.log')),
+    allowedOrigins: settle('allowOrigins', ''),
     tls: certificateFiles(settle('tlsCert'), settle('tlsKey')),
     logLevel: settle('logLevel', 'info'),
     maxConcurrentBranches: settle('maxConcurrentBranches', '4'),

@@ -43,7 +43,8 @@ export async function serve(config: Config, host: Host, options: ServeOptions = 
   const events = options.events ?? new Events();
   const audit = new Audit(config.auditLog, events.emit);
   events.subscribe((event) => audit.observe(event));
-  const server = buildServer({ host, listen: config.listen, keyring, certificate, log, events });
+  const { listen: at, allowedOrigins } = config;
+  const server = buildServer({ host, listen: at, keyring, allowedOrigins, certificate, log, events });
   const address = await listen(server, config);
   keyring.follow(config.tokensFile, events.emit);
   const following =

@@ -4,6 +4,7 @@ import type { FastifyBaseLogger } from 'fastify';
 import { routes, type Events } from '../contract/index.js';
 import type { Host } from '../sandbox/host/host.js';
 import type { Keyring } from './auth/keyring.js';
+import type { AllowedOrigins } from './auth/origins.js';
 import type { Certificate } from './certificate.js';
 import type { ListenAddress } from './config.js';
 import { Metrics } from './metrics.js';
@@ -27,6 +28,8 @@ export interface ServerOptions {
   readonly host: Host;
   readonly listen: ListenAddress;
   readonly keyring: Keyring;
+  /** Whose pages may call, besides the daemon's own. */
+  readonly allowedOrigins?: AllowedOrigins | undefined;
   /** Plain HTTP without. */
   readonly certificate?: Certificate | undefined;
   readonly log: FastifyBaseLogger;
@@ -35,7 +38,8 @@ export interface ServerOptions {
 }
 
 /** Builds the server with every route of the table. */
-export function buildServer({ host, listen, keyring, certificate, log, events }: ServerOptions): Shell {
+export function buildServer(options: ServerOptions): Shell {
+  const { host, listen, keyring, allowedOrigins = new Set(), certificate, log, events } = options;
   const metrics = new Metrics(() => host.gauges());
   events.subscribe((event) => metrics.observe(event));
   const handlers = {
@@ -52,7 +56,8 @@ export function buildServer({ host, listen, keyring, certificate, log, events }:
     ...watchHandlers(host),
     ...portHandlers(host),
   };
-  const apis = [nativeApi({ table: routes, handlers, listen, keyring }), portsApi({ host, listen, keyring })];
+  const door = { listen, keyring, allowedOrigins };
+  const apis = [nativeApi({ table: routes, handlers, ...door }), portsApi({ host, ...door })];
   const shell = buildShell({ log, events, apis, certificate });
   metrics.watch(shell.calls);
   return shell;

@@ -53,6 +53,13 @@ export const settings = {
     summary:
       'who changed what, as JSON lines; 16 MiB and four earlier ones (default audit.log in the state dir)',
   },
+  allowOrigins: {
+    flag: '--allow-origins',
+    env: 'BOUGH_ALLOW_ORIGINS',
+    placeholder: 'origins',
+    summary:
+      'whose pages may call from a browser, such as https://a.example,http://localhost:3000; without a token they may do all (default: none)',
+  },
   tlsCert: {
     flag: '--tls-cert',
     env: 'BOUGH_TLS_CERT',

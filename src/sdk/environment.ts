@@ -1,5 +1,6 @@
 /**
- * What a program's environment says of the daemon. There is none in a browser, and Deno may refuse to tell: then nothing is said.
+ * Where a program runs, and what its environment says of the daemon. There is none in a browser, and Deno may refuse to tell: then nothing
+ * is said.
  */
 
 declare const process: { readonly env: Readonly<Record<string, string | undefined>> } | undefined;
@@ -15,4 +16,9 @@ export function fromEnvironment(name: 'BOUGH_URL' | 'BOUGH_TOKEN'): string | und
   } catch {
     return undefined;
   }
+}
+
+/** Of all runtimes, browsers alone call themselves so, in their workers too. */
+export function isBrowser(): boolean {
+  return typeof navigator !== 'undefined' && navigator.userAgent.startsWith('Mozilla/');
 }

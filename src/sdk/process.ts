@@ -182,7 +182,7 @@ export class Process {
 
   /**
    * Connects to it both ways, over a WebSocket; `signal` of the options ends that. Rejects with TypeError where the runtime has none, see
-   * `TransportOptions`. A browser cannot send a token with one.
+   * `TransportOptions`. In a browser the token goes as a protocol that it offers.
    *
    * @example
    * ```ts

@@ -1,5 +1,7 @@
 /** The body of a request that is bytes: as a whole, or as they come. */
 
+import { isBrowser } from './environment.js';
+
 /** Bytes to send. */
 export type Sendable = Uint8Array | AsyncIterable<Uint8Array>;
 
@@ -9,9 +11,13 @@ export interface StreamingInit extends RequestInit {
   readonly duplex?: 'half';
 }
 
-/** The part of a request. A stream goes out at the pace of who reads it; not every browser can send one. */
-export function bodyOf(bytes: Sendable): StreamingInit {
+/**
+ * The part of a request. A stream goes out at the pace of who reads it. Of browsers some send a stream over HTTP/2 only, and others its name
+ * instead: there it is gathered first, into a Blob, which a browser may keep on disk.
+ */
+export async function bodyOf(bytes: Sendable): Promise<StreamingInit> {
   if (bytes instanceof Uint8Array) return { body: new Uint8Array(bytes) };
+  if (isBrowser()) return { body: await new Response(streamOf(bytes)).blob() };
   return { body: streamOf(bytes), duplex: 'half' };
 }
 

@@ -1,5 +1,6 @@
 /** A WebSocket, wherever the program runs: the runtime's own, or one that the program gives. */
 
+import { isBrowser } from './environment.js';
 import { BoughUnreachable } from './errors.js';
 
 /**
@@ -47,10 +48,10 @@ export interface WebSocketLike {
  */
 export type OpenSocket = (url: string, headers: Readonly<Record<string, string>>) => WebSocketLike;
 
-/** Of Node, Deno and Bun it takes headers; a browser's does not. */
+/** Of Node, Deno and Bun it takes headers; a browser's takes protocols and no more. */
 type OwnWebSocket = new (
   url: string,
-  more?: { readonly headers: Readonly<Record<string, string>> },
+  more?: { readonly headers: Readonly<Record<string, string>> } | readonly string[],
 ) => WebSocketLike;
 
 declare const WebSocket: OwnWebSocket | undefined;
@@ -58,8 +59,16 @@ declare const WebSocket: OwnWebSocket | undefined;
 const own: OpenSocket = (url, headers) => {
   if (typeof WebSocket === 'undefined')
     throw new TypeError('This runtime has no WebSocket: give one as `webSocket`');
-  return Object.keys(headers).length === 0 ? new WebSocket(url) : new WebSocket(url, { headers });
+  const { authorization } = headers;
+  if (authorization === undefined) return new WebSocket(url);
+  return new WebSocket(url, isBrowser() ? protocolsFor(authorization) : { headers });
 };
+
+/** The daemon agrees to the first of them; the other is the token, in letters that a protocol may have. */
+function protocolsFor(authorization: string): readonly string[] {
+  const token = btoa(authorization.replace(/^Bearer /, ''));
+  return ['bough', `bough.token.${token.replace(/\+/g, '-').replace(/\//g, '_').replace(/=+$/, '')}`];
+}
 
 /**
  * Whom a WebSocket tells what comes. It is there before the WebSocket is open, since messages may come with that.

@@ -295,7 +295,7 @@ export class Transport {
   /** The answer to a call, if it is a success. */
   async #ask(route: RouteName, parts: AnyParts, accept = 'application/json'): Promise<Response> {
     const target = this.#target(route, parts);
-    const init = { method: endpoints[route].method, ...this.#request(parts, accept) };
+    const init = { method: endpoints[route].method, ...(await this.#request(parts, accept)) };
     const response = await this.#reaching(parts, this.#fetch(target, init));
     if (response.ok) return response;
     throw await this.#reaching(parts, refusalOf(response));
@@ -319,7 +319,7 @@ export class Transport {
     return this.url + fillPath(endpoints[route].path, params ?? {}) + queryString(query ?? {});
   }
 
-  #request({ body, bytes, signal, idempotencyKey }: AnyParts, accept: string): StreamingInit {
+  async #request({ body, bytes, signal, idempotencyKey }: AnyParts, accept: string): Promise<StreamingInit> {
     // Or a fetch that hears nothing gives up, Node's after 300 seconds.
     const headers: Record<string, string> = { accept, prefer: 'processing' };
     if (this.#token !== undefined) headers['authorization'] = `Bearer ${this.#token}`;
@@ -329,7 +329,7 @@ export class Transport {
     const asJson = body === undefined ? undefined : JSON.stringify(body);
     return {
       headers,
-      ...(bytes === undefined ? {} : bodyOf(bytes)),
+      ...(bytes === undefined ? {} : await bodyOf(bytes)),
       ...(asJson === undefined ? {} : { body: asJson }),
       ...(signal === undefined ? {} : { signal }),
     };

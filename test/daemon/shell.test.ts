@@ -51,6 +51,7 @@ describe('two APIs on one shell', () => {
       handlers: { one: () => undefined },
       listen,
       keyring: keyringOf(token),
+      allowedOrigins: new Set<string>(),
     });
     shell = buildShell({ log: silent, events: new Events(), apis: [native, other] });
     await shell.app.ready();

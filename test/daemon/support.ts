@@ -29,7 +29,12 @@ export interface TestServer extends Shell {
 
 export function testServer(
   script: Partial<Host> = {},
-  options: { token?: string; keyring?: Keyring; listenHost?: string } = {},
+  options: {
+    token?: string;
+    keyring?: Keyring;
+    listenHost?: string;
+    allowedOrigins?: readonly string[];
+  } = {},
 ): TestServer {
   const host = fakeHost(script);
   const events = new Events();
@@ -38,6 +43,7 @@ export function testServer(
     host,
     listen: { host: listenHost, port: 0, isLoopback: listenHost === '127.0.0.1' },
     keyring: options.keyring ?? keyringOf(options.token),
+    allowedOrigins: new Set(options.allowedOrigins),
     log: silent,
     events,
   });
@@ -63,8 +69,8 @@ export async function listeningShell<T extends RouteTable>(
   const events = new Events();
   const listen = { host: '127.0.0.1', port: 0, isLoopback: true };
   const keyring = keyringOf(token);
-  const api = nativeApi({ table, handlers, listen, keyring });
-  const apis = [api, portsApi({ host, listen, keyring })];
+  const door = { listen, keyring, allowedOrigins: new Set<string>() };
+  const apis = [nativeApi({ table, handlers, ...door }), portsApi({ host, ...door })];
   const shell = buildShell({ log: silent, events, apis, limits: { ...limits, ...given } });
   const address = await shell.app.listen(listen);
   return Object.assign(shell, { events, address, port: Number(new URL(address).port) });

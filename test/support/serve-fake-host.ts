@@ -34,7 +34,11 @@ const execStream: Host['execStream'] = async function* (_id, request, call) {
 };
 
 const [, , listen = '127.0.0.1:0', tokenFile] = process.argv;
-const config = loadConfig({ listen, stateDir: '/nowhere', ...(tokenFile && { tokenFile }) }, {});
+const { BOUGH_ALLOW_ORIGINS } = process.env;
+const config = loadConfig(
+  { listen, stateDir: '/nowhere', ...(tokenFile && { tokenFile }) },
+  { BOUGH_ALLOW_ORIGINS },
+);
 const log = pino({ level: 'silent' });
 const events = new Events();
 const host = tellingHost(fakeHost({ exec, execStream }), events);

@@ -11,6 +11,7 @@ import type { Host } from '../../sandbox/host/host.js';
 import type { CallContext } from '../../sandbox/host/call.js';
 import { callerOf, checkHostHeader, checkOrigin, checkScope } from '../auth/guard.js';
 import type { Keyring } from '../auth/keyring.js';
+import { greetPage, type AllowedOrigins } from '../auth/origins.js';
 import type { ListenAddress } from '../config.js';
 import { contextOf } from '../rows/asked.js';
 import { bytesOf, passBodies } from '../rows/stream.js';
@@ -26,9 +27,10 @@ export interface PortsApiOptions {
   readonly host: Host;
   readonly listen: ListenAddress;
   readonly keyring: Keyring;
+  readonly allowedOrigins: AllowedOrigins;
 }
 
-export function portsApi({ host, listen, keyring }: PortsApiOptions): Api {
+export function portsApi({ host, listen, keyring, allowedOrigins }: PortsApiOptions): Api {
   return {
     prefixes: ['/s'],
     claimedUrl: (request) => portUrl(request, listen.isLoopback),
@@ -38,11 +40,15 @@ export function portsApi({ host, listen, keyring }: PortsApiOptions): Api {
       ...(failure.status === 401 ? { headers: { 'www-authenticate': 'Bearer' } } : {}),
     }),
     register: (app, shell) => {
-      app.addHook('onRequest', (request, _reply, done) => {
+      app.addHook('onRequest', (request, reply, done) => {
         const { headers } = request;
         // A name below localhost is this machine's as much as localhost is.
-        if (prefixOfHost(headers, listen.isLoopback) === undefined) checkHostHeader(headers, listen);
-        checkOrigin(headers);
+        if (prefixOfHost(headers, listen.isLoopback) === undefined) {
+          checkHostHeader(headers, listen);
+          // By host name it is the program that says who may call it.
+          if (greetPage(request, reply, allowedOrigins)) return;
+        }
+        checkOrigin(headers, allowedOrigins);
         const authorization = [headers[OWN_AUTHORIZATION]].flat()[0] ?? headers.authorization;
         const caller = callerOf({ authorization }, keyring);
         request.principal = caller.principal;
