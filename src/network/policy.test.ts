@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseAddress, type Address } from './address.js';
-import { Policy } from './policy.js';
+import { Policy, type Lookup } from './policy.js';
 import { PolicyRefused } from './rule.js';
 import { networkPolicySchema, type NetworkPolicyInput } from '../contract/index.js';
 
@@ -25,13 +25,16 @@ const refusal = (wire: NetworkPolicyInput): string => {
   return 'accepted';
 };
 
+const refusedBy = (lookup: Lookup): string | undefined =>
+  typeof lookup === 'object' ? (lookup.rule ?? lookup.why) : undefined;
+
 describe('Policy', () => {
   it('reaches nothing unless it is told otherwise', () => {
     for (const mode of ['off', 'none', 'list'] as const) {
       const policy = compile({ mode });
       assert.equal(policy.check('example.org', 443, NOBODY).verdict, 'refused', mode);
       assert.equal(policy.check('93.184.216.34', 443, NOBODY).verdict, 'refused', mode);
-      assert.equal(policy.lookup('example.org'), 'refused', mode);
+      assert.equal(refusedBy(policy.lookup('example.org')), `no rule allows it, and the mode is ${mode}`);
     }
     assert.equal(networkPolicySchema.parse({}).mode, 'off');
   });
@@ -61,10 +64,8 @@ describe('Policy', () => {
     const policy = compile({ mode: 'list', rules: [{ allow: 'a.example' }, { deny: 'b.example' }] });
     const open = [22, 80, 443, 8080].filter((port) => policy.judgeName('a.example', port).allowed);
     assert.deepEqual(open, [80, 443]);
-    assert.equal(
-      compile({ mode: 'internet', rules: [{ deny: 'b.example' }] }).lookup('b.example'),
-      'refused',
-    );
+    const denied = compile({ mode: 'internet', rules: [{ deny: 'b.example' }] }).lookup('b.example');
+    assert.equal(refusedBy(denied), 'deny b.example');
     assert.equal(policy.judgeName('b.example', 22).rule, 'deny b.example');
   });
 
@@ -82,7 +83,10 @@ describe('Policy', () => {
     }
     assert.equal(policy.check('127.0.0.2', 11434, NOBODY).verdict, 'refused');
     assert.equal(policy.lookup('host.bough.internal'), 'host');
-    assert.equal(compile({ mode: 'internet' }).lookup('host.bough.internal'), 'refused');
+    assert.equal(
+      refusedBy(compile({ mode: 'internet' }).lookup('host.bough.internal')),
+      'no rule allows the host',
+    );
   });
 
   it('tells an address at once for a name that a rule spells, and looks all others up', () => {
@@ -90,7 +94,7 @@ describe('Policy', () => {
     const policy = compile({ mode: 'list', rules });
     assert.equal(policy.lookup('a.example'), 'known');
     assert.equal(policy.lookup('x.b.example'), 'resolve');
-    assert.equal(policy.lookup('b.example'), 'refused');
+    assert.equal(refusedBy(policy.lookup('b.example')), 'no rule allows it, and the mode is list');
     assert.equal(compile({ mode: 'internet', rules }).lookup('c.example'), 'resolve');
   });
 

@@ -43,8 +43,8 @@ export interface Verdict {
 /** The host's own addresses, in the form that `Address.toString` gives them. */
 export type OwnAddresses = ReadonlySet<string>;
 
-/** What a guest that asks for a name gets: nothing; an address at once; one if the name exists; its host's. */
-export type Lookup = 'refused' | 'known' | 'resolve' | 'host';
+/** What a guest that asks for a name gets: an address at once; one if the name exists; its host's; nothing, and what decided that. */
+export type Lookup = 'known' | 'resolve' | 'host' | Verdict;
 
 export class Policy {
   readonly wire: NetworkPolicy;
@@ -92,13 +92,13 @@ export class Policy {
 
   /** Whether a guest that asks for this name is told an address, on whatever port it may then be reached. */
   lookup(name: string): Lookup {
-    if (name === HOST_NAME) return this.#reachesHost() ? 'host' : 'refused';
+    if (name === HOST_NAME) return this.#reachesHost() ? 'host' : refused('no rule allows the host');
     for (const rule of this.#names.filter(({ pattern }) => matchesName(pattern, name))) {
-      if (!rule.allows && rule.ports === undefined) return 'refused';
+      if (!rule.allows && rule.ports === undefined) return byRule(rule);
       const isOpen = [...(rule.ports ?? [])].some((port) => this.judgeName(name, port).allowed);
       if (rule.allows && isOpen) return rule.pattern.below ? 'resolve' : 'known';
     }
-    return this.wire.mode === 'internet' ? 'resolve' : 'refused';
+    return this.wire.mode === 'internet' ? 'resolve' : this.#byMode();
   }
 
   /** The verdict on what a program would write as its target, before anything is resolved. */
@@ -135,7 +135,7 @@ export class Policy {
     return this.#addresses.some((rule) => rule.allows && contains(rule.cidr, LOOPBACK));
   }
 
-  #byMode(port: number): Verdict {
+  #byMode(port?: number): Verdict {
     const { mode } = this.wire;
     if (mode !== 'internet') return refused(`no rule allows it, and the mode is ${mode}`);
     if (port === SMTP_PORT) return refused('port 25 needs a rule');

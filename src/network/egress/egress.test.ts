@@ -129,6 +129,19 @@ describe('Egress', () => {
     assert(lines.every(({ verdict, why }) => verdict === 'refused' && typeof why === 'string'));
   });
 
+  it('says in the log what kept a name from it', async () => {
+    await put({ mode: 'list', rules: [{ deny: '*.ads.example' }, { allow: 'a.example' }] });
+    for (const name of ['x.ads.example', 'other.example', 'no host', 'a.example']) await gate.ask(name);
+    assert.deepEqual(
+      (await log()).map(({ kind, name, verdict, rule, why }) => [kind, name, verdict, rule ?? why]),
+      [
+        ['dns', 'x.ads.example', 'refused', 'deny *.ads.example'],
+        ['dns', 'other.example', 'refused', 'no rule allows it, and the mode is list'],
+        ['dns', undefined, 'refused', 'it is no name that a host can have'],
+      ],
+    );
+  });
+
   it('tells a name’s own address, and connects to what the name resolves to on the host', async () => {
     await byName();
     const address = addressIn(await gate.ask('Origin.example'));

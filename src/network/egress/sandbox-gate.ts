@@ -32,6 +32,8 @@ const MAX_NAMES_A_MINUTE = 300;
 const MAX_UNREAD_BYTES = 1 << 20;
 const MAX_LOGGED_METHOD = 20;
 const NOTHING = Buffer.alloc(0);
+type Why = Pick<Verdict, 'rule' | 'why'>;
+const NO_NAME: Why = { rule: undefined, why: 'it is no name that a host can have' };
 
 export interface SandboxGateOptions {
   readonly socketPath: string;
@@ -193,11 +195,9 @@ export class SandboxGate {
   async #find({ name, asksForAddress }: Question): Promise<Answer> {
     // Also names that are refused count: each is a line of the log.
     if ((name === undefined || !this.#names.has(name)) && this.#isBeyondRate()) return 'failed';
-    const lookup = name === undefined ? 'refused' : this.#policy.lookup(name);
-    if (name === undefined || lookup === 'refused') {
-      this.#log.write({ kind: 'dns', name, verdict: 'refused' });
-      return 'no such name';
-    }
+    if (name === undefined) return this.#noSuchName(name, NO_NAME);
+    const lookup = this.#policy.lookup(name);
+    if (typeof lookup === 'object') return this.#noSuchName(name, lookup);
     if (lookup === 'host') return asksForAddress ? { address: HOST_ADDRESS.split('.').map(Number) } : 'empty';
     try {
       const exists = lookup === 'known' || (await this.#options.resolve(name)).length > 0;
@@ -206,6 +206,11 @@ export class SandboxGate {
       return 'failed';
     }
     return asksForAddress ? this.#give(name) : 'empty';
+  }
+
+  #noSuchName(name: string | undefined, verdict: Why): Answer {
+    this.#log.write({ kind: 'dns', name, verdict: 'refused', ...whyOf(verdict) });
+    return 'no such name';
   }
 
   #give(name: string): Answer {
@@ -386,12 +391,7 @@ function described({ name, address, port }: Target): {
   return { name, address: address.toString(), port };
 }
 
-function whyOf({ rule, why }: { rule: string | undefined; why: string }): {
-  rule: string | undefined;
-  why: string;
-} {
-  return { rule, why };
-}
+const whyOf = ({ rule, why }: Why): Why => ({ rule, why });
 
 /** The VMM may run as a user of its own: its folder's group is that user's then, and ours otherwise. */
 async function letFolderGroupConnect(socketPath: string): Promise<void> {
