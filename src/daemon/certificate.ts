@@ -10,13 +10,15 @@ import type { Server } from 'node:https';
 import { createSecureContext } from 'node:tls';
 import { messageOf } from '../base/index.js';
 import type { Emit } from '../contract/index.js';
-import { followFiles, type Following } from './auth/follow.js';
+import { followFiles, versionsOf, type Following, type Versions } from './auth/follow.js';
 import { ConfigError, type CertificateFiles } from './config.js';
 
 /** What the two files say. */
 export interface Certificate {
   readonly cert: Buffer;
   readonly key: Buffer;
+  /** Which versions of the files these are. */
+  readonly read: Versions;
 }
 
 /** What is the same whatever the certificate. */
@@ -25,9 +27,10 @@ export const TLS_OPTIONS = { minVersion: 'TLSv1.2', ALPNProtocols: ['http/1.1'] 
 /** Reads both. Throws `ConfigError` for files that cannot be read, or are no certificate and its key. */
 export async function readCertificate({ certFile, keyFile }: CertificateFiles): Promise<Certificate> {
   try {
+    const read = await versionsOf([certFile, keyFile]);
     const [cert, key] = await Promise.all([readFile(certFile), readFile(keyFile)]);
     createSecureContext({ cert, key });
-    return { cert, key };
+    return { cert, key, read };
   } catch (cause) {
     const problem = messageOf(cause);
     throw new ConfigError(`Cannot use the certificate ${certFile} with the key ${keyFile}: ${problem}`, {
@@ -37,12 +40,17 @@ export async function readCertificate({ certFile, keyFile }: CertificateFiles): 
 }
 
 /** Shows a server's new clients the certificate that is in the files then, until it is closed; who is connected already is not disturbed. */
-export function followCertificate(files: CertificateFiles, server: Server, emit: Emit): Following {
-  return followFiles([files.certFile, files.keyFile], async () => {
+export function followCertificate(
+  files: CertificateFiles,
+  since: Versions,
+  server: Server,
+  emit: Emit,
+): Following {
+  return followFiles([files.certFile, files.keyFile], since, async () => {
     try {
-      const certificate = await readCertificate(files);
-      server.setSecureContext({ ...TLS_OPTIONS, ...certificate });
-      emit('certificate.reloaded', { validTo: new X509Certificate(certificate.cert).validTo });
+      const { cert, key } = await readCertificate(files);
+      server.setSecureContext({ ...TLS_OPTIONS, cert, key });
+      emit('certificate.reloaded', { validTo: new X509Certificate(cert).validTo });
     } catch (err) {
       emit('certificate.not-reloaded', { err });
     }

@@ -48,7 +48,9 @@ export async function serve(config: Config, host: Host, options: ServeOptions = 
   const address = await listen(server, config);
   keyring.follow(config.tokensFile, events.emit);
   const following =
-    config.tls && followCertificate(config.tls, server.app.server as unknown as HttpsServer, events.emit);
+    config.tls &&
+    certificate &&
+    followCertificate(config.tls, certificate.read, server.app.server as unknown as HttpsServer, events.emit);
   events.emit('daemon.listening', { address, token: keyring.isGuarded });
 
   let closed: Promise<void> | undefined;

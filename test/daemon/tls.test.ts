@@ -16,8 +16,8 @@ import { WebSocket } from 'ws';
 import { Events, type EventName } from '../../src/contract/index.js';
 import { ConfigError, loadConfig } from '../../src/daemon/config.js';
 import { serve, type Daemon } from '../../src/daemon/serve.js';
-import type { Certificate } from '../../src/daemon/certificate.js';
-import { AUTHORITY, ONE, TWO } from '../support/certificates.js';
+
+import { AUTHORITY, ONE, TWO, type Pair } from '../support/certificates.js';
 import { runInProcess } from '../support/cli-in-process.js';
 import { fakeHost } from '../support/fake-host.js';
 import { silent } from './support.js';
@@ -36,11 +36,11 @@ describe('a daemon with a certificate', () => {
   });
 
   const files = () => ({ tlsCert: join(dir, 'cert.pem'), tlsKey: join(dir, 'key.pem') });
-  const write = async ({ cert, key }: Partial<Certificate>): Promise<void> => {
+  const write = async ({ cert, key }: Partial<Pair>): Promise<void> => {
     if (cert !== undefined) await writeFile(files().tlsCert, cert);
     if (key !== undefined) await writeFile(files().tlsKey, key);
   };
-  const start = async (certificate: Certificate): Promise<number> => {
+  const start = async (certificate: Pair): Promise<number> => {
     await write(certificate);
     const events = new Events();
     events.subscribe(({ name }) => told.push(name));

@@ -3,6 +3,8 @@
  */
 import type { Certificate } from '../../src/daemon/certificate.js';
 
+export type Pair = Pick<Certificate, 'cert' | 'key'>;
+
 /** Of the authority. */
 export const AUTHORITY = `-----BEGIN CERTIFICATE-----
 MIIBkTCCATegAwIBAgIUDlraTZmUnJlITNKpRfZ4rE/lVycwCgYIKoZIzj0EAwIw
@@ -18,7 +20,7 @@ QNuS/Hxv88lug/SMWmxYKQZfn/j3
 `;
 
 /** Common name `one`. */
-export const ONE: Certificate = {
+export const ONE: Pair = {
   cert: Buffer.from(`-----BEGIN CERTIFICATE-----
 MIIBmDCCAT6gAwIBAgIUfgUd6YFdxyVPMSAy7wYbzhLCi10wCgYIKoZIzj0EAwIw
 HTEbMBkGA1UEAwwSYSB0ZXN0J3MgYXV0aG9yaXR5MCAXDTI2MTEyNzEzMDM1OFoY
@@ -40,7 +42,7 @@ x3a6xvZTHONGqquN/1rv8JuJ1zzI2zD7R3u0NtB47SnTpF+VQ35npl63
 };
 
 /** Common name `two`. */
-export const TWO: Certificate = {
+export const TWO: Pair = {
   cert: Buffer.from(`-----BEGIN CERTIFICATE-----
 MIIBlzCCAT6gAwIBAgIUfgUd6YFdxyVPMSAy7wYbzhLCi14wCgYIKoZIzj0EAwIw
 HTEbMBkGA1UEAwwSYSB0ZXN0J3MgYXV0aG9yaXR5MCAXDTI2MTEyNzEzMDM1OFoY

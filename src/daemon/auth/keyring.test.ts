@@ -81,6 +81,15 @@ describe('a keyring', () => {
     assert.deepEqual([isGuarded(), callerOf(other)], [true, undefined]);
   });
 
+  it('misses no change of the file between its first reading and being followed', async () => {
+    const ring = await open();
+    const token = await addToken(path, 'ci', 'read');
+    const told: EventName[] = [];
+    ring.follow(path, (name) => void told.push(name));
+    while (told.length === 0) await delay(5);
+    assert.deepEqual([told, ring.callerOf(token)?.principal], [['tokens.reloaded'], 'ci']);
+  });
+
   it('tells the calls of a token when it may not call any more, or less', async () => {
     await open();
     const [one, other] = [await addToken(path, 'one', 'exec'), await addToken(path, 'other', 'exec')];

@@ -10,7 +10,7 @@ import { setMaxListeners } from 'node:events';
 import { BoughError, covers, type Emit, type Scope } from '../../contract/index.js';
 import type { Principal } from '../../sandbox/host/call.js';
 import { ConfigError, type Config } from '../config.js';
-import { followFiles, type Following } from './follow.js';
+import { followFiles, versionsOf, type Following, type Versions } from './follow.js';
 import { digestOf, loadTokenCheck, type TokenCheck } from './token.js';
 import { commonForm, readTokensFile, type StoredToken } from './tokens-file.js';
 
@@ -50,18 +50,21 @@ export class Keyring {
   readonly #oneAccess = new Access();
   readonly #openAccess = new Access();
   #keys: readonly Key[] | undefined;
+  readonly #read: Versions;
   #following: Following | undefined;
 
-  /** `tokens`: undefined where there is no file. */
-  constructor(one?: TokenCheck, tokens?: readonly StoredToken[]) {
+  /** `tokens`: undefined where there is no file; `read`: which versions of it they are of. */
+  constructor(one?: TokenCheck, tokens?: readonly StoredToken[], read: Versions = []) {
     this.#one = one;
+    this.#read = read;
     this.#take(tokens);
   }
 
   /** Reads what a configuration names. Throws `ConfigError` for a file that cannot be used, and where others could call without a token. */
   static async open({ tokenFile, tokensFile, listen }: Config): Promise<Keyring> {
     const one = tokenFile === undefined ? undefined : await loadTokenCheck(tokenFile);
-    const keyring = new Keyring(one, await readTokensFile(tokensFile));
+    const versions = await versionsOf([tokensFile]);
+    const keyring = new Keyring(one, await readTokensFile(tokensFile), versions);
     if (keyring.isGuarded || listen.isLoopback) return keyring;
     throw new ConfigError(
       `Refusing to listen on ${listen.host} without a token: others can reach that address. Give --token-file, make one with \`bough token add\`, or listen on 127.0.0.1`,
@@ -88,7 +91,7 @@ export class Keyring {
     return found;
   }
 
-  /** Reads the file again whenever it changes, until `close`. */
+  /** Reads the file again whenever it changes, or has since it was read, until `close`. */
   follow(path: string, emit: Emit): void {
     const reload = async (): Promise<void> => {
       try {
@@ -101,7 +104,7 @@ export class Keyring {
         emit('tokens.not-reloaded', { err });
       }
     };
-    this.#following = followFiles([path], reload);
+    this.#following = followFiles([path], this.#read, reload);
   }
 
   /** Idempotent. */

@@ -165,7 +165,15 @@ function createApp(
     schemaController: { compilersFactory: ownCompilers },
     ...(certificate === undefined
       ? { http }
-      : { https: { ...http, ...TLS_OPTIONS, ...certificate, handshakeTimeout: limits.headersTimeoutMs } }),
+      : {
+          https: {
+            ...http,
+            ...TLS_OPTIONS,
+            cert: certificate.cert,
+            key: certificate.key,
+            handshakeTimeout: limits.headersTimeoutMs,
+          },
+        }),
     return503OnClosing: false,
     forceCloseConnections: 'idle',
     frameworkErrors: (error, request, reply) => {
