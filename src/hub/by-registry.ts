@@ -12,14 +12,8 @@ import { digestOf, manifestSchema, parsed, type Descriptor } from './format.js';
 import type { Keyring } from './keys.js';
 import { openLayout, readBlob, saveLayout } from './layout.js';
 import { archiveBytes, archiveOf } from './pack.js';
-import {
-  fetchSignature,
-  pullLayout,
-  pushLayout,
-  readManifest,
-  type RegistryOptions,
-  type Remote,
-} from './registry.js';
+import { fetchSignature, pullLayout, pushLayout, readManifest, type RegistryOptions } from './registry.js';
+import type { Remote } from './remote.js';
 import { IncomingSnapshot, judged } from './unpack.js';
 
 export interface ByRegistryOptions extends RegistryOptions {

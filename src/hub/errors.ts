@@ -38,7 +38,8 @@ export class BadKey extends Error {
 }
 
 /** Why a registry did not do what it was asked to. */
-export type RegistryProblem = 'malformed' | 'denied' | 'missing' | 'unreachable' | 'busy' | 'failed';
+export type RegistryProblem =
+  'malformed' | 'denied' | 'missing' | 'unreachable' | 'no_space' | 'busy' | 'failed';
 
 /** The message is a sentence for whoever asked. */
 export class RegistryFailed extends Error {

@@ -7,6 +7,6 @@ export type { Keyring, PublicKey } from './keys.js';
 export { archiveBytes, archiveOf, packSnapshot } from './pack.js';
 export type { Layout, PackSource } from './pack.js';
 export type { SnapshotConfig } from './format.js';
-export { remoteOf } from './registry.js';
+export { remoteOf } from './remote.js';
 export { IncomingSnapshot } from './unpack.js';
 export type { Trust, UnpackTargets } from './unpack.js';

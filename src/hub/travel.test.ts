@@ -122,6 +122,23 @@ describe('a snapshot as one file', () => {
   });
 });
 
+describe('a snapshot that says it is larger than anything', () => {
+  it('is refused for a disk that no file can be, and for runs that no manifest has chunks for', async () => {
+    const archive = await packed();
+    await refused(
+      forged(archive, { config: { 'disks.0.bytes': Number.MAX_SAFE_INTEGER } }),
+      /no file of this host/,
+    );
+    const most = Number.MAX_SAFE_INTEGER;
+    for (const config of [
+      { 'disks.0.bytes': most, 'disks.0.runs': [[0, most]] },
+      { 'memory.0.logicalBytes': most, 'memory.1.logicalBytes': most, 'memory.0.runs': [[0, most]] },
+      { 'vmstate.bytes': most },
+    ])
+      await refused(forged(archive, { config }), /are in \d+ chunks, its manifest has/);
+  });
+});
+
 describe('whose word it is', () => {
   it('is that of a trusted key, of the host that made it or of another', async () => {
     const [here, there] = [await emptyDir(), await emptyDir()];

@@ -7,6 +7,7 @@
  * Invariant: no byte reaches a program or a file before its sha256 was found to be what the manifest says.
  */
 import { open, type FileHandle } from 'node:fs/promises';
+import { errorCode } from '../base/index.js';
 import type { Run } from '../store/index.js';
 import { ArchiveReader } from './archive.js';
 import { BadSnapshotArchive, SnapshotUntrusted } from './errors.js';
@@ -29,7 +30,7 @@ import {
   type SnapshotConfig,
 } from './format.js';
 import { isSignedBy, type Keyring } from './keys.js';
-import { bytesOf, piecesOf, type Piece } from './pieces.js';
+import { bytesOf, CHUNK_BYTES, piecesOf, type Piece } from './pieces.js';
 import { checkedVirtualBytes } from './qcow2.js';
 import { compressedBound, decompressed } from './zstd.js';
 
@@ -132,7 +133,7 @@ export class IncomingSnapshot {
       for (const { path, bytes, runs } of filesOf(this.config, targets)) {
         const file = await open(path, 'wx+', 0o600);
         files.push(file);
-        await file.truncate(bytes);
+        await setSize(file, bytes);
         for (const piece of piecesOf(runs)) {
           const digest = this.#chunks[at++]?.digest ?? '';
           const known = places.get(digest) ?? [];
@@ -154,6 +155,14 @@ export class IncomingSnapshot {
       for (const file of files) await file.close();
     }
   }
+}
+
+/** Sparse: only what comes takes room. Throws BadSnapshotArchive for more than a file can have. */
+async function setSize(file: FileHandle, bytes: number): Promise<void> {
+  await file.truncate(bytes).catch((cause: unknown) => {
+    if (errorCode(cause) !== 'EFBIG' && errorCode(cause) !== 'EINVAL') throw cause;
+    throw new BadSnapshotArchive(`no file of this host can have ${bytes} bytes`, { cause });
+  });
 }
 
 /** The files in the order of their chunks. */
@@ -241,11 +250,12 @@ function requireTrust({ signedBy, claimedBy }: Verdict, { allowUnsigned }: Trust
 /** There is a chunk for each piece, and each is as large as it may be. */
 function checkChunks(config: SnapshotConfig, { layers }: ArtifactManifest): void {
   const nowhere = { vmstatePath: '', memoryPath: () => '', diskPath: () => '' };
-  const pieces = filesOf(config, nowhere).flatMap(({ runs }) => piecesOf(runs));
-  if (pieces.length !== layers.length)
-    throw new BadSnapshotArchive(
-      `its files are in ${pieces.length} chunks, its manifest has ${layers.length}`,
-    );
+  const files = filesOf(config, nowhere);
+  // Counted before they are made: a run may say that it is as long as a number can be.
+  const wanted = files.reduce((sum, { runs }) => sum + Math.ceil(bytesOf(runs) / CHUNK_BYTES), 0);
+  if (wanted !== layers.length)
+    throw new BadSnapshotArchive(`its files are in ${wanted} chunks, its manifest has ${layers.length}`);
+  const pieces = files.flatMap(({ runs }) => piecesOf(runs));
   const sizes = new Map<string, string>();
   for (const [at, { digest, size }] of layers.entries()) {
     const rawBytes = bytesOf(pieces[at] ?? []);

@@ -21,7 +21,7 @@ import {
   remoteOf,
   type Keyring,
 } from '../../src/hub/index.js';
-import { countingProxy, type CountingProxy } from '../support/counting-proxy.js';
+import { countingProxy, type CountingProxy } from '../../src/bench/counting-proxy.js';
 import { fakeRegistry } from '../support/fake-registry.js';
 import { madeSnapshot, type Made } from '../support/made-snapshot.js';
 import { startRegistry, type Registry } from '../support/registry.js';
