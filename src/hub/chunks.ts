@@ -6,19 +6,27 @@ import { blobName, CHUNK_TYPE, descriptorOf, type Descriptor } from './format.js
 import { CHUNK_BYTES } from './pieces.js';
 import { compressed } from './zstd.js';
 
+/** Rejects where there is no room for that many bytes. */
+export type CheckRoom = (bytes: number) => Promise<void>;
+
+export interface ChunkWriterOptions {
+  readonly checkRoom?: CheckRoom | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
 export class ChunkWriter {
   /** Of what was added and ended, in order. */
   readonly chunks: Descriptor[] = [];
   readonly #dir: string;
-  readonly #signal: AbortSignal | undefined;
+  readonly #options: ChunkWriterOptions;
   #gathered = Buffer.allocUnsafe(CHUNK_BYTES);
   #have = 0;
   /** The one before, while this one is gathered. */
   #underWay: Promise<void> = Promise.resolve();
 
-  constructor(dir: string, signal?: AbortSignal) {
+  constructor(dir: string, options: ChunkWriterOptions) {
     this.#dir = dir;
-    this.#signal = signal;
+    this.#options = options;
   }
 
   async add(bytes: Uint8Array): Promise<void> {
@@ -48,8 +56,10 @@ export class ChunkWriter {
   }
 
   async #write(raw: Buffer): Promise<void> {
-    const bytes = await compressed(raw, this.#signal);
-    this.#signal?.throwIfAborted();
+    const { signal, checkRoom } = this.#options;
+    const bytes = await compressed(raw, signal);
+    signal?.throwIfAborted();
+    await checkRoom?.(bytes.length);
     const descriptor = descriptorOf(CHUNK_TYPE, bytes);
     await writeBlob(this.#dir, descriptor.digest, bytes);
     this.chunks.push(descriptor);

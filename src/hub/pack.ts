@@ -13,7 +13,7 @@ import { join } from 'node:path';
 import { compact, FileTooShort, sparseDigest } from '../base/index.js';
 import type { Run } from '../store/index.js';
 import { END_OF_ARCHIVE, memberBytes, memberHeader, paddingAfter } from './archive.js';
-import { ChunkWriter, writeBlob } from './chunks.js';
+import { ChunkWriter, writeBlob, type CheckRoom } from './chunks.js';
 import {
   blobName,
   CONFIG_TYPE,
@@ -42,6 +42,8 @@ export interface PackSource extends Pick<
 export interface PackOptions {
   /** Signs it. */
   readonly signer?: KeyObject | undefined;
+  /** Asked before each chunk is written. */
+  readonly checkRoom?: CheckRoom | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -66,10 +68,10 @@ export interface Layout {
 export async function packSnapshot(
   source: PackSource,
   dir: string,
-  { signer, signal }: PackOptions = {},
+  { signer, checkRoom, signal }: PackOptions = {},
 ): Promise<Layout> {
   await mkdir(join(dir, 'blobs/sha256'), { recursive: true, mode: 0o700 });
-  const writer = new ChunkWriter(dir, signal);
+  const writer = new ChunkWriter(dir, { checkRoom, signal });
   const { vmstate, memory } = source;
   await addRuns(writer, vmstate.path, [[0, vmstate.bytes]], signal);
   for (const { path, runs } of memory) await addRuns(writer, path, runs, signal);

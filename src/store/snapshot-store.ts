@@ -10,7 +10,14 @@ import { compactSnapshot } from './pack/compact.js';
 import { mergeLayers } from './pack/merge.js';
 import { listedFolder, type StoreContext } from './context.js';
 import { startDraft } from './life/draft.js';
-import { IntegrityError, SnapshotNotFound, SnapshotUnusable, StoreLocked, TagExists } from './errors.js';
+import {
+  IntegrityError,
+  NoSpace,
+  SnapshotNotFound,
+  SnapshotUnusable,
+  StoreLocked,
+  TagExists,
+} from './errors.js';
 import type { CountedFile } from './tier/counted-file.js';
 import { evict } from './tier/evict.js';
 import { prepareSubfolders, prepareTierFolder, type TierFolder } from './tier/folders.js';
@@ -187,6 +194,15 @@ class SnapshotStore implements Store {
     if (this.#context.catalog.isTaken(to)) throw new TagExists(to);
     using lease = await this.acquire(tag, `snapshot ${to} (being compacted)`, signal);
     return await compactSnapshot(this.#context, lease, plan, this.#onReady);
+  }
+
+  async checkRoom(bytes: number): Promise<void> {
+    const { durableSpace, makeDurableRoom } = this.#context;
+    await durableSpace.check(bytes).catch(async (error: unknown) => {
+      if (!(error instanceof NoSpace)) throw error;
+      await makeDurableRoom();
+      await durableSpace.check(bytes);
+    });
   }
 
   receive(received: Received): Promise<Reception> {

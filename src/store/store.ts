@@ -185,6 +185,8 @@ export interface Store {
   compact(tag: string, plan: CompactPlan): Promise<SnapshotView>;
   /** Makes room for a snapshot from elsewhere. Throws TagExists, NoSpace. */
   receive(received: Received): Promise<Reception>;
+  /** For who is going to write that much to disk at once, and removes it again: throws NoSpace where others were promised it. */
+  checkRoom(bytes: number): Promise<void>;
   /**
    * Writes what these neighbours in a stack hold, bottom first, into one new layer in a folder of the caller's in the hot tier, and
    * leaves them as they are. Throws NoSpace or the I/O error; nothing is left then.

@@ -12,7 +12,7 @@ import { ownCall } from '../../src/sandbox/host/call.js';
 import { catalogued } from '../../src/sandbox/host/failures.js';
 import { importSnapshot } from '../../src/sandbox/start/import-snapshot.js';
 import { Starts } from '../../src/sandbox/start/starts.js';
-import { openStore, type SnapshotView, type Store } from '../../src/store/index.js';
+import { NoSpace, openStore, type SnapshotView, type Store } from '../../src/store/index.js';
 import { bootSteps, contextOver } from '../faults/host-parts.js';
 import { openIn, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
@@ -163,6 +163,17 @@ describe('a snapshot from another host', () => {
       hub.import({ allowUnsigned: false, bytes: inTwo(archive) }, ownCall()),
       /nobody has signed it/,
     );
+  });
+
+  it('leaves nothing behind where others were promised the room that it would take on its way out', async (t) => {
+    await takeIn(await archived());
+    const hub = new SnapshotHub(context, new Starts(context), join(scratch, 'no-keys'));
+    const check = t.mock.method(store, 'checkRoom', () => Promise.reject(new NoSpace('durable', 512, 0)));
+    await refusedWith('no_space', hub.export('made', ownCall()), /512 bytes/);
+    for (const root of [dirs.stateDir, dirs.hotDir]) assert.deepEqual(await readdir(join(root, 'hub')), []);
+    check.mock.restore();
+    const { bytes } = await hub.export('made', ownCall());
+    assert((await read(bytes)).length > 0);
   });
 
   it('is not left half packed by who does not read it', async () => {

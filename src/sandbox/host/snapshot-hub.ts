@@ -114,7 +114,8 @@ export class SnapshotHub implements HubHost {
       await mkdir(folder, { recursive: true, mode: 0o700 });
     }
     const source = await sourceOf(lease, folders);
-    return await packSnapshot(source, join(folders.durable, 'layout'), { signer, signal });
+    const checkRoom = (bytes: number): Promise<void> => store.checkRoom(bytes);
+    return await packSnapshot(source, join(folders.durable, 'layout'), { signer, checkRoom, signal });
   }
 }
 

@@ -41,13 +41,28 @@ export class Space {
   }
 
   async measure(): Promise<TierSpace> {
+    const { freeBytes, reservedBytes } = await this.#measureFiles();
+    const leftBytes = this.#quota && this.#quota.limitBytes - (await this.#quota.usedBytes());
+    return { freeBytes: Math.max(0, Math.min(freeBytes, leftBytes ?? Infinity)), reservedBytes };
+  }
+
+  /**
+   * For what is written at once, and is soon gone again: throws NoSpace where those bytes were promised to others. The quota, which is
+   * for what stays, is not asked.
+   */
+  async check(bytes: number): Promise<void> {
+    const { freeBytes, reservedBytes } = await this.#measureFiles();
+    const availableBytes = Math.max(0, freeBytes - reservedBytes);
+    if (bytes > availableBytes) throw new NoSpace(this.tier, bytes, availableBytes);
+  }
+
+  async #measureFiles(): Promise<TierSpace> {
     const { bavail, bsize } = await statfs(this.#path);
     let reservedBytes = 0;
     for (const { bytes, allocatedBytes } of this.#promised) {
       reservedBytes += Math.max(0, bytes - (await allocatedBytes()));
     }
-    const leftBytes = this.#quota && this.#quota.limitBytes - (await this.#quota.usedBytes());
-    return { freeBytes: Math.max(0, Math.min(bavail * bsize, leftBytes ?? Infinity)), reservedBytes };
+    return { freeBytes: bavail * bsize, reservedBytes };
   }
 
   /**
