@@ -15,6 +15,8 @@ import { benchExec } from './exec.js';
 import { benchExecLoad } from './exec-load.js';
 import { benchExecOutput } from './exec-output.js';
 import { benchHistory } from './history.js';
+import { benchHub } from './hub.js';
+import { benchImport } from './import.js';
 import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchDiskWriter } from './disk-writer.js';
 import { benchNetwork } from './network.js';
@@ -31,6 +33,7 @@ import { benchRewriter } from './rewriter.js';
 import { benchRollback } from './rollback.js';
 import type { Section } from './section.js';
 import { benchSeen } from './seen.js';
+import { benchService } from './service.js';
 import { benchSpawn } from './spawn.js';
 import { benchStreams } from './streams.js';
 import { benchTransfers } from './transfers.js';
@@ -60,6 +63,9 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     network: benchNetwork,
     streams: benchStreams,
     transfers: benchTransfers,
+    import: benchImport,
+    hub: benchHub,
+    service: benchService,
   };
 
 const defaultIterations: Record<BenchmarkName, number> = {
@@ -83,6 +89,9 @@ const defaultIterations: Record<BenchmarkName, number> = {
   network: 10,
   streams: 1,
   transfers: 4,
+  import: 3,
+  hub: 5,
+  service: 10,
 };
 
 /** Runs what is asked for; without a name everything, with a report in bench/out/. */

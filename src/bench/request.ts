@@ -28,6 +28,9 @@ export const benchmarkNames = [
   'network',
   'streams',
   'transfers',
+  'import',
+  'hub',
+  'service',
 ] as const;
 export type BenchmarkName = (typeof benchmarkNames)[number];
 
