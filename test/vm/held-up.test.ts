@@ -83,6 +83,18 @@ describe('a call that takes long', { timeout: 240_000 }, () => {
     assert(call.mayBe.includes(code), `"${name}" was refused with ${code}: ${message}`);
   };
 
+  it('a fork whose source is removed when it has been captured has its children all the same', async () => {
+    const source = await lab.spawn();
+    armFailpoint('branch.published', () => lab.end(source));
+    const { snapshot, children } = await lab.host.fork(source.id, { branch: { mode: 'live' }, count: 1 });
+    assert.deepEqual(firedFailpoints(), ['branch.published']);
+    assert.deepEqual(
+      (await lab.host.listSandboxes()).map(({ id }) => id),
+      children.map((child) => ('sandbox' in child ? child.sandbox.id : child.error)),
+    );
+    assert.equal(snapshot.status, 'ready');
+  });
+
   for (const [held, places, others] of MEETINGS) {
     for (const place of places) {
       for (const other of others) {

@@ -307,15 +307,16 @@ export class LocalHost implements Host {
     this.#context.networks.checked(network);
     const { key: requestKey } = call;
     if (this.#requests.snapshotOf(requestKey) === undefined) lifetimeOf(lifetime);
-    const snapshot = await this.#branch(id, { ...branch, wait: 'ready' }, call);
     const made = this.#requests.sandboxesOf(requestKey).map((sandbox) => ({ sandbox, error: undefined }));
     const missing = count - made.length;
-    const { env, memoryLimitMiB } = this.#context.sandboxes.get(id).record;
+    // Asked now: the source may go while it is branched, and its children start all the same.
+    const source = missing === 0 ? undefined : this.#context.sandboxes.get(id).record;
+    const snapshot = await this.#branch(id, { ...branch, wait: 'ready' }, call);
     const options: ChildOptions = {
       lifetime: () => lifetimeOf(lifetime),
       network,
       requestKey,
-      ...compact({ env, memoryLimitMiB }),
+      ...compact({ env: source?.env, memoryLimitMiB: source?.memoryLimitMiB }),
     };
     const started = missing === 0 ? [] : await this.#starts.each(snapshot.tag, missing, options);
     const children = [...made, ...started].map(({ sandbox, error }) =>
