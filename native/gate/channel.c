@@ -35,6 +35,8 @@ static struct {
 
 int channel_init(const char *path)
 {
+	if (path[0] == '\0')
+		return -ENOENT;
 	if (strlen(path) >= sizeof(channel.address.sun_path))
 		return -ENAMETOOLONG;
 	channel.address.sun_family = AF_UNIX;
@@ -196,6 +198,8 @@ int channel_start(bool is_sealed)
 	pthread_t thread;
 	int error;
 
+	if (channel.address.sun_family != AF_UNIX)
+		return -ENOTCONN;
 	channel.is_sealed = is_sealed;
 	channel.epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (channel.epoll_fd < 0)

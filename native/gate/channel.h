@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Notes the path; -ENAMETOOLONG if it is not one of a Unix socket. */
+/* Notes the path; -ENOENT for an empty one, -ENAMETOOLONG if it is not one of a Unix socket. Then nobody is ever dialled. */
 int channel_init(const char *path);
-/* Starts the thread; the control connection says whether this process is sealed. */
+/* Starts the thread, where there is somebody to dial; the control connection says whether this process is sealed. */
 int channel_start(bool is_sealed);
 
 /* A new connection to the egress, not blocking: its descriptor, or -errno. */

@@ -23,7 +23,10 @@
 
 #define GATE_PROTOCOL_VERSION 1
 
-/* Environment of the VMM: the sandbox's socket at the egress. Without it the library does nothing at all. */
+/*
+ * Environment of the VMM: the sandbox's socket at the egress. Without it the library does nothing at all; where it is empty there is no egress,
+ * and what is left is that the process can make no internet socket once its port listens.
+ */
 #define GATE_ENV_SOCKET "BOUGH_GATE_SOCKET"
 
 enum frame_type { FRAME_HELLO = 1, FRAME_QUERY = 2, FRAME_REPLY = 3, FRAME_END = 4, FRAME_CONNECT = 5 };

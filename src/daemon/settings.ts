@@ -152,13 +152,13 @@ export const settings = {
     env: 'BOUGH_ISOLATION',
     placeholder: 'level',
     summary:
-      'walls around VMMs: none; user, where each runs as a user of its own (the daemon must be root); or auto, as much as the host can (default none)',
+      'walls around VMMs: none; user, where each runs as a user of its own (the daemon must be root); confined, where it also reaches no network and no files but what it needs (Linux 6.7); or auto, as much as the host can (default none)',
   },
   requireIsolation: {
     flag: '--require-isolation',
     env: 'BOUGH_REQUIRE_ISOLATION',
     placeholder: 'level',
-    summary: 'do not start where VMMs would have less: none or user (default none)',
+    summary: 'do not start where VMMs would have less: none, user or confined (default none)',
   },
   vmmUids: {
     flag: '--vmm-uids',

@@ -2,7 +2,7 @@
 export { chooseAccelerator, knownAccelerator } from './host/accelerator.js';
 export type { WantedAccelerator } from './host/wanted-accelerator.js';
 export type { Check, KernelSetting } from './host/check.js';
-export { whyNotWalled } from './host/check-isolation.js';
+export { whyNotConfined, whyNotWalled } from './host/check-isolation.js';
 export { GATE_LIBRARY } from './host/check-gate.js';
 export { checkDurableDir, checkHotDir } from './host/check-folders.js';
 export { diskNodeName, spareOverlayNode } from './machine/disk-graph.js';
@@ -20,6 +20,7 @@ export type { RunningVmm } from './process/running-vmms.js';
 export { cancelJobs, runJob } from './process/block-jobs.js';
 export { deleteNodes, readDiskState } from './process/disk-state.js';
 export type { DiskState } from './process/disk-state.js';
+export type { Reach } from './process/confinement.js';
 export { Cgroup } from './process/cgroup.js';
 export { Cgroups } from './process/cgroups.js';
 export { DEFAULT_VMM_UIDS, NotWalled, setprivArguments } from './process/vmm-user.js';

@@ -16,7 +16,7 @@ import { rawExchange, testServer, token, type TestServer } from './support.js';
 const NOWHERE = { stateDir: '/nowhere', hotDir: '/nowhere' };
 const PRESETS = { python: [{ allow: 'index.example', ports: [443] }] };
 const networks = new Networks({
-  ...{ tiers: NOWHERE, gateLibrary: '', presets: PRESETS, emit: () => undefined },
+  ...{ tiers: NOWHERE, presets: PRESETS, emit: () => undefined },
   secrets: new Secrets('/nowhere'),
 });
 after(() => networks.close());

@@ -51,12 +51,12 @@ export function contextOver(dirs: StoreDirs, store: Store): HostContext {
     store,
     vmHost: {
       qemu: { qemuPath: '/none', version: '7.2.22', machineType: 'pc-i440fx-7.2', seccomp: true },
-      pagerLibrary: '/none',
+      ...{ pagerLibrary: '/none', gateLibrary: '/none' },
     },
     overlays: new OverlayTemplates(overlaysDir(dirs)),
     sandboxes: new SandboxRegistry(),
     networks: new Networks({
-      ...{ tiers: dirs, gateLibrary: '/none', presets: {}, emit: () => undefined },
+      ...{ tiers: dirs, presets: {}, emit: () => undefined },
       secrets: new Secrets('/none'),
     }),
     secrets: new Secrets('/none'),

@@ -3,20 +3,28 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { chmod, link, mkdir, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { createServer, type Server } from 'node:net';
-import { join } from 'node:path';
+import { createServer, type AddressInfo, type Server } from 'node:net';
+import { dirname, join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeSandboxFolders, prepareSharedFolders, sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import type { SandboxPaths, Tiers } from '../../src/sandbox/entity/paths.js';
 import { closeGround, giveFile, giveGround, openWays } from '../../src/sandbox/entity/vmm-files.js';
 import { Walls } from '../../src/sandbox/entity/walls.js';
-import { DEFAULT_VMM_UIDS, setprivArguments, whyNotWalled, type VmmUser } from '../../src/vmm/index.js';
+import {
+  DEFAULT_VMM_UIDS,
+  setprivArguments,
+  whyNotConfined,
+  whyNotWalled,
+  type VmmUser,
+} from '../../src/vmm/index.js';
+import { confinedLaunch, type Reach } from '../../src/vmm/process/confinement.js';
 import { requireWalled } from '../../src/vmm/process/vmm-user.js';
 import { spawnVmmProcess } from '../../src/vmm/process/vmm-process.js';
 import type { Tries } from '../support/escapee.js';
 
 const ESCAPEE = fileURLToPath(new URL('../support/escapee.js', import.meta.url));
+const PROJECT = fileURLToPath(new URL('../../../', import.meta.url));
 const notRoot = process.getuid?.() === 0 ? false : 'to run something as another user needs root';
 
 describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
@@ -27,6 +35,7 @@ describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
   let user: VmmUser;
   let sibling: ChildProcess;
   let sockets: Server;
+  let api: Server;
   let logs = 0;
   const layerOf = ({ hotDir }: SandboxPaths): string => join(hotDir, 'layers', 'layer.bin');
   const overlayOf = ({ stateDir }: SandboxPaths): string => join(stateDir, 'disk', 'overlay-0.qcow2');
@@ -66,6 +75,8 @@ describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
     sockets = createServer().listen(other.qmpSocket);
     await once(sockets, 'listening');
     await giveFile(other.qmpSocket, otherUser);
+    api = createServer((socket) => socket.destroy()).listen(0, '127.0.0.1');
+    await once(api, 'listening');
     assert.equal(
       await whyNotWalled(DEFAULT_VMM_UIDS, [process.execPath, ESCAPEE]),
       undefined,
@@ -75,6 +86,7 @@ describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
   after(async () => {
     sibling.kill('SIGKILL');
     sockets.close();
+    api.close();
     await rm(root, { recursive: true, force: true });
   });
 
@@ -99,10 +111,15 @@ describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
   });
 
   /** Starts it as a VMM is started, and returns what it got. */
-  async function play(asked: Tries, setpriv?: readonly string[]): Promise<Record<string, string>> {
+  async function play(
+    asked: Tries,
+    setpriv?: readonly string[],
+    reach?: Reach,
+  ): Promise<Record<string, string>> {
     const logPath = join(root, `log-${logs++}`);
     const argv = [ESCAPEE, JSON.stringify(asked)];
-    const options = { qemuPath: process.execPath, argv, libraries: [], env: {}, logPath };
+    const launch = { qemuPath: process.execPath, argv, libraries: [] };
+    const options = { ...(reach ? confinedLaunch(launch, reach) : launch), env: {}, logPath };
     const vmm = await spawnVmmProcess({ ...options, ...(setpriv && { setpriv }) });
     assert.deepEqual(await vmm.exited, { code: 0, signal: null }, await readFile(logPath, 'utf8'));
     return JSON.parse(await readFile(logPath, 'utf8')) as Record<string, string>;
@@ -116,6 +133,44 @@ describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
     const reached = Object.keys(got).filter((name) => !['EACCES', 'EPERM'].includes(got[name] ?? ''));
     assert.deepEqual(reached, []);
     assert.equal(await readFile(layerOf(other), 'utf8'), 'memory');
+  });
+
+  /** What everybody on the host may read, and who listens there. */
+  const besides = (): Tries => ({
+    'read who is on the host': ['read', '/etc/passwd'],
+    'see what others have in common folders': ['list', '/tmp'],
+    'reach the API of the daemon': ['connect-tcp', String((api.address() as AddressInfo).port)],
+  });
+
+  it('confined, reaches no network and none of what everybody may read', async (t) => {
+    const why = await whyNotConfined(process.execPath);
+    if (why !== undefined) {
+      t.skip(why);
+      return;
+    }
+    const walled = setprivArguments(user.uid, [user.readersGid]);
+    // The program in QEMU's place is made of files too, and begins by asking where they really are.
+    const reads = [dirname(dirname(ESCAPEE)), join(PROJECT, 'package.json'), '/etc/ssl'];
+    const reach = { reads, writes: [own.hotDir, own.stateDir] };
+    const needed: Tries = { layer: ['read', layerOf(own)], disk: ['append', overlayOf(own)] };
+    assert.deepEqual(await play(needed, walled, reach), { layer: 'done', disk: 'done' });
+    const got = await play({ ...tries(), ...besides() }, walled, reach);
+    assert.deepEqual(
+      Object.keys(got).filter((name) => !['EACCES', 'EPERM'].includes(got[name] ?? '')),
+      [],
+    );
+    assert.deepEqual(Object.values(await play(besides(), walled)), ['done', 'done', 'done']);
+    const launch = confinedLaunch({ qemuPath: '/bin/sleep', argv: ['600'], libraries: [] }, reach);
+    const vmm = await spawnVmmProcess({
+      ...launch,
+      env: {},
+      logPath: join(root, 'log-limits'),
+      setpriv: walled,
+    });
+    while ((await readFile(`/proc/${vmm.pid}/comm`, 'utf8')) !== 'sleep\n');
+    assert.match(await readFile(`/proc/${vmm.pid}/limits`, 'utf8'), /^Max processes +1024 +1024 /m);
+    await vmm.signal('SIGKILL');
+    await vmm.exited;
   });
 
   it('is seen to be without privileges, as a VMM is before its guest runs', async () => {

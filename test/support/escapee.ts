@@ -4,6 +4,7 @@
  * A try that fails is told with the reason. What is told is the kernel's answer and not a look at modes.
  */
 import { appendFile, chmod, open, readdir, readFile, rename, symlink, unlink } from 'node:fs/promises';
+import { createSocket } from 'node:dgram';
 import { createConnection } from 'node:net';
 import { once } from 'node:events';
 
@@ -23,6 +24,21 @@ const tries = {
     await once(socket, 'connect');
     socket.destroy();
   },
+  /** To a port of the host's loopback. */
+  'connect-tcp': async (port: string) => {
+    const socket = createConnection(Number(port), '127.0.0.1');
+    await once(socket, 'connect');
+    socket.destroy();
+  },
+  'send-datagram': (port: string) =>
+    new Promise<void>((done, fail) => {
+      const socket = createSocket('udp4').on('error', fail);
+      socket.send('x', Number(port), '127.0.0.1', (error) => {
+        socket.close();
+        if (error === null) done();
+        else fail(error);
+      });
+    }),
   signal: (pid: string) => process.kill(Number(pid), 0),
   /** The kernel asks for what ptrace would need. */
   'write-memory': async (pid: string) => (await open(`/proc/${pid}/mem`, 'r+')).close(),

@@ -166,7 +166,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     const qemu = await probeQemu(TEST_QEMU_PATH);
     const machine = { ...qemu, qemuVersion: qemu.version, accel: 'tcg', cpuModel: 'max', vcpus: 1 } as const;
     const start = startVm(
-      { qemu: { ...qemu, version: '9.9.9' }, pagerLibrary: PAGER_LIBRARY },
+      { qemu: { ...qemu, version: '9.9.9' }, pagerLibrary: PAGER_LIBRARY, gateLibrary: '/none' },
       {
         ...{ paths, overlay, layers: [], disks: [], agentPort: 1024 },
         machine: { ...machine, memoryMiB: 64, deviceLayout: DEVICE_LAYOUT },

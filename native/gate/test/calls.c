@@ -363,6 +363,12 @@ static void check_seal(bool stranger)
 	CHECK(waitpid(child, &status, 0) == child && status == 0, "a child: status %d", status);
 }
 
+static void check_resolvers(void)
+{
+	FILE *named = fopen64("/etc/resolv.conf", "re");
+	CHECK(named && fscanf(named, "nameserver 127.0.0.1%*[\n]") == 0 && feof(named) && fclose(named) == 0, "%d", errno);
+}
+
 int main(int argc, char **argv)
 {
 	bool stranger = argc > 1 && strcmp(argv[1], "stranger") == 0;
@@ -384,6 +390,7 @@ int main(int argc, char **argv)
 		check_datagrams();
 		check_many();
 		check_limits();
+		check_resolvers();
 		check_restarts();
 	}
 	unlink(path);

@@ -38,7 +38,7 @@ async function withEgress(t: TestContext, answer: (told: Told) => unknown = () =
   await once(server, 'listening');
   const events = new Deferred<EventName>();
   const networks = new Networks({
-    ...{ tiers, gateLibrary: '', presets: {}, secrets: new Secrets('/nowhere') },
+    ...{ tiers, presets: {}, secrets: new Secrets('/nowhere') },
     emit: (name) => events.resolve(name),
   });
   t.after(async () => {
@@ -72,7 +72,7 @@ it('certificate() starts the egress that somebody else only looks for', async (t
   t.after(() => rm(dir, { recursive: true }));
   const networks = new Networks({
     tiers: { stateDir: dir, hotDir: dir },
-    ...{ gateLibrary: '', presets: {}, secrets: await Secrets.open(join(dir, 'secrets')) },
+    ...{ presets: {}, secrets: await Secrets.open(join(dir, 'secrets')) },
     emit: () => undefined,
   });
   t.after(() => networks.close());
@@ -99,7 +99,6 @@ it('checked() takes what was said, and without a word what the daemon has for su
   const made = (isOffByDefault?: boolean) =>
     new Networks({
       tiers,
-      gateLibrary: '',
       presets: {},
       secrets: new Secrets('/nowhere'),
       emit: () => undefined,

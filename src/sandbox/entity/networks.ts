@@ -48,13 +48,11 @@ export interface SnapshotNetwork {
 
 /** What a VMM needs to be behind the gate. */
 export interface Gate {
-  readonly library: string;
   readonly socketPath: string;
 }
 
 export interface NetworksOptions {
   readonly tiers: Tiers;
-  readonly gateLibrary: string;
   readonly presets: Presets;
   readonly dnsServers?: readonly string[] | undefined;
   readonly secrets: Pick<Secrets, 'folder' | 'require'>;
@@ -108,7 +106,7 @@ export class Networks {
     await writeNames(namesPath(paths), names);
     this.adopt(paths, policy);
     await this.#tell(paths.id);
-    return { library: this.#options.gateLibrary, socketPath: gateSocket(paths) };
+    return { socketPath: gateSocket(paths) };
   }
 
   /** Takes note of a sandbox that runs already; `restore` tells the egress. */

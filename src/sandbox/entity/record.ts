@@ -93,7 +93,9 @@ const recordSchema = z.object({
     .object({
       ...{ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() },
       /** Whom it runs as, if not as the daemon. */
-      user: z.object({ uid: z.number(), readersGid: z.number() }).optional(),
+      user: z
+        .object({ uid: z.number(), readersGid: z.number(), confined: z.boolean().optional() })
+        .optional(),
     })
     .optional(),
   /** Why it can no longer run, once that is known. */

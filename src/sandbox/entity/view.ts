@@ -78,7 +78,7 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
     vcpus: record.machine.vcpus,
     isolation: {
       accel: record.machine.accel,
-      level: user === undefined ? 'none' : 'user',
+      level: user === undefined ? 'none' : user.confined === true ? 'confined' : 'user',
       uid: user?.uid ?? process.getuid?.() ?? -1,
       ...{ seccomp, cgroup },
     },

@@ -6,7 +6,7 @@
  * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
  */
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { abortReason, compact, failpoint, MiB, ResourceStack, withDeadline } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../../pager/index.js';
@@ -19,6 +19,7 @@ import {
   type Cgroup,
   type MachineSpec,
   type QemuFacts,
+  type Reach,
   type VmmUser,
   type WantedAccelerator,
 } from '../../vmm/index.js';
@@ -30,6 +31,7 @@ import { closeGround, giveGround, readableCopy } from './vmm-files.js';
 export interface VmHost {
   readonly qemu: QemuFacts;
   readonly pagerLibrary: string;
+  readonly gateLibrary: string;
   /** What guests are to boot under; `auto` if absent. */
   readonly wantedAccelerator?: WantedAccelerator;
 }
@@ -76,8 +78,10 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     logPath: paths.qemuLog,
     qemuPath: host.qemu.qemuPath,
     pagerLibrary: host.pagerLibrary,
-    env: { ...pagerEnvironment(paths), ...gateEnvironment(request.gate) },
-    ...compact({ signal, user, group: request.group, gateLibrary: request.gate?.library }),
+    env: { ...pagerEnvironment(paths), ...gateEnvironment(given) },
+    ...compact({ signal, user, group: request.group }),
+    ...(isGated(given) && { gateLibrary: host.gateLibrary }),
+    ...(user?.confined === true && { reach: reachOf(given) }),
   });
   undo.defer(() => vmm.kill());
   requireVersion(vmm.qmp.qemuVersion, host.qemu.version);
@@ -169,8 +173,18 @@ function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
   return { [PAGER_ENV_SOCKET]: paths.pagerSocket, [PAGER_ENV_QMP]: paths.pagerQmpSocket };
 }
 
-function gateEnvironment(gate: Gate | undefined): Record<string, string> {
-  return gate === undefined ? {} : { [GATE_ENV_SOCKET]: gate.socketPath };
+/** A VMM that is to make no connection has one also where its guest has no network: it leads nowhere. */
+const isGated = ({ gate, user }: VmRequest): boolean => gate !== undefined || user?.confined === true;
+
+function gateEnvironment(request: VmRequest): Record<string, string> {
+  return isGated(request) ? { [GATE_ENV_SOCKET]: request.gate?.socketPath ?? '' } : {};
+}
+
+/** Its own folders, and those in which a branch of it is written and its disks lie. */
+function reachOf({ paths, disks }: VmRequest): Reach {
+  const tiers = [paths.hotDir, paths.stateDir];
+  const snapshots = tiers.map((folder) => join(dirname(dirname(folder)), 'snapshots'));
+  return { reads: disks.map(({ path }) => path), writes: [...tiers, ...snapshots] };
 }
 
 function machineSpec(host: VmHost, request: VmRequest): MachineSpec {

@@ -10,12 +10,15 @@ import type { SandboxRegistry } from './registry.js';
 
 export class Walls {
   readonly range: UidRange;
+  readonly #confined: boolean;
   readonly #sandboxes: Pick<SandboxRegistry, 'owns' | 'list'>;
   /** Of VMs that no record names yet. */
   readonly #starting = new Map<string, number>();
 
-  constructor(range: UidRange, sandboxes: Pick<SandboxRegistry, 'owns' | 'list'>) {
+  /** `confined`: what they reach besides is limited too. */
+  constructor(range: UidRange, sandboxes: Pick<SandboxRegistry, 'owns' | 'list'>, confined = false) {
     this.range = range;
+    this.#confined = confined;
     this.#sandboxes = sandboxes;
   }
 
@@ -32,7 +35,7 @@ export class Walls {
     let uid = randomInt(first + 1, last + 1);
     while (used.has(uid)) uid = uid === last ? first + 1 : uid + 1;
     this.#starting.set(vmName, uid);
-    return { uid, readersGid: this.readersGid };
+    return { uid, readersGid: this.readersGid, ...(this.#confined && { confined: true }) };
   }
 }
 

@@ -79,19 +79,23 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   await prepareSharedFolders({ stateDir, hotDir });
   const tiers = { stateDir, hotDir };
   const programs = [qemu.qemuPath, PAGER_LIBRARY, GATE_LIBRARY];
-  const walls = await openWalls(options, { tiers, programs, sandboxes, emit });
+  const walls = await openWalls(options, { tiers, qemuPath: qemu.qemuPath, programs, sandboxes, emit });
   const secrets = await Secrets.open(join(stateDir, 'secrets'));
   const context: HostContext = {
     tiers,
     cacheDir,
     store,
-    vmHost: { qemu, pagerLibrary: PAGER_LIBRARY, ...compact({ wantedAccelerator: options.accelerator }) },
+    vmHost: {
+      qemu,
+      pagerLibrary: PAGER_LIBRARY,
+      gateLibrary: GATE_LIBRARY,
+      ...compact({ wantedAccelerator: options.accelerator }),
+    },
     overlays: new OverlayTemplates(overlaysDir({ stateDir, hotDir })),
     sandboxes,
     networks: undo.use(
       new Networks({
         tiers,
-        gateLibrary: GATE_LIBRARY,
         presets: options.networkPresets ?? {},
         dnsServers: options.dnsServers,
         secrets,

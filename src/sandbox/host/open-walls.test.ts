@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 import { Events } from '../../contract/index.js';
 import { SandboxRegistry } from '../entity/registry.js';
 import { openWalls, type IsolationOptions } from './open-walls.js';
+
+const notRoot = process.getuid?.() === 0 ? false : 'to run something as another user needs root';
 
 describe('openWalls() where VMMs do not reach what they need', () => {
   let root = '';
@@ -23,7 +25,13 @@ describe('openWalls() where VMMs do not reach what they need', () => {
     const told: string[] = [];
     events.subscribe(({ name }) => told.push(name));
     const tiers = { stateDir: join(root, 'state'), hotDir: join(root, 'hot') };
-    const host = { tiers, programs: [], sandboxes: new SandboxRegistry(), emit: events.emit };
+    const host = {
+      tiers,
+      qemuPath: '/none',
+      programs: [],
+      sandboxes: new SandboxRegistry(),
+      emit: events.emit,
+    };
     return { walls: await openWalls(options, host), told };
   }
 
@@ -36,8 +44,13 @@ describe('openWalls() where VMMs do not reach what they need', () => {
     assert.deepEqual(await open({ isolation: 'auto' }), { walls: undefined, told: ['isolation.missing'] });
   });
 
-  for (const options of [{ isolation: 'user' }, { requireIsolation: 'user' }] as const) {
-    it(`does not let a daemon start with ${Object.keys(options).join('')}`, async () => {
+  for (const options of [
+    { isolation: 'user' },
+    { requireIsolation: 'user' },
+    { isolation: 'confined' },
+    { isolation: 'auto', requireIsolation: 'confined' },
+  ] as const) {
+    it(`does not let a daemon start with ${JSON.stringify(options)}`, async () => {
       await assert.rejects(open(options), {
         name: 'IsolationMissing',
         message:
@@ -45,4 +58,42 @@ describe('openWalls() where VMMs do not reach what they need', () => {
       });
     });
   }
+});
+
+describe('openWalls() where VMMs can have users, and cannot be confined', { skip: notRoot }, () => {
+  let root = '';
+  beforeEach(async () => {
+    root = await mkdtemp(join(tmpdir(), 'bough-walls-'));
+    await chmod(root, 0o711);
+    for (const tier of ['state', 'hot'])
+      for (const folder of ['sandboxes', 'snapshots'])
+        await mkdir(join(root, tier, folder), { recursive: true, mode: 0o700 });
+  });
+  afterEach(() => rm(root, { recursive: true }));
+
+  /** The program that is to be started confined is none. */
+  async function open(options: IsolationOptions): Promise<{ confined: unknown; told: string[] }> {
+    const events = new Events();
+    const told: string[] = [];
+    events.subscribe(({ name }) => told.push(name));
+    const tiers = { stateDir: join(root, 'state'), hotDir: join(root, 'hot') };
+    const host = { tiers, qemuPath: '/none', programs: [], sandboxes: new SandboxRegistry() };
+    const walls = await openWalls(options, { ...host, emit: events.emit });
+    return { confined: walls?.take('vm').confined, told };
+  }
+
+  it('gives them users, and tells that it is not more where that was wished for', async () => {
+    assert.deepEqual(await open({ isolation: 'user' }), { confined: undefined, told: [] });
+    assert.deepEqual(await open({ isolation: 'auto' }), { confined: undefined, told: ['isolation.missing'] });
+    assert.deepEqual(await open({ isolation: 'auto', requireIsolation: 'user' }), {
+      ...{ confined: undefined, told: ['isolation.missing'] },
+    });
+  });
+
+  it('lets no daemon start that requires more', async () => {
+    for (const options of [{ isolation: 'confined' }, { requireIsolation: 'confined' }] as const)
+      await assert.rejects(open(options), {
+        message: /^Cannot confine VMMs: cannot run \/none: No such file/,
+      });
+  });
 });

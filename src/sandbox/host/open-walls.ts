@@ -1,6 +1,6 @@
-/** Whether VMs of this daemon get walls: as was wished for, as far as the host can, and not less than was required. */
-import type { Emit, IsolationLevel } from '../../contract/index.js';
-import { DEFAULT_VMM_UIDS, whyNotWalled, type UidRange } from '../../vmm/index.js';
+/** Which walls VMs of this daemon get: as was wished for, as far as the host can, and not less than was required. */
+import { ISOLATION_LEVELS, type Emit, type IsolationLevel } from '../../contract/index.js';
+import { DEFAULT_VMM_UIDS, whyNotConfined, whyNotWalled, type UidRange } from '../../vmm/index.js';
 import { sandboxesDir, type Tiers } from '../entity/paths.js';
 import type { SandboxRegistry } from '../entity/registry.js';
 import { openWays } from '../entity/vmm-files.js';
@@ -19,8 +19,8 @@ export interface IsolationOptions {
 export class IsolationMissing extends Error {
   override readonly name = 'IsolationMissing';
 
-  constructor(why: string) {
-    super(`Cannot give each VMM a user of its own: ${why}`);
+  constructor({ lacks, why }: Shortfall) {
+    super(`${lacks === 'user' ? 'Cannot give each VMM a user of its own' : 'Cannot confine VMMs'}: ${why}`);
   }
 }
 
@@ -29,20 +29,43 @@ export async function openWalls(
   { isolation = 'none', requireIsolation = 'none', vmmUids = DEFAULT_VMM_UIDS }: IsolationOptions,
   host: {
     readonly tiers: Tiers;
+    readonly qemuPath: string;
     readonly programs: readonly string[];
     readonly sandboxes: SandboxRegistry;
     readonly emit: Emit;
   },
 ): Promise<Walls | undefined> {
-  const isRequired = isolation === 'user' || requireIsolation === 'user';
-  if (!isRequired && isolation === 'none') return undefined;
-  const walls = new Walls(vmmUids, host.sandboxes);
-  const { stateDir, hotDir } = host.tiers;
-  if (process.getuid?.() === 0) await openWays(host.tiers, walls.readersGid);
-  const folders = [stateDir, hotDir].map(sandboxesDir);
-  const why = await whyNotWalled(vmmUids, [...host.programs, ...folders]);
-  if (why === undefined) return walls;
-  if (isRequired) throw new IsolationMissing(why);
-  host.emit('isolation.missing', { reason: why });
-  return undefined;
+  const wished = isolation === 'auto' ? 'confined' : isolation;
+  const required = highest(isolation === 'auto' ? 'none' : isolation, requireIsolation);
+  const wanted = highest(wished, required);
+  if (wanted === 'none') return undefined;
+  const shortfall = await shortfallOf(wanted, vmmUids, host);
+  const level = shortfall === undefined ? wanted : below(shortfall.lacks);
+  if (shortfall !== undefined && highest(level, required) !== level) throw new IsolationMissing(shortfall);
+  if (shortfall !== undefined) host.emit('isolation.missing', { reason: shortfall.why });
+  return level === 'none' ? undefined : new Walls(vmmUids, host.sandboxes, level === 'confined');
+}
+
+/** The first level that cannot be had. */
+interface Shortfall {
+  readonly lacks: Exclude<IsolationLevel, 'none'>;
+  readonly why: string;
+}
+
+const rank = (level: IsolationLevel): number => ISOLATION_LEVELS.indexOf(level);
+const highest = (one: IsolationLevel, other: IsolationLevel): IsolationLevel =>
+  rank(one) > rank(other) ? one : other;
+const below = (level: IsolationLevel): IsolationLevel => ISOLATION_LEVELS[rank(level) - 1] ?? 'none';
+
+async function shortfallOf(
+  wanted: IsolationLevel,
+  vmmUids: UidRange,
+  { tiers, qemuPath, programs }: { tiers: Tiers; qemuPath: string; programs: readonly string[] },
+): Promise<Shortfall | undefined> {
+  if (process.getuid?.() === 0) await openWays(tiers, vmmUids.first);
+  const folders = [tiers.stateDir, tiers.hotDir].map(sandboxesDir);
+  const whyNoUser = await whyNotWalled(vmmUids, [...programs, ...folders]);
+  if (whyNoUser !== undefined) return { lacks: 'user', why: whyNoUser };
+  const why = wanted === 'confined' ? await whyNotConfined(qemuPath) : undefined;
+  return why === undefined ? undefined : { lacks: 'confined', why };
 }

@@ -2,7 +2,9 @@
 import { access } from 'node:fs/promises';
 import { execa } from 'execa';
 import { messageOf, MiB } from '../../base/index.js';
+import type { IsolationLevel } from '../../contract/index.js';
 import type { Cgroups } from '../process/cgroups.js';
+import { CONFINE_PROGRAM, confinedLaunch } from '../process/confinement.js';
 import { DEFAULT_VMM_UIDS, setprivArguments, type UidRange } from '../process/vmm-user.js';
 import { ok, warn, type Check } from './check.js';
 
@@ -52,10 +54,27 @@ export async function whyNotWalled(
   return `setpriv does not work: ${said === '' ? (result.shortMessage ?? 'it says nothing') : said}`;
 }
 
-/** Whether a VMM can be given a user of its own, and if the daemon does. */
-export async function checkIsolation(paths: readonly string[], isWanted: boolean): Promise<Check> {
+/** Why VMMs cannot be kept from what they do not need here, by a user that could have one of its own; undefined where they can. QEMU is tried. */
+export async function whyNotConfined(qemuPath: string): Promise<string | undefined> {
+  const { argv } = confinedLaunch(
+    { qemuPath, argv: ['--version'], libraries: [] },
+    { reads: [], writes: [] },
+  );
+  const options = { reject: false, timeout: PROBE_DEADLINE_MS, cwd: '/', extendEnv: false } as const;
+  const result = await execa(CONFINE_PROGRAM, argv, options);
+  if (!result.failed) return undefined;
+  const said = result.stderr.trim().replace(/^bough-confine: /, '');
+  return said === '' ? (result.shortMessage ?? 'QEMU does not start so') : said;
+}
+
+/** Which walls a VMM can be given, and which the daemon gives. */
+export async function checkIsolation(
+  paths: readonly string[],
+  qemuPath: string,
+  wanted: IsolationLevel | 'auto',
+): Promise<Check> {
   const name = 'isolation';
-  const why = await whyNotWalled(DEFAULT_VMM_UIDS, paths);
+  const why = await whyNotWalled(DEFAULT_VMM_UIDS, [...paths, CONFINE_PROGRAM]);
   const asDaemon = `VMMs run as the daemon's user (uid ${process.getuid?.() ?? 'unknown'})`;
   if (why !== undefined)
     return warn(
@@ -63,8 +82,17 @@ export async function checkIsolation(paths: readonly string[], isWanted: boolean
       `${asDaemon}: ${why}`,
       'Run the daemon as root, with util-linux, bough and its folders where other users may pass; or where guests are not trusted on a host of its own',
     );
-  if (isWanted) return ok(name, 'each VMM runs as a user of its own, without capabilities');
-  return warn(name, `${asDaemon}; each could have its own`, 'Run the daemon with --isolation user');
+  const whyNotMore = await whyNotConfined(qemuPath);
+  const asOwn = 'each VMM runs as a user of its own, without capabilities';
+  if (wanted === 'none')
+    return warn(
+      name,
+      `${asDaemon}; each could have its own`,
+      `Run the daemon with --isolation ${whyNotMore === undefined ? 'confined' : 'user'}`,
+    );
+  if (whyNotMore !== undefined) return ok(name, `${asOwn}; confined it cannot be: ${whyNotMore}`);
+  if (wanted === 'user') return ok(name, `${asOwn}; with --isolation confined it would reach less`);
+  return ok(name, `${asOwn}, and reaches no network and no files but what it needs`);
 }
 
 function isThere(path: string): Promise<boolean> {

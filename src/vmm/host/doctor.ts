@@ -7,6 +7,7 @@ import { execa } from 'execa';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { IsolationLevel } from '../../contract/index.js';
 import { compact, messageOf } from '../../base/index.js';
 import { chooseAccelerator, knownAccelerator } from './accelerator.js';
 import { fail, ok, warn, type Check } from './check.js';
@@ -36,7 +37,7 @@ export interface DoctorOptions {
   accelerator?: WantedAccelerator;
   pagerProbePath?: string;
   /** As the daemon is to be told; `none` if absent. */
-  isolation?: 'auto' | 'none' | 'user';
+  isolation?: IsolationLevel | 'auto';
   guest?: { kernelPath: string; initrdPath?: string };
 }
 
@@ -57,7 +58,11 @@ export async function runDoctor(options: DoctorOptions): Promise<Check[]> {
     ['transparent huge pages', checkHugePages],
     ['memory', checkMemory],
     ['memory limits', () => checkCgroups(new Cgroups(`bough-doctor-${process.pid}`))],
-    ['isolation', () => checkIsolation(reachOf(options), (options.isolation ?? 'none') !== 'none')],
+    [
+      'isolation',
+      () =>
+        checkIsolation(reachOf(options), options.qemuPath ?? DEFAULT_QEMU_PATH, options.isolation ?? 'none'),
+    ],
     ['hot folder', () => checkHotDir(options.hotDir)],
     ['state folder', () => checkDurableDir('state folder', options.stateDir)],
     ['cache folder', () => checkDurableDir('cache folder', options.cacheDir)],

@@ -10,6 +10,8 @@ export interface VmmUser {
   readonly uid: number;
   /** The group that may read what VMMs share: layers and frozen disks. */
   readonly readersGid: number;
+  /** Whether the VMM reaches no files but what it needs, and makes no connection. */
+  readonly confined?: boolean | undefined;
 }
 
 /** Users of VMMs, first and last; the first one's group is the readers', and no VMM runs as it. */

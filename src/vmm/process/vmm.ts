@@ -25,6 +25,7 @@ import {
 import { QmpClient, QmpDisconnected } from '../../qmp/index.js';
 import { qemuArgv, type MachineSpec } from '../machine/machine.js';
 import type { Cgroup } from './cgroup.js';
+import { confinedLaunch, type Reach } from './confinement.js';
 import { guestsOwnEnd, MEMORY_LIMIT, readConsoleTail, type LastWords } from './last-words.js';
 import { isSameProcess, isStopped, runsVmNamed } from './process-identity.js';
 import { requireWalled, setprivArguments, type VmmUser } from './vmm-user.js';
@@ -52,6 +53,8 @@ export interface VmmStartOptions {
   group?: Cgroup | undefined;
   /** It runs as that user; as the daemon's without. */
   user?: VmmUser | undefined;
+  /** It reaches these files and no others, and makes no connection. Without, what its user may. */
+  reach?: Reach | undefined;
   /** QEMU's whole environment besides LD_PRELOAD. */
   env?: Readonly<Record<string, string>>;
   signal?: AbortSignal;
@@ -159,11 +162,14 @@ export class Vmm {
     const { spec, logPath, pagerLibrary, gateLibrary, group, user, signal, deadlineMs = 10_000 } = options;
     if (signal?.aborted === true) throw abortReason(signal);
     await using undo = new ResourceStack();
-    const process = await spawnVmmProcess({
+    const launch = {
       qemuPath: options.qemuPath ?? DEFAULT_QEMU_PATH,
       argv: qemuArgv(spec),
       // The gate looks at who calls listen(), so nobody may stand before it.
       libraries: [gateLibrary, pagerLibrary].filter((library) => library !== undefined),
+    };
+    const process = await spawnVmmProcess({
+      ...(options.reach === undefined ? launch : confinedLaunch(launch, options.reach)),
       env: options.env ?? {},
       logPath,
       ...compact({ entrances: group?.entrances, setpriv: user && (await setprivFor(user, spec)) }),
