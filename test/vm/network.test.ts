@@ -178,7 +178,8 @@ describe('a sandbox with a network', { timeout: 400_000 }, () => {
     await source.start(INSIDE);
     await source.shell('until [ -s /root/inside.lines ]; do sleep 0.05; done');
     const child = await lab.spawn(await lab.branch(source));
-    assert.equal(await ended(child, 'held'), 'ECONNABORTED');
+    // Its kernel may have had something to say on it, and was answered that nobody knows it.
+    assert.match(await ended(child, 'held'), /^ECONN(ABORTED|RESET)$/);
     const goesOn =
       'before=$(stat -c %s /root/inside.lines); sleep 1; [ $(stat -c %s /root/inside.lines) -gt $before ] && ! [ -e /root/inside ]';
     await child.shell(goesOn);
