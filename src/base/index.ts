@@ -35,3 +35,4 @@ export { FileTooShort, HOLE_BYTES, isZero, SPARSE_PREFIX, sparseDigest } from '.
 export { DeadlineExceeded, monotonicMs, sleep, unixSeconds, withDeadline } from './time.js';
 export { GiB, MiB } from './units.js';
 export { WorkSet } from './work-set.js';
+export { keepYoungHeapSmall } from './young-heap.js';

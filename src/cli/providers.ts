@@ -5,7 +5,7 @@
 
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { compact } from '../base/index.js';
+import { compact, keepYoungHeapSmall } from '../base/index.js';
 import type { Config } from '../daemon/config.js';
 import type { Listening } from '../daemon/main.js';
 import type { SettingName } from '../daemon/settings.js';
@@ -99,6 +99,7 @@ export interface Providers {
 /** The real ones. */
 export const providers: Providers = {
   async runDaemon(flags, env, onListening) {
+    keepYoungHeapSmall();
     const { runDaemon } = await import('../daemon/main.js');
     await runDaemon(flags, env, { onListening });
   },
