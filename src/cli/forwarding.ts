@@ -33,7 +33,11 @@ export class Forwarding {
       carry(socket, connect).catch(onFailure);
     });
     server.listen(port, LOOPBACK);
-    await once(server, 'listening');
+    try {
+      await once(server, 'listening');
+    } catch (error) {
+      throw refused(port, error as NodeJS.ErrnoException);
+    }
     return forwarding;
   }
 
@@ -53,6 +57,16 @@ export class Forwarding {
     // Whoever carries it hears of its failure.
     socket.on('error', () => undefined).on('close', () => this.#sockets.delete(socket));
   }
+}
+
+function refused(port: number, cause: NodeJS.ErrnoException): Error {
+  const problem = { EADDRINUSE: 'something else listens there', EACCES: 'this user may not' }[
+    cause.code ?? ''
+  ];
+  if (problem === undefined) return cause;
+  return new Error(`Cannot listen on ${LOOPBACK}:${port}: ${problem}; 0:PORT takes any port that is free`, {
+    cause,
+  });
 }
 
 /** Resolves when both directions have ended. What breaks on one side is a reset on the other. */

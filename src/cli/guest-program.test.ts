@@ -66,6 +66,21 @@ describe('programs in guests', () => {
     assert.deepEqual(ran, { code: 0, stdout: `cat\n${bytes.toString('latin1')}`, stderr: '' });
   });
 
+  it('exec runs it where and as whom it is told, attached and detached', async (test) => {
+    const attached = test.mock.method(daemon.host.processes, 'startAttached');
+    const started = test.mock.method(daemon.host.processes, 'start');
+    assert.equal((await daemon.run(['exec', '--user', '1000:app', '--cwd', '/srv', id, 'id'])).code, 0);
+    assert.equal((await daemon.run(['exec', '-d', '--user', 'app', '--cwd', '/tmp', id, 'id'])).code, 0);
+    const asked = [attached.mock.calls[0], started.mock.calls.at(-1)].map((call) => call?.arguments[1]);
+    assert.deepEqual(
+      asked.map((request) => [request?.user, request?.cwd]),
+      [
+        ['1000:app', '/srv'],
+        ['app', '/tmp'],
+      ],
+    );
+  });
+
   it('exec gives no input unless it is asked to', async () => {
     const stdinChunks = (): never => assert.fail('nobody asked for input');
     assert.equal(

@@ -18,6 +18,7 @@ export interface GuestProgram {
   readonly args: readonly string[];
   readonly env?: Record<string, string> | undefined;
   readonly cwd?: string | undefined;
+  readonly user?: string | undefined;
   readonly timeoutSecs?: number | undefined;
   /** Whether it gets standard input. */
   readonly hasInput: boolean;
@@ -59,12 +60,12 @@ function terminalFor(io: Io, { wantsTerminal }: GuestProgram): Terminal | undefi
 }
 
 function startRequest(
-  { env, cwd, timeoutSecs }: GuestProgram,
+  { env, cwd, user, timeoutSecs }: GuestProgram,
   hasInput: boolean,
   terminal: Terminal | undefined,
 ): Parameters<Processes['startAttached']>[1] {
   const pty = terminal?.size();
-  return { env, cwd, pty, stdin: hasInput, timeout_secs: timeoutSecs, on_disconnect: 'kill' };
+  return { env, cwd, user, pty, stdin: hasInput, timeout_secs: timeoutSecs, on_disconnect: 'kill' };
 }
 
 function statusOf({ timed_out: timedOut, exit_code: exitCode }: ProcessInfo, program: GuestProgram): number {

@@ -9,6 +9,7 @@ export interface ProgramOptions {
   timeout?: number;
   env?: Record<string, string>;
   cwd?: string;
+  user?: string;
   stdin?: true;
   tty?: true;
 }
@@ -19,6 +20,10 @@ export function addProgramOptions(command: Command): Command {
     .option('--timeout <duration>', 'how long it may take (default: as long as it takes)', duration)
     .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
     .option('--cwd <dir>', 'its working directory in the guest')
+    .option(
+      '--user <user>',
+      "the guest's user that it runs as, by name or number, perhaps with :group (default: the image's)",
+    )
     .option('-i, --stdin', 'pass standard input to it; without this it gets none')
     .option('-t, --tty', 'give it a terminal, and with it standard input, if this command has one');
 }
@@ -30,6 +35,7 @@ export function guestProgram(words: readonly string[], options: ProgramOptions):
     args: words[0] === '--' ? words.slice(1) : words,
     env: options.env,
     cwd: options.cwd,
+    user: options.user,
     timeoutSecs: options.timeout,
     hasInput: options.stdin === true,
     wantsTerminal: options.tty === true,

@@ -21,6 +21,9 @@ export function registerStop(program: Command, { io, providers }: Context): void
     .command('stop')
     .description('Stop the daemon on this machine and wait until it has ended; sandboxes run on.')
     .option(`${flag} <${placeholder}>`, `the daemon's ${flag} (or ${env})`)
+    .showHelpAfterError(
+      'hint: it stops the daemon; `bough rm <id>` ends a sandbox, and `bough pause <id>` lets it stand still',
+    )
     .option('--timeout <duration>', `how long to wait (default ${DEADLINE_SECS}s)`, duration, DEADLINE_SECS)
     .action(async ({ stateDir: given, timeout }: StopOptions) => {
       const { stateDir } = await daemonConfig(given === undefined ? {} : { stateDir: given }, io.env);

@@ -72,11 +72,12 @@ async function runStreamed(where: Where, program: GuestProgram): Promise<number>
 /** One answer with all of it, as text. */
 async function runWhole({ command, context, client, id }: Where, program: GuestProgram): Promise<number> {
   const { io } = context;
-  const { args, env, cwd, timeoutSecs, hasInput } = program;
+  const { args, env, cwd, user, timeoutSecs, hasInput } = program;
   const result = await client.sandboxes.exec(id, {
     args: [...args],
     env,
     cwd,
+    user,
     timeout_secs: timeoutSecs ?? MAX_WHOLE_SECS,
     stdin: hasInput ? await io.readStdin(limits.bodyLimitBytes) : undefined,
   });
@@ -86,11 +87,11 @@ async function runWhole({ command, context, client, id }: Where, program: GuestP
 
 async function detach(
   { command, context, client, id }: Where,
-  { args, env, cwd, timeoutSecs, hasInput, wantsTerminal }: GuestProgram,
+  { args, env, cwd, user, timeoutSecs, hasInput, wantsTerminal }: GuestProgram,
   { tag }: ExecOptions,
 ): Promise<void> {
   if (hasInput || wantsTerminal) throw new UsageError('What is left running gets neither -i nor -t');
   const processes = client.sandboxes.processes(id);
-  const { pid } = await processes.start(args, { env, cwd, timeout_secs: timeoutSecs, tag });
+  const { pid } = await processes.start(args, { env, cwd, user, timeout_secs: timeoutSecs, tag });
   if (!printAsData(command, context, await processes.of(pid).info())) context.io.stdout(`${pid}\n`);
 }
