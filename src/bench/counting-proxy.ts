@@ -20,7 +20,8 @@ export async function countingProxy(address: string): Promise<CountingProxy> {
     socket.on('error', () => other.destroy());
     socket.on('close', () => {
       sockets.delete(socket);
-      other.destroy();
+      // What has come from the one goes out to the other still.
+      other.end();
     });
   };
   const server = createServer((client) => {

@@ -6,9 +6,9 @@
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { lockFile, LockHeld, ResourceStack } from '../base/index.js';
+import { errorCode, lockFile, LockHeld, ResourceStack } from '../base/index.js';
 import { BadSnapshotArchive, RegistryFailed } from './errors.js';
-import { digestOf, manifestSchema, parsed, type Descriptor } from './format.js';
+import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed, type Descriptor } from './format.js';
 import type { Keyring } from './keys.js';
 import { openLayout, readBlob, saveLayout } from './layout.js';
 import { archiveBytes, archiveOf } from './pack.js';
@@ -41,10 +41,26 @@ export async function pushSnapshot(
   await removeLayout(dir);
   undo.defer(() => removeLayout(dir));
   const incoming = await IncomingSnapshot.open(bytes, ANYBODY);
-  await saveLayout(incoming, dir);
+  await saveLayout(incoming, dir).catch((cause: unknown) => {
+    if (errorCode(cause) !== 'ENOSPC' && errorCode(cause) !== 'EDQUOT') throw cause;
+    throw new RegistryFailed('no_space', `There is no room for the snapshot in ${options.workDir}`, {
+      cause,
+    });
+  });
   const { digest, claimedBy, config } = incoming;
+  await checkConfigSize(dir, digest);
   await pushLayout(dir, { tag: config.tag, digest, isSigned: claimedBy !== undefined }, remote, options);
   return { digest, claimedBy };
+}
+
+/** A registry would take more, and nobody could fetch it. */
+async function checkConfigSize(dir: string, digest: string): Promise<void> {
+  const { config } = parsed(manifestSchema, await readBlob(dir, digest), 'the manifest');
+  if (config.size > MAX_MANIFEST_BYTES)
+    throw new RegistryFailed(
+      'failed',
+      `Its memory lies in too many places: ${config.size} bytes describe it, and clients of registries take ${MAX_MANIFEST_BYTES}; send it as a file (\`bough export\`)`,
+    );
 }
 
 /** A snapshot that was fetched, as one file. */

@@ -45,8 +45,8 @@ export type RegistryProblem =
 export class RegistryFailed extends Error {
   override readonly name = 'RegistryFailed';
   readonly kind: RegistryProblem;
-  constructor(kind: RegistryProblem, message: string) {
-    super(message);
+  constructor(kind: RegistryProblem, message: string, options?: ErrorOptions) {
+    super(message, options);
     this.kind = kind;
   }
 }
