@@ -52,6 +52,28 @@ static int replace(const char *name, const struct text *text)
 	return error;
 }
 
+/*
+ * Most children's files are of their source's size, and a write in place is a small part of the work: no block and no name of the image's
+ * disk changes. Returns 0 if the file has the text now.
+ */
+static int overwrite(const char *name, const struct text *text)
+{
+	char path[32];
+	struct stat found;
+	int fd, error = -EINVAL;
+
+	snprintf(path, sizeof path, "/etc/%s", name);
+	fd = open(path, O_WRONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* One with another name is somebody else's, too. */
+	if (fstat(fd, &found) == 0 && S_ISREG(found.st_mode) && found.st_nlink == 1 &&
+	    found.st_size == (off_t)text->length) /* far below the largest offset */
+		error = pwrite(fd, text->bytes, text->length, 0) == (ssize_t)text->length ? 0 : -EIO; /* a short text */
+	close(fd);
+	return error;
+}
+
 /* A new file each time: the one before may be mounted still. */
 static void mount_over(const char *name, const struct text *text)
 {
@@ -73,7 +95,7 @@ static void mount_over(const char *name, const struct text *text)
 
 static void put(const char *name, const struct text *text)
 {
-	if (!text->failed && replace(name, text) != 0)
+	if (!text->failed && overwrite(name, text) != 0 && replace(name, text) != 0)
 		mount_over(name, text);
 }
 

@@ -1,9 +1,9 @@
 /*
  * The names of a machine: its hostname in the kernel, which counts, and the files of the image that repeat it.
  *
- * Files are put in place by rename. Where that cannot be (a full disk, a read-only root, an immutable file, something mounted there), a
- * file of our own folder is mounted over them; where that cannot be either, the guest keeps a stale file and is a machine of its own
- * all the same.
+ * A file of the same size is overwritten, any other replaced by rename. Where that cannot be (a full disk, a read-only root, an immutable
+ * file, something mounted there), a file of our own folder is mounted over them; where that cannot be either, the guest keeps a stale
+ * file and is a machine of its own all the same.
  */
 #ifndef AGENT_NAMES_H
 #define AGENT_NAMES_H

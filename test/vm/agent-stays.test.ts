@@ -18,6 +18,7 @@ const OBSTACLES: Record<string, string> = {
   'a full /run': 'dd if=/dev/zero of=/run/full bs=64k 2>/dev/null; true',
   'a read-only root': 'mount -o remount,ro /',
   'something mounted over /etc/hosts': 'cp /etc/hosts /run/hosts && mount --bind /run/hosts /etc/hosts',
+  'another name of the file': 'ln /etc/hosts /root/hosts',
   'an immutable file':
     "python3 -c \"import fcntl; fcntl.ioctl(open('/etc/hosts'), 0x40086602, (16).to_bytes(8, 'little'))\"",
 };
@@ -67,6 +68,7 @@ describe('the agent of a guest', { timeout: 300_000 }, () => {
       const hosts = await child.shell('cat /etc/hosts');
       assert(hosts.includes('10.9.8.7 database'), hosts);
       assert(hosts.includes(`127.0.1.1 ${ofChild}`), hosts);
+      await child.shell(`! grep -s '${ofChild}' /root/hosts`);
     });
   }
 });
