@@ -10,6 +10,7 @@
  *   e2e     daemon, CLI, SDK      test/e2e
  *   chance  daemon                test/chance: what is done, and when it is killed, is drawn
  *   qemu10  a second QEMU         test/qemu10, only where named: see test-qemu10.mjs
+ *   programs  an image of its own  test/programs, only where named
  *
  * test/kvm is for test-kvm.mjs to run.
  *
@@ -33,6 +34,7 @@ export const TIERS = {
   e2e: { folders: ['test/e2e'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
   chance: { folders: ['test/chance'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
   qemu10: { folders: ['test/qemu10'], concurrency: 1, timeoutMs: 600_000, prepared: true, named: true },
+  programs: { folders: ['test/programs'], concurrency: 1, timeoutMs: 1_500_000, prepared: true, named: true },
 };
 
 /** Makes what VM tests share before any test's clock runs, and gives its memory back after the last. */
@@ -62,7 +64,7 @@ export class Tally {
 
 /** Which tier a test source belongs to, by its path from the project's root. */
 export function tierOf(path) {
-  const special = /^test\/(host|vm|e2e|chance|qemu10|kvm)\//.exec(path);
+  const special = /^test\/(host|vm|e2e|chance|qemu10|programs|kvm)\//.exec(path);
   return special === null ? 'unit' : special[1];
 }
 
@@ -154,7 +156,7 @@ async function runTiers(tiers, tally) {
   else {
     const compiling = runBeside(chosen('unit', 'native'), tally);
     await allEnded([
-      prepared.then(() => runInTurn(chosen('vm', 'e2e', 'qemu10'), tally)),
+      prepared.then(() => runInTurn(chosen('vm', 'e2e', 'qemu10', 'programs'), tally)),
       compiling.then(() => runBeside(chosen('host'), tally)),
       allEnded([prepared, compiling]).then(() => runBeside(chosen('chance'), tally)),
     ]);
