@@ -1,7 +1,7 @@
 /**
  * What a snapshot costs on its way: a branch that follows its base into a registry, and a snapshot that is fetched and checked.
  *
- *   sent       bytes through a proxy, beside the chunks of what the branch has of its own: device state, top layer, top of its disk
+ *   sent       bytes through a proxy, beside the chunks of what the branch has of its own: device state, top layer, the top two of its disk
  *   fetched    a pull, every blob checked and unpacked into files, beside `sha256sum` and `zstd -d` of the same blobs
  *
  * For orientation also what people wait for: the same bytes taken in by the daemon, which checks what came out, starts it, and captures it
@@ -145,7 +145,9 @@ async function chunksOf(blobs: string, digest: string): Promise<{ paths: string[
   const { config, layers } = (await read(digest)) as Manifest;
   const { vmstate, memory, disks, chunkBytes } = (await read(config.digest)) as SnapshotConfig;
   const files = [[[0, vmstate.bytes] as const], ...[...memory, ...disks].map(({ runs }) => runs)];
-  const own = new Set([0, memory.length, memory.length + disks.length]);
+  const last = memory.length + disks.length;
+  // A branch freezes the disk that its source wrote, and has what was written since on top of it.
+  const own = new Set([0, memory.length, last - 1, last]);
   let at = 0;
   let ownBytes = 0;
   for (const [index, runs] of files.entries()) {
