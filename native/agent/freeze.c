@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "fields.h"
 #include "group.h"
 
 /* A copy is identified well within this, or not used at all. */
@@ -20,6 +22,7 @@ struct hold {
 	struct hold *next;
 	int64_t patience_until_ms;
 	bool frozen;
+	bool sync;
 };
 
 static struct hold *holds;
@@ -67,6 +70,8 @@ static void look(struct timer *timer)
 		fail(hold, "deadline", "the programs were held for too long, and go on");
 	} else if (groups_are_frozen()) {
 		hold->frozen = true;
+		if (hold->sync)
+			sync(); /* nothing else is asked of a guest that waits for its capture */
 		timer_start(timer, LONGEST_MS);
 		tell_frozen(hold->session);
 	} else if (now_ms() < hold->patience_until_ms) {
@@ -80,16 +85,23 @@ void run_freeze(struct session *session, struct json request)
 {
 	struct hold *hold = calloc(1, sizeof *hold);
 	char message[80];
-	int error = hold == NULL ? -ENOMEM : groups_freeze(true);
+	struct problem problem;
+	bool sync = false;
+	int error = field_flag(request, "sync", &sync, &problem);
 
-	(void)request; /* it has no fields */
+	if (error != 0) {
+		free(hold);
+		session_refuse(session, error, &problem);
+		return;
+	}
+	error = hold == NULL ? -ENOMEM : groups_freeze(true);
 	if (error != 0) {
 		free(hold);
 		snprintf(message, sizeof message, "the programs cannot be made to stand still: %s", strerror(-error));
 		session_fail(session, "no_freezer", message);
 		return;
 	}
-	*hold = (struct hold){ .work.gone = gone, .session = session, .timer.expired = look, .next = holds,
+	*hold = (struct hold){ .work.gone = gone, .session = session, .timer.expired = look, .next = holds, .sync = sync,
 			       .patience_until_ms = now_ms() + PATIENCE_MS };
 	holds = hold;
 	session->work = &hold->work;

@@ -21,7 +21,7 @@ import {
   type ExecRequest,
   type ExecResult,
 } from './operations/exec.js';
-import { freeze, type HeldPrograms } from './operations/freeze.js';
+import { freeze, type FreezeOptions, type HeldPrograms } from './operations/freeze.js';
 import { identify, type IdentifyRequest, type IdentifyResult } from './operations/identify.js';
 import { ping, waitReady, waitWarm, type Pong } from './operations/ping.js';
 import {
@@ -176,7 +176,7 @@ export class AgentClient {
   }
 
   /** Makes the guest's programs stand still. Throws AgentRefused `not_frozen` when one does not, and for an agent that is too old. */
-  freeze(options: CallOptions = {}): Promise<HeldPrograms> {
+  freeze(options: FreezeOptions = {}): Promise<HeldPrograms> {
     return freeze(this.#endpoint, options);
   }
 

@@ -37,6 +37,15 @@ describe('the programs of a guest', { timeout: 60_000 }, () => {
       while (connectionCount() > 0) await sleep(10);
     }));
 
+  it('are held once file systems are written, where that is asked for', () =>
+    withAgent(freezes, async (client, fake) => {
+      for (const options of [{ sync: true }, {}]) await (await client.freeze(options)).release();
+      assert.deepEqual(
+        fake.received.map(({ sync }) => sync),
+        [true, undefined],
+      );
+    }));
+
   it('are not held where a copy may have them go on before it is identified', () =>
     withAgent(freezes, async (client) => {
       const held = await client.freeze();

@@ -3,11 +3,16 @@
  * this end, and its programs stand still until it is identified.
  */
 import { z } from 'zod';
-import { monotonicMs } from '../../base/index.js';
+import { compact, monotonicMs } from '../../base/index.js';
 import { readAnswer } from '../answers.js';
 import { DEFAULT_TIMEOUT_MS, framesOf, type CallOptions, type Endpoint } from '../call.js';
 import { AgentDeadline, AgentProtocolError, AgentRefused } from '../errors.js';
 import { FrameKind, parseObject, type Frame } from '../frames.js';
+
+export interface FreezeOptions extends CallOptions {
+  /** Also write file systems, or each copy will; it waits for that. An agent that is too old takes no notice. */
+  readonly sync?: boolean | undefined;
+}
 
 /** Programs that stand still. */
 export interface HeldPrograms {
@@ -31,11 +36,15 @@ const LONGEST_BEFORE_COPY_MS = 25_000;
  */
 export async function freeze(
   endpoint: Endpoint,
-  { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
+  { timeoutMs = DEFAULT_TIMEOUT_MS, signal, sync }: FreezeOptions,
 ): Promise<HeldPrograms> {
   const over = new AbortController();
   const until = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
-  const frames = framesOf(endpoint, { op: 'freeze', fields: {}, isShort: true }, { signal: until });
+  const frames = framesOf(
+    endpoint,
+    { op: 'freeze', fields: compact({ sync }), isShort: true },
+    { signal: until },
+  );
   const timer = setTimeout(() => over.abort(new AgentDeadline('freeze', timeoutMs)), timeoutMs);
   try {
     checkFrozen(await frames.next());

@@ -46,6 +46,8 @@ it('claimGuest() gives a guest its variables, before it waits for its interprete
   t.after(() => agent.close());
   await claimGuest(agent.port, { deadlineMs: limitMs(10_000), env: { OPENED: 'yes' } });
   const asked = agent.received.map(({ op }) => op);
-  assert.deepEqual(agent.received[asked.indexOf('identify')]?.['env'], { OPENED: 'yes' });
+  const identify = agent.received[asked.indexOf('identify')];
+  assert.deepEqual(identify?.['env'], { OPENED: 'yes' });
+  assert.match(String(identify['hostname']), /^bough-[a-z0-9]{16}$/);
   assert(asked.lastIndexOf('ping') > asked.indexOf('identify'));
 });

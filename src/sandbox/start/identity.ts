@@ -10,8 +10,11 @@
 import { randomBytes } from 'node:crypto';
 import { AgentClient, AgentRefused, type HeldPrograms } from '../../agent/index.js';
 import { compact, monotonicMs } from '../../base/index.js';
+import { newId } from '../entity/paths.js';
 
 const IDENTIFY_DEADLINE_MS = 30_000;
+/** Its file systems are written meanwhile. */
+const FREEZE_DEADLINE_MS = 300_000;
 /** How far behind a child's clock may begin. */
 const TOLERATED_CLOCK_MS = 100;
 const SEED_BYTES = 64;
@@ -32,7 +35,8 @@ export async function claimGuest(
   const options = { timeoutMs: deadlineMs, signal };
   const secret = newSecret();
   await agent.waitReady(options);
-  await agent.identify({ ...freshIdentity('bough'), newSecret: secret, ...compact({ env }) }, options);
+  // As long a name as its children's, whose files then only need to be overwritten.
+  await agent.identify({ ...freshIdentity(newId()), newSecret: secret, ...compact({ env }) }, options);
   await agent.waitWarm(options);
   return secret;
 }
@@ -48,7 +52,7 @@ export async function freezeGuest(
 ): Promise<HeldPrograms | undefined> {
   const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret });
   try {
-    return await agent.freeze({ signal });
+    return await agent.freeze({ sync: true, timeoutMs: FREEZE_DEADLINE_MS, signal });
   } catch (error) {
     if (error instanceof AgentRefused && NO_FREEZER.has(error.code)) return undefined;
     throw error;
@@ -66,7 +70,7 @@ export async function identifyChild(
   const secret = newSecret();
   const sentMs = monotonicMs();
   await agent.identify(
-    { ...freshIdentity(`bough-${id}`), newSecret: secret, ...compact({ env }) },
+    { ...freshIdentity(id), newSecret: secret, ...compact({ env }) },
     { timeoutMs: IDENTIFY_DEADLINE_MS, signal },
   );
   if (monotonicMs() - sentMs > TOLERATED_CLOCK_MS) await setClockIfKnown(agent, signal);
@@ -86,14 +90,14 @@ function newSecret(): string {
   return randomBytes(32).toString('hex');
 }
 
-function freshIdentity(hostname: string): {
+function freshIdentity(id: string): {
   hostname: string;
   machineId: string;
   seed: Buffer;
   unixTimeNs: bigint;
 } {
   return {
-    hostname,
+    hostname: `bough-${id}`,
     machineId: randomBytes(16).toString('hex'),
     seed: randomBytes(SEED_BYTES),
     unixTimeNs: BigInt(Date.now()) * 1_000_000n,
