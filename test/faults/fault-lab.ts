@@ -25,7 +25,7 @@ import { answered, order } from './orders.js';
 
 const DAEMON = fileURLToPath(new URL('controlled-daemon.js', import.meta.url));
 const DEADLINE_MS = 60_000;
-const POLL_MS = 10;
+const POLL_MS = 50;
 
 /** What `settle` is told about the fault. */
 export interface Expected {
