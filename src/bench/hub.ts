@@ -19,6 +19,7 @@ import { sandboxGuest } from './guest.js';
 import { startLocalRegistry } from './local-registry.js';
 import { formatMs, ratioVerdict, reached, type Section } from './section.js';
 import { median } from './statistics.js';
+import { timed } from './turns.js';
 
 const WRITTEN_MIB = 16;
 const MAX_SENT_RATIO = 1.2;
@@ -156,12 +157,6 @@ async function chunksOf(blobs: string, digest: string): Promise<{ paths: string[
     if (own.has(index)) ownBytes += chunks.reduce((sum, { size }) => sum + size, 0);
   }
   return { paths: [...new Set(layers.map((layer) => path(layer.digest)))], ownBytes };
-}
-
-async function timed(work: () => Promise<unknown>): Promise<number> {
-  const began = monotonicMs();
-  await work();
-  return monotonicMs() - began;
 }
 
 function section({ sourceTag }: BenchContext, rows: readonly Row[]): Section {

@@ -8,12 +8,13 @@ import { mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/p
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { MiB, monotonicMs, ResourceStack } from '../base/index.js';
+import { MiB, ResourceStack } from '../base/index.js';
 import { importImage } from '../image/index.js';
 import type { BenchContext } from './context.js';
 import { startLocalRegistry } from './local-registry.js';
 import { formatMs, ratioVerdict, reached, type Section } from './section.js';
 import { median } from './statistics.js';
+import { timed } from './turns.js';
 
 const IMAGE_MIB = 450;
 const FROM = ['/usr/lib/x86_64-linux-gnu', '/usr/bin', '/usr/lib/python3', '/usr/share'];
@@ -72,18 +73,15 @@ async function byHand(
   signal: AbortSignal,
 ): Promise<Omit<Row, 'round' | 'import_ms'>> {
   await mkdir(dir);
-  const timed = async (program: string, ...args: string[]): Promise<number> => {
-    const began = monotonicMs();
-    await execa(program, args, { cancelSignal: signal });
-    return monotonicMs() - began;
-  };
+  const run = (program: string, ...args: string[]): Promise<number> =>
+    timed(() => execa(program, args, { cancelSignal: signal }));
   const [layout, root, disk] = [join(dir, 'layout'), join(dir, 'root'), join(dir, 'disk')];
-  const skopeo_ms = await timed(
+  const skopeo_ms = await run(
     'skopeo',
     ...['copy', '-q', '--src-tls-verify=false', `docker://${image}`, `oci:${layout}:1`],
   );
-  const umoci_ms = await timed('umoci', 'raw', 'unpack', '--image', `${layout}:1`, root);
-  const mke2fs_ms = await timed('mke2fs', '-q', '-t', 'ext4', '-d', root, disk, `${DISK_MIB}M`);
+  const umoci_ms = await run('umoci', 'raw', 'unpack', '--image', `${layout}:1`, root);
+  const mke2fs_ms = await run('mke2fs', '-q', '-t', 'ext4', '-d', root, disk, `${DISK_MIB}M`);
   await rm(dir, { recursive: true });
   return { skopeo_ms, umoci_ms, mke2fs_ms };
 }
@@ -92,9 +90,9 @@ async function byHand(
 async function ours(cacheDir: string, image: string, { signal, ...context }: BenchContext): Promise<number> {
   await mkdir(cacheDir);
   await symlink(join(context.cacheDir, 'debs'), join(cacheDir, 'debs'));
-  const began = monotonicMs();
-  await importImage(cacheDir, image, { name: 'bench-large', diskMiB: DISK_MIB, signal });
-  const tookMs = monotonicMs() - began;
+  const tookMs = await timed(() =>
+    importImage(cacheDir, image, { name: 'bench-large', diskMiB: DISK_MIB, signal }),
+  );
   await rm(cacheDir, { recursive: true });
   return tookMs;
 }

@@ -1,24 +1,27 @@
-/** Debian's docker-registry on the loopback, with a folder of its own, for what travels by one. */
-import { once } from 'node:events';
+/** Debian's docker-registry on the loopback, with a folder of its own, and with a password where one is given. */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { execa } from 'execa';
 import type { ResourceStack } from '../base/index.js';
 import { poll } from './context.js';
+import { freePort } from './free-port.js';
 
 const POLL_MS = 50;
 const START_DEADLINE_MS = 20_000;
 
-/** Starts one that ends with the stack; returns `127.0.0.1:<port>`. `dir` is its own. */
+/** Starts one that ends with the stack; returns `127.0.0.1:<port>`. `dir` is its own; `htpasswd`: a line of htpasswd(1), bcrypt. */
 export async function startLocalRegistry(
   dir: string,
   resources: ResourceStack,
   signal: AbortSignal,
+  htpasswd?: string,
 ): Promise<string> {
   await mkdir(dir, { recursive: true });
   const address = `127.0.0.1:${await freePort()}`;
-  const config = `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${dir}/data}}\nhttp: {addr: '${address}'}\n`;
+  await writeFile(join(dir, 'htpasswd'), `${htpasswd ?? ''}\n`);
+  const auth =
+    htpasswd === undefined ? '' : `auth: {htpasswd: {realm: bough, path: ${join(dir, 'htpasswd')}}}\n`;
+  const config = `version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: ${dir}/data}}\nhttp: {addr: '${address}'}\n${auth}`;
   await writeFile(join(dir, 'config.yml'), config);
   const registry = execa('docker-registry', ['serve', join(dir, 'config.yml')], {
     reject: false,
@@ -40,13 +43,4 @@ export async function startLocalRegistry(
   missing.catch(() => undefined);
   await Promise.race([answers, missing]);
   return address;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }

@@ -7,7 +7,7 @@
 import { monotonicMs } from '../base/index.js';
 import { discard, failureWords, freshTag, type BenchContext } from './context.js';
 import { ratioVerdict, reached, summaryCells, summaryColumns, type Section } from './section.js';
-import { summarize } from './statistics.js';
+import { summarize, type Summary } from './statistics.js';
 
 const IMAGE = 'postgres';
 const LIMIT = 3;
@@ -69,7 +69,8 @@ function section(rows: readonly Row[]): Section {
   const of = (program: Program, which: 'first_ms' | 'second_ms') =>
     summarize(rows.filter((row) => row.program === program).map((row) => row[which]));
   const [first, second] = [of('query', 'first_ms'), of('query', 'second_ms')];
-  const line = (name: string, summary = first) => (summary ? [name, ...summaryCells(summary)] : [name]);
+  const line = (name: string, summary: Summary | undefined) =>
+    summary === undefined ? [] : [[name, ...summaryCells(summary)]];
   return {
     name: 'service',
     title: 'The first query that a child of a running server answers',
@@ -81,10 +82,10 @@ function section(rows: readonly Row[]): Section {
         title: 'From the request to its end, ms',
         columns: ['', ...summaryColumns],
         rows: [
-          line('query, first', first),
-          line('query, second', second),
-          line('a program that does nothing, first', of('nothing', 'first_ms')),
-          line('a program that does nothing, second', of('nothing', 'second_ms')),
+          ...line('query, first', first),
+          ...line('query, second', second),
+          ...line('a program that does nothing, first', of('nothing', 'first_ms')),
+          ...line('a program that does nothing, second', of('nothing', 'second_ms')),
         ],
       },
     ],

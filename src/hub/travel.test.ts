@@ -4,6 +4,7 @@ import { generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import { archiveOfMembers, forged, membersOf, type Forgery } from '../../test/support/archive-forge.js';
 import {
@@ -35,9 +36,7 @@ async function emptyDir(): Promise<string> {
 async function packed(made: Made = {}, signer?: KeyObject): Promise<Buffer> {
   const source = await madeSnapshot(await emptyDir(), made);
   const layout = await packSnapshot(source, await emptyDir(), { signer });
-  const pieces: Buffer[] = [];
-  for await (const piece of archiveOf(layout)) pieces.push(piece);
-  const archive = Buffer.concat(pieces);
+  const archive = await buffer(archiveOf(layout));
   assert.equal(archive.length, archiveBytes(layout));
   return archive;
 }

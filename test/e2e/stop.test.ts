@@ -10,7 +10,7 @@ import { Bough } from '../../src/sdk/index.js';
 import { processStartTicks } from '../../src/vmm/index.js';
 import { lockPathOf } from '../../src/store/index.js';
 import { runCli } from '../support/cli-run.js';
-import { freePort } from '../support/free-port.js';
+import { freePort } from '../../src/bench/free-port.js';
 
 const PROJECT_DIR = join(import.meta.dirname, '../../..');
 const BOUGH = join(PROJECT_DIR, 'dist/src/cli/main.js');

@@ -14,11 +14,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
-  archiveOf,
   BadSnapshotArchive,
   generateKey,
   IncomingSnapshot,
-  packSnapshot,
   pullSnapshot,
   pushSnapshot,
   readKeyring,
@@ -28,7 +26,7 @@ import {
   type Keyring,
 } from '../../src/hub/index.js';
 import type { RegistryProblem } from '../../src/hub/errors.js';
-import { madeSnapshot } from '../support/made-snapshot.js';
+import { madeArchive } from '../support/made-snapshot.js';
 import { misdeeds, SECRET, type MisdeedName } from '../support/misdeeds.js';
 import {
   PULL_STEPS,
@@ -85,13 +83,7 @@ describe(
       dir = await mkdtemp(join(tmpdir(), 'bough-lying-'));
       await generateKey(join(dir, 'keys'));
       keyring = await readKeyring(join(dir, 'keys'));
-      const source = await madeSnapshot(await mkdtemp(join(dir, 'made-')));
-      const layout = await packSnapshot(source, await mkdtemp(join(dir, 'layout-')), {
-        signer: keyring.signer,
-      });
-      const pieces: Buffer[] = [];
-      for await (const piece of archiveOf(layout)) pieces.push(piece);
-      archive = Buffer.concat(pieces);
+      archive = await madeArchive(dir, {}, keyring.signer);
       inner = createServer((_request, response) => response.end(SECRET)).listen(0, '127.0.0.1');
       await once(inner, 'listening');
       innerUrl = `http://127.0.0.1:${(inner.address() as AddressInfo).port}/latest/meta-data`;

@@ -5,16 +5,9 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import {
-  archiveOf,
-  packSnapshot,
-  pullSnapshot,
-  pushSnapshot,
-  RegistryFailed,
-  remoteOf,
-} from '../../src/hub/index.js';
+import { pullSnapshot, pushSnapshot, RegistryFailed, remoteOf } from '../../src/hub/index.js';
 import { forged } from '../support/archive-forge.js';
-import { madeSnapshot } from '../support/made-snapshot.js';
+import { madeArchive } from '../support/made-snapshot.js';
 import { scriptedRegistry, type ScriptedRegistry } from '../support/scripted-registry.js';
 import { mountTmpfs, noTmpfs } from '../support/tmpfs.js';
 
@@ -27,11 +20,7 @@ describe('a snapshot that does not fit', () => {
     dir = await mkdtemp(join(tmpdir(), 'bough-room-'));
     registry = await scriptedRegistry();
     const disks = [{ bytes: randomBytes(4 << 20), format: 'raw' as const }];
-    const source = await madeSnapshot(await mkdtemp(join(dir, 'made-')), { disks });
-    const pieces: Buffer[] = [];
-    for await (const piece of archiveOf(await packSnapshot(source, await mkdtemp(join(dir, 'layout-')))))
-      pieces.push(piece);
-    archive = Buffer.concat(pieces);
+    archive = await madeArchive(dir, { disks });
   });
   after(async () => {
     await registry[Symbol.asyncDispose]();

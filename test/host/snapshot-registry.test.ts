@@ -9,7 +9,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import {
-  archiveOf,
   BadSnapshotArchive,
   generateKey,
   inspectSnapshot,
@@ -23,7 +22,7 @@ import {
 } from '../../src/hub/index.js';
 import { countingProxy, type CountingProxy } from '../../src/bench/counting-proxy.js';
 import { fakeRegistry } from '../support/fake-registry.js';
-import { madeSnapshot, type Made } from '../support/made-snapshot.js';
+import { madeArchive, madeSnapshot, type Made } from '../support/made-snapshot.js';
 import { startRegistry, type Registry } from '../support/registry.js';
 
 /** The password is "sesame". */
@@ -51,14 +50,8 @@ describe('a snapshot in a registry', { timeout: 240_000 }, () => {
     await rm(dir, { recursive: true });
   });
 
-  const packed = async (made: Made = {}, isSigned = true): Promise<Buffer> => {
-    const { signer } = isSigned ? keyring : { signer: undefined };
-    const source = await madeSnapshot(await mkdtemp(join(dir, 'made-')), made);
-    const pieces: Buffer[] = [];
-    const layout = await packSnapshot(source, await mkdtemp(join(dir, 'layout-')), { signer });
-    for await (const piece of archiveOf(layout)) pieces.push(piece);
-    return Buffer.concat(pieces);
-  };
+  const packed = (made: Made = {}, isSigned = true): Promise<Buffer> =>
+    madeArchive(dir, made, isSigned ? keyring.signer : undefined);
   const noisy = (tag: string): Made => ({ tag, disks: [{ bytes: noise, format: 'raw' }] });
   const work = (): Promise<string> => mkdtemp(join(dir, 'work-'));
   const at = (path: string): ReturnType<typeof remoteOf> => remoteOf(`${proxy.address}/${path}`);

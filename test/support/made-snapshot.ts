@@ -1,8 +1,9 @@
 /** A snapshot that no guest made: two memory layers, a disk of two files, on files of its own. */
 import { createHash } from 'node:crypto';
-import { open, writeFile } from 'node:fs/promises';
+import { mkdtemp, open, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { PackSource } from '../../src/hub/index.js';
+import { buffer } from 'node:stream/consumers';
+import { archiveOf, packSnapshot, type Keyring, type PackSource } from '../../src/hub/index.js';
 import type { Run } from '../../src/store/index.js';
 
 export const MADE_BYTES = 1 << 20;
@@ -55,6 +56,12 @@ export async function madeSnapshot(dir: string, { tag = 'made', disks }: Made = 
     memory: [await layer(dir, 'lower', { 0: 1, 5: 2 }), await layer(dir, 'upper', { 5: 3 })],
     disks: files.map(({ format }, index) => ({ path: paths[index] ?? '', format })),
   };
+}
+
+/** It as a file that goes to others; its parts stay in `dir`. */
+export async function madeArchive(dir: string, made: Made = {}, signer?: Keyring['signer']): Promise<Buffer> {
+  const source = await madeSnapshot(await mkdtemp(join(dir, 'made-')), made);
+  return buffer(archiveOf(await packSnapshot(source, await mkdtemp(join(dir, 'layout-')), { signer })));
 }
 
 async function layer(

@@ -1,5 +1,6 @@
 /*
- * What the tests of operations in one process share: a session whose client is the other end of a socket pair, and that client. And the files that they look at.
+ * What the tests of operations in one process share: a session whose client is the other end of a socket pair, that client, and the files
+ * that they look at.
  */
 #ifndef AGENT_TEST_CLIENT_H
 #define AGENT_TEST_CLIENT_H
