@@ -10,7 +10,7 @@ import { createReadStream } from 'node:fs';
 import { mkdir, open, writeFile } from 'node:fs/promises';
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
-import { compact, FileTooShort, sparseDigest } from '../base/index.js';
+import { compact, FileTooShort, MiB, sparseDigest } from '../base/index.js';
 import type { Run } from '../store/index.js';
 import { END_OF_ARCHIVE, memberBytes, memberHeader, paddingAfter } from './archive.js';
 import { ChunkWriter, writeBlob, type CheckRoom } from './chunks.js';
@@ -122,7 +122,7 @@ export async function* archiveOf({ dir, members }: Layout): AsyncGenerator<Buffe
   for (const { name, bytes, content } of members) {
     yield memberHeader(name, bytes);
     if (content !== undefined) yield content;
-    else yield* createReadStream(join(dir, name)) as AsyncIterable<Buffer>;
+    else yield* createReadStream(join(dir, name), { highWaterMark: MiB }) as AsyncIterable<Buffer>;
     yield paddingAfter(bytes);
   }
   yield END_OF_ARCHIVE;

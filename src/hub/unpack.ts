@@ -38,6 +38,9 @@ const MAX_SMALL_BYTES = 64 << 10;
 /** What a qcow2 header and the name of a backing file take. */
 const HEAD_BYTES = 4096;
 
+/** Being unpacked while the next one comes; each takes its bytes and what they become. */
+const CHUNKS_AT_ONCE = 2;
+
 /** Whom to believe. */
 export interface Trust {
   readonly keyring: Pick<Keyring, 'trusted'>;
@@ -127,6 +130,7 @@ export class IncomingSnapshot {
   /** Writes every file, and says how large the guest's disk is. Throws BadSnapshotArchive, ProgramMissing, or the I/O error. */
   async unpack(targets: UnpackTargets, signal?: AbortSignal): Promise<{ diskBytes: number }> {
     const files: FileHandle[] = [];
+    const underWay: Promise<void>[] = [];
     try {
       const places = new Map<string, Place[]>();
       let at = 0;
@@ -141,17 +145,18 @@ export class IncomingSnapshot {
           places.set(digest, known);
         }
       }
-      let writing = Promise.resolve();
       for (const [digest, size] of sizesOf(this.#chunks)) {
         const chunk = await document(this.#reader, { digest, size });
-        await writing;
-        writing = write(chunk, places.get(digest) ?? [], signal);
+        if (underWay.length === CHUNKS_AT_ONCE) await underWay.shift();
+        const writing = write(chunk, places.get(digest) ?? [], signal);
         writing.catch(() => undefined);
+        underWay.push(writing);
       }
-      await writing;
+      await Promise.all(underWay);
       await this.#reader.end();
       return { diskBytes: await checkDisks(this.config, files.slice(-this.config.disks.length)) };
     } finally {
+      await Promise.allSettled(underWay);
       for (const file of files) await file.close();
     }
   }

@@ -3,7 +3,7 @@
  *
  * A chunk is bounded, so it is kept in memory whole, and what comes out is cut off where it would be longer than it says it is.
  */
-import { execa, type ExecaError } from 'execa';
+import { execa } from 'execa';
 import { errorCode } from '../base/index.js';
 import { BadSnapshotArchive, ProgramMissing } from './errors.js';
 
@@ -17,50 +17,45 @@ export const compressedBound = (bytes: number): number => bytes + (bytes >> 7) +
 
 /** The same bytes give the same result wherever the same zstd is. Throws ProgramMissing. */
 export async function compressed(bytes: Buffer, signal?: AbortSignal): Promise<Buffer> {
-  const maxBuffer = compressedBound(bytes.length);
-  return Buffer.from((await zstd(['-c', '-q', `-${LEVEL}`, '-T1'], bytes, maxBuffer, signal)).stdout);
+  const into = Buffer.allocUnsafe(compressedBound(bytes.length));
+  return into.subarray(0, await zstd(['-c', '-q', `-${LEVEL}`, '-T1'], bytes, into, signal));
 }
 
 /** Exactly `rawBytes`. Throws BadSnapshotArchive for anything else, ProgramMissing. */
 export async function decompressed(bytes: Buffer, rawBytes: number, signal?: AbortSignal): Promise<Buffer> {
-  const args = ['-d', '-c', '-q', `--memory=${MAX_WINDOW}`];
-  const result = await zstd(args, bytes, rawBytes + 1, signal).catch((error: unknown) => {
-    if (!(error instanceof BadSnapshotArchive)) throw error;
-    throw new BadSnapshotArchive('a chunk cannot be unpacked', { cause: error });
-  });
-  if (result.stdout.length !== rawBytes)
+  const into = Buffer.allocUnsafe(rawBytes);
+  const found = await zstd(['-d', '-c', '-q', `--memory=${MAX_WINDOW}`], bytes, into, signal);
+  if (found !== rawBytes)
     throw new BadSnapshotArchive(
-      `a chunk that should hold ${rawBytes} bytes holds ${words(result.stdout.length, rawBytes)}`,
+      `a chunk that should hold ${rawBytes} bytes holds ${found > rawBytes ? 'more' : found}`,
     );
-  return Buffer.from(result.stdout);
+  return into;
 }
 
-const words = (found: number, wanted: number): string => (found > wanted ? 'more' : `${found}`);
-
-interface Output {
-  readonly stdout: Uint8Array;
-}
-
+/** Fills `into`, and returns how many bytes came: it is ended at the first that finds no room. */
 async function zstd(
   args: readonly string[],
   input: Buffer,
-  maxBuffer: number,
+  into: Buffer,
   signal?: AbortSignal,
-): Promise<Output> {
+): Promise<number> {
+  // Not gathered by execa, which copies what has come each time that more does.
+  const running = execa('zstd', args, {
+    ...{ input, encoding: 'buffer', buffer: false, stderr: 'ignore' },
+    ...(signal && { cancelSignal: signal }),
+  });
+  let have = 0;
+  running.stdout.on('data', (piece: Buffer) => {
+    if (have <= into.length) into.set(piece.subarray(0, into.length - have), have);
+    have += piece.length;
+    if (have > into.length) running.kill('SIGKILL');
+  });
   try {
-    return await execa('zstd', args, {
-      input,
-      encoding: 'buffer',
-      maxBuffer,
-      stderr: 'ignore',
-      stripFinalNewline: false,
-      ...(signal && { cancelSignal: signal }),
-    });
-  } catch (error) {
+    await running;
+  } catch (cause) {
     signal?.throwIfAborted();
-    if (errorCode(error) === 'ENOENT') throw new ProgramMissing('zstd', 'zstd', { cause: error });
-    const { isMaxBuffer, stdout } = error as ExecaError<{ encoding: 'buffer' }>;
-    if (isMaxBuffer) return { stdout };
-    throw new BadSnapshotArchive('zstd failed', { cause: error });
+    if (errorCode(cause) === 'ENOENT') throw new ProgramMissing('zstd', 'zstd', { cause });
+    if (have <= into.length) throw new BadSnapshotArchive('a chunk cannot be unpacked', { cause });
   }
+  return have;
 }
