@@ -197,8 +197,8 @@ describe('programs in guests', () => {
 
   it('run spawns, runs and removes, and ends with the status of the program', async () => {
     const before = [...daemon.host.sandboxes.keys()];
-    const ran = await daemon.run(['run', 'base', '--metadata', 'a=b', '--', 'echo', 'hi']);
-    assert.deepEqual(ran, { code: 0, stdout: 'echo hi\n', stderr: '' });
+    const ran = await daemon.run(['run', 'base', '--metadata', 'a=b', 'echo', '-n', 'hi']);
+    assert.deepEqual(ran, { code: 0, stdout: 'echo -n hi\n', stderr: '' });
     assert.equal((await daemon.run(['run', 'base', '--', 'absent'])).code, 127);
     assert.equal((await daemon.run(['run', 'nothing', '--', 'x'])).code, 1);
     assert.deepEqual([...daemon.host.sandboxes.keys()], before);

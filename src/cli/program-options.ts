@@ -2,7 +2,6 @@
 
 import type { Command } from 'commander';
 import { duration, keyValue } from './arguments.js';
-import { usageHint } from './exit.js';
 import type { GuestProgram } from './guest-program.js';
 
 export interface ProgramOptions {
@@ -16,7 +15,6 @@ export interface ProgramOptions {
 
 export function addProgramOptions(command: Command): Command {
   return command
-    .showHelpAfterError(`hint: ${usageHint}; put -- before a program with options: -- ls -la`)
     .option('--timeout <duration>', 'how long it may take (default: as long as it takes)', duration)
     .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
     .option('--cwd <dir>', 'its working directory in the guest')
@@ -31,8 +29,7 @@ export function addProgramOptions(command: Command): Command {
 /** The program that the words and the options describe. */
 export function guestProgram(words: readonly string[], options: ProgramOptions): GuestProgram {
   return {
-    // With an option-like program commander leaves the separator in.
-    args: words[0] === '--' ? words.slice(1) : words,
+    args: words,
     env: options.env,
     cwd: options.cwd,
     user: options.user,

@@ -52,6 +52,8 @@ describe('completion', () => {
 
   it('knows nothing of what a guest runs, and leaves files to the shell', async () => {
     assert.deepEqual(await words('exec', 'web.1', '--', 'l'), []);
+    assert.deepEqual(await words('exec', 'web.1', 'ls', '--'), []);
+    assert.deepEqual(await words('exec', 'web.1', '--tim'), ['--timeout']);
     assert.deepEqual(await words('ls', '--token-file', ''), [':files']);
   });
 

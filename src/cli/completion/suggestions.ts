@@ -2,10 +2,11 @@
  * What could stand where the cursor is, from commander's own tree of commands.
  *
  * What a word means is said by its placeholder: `<sandbox>` and `<id>` are sandboxes, `<snapshot>` and `<tag>` of an argument snapshots. Words
- * after `--` belong to a program in a guest, about which nothing is known here.
+ * after `--`, and behind the name of a program in a guest, are that program's, about which nothing is known here.
  */
 
 import type { Argument, Command, Option } from 'commander';
+import { ProgramCommand } from '../program-command.js';
 
 export interface Suggestion {
   readonly word: string;
@@ -63,7 +64,11 @@ function placeAfter(program: Command, words: readonly string[]): Place | undefin
     else if (word.startsWith('-')) place = behindOption(program, place, word);
     else place = behindWord(place, word);
   }
-  return place;
+  return isBehindProgram(place) ? undefined : place;
+}
+
+function isBehindProgram({ command, argumentCount }: Place): boolean {
+  return command instanceof ProgramCommand && argumentCount > 1;
 }
 
 function behindOption(program: Command, place: Place, word: string): Place {

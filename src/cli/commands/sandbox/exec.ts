@@ -11,6 +11,7 @@ import { printOutput } from '../../guest-output.js';
 import { runGuestProgram, type GuestProgram } from '../../guest-program.js';
 import { Interrupts } from '../../interrupts.js';
 import { addOutputOption, outputForm, printAsData } from '../../output.js';
+import { addProgramCommand } from '../../program-command.js';
 import { addProgramOptions, guestProgram, type ProgramOptions } from '../../program-options.js';
 
 interface ExecOptions extends ProgramOptions {
@@ -22,11 +23,10 @@ interface ExecOptions extends ProgramOptions {
 const MAX_WHOLE_SECS = 3600;
 
 export function registerExec(parent: Command, context: Context): void {
-  const command = parent
-    .command('exec')
+  const command = addProgramCommand(parent, 'exec')
     .description('Run a program in a sandbox; passes on input, output and signals, and ends with its status.')
     .argument('<id>', 'the sandbox, by id or name', sandboxArgument)
-    .argument('<args...>', 'the program and its arguments; put -- before them')
+    .argument('<args...>', 'the program and all that is its own; -- may stand before it')
     .option('-d, --detach', 'print its process id and leave it running; see `bough ps` and `bough logs`')
     .option('--tag <tag>', 'with --detach: what `bough ps` and `bough logs` call it');
   addOutputOption(addClientOptions(addProgramOptions(command))).action(
@@ -45,7 +45,7 @@ export function registerExec(parent: Command, context: Context): void {
   );
   withExample(
     command,
-    'bough exec $id -- python3 -c "print(6 * 7)"\ntar -c . | bough exec -i $id -- tar -x -C /srv\nbough exec -t $id -- sh\nbough exec -d --tag web $id -- python3 -m http.server',
+    'bough exec $id python3 -c "print(6 * 7)"\ntar -c . | bough exec -i $id tar -x -C /srv\nbough exec -t $id sh\nbough exec -d --tag web $id python3 -m http.server',
   );
 }
 

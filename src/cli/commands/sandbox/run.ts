@@ -11,6 +11,7 @@ import { runGuestProgram, type GuestProgram } from '../../guest-program.js';
 import { Interrupts } from '../../interrupts.js';
 import type { Io } from '../../io.js';
 import { addNetworkOptions, networkPolicy, type NetworkOptions } from '../../network-options.js';
+import { addProgramCommand } from '../../program-command.js';
 import { addProgramOptions, guestProgram, type ProgramOptions } from '../../program-options.js';
 import { withProgress } from '../../progress.js';
 
@@ -21,13 +22,12 @@ interface RunOptions extends ProgramOptions, NetworkOptions {
 
 export function registerRun(parent: Command, context: Context): void {
   const { io } = context;
-  const command = parent
-    .command('run')
+  const command = addProgramCommand(parent, 'run')
     .description(
       'Run a program in a new sandbox and end that with it, on Ctrl-C too; ends with the status of the program.',
     )
     .argument('<tag>', 'the snapshot to start from', nameArgument)
-    .argument('<args...>', 'the program and its arguments; put -- before them')
+    .argument('<args...>', 'the program and all that is its own; -- may stand before it')
     .option('--name <name>', 'a name for the sandbox', sandboxArgument)
     .option('--metadata <NAME=value>', 'a fact to select it by; may be repeated', keyValue);
   addClientOptions(addNetworkOptions(addProgramOptions(command))).action(
@@ -46,10 +46,7 @@ export function registerRun(parent: Command, context: Context): void {
       if (status !== 0) throw new CommandEnd(status);
     },
   );
-  withExample(
-    command,
-    'bough run base -- python3 -c "print(6 * 7)"\nbough run -t --network internet base -- sh',
-  );
+  withExample(command, 'bough run base python3 -c "print(6 * 7)"\nbough run -t --network internet base sh');
 }
 
 async function runIn(
