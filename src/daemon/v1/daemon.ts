@@ -11,12 +11,13 @@ export function daemonHandlers(
   host: Host,
   metrics: Metrics,
 ): Pick<Handlers, 'healthz' | 'version' | 'metrics' | 'openapi' | 'gc'> {
-  const document = openApiDocument();
+  let document: ReturnType<typeof openApiDocument> | undefined;
   return {
     healthz: () => ({ ok: true as const }),
     version: () => ({ version, api: 'v1' as const }),
     metrics: () => metrics.text(),
-    openapi: () => document,
+    // Made when it is asked for: that takes a tenth of a second, which no daemon should start with.
+    openapi: () => (document ??= openApiDocument()),
     gc: async ({ body }, call) => wireCollection(await host.collect({ dryRun: body.dry_run }, call)),
   };
 }
