@@ -3,7 +3,6 @@
  */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { errorCode, monotonicMs, startRounds, type Rounds } from '../base/index.js';
 import { ProgramMissing, RegistryFailed, type RegistryProblem } from './errors.js';
 import { MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES } from './format.js';
@@ -37,6 +36,7 @@ export async function skopeo(
   const ended = new AbortController();
   const end = (kind: RegistryProblem, problem: string): void =>
     ended.abort(new RegistryFailed(kind, `${hostOf(remote)} ${problem}`));
+  const { execa } = await import('execa');
   const running = execa('setpriv', ['--pdeathsig', 'KILL', '--', 'skopeo', ...args, '--', ...rest], {
     reject: false,
     stdin: 'ignore',

@@ -3,7 +3,6 @@
  *
  * A chunk is bounded, so it is kept in memory whole, and what comes out is cut off where it would be longer than it says it is.
  */
-import { execa } from 'execa';
 import { errorCode } from '../base/index.js';
 import { BadSnapshotArchive, ProgramMissing } from './errors.js';
 
@@ -39,6 +38,7 @@ async function zstd(
   into: Buffer,
   signal?: AbortSignal,
 ): Promise<number> {
+  const { execa } = await import('execa');
   // Not gathered by execa, which copies what has come each time that more does.
   const running = execa('zstd', args, {
     ...{ input, encoding: 'buffer', buffer: false, stderr: 'ignore' },

@@ -1,7 +1,6 @@
 /** Programs of the host that make images: seeing to it that they are there, and what they said when they failed. */
 import { access, constants, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { compact } from '../base/index.js';
 import { ImageBuildFailed } from './errors.js';
 
@@ -149,6 +148,7 @@ export async function runTool(
   args: readonly string[],
   { what, signal, ...options }: RunOptions,
 ): Promise<string> {
+  const { execa } = await import('execa');
   signal?.throwIfAborted();
   const result = await execa(tool, args, settings({ signal, ...options }));
   signal?.throwIfAborted();
@@ -162,6 +162,7 @@ export async function followTool(
   args: readonly string[],
   { what, signal, onLine, ...options }: RunOptions & { readonly onLine: (line: string) => void },
 ): Promise<void> {
+  const { execa } = await import('execa');
   signal?.throwIfAborted();
   const running = execa(tool, args, { ...settings({ signal, ...options }), buffer: false });
   const said: string[] = [];

@@ -8,7 +8,6 @@
  */
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { execa } from 'execa';
 import { ImageBuildFailed } from './errors.js';
 
 export interface KernelModule {
@@ -76,6 +75,7 @@ const DECOMPRESSORS: Record<string, string> = { '.xz': 'xz', '.zst': 'zstd', '.g
 async function readModule(path: string): Promise<Uint8Array> {
   const program = DECOMPRESSORS[/\.\w+$/.exec(path)?.[0] ?? ''];
   if (program === undefined) return readFile(path);
+  const { execa } = await import('execa');
   const { stdout } = await execa(program, ['-dc', path], { encoding: 'buffer' });
   return stdout;
 }

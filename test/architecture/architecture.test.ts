@@ -27,6 +27,15 @@ describe('architecture', () => {
     assert.deepEqual(missing, []);
   });
 
+  it('libraries of many files are loaded by the first who needs them, not by every process', () => {
+    const early = /^import (?!type ).* from '(execa|undici|yaml)';$/m;
+    const found = everything.filter(({ path, text }) => /^src\/(?!bench\/)/.test(path) && early.test(text));
+    assert.deepEqual(
+      found.map(({ path }) => path).filter((path) => !path.endsWith('.test.ts')),
+      [],
+    );
+  });
+
   it('every folder has a row, and every row a folder', () => {
     const folders = new Set(everything.map(({ path }) => folderOf(path)));
     assert.deepEqual([...folders].sort(), Object.keys(MAY_IMPORT).sort());

@@ -10,7 +10,6 @@ import { createHash } from 'node:crypto';
 import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { z } from 'zod';
 import { errorCode } from '../../base/index.js';
 import { ImageBuildFailed } from '../errors.js';
@@ -92,6 +91,7 @@ export async function readDocument(path: string): Promise<Buffer | undefined> {
 
 /** Two members of one name come one after the other, and match no digest. */
 async function readMember(path: string, name: string, signal?: AbortSignal): Promise<Buffer | undefined> {
+  const { execa } = await import('execa');
   for (const member of [name, `./${name}`]) {
     const { failed, stdout, isMaxBuffer } = await execa(
       'setpriv',

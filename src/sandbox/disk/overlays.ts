@@ -8,9 +8,10 @@
  * Clusters are 16 KiB: an empty overlay of 64 KiB clusters is 192 KiB, and the overlay's bytes are copied
  * inside the pause window.
  */
+import { execFile } from 'node:child_process';
 import { constants, copyFile, mkdir, open, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { execa } from 'execa';
+import { promisify } from 'node:util';
 import { errorCode, failpoint, fsyncPath, temporaryPath } from '../../base/index.js';
 import type { DiskRef } from '../../store/index.js';
 
@@ -51,7 +52,7 @@ export class OverlayTemplates {
     await mkdir(this.#dir, { recursive: true, mode: 0o700 });
     const unfinished = temporaryPath(path);
     try {
-      await execa('qemu-img', [
+      await promisify(execFile)('qemu-img', [
         ...['create', '-q', '-f', 'qcow2', '-o', `cluster_size=${CLUSTER_BYTES}`],
         ...[unfinished, String(diskBytes)],
       ]);

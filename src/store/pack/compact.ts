@@ -5,7 +5,6 @@
  * as one qcow2 file. Every node of the chain is spelled out, so that no backing string in a file is ever followed.
  */
 import { join } from 'node:path';
-import { execa } from 'execa';
 import { compact, failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
 import { copyWholeFile } from '../format/copy.js';
@@ -71,6 +70,7 @@ async function writeDisks(draft: DraftFolder, lease: Lease, signal: AbortSignal 
   } else {
     const flat = join(draft.durableStaging, diskFile(draft.id, 'qcow2'));
     const node = `json:${JSON.stringify(chainNode(own.disks))}`;
+    const { execa } = await import('execa');
     await execa('qemu-img', ['convert', '-U', '-O', 'qcow2', node, flat], {
       ...compact({ cancelSignal: signal }),
       stdin: 'ignore',

@@ -1,6 +1,5 @@
 /** What stands between VMs and this host, besides QEMU's own filter, and why not more. */
 import { access } from 'node:fs/promises';
-import { execa } from 'execa';
 import { messageOf, MiB } from '../../base/index.js';
 import type { IsolationLevel } from '../../contract/index.js';
 import type { Cgroups } from '../process/cgroups.js';
@@ -43,6 +42,7 @@ export async function whyNotWalled(
   for (const path of paths) if (await isThere(path)) there.push(path);
   const shell = ['/bin/sh', '-c', REACH_SCRIPT, 'reach', ...there];
   const options = { reject: false, timeout: PROBE_DEADLINE_MS, cwd: '/', extendEnv: false } as const;
+  const { execa } = await import('execa');
   const result = await execa(
     '/usr/bin/setpriv',
     [...setprivArguments(last, [first]), '--', ...shell],
@@ -61,6 +61,7 @@ export async function whyNotConfined(qemuPath: string): Promise<string | undefin
     { reads: [], writes: [] },
   );
   const options = { reject: false, timeout: PROBE_DEADLINE_MS, cwd: '/', extendEnv: false } as const;
+  const { execa } = await import('execa');
   const result = await execa(CONFINE_PROGRAM, argv, options);
   if (!result.failed) return undefined;
   const said = result.stderr.trim().replace(/^bough-confine: /, '');

@@ -3,7 +3,6 @@
  *
  * The pager's own probe makes the system calls and is believed; without it the kernel's version tells what to expect.
  */
-import { execa } from 'execa';
 import { access, constants, readFile } from 'node:fs/promises';
 import { release, totalmem } from 'node:os';
 import { MiB } from '../../base/index.js';
@@ -47,6 +46,7 @@ export function checkPageTracking(kernelRelease: string): Check {
 /** What the pager's probe program reports, one JSON object of facts; falls back to the kernel's version. */
 export async function checkPager(pagerProbePath: string): Promise<Check[]> {
   const tracking = checkPageTracking(release());
+  const { execa } = await import('execa');
   const result = await execa(pagerProbePath, [], { reject: false, timeout: 10_000, killSignal: 'SIGKILL' });
   if (result.code === 'ENOENT') return [tracking];
   const name = 'pager';

@@ -3,7 +3,6 @@
  * folders are written, KVM runs a guest. Nothing is changed and nothing stays behind, besides the remembered
  * KVM answer in the cache folder.
  */
-import { execa } from 'execa';
 import { readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -129,6 +128,7 @@ const PROGRAMS: readonly [program: string, debianPackage: string, args: readonly
 
 async function checkPrograms(): Promise<Check[]> {
   const env = { PATH: `${process.env['PATH'] ?? ''}:/usr/sbin:/sbin` };
+  const { execa } = await import('execa');
   return Promise.all(
     PROGRAMS.map(async ([program, debianPackage, args]) => {
       const result = await execa(program, args, { env, reject: false, timeout: 10_000, all: true });

@@ -4,7 +4,9 @@
  * One short-lived process without a machine, under the seccomp filter if it has one, answers over QMP on its own stdin and stdout:
  * about 20 ms, and nothing is parsed from help texts.
  */
-import { execa } from 'execa';
+import { execFile, type ExecFileException } from 'node:child_process';
+import { promisify } from 'node:util';
+import { messageOf } from '../../base/index.js';
 import { parseMessage, type QmpMessage } from '../../qmp/index.js';
 import { SANDBOX_FILTER, type Accelerator } from '../machine/machine.js';
 import { DEFAULT_QEMU_PATH } from '../process/vmm.js';
@@ -69,17 +71,24 @@ interface Answers {
 async function askQemu(qemuPath: string, extra: readonly string[]): Promise<Answers> {
   const input = QUESTIONS.map((execute, id) => `${JSON.stringify({ execute, id })}\n`).join('');
   const args = ['-M', 'none', '-nodefaults', '-no-user-config', '-display', 'none', '-S', '-qmp', 'stdio'];
-  const result = await execa(qemuPath, [...args, ...extra], {
-    input,
-    reject: false,
-    timeout: PROBE_TIMEOUT_MS,
-    killSignal: 'SIGKILL',
-    extendEnv: false,
-    cwd: '/',
+  const options = { timeout: PROBE_TIMEOUT_MS, killSignal: 'SIGKILL', env: {}, cwd: '/' } as const;
+  const running = promisify(execFile)(qemuPath, [...args, ...extra], options);
+  // What does not read its input is no QEMU, and is told by what it answers.
+  running.child.stdin?.on('error', () => undefined).end(input);
+  const answered = (
+    ok: boolean,
+    { stdout = '', stderr = '' }: { stdout?: string; stderr?: string },
+    otherwise = '',
+  ): Answers => ({
+    ok,
+    messages: stdout.split('\n').flatMap(messageIn),
+    stderr: (stderr || otherwise).trim().slice(-500),
   });
-  const messages = result.stdout.split('\n').flatMap(messageIn);
-  const why = result.stderr === '' ? (result.shortMessage ?? 'no answer') : result.stderr;
-  return { ok: !result.failed, messages, stderr: why.trim().slice(-500) };
+  try {
+    return answered(true, await running);
+  } catch (error) {
+    return answered(false, error as ExecFileException, messageOf(error));
+  }
 }
 
 /** A program that is no QEMU may say anything. */
