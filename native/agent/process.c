@@ -92,8 +92,14 @@ static void watch_output(struct process_output *output)
 {
 	bool writes = output->process->terminal && output->process->input_full && !output->let_go;
 	char *at;
+	bool reads = !output->pace.rests && room_of(output, &at) > 0;
 
-	source_watch(&output->source, (room_of(output, &at) > 0 ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0));
+	source_watch(&output->source, (reads ? EPOLLIN : 0) | (writes ? EPOLLOUT : 0));
+}
+
+static void rested(struct pace *pace)
+{
+	watch_output(owner_of(pace, struct process_output, pace));
 }
 
 void process_read_from(struct process *process)
@@ -115,13 +121,16 @@ static void output_ready(struct source *source, uint32_t events)
 {
 	struct process_output *output = owner_of(source, struct process_output, source);
 	struct process *process = output->process;
+	uint64_t before = output->ring.to;
 
 	if ((events & EPOLLOUT) != 0) {
 		process->input_full = false;
 		tell_writers(process);
 	}
-	if ((events & ~(uint32_t)EPOLLOUT) != 0 && read_piece(output))
+	if ((events & ~(uint32_t)EPOLLOUT) != 0 && read_piece(output)) {
+		pace_took(&output->pace, (size_t)(output->ring.to - before)); /* at most a chunk */
 		tell_readers(process);
+	}
 	process_read_from(process);
 }
 
@@ -250,6 +259,7 @@ static void adopt(struct process *process, const struct process_spec *spec, cons
 
 		output->source = (struct source){ .fd = pipes->ours[i + 1], .ready = output_ready };
 		output->process = process;
+		pace_open(&output->pace, rested);
 		output->left_bytes = DRAIN_BYTES;
 	}
 	process->next = processes;
@@ -335,6 +345,7 @@ static void release(struct process *process)
 	for (int i = 0; i < 2; i++) {
 		int fd = process->outputs[i].source.fd;
 
+		pace_close(&process->outputs[i].pace);
 		source_watch(&process->outputs[i].source, 0);
 		if (fd >= 0)
 			leftover_adopt(fd);

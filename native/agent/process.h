@@ -19,6 +19,7 @@
 #include "command.h"
 #include "group.h"
 #include "loop.h"
+#include "pace.h"
 #include "ring.h"
 #include "text.h"
 
@@ -48,6 +49,7 @@ struct process_output {
 	struct source source;
 	struct process *process;
 	struct ring ring;
+	struct pace pace;
 	int left_bytes; /* to be read after the program's end */
 	bool let_go;	/* a terminal that nobody holds any more, though the program runs on */
 };

@@ -10,6 +10,7 @@
 #include "feed.h"
 #include "group.h"
 #include "leftover.h"
+#include "pace.h"
 #include "pipes.h"
 #include "spawn.h"
 
@@ -22,6 +23,7 @@
 
 struct output {
 	struct source source;
+	struct pace pace;
 	struct program *program;
 	enum frame_kind kind;
 	int left_bytes; /* to be read after the program's end */
@@ -83,6 +85,7 @@ static void finish(struct program *program)
 	for (int i = 0; i < 2; i++) {
 		int fd = program->outputs[i].source.fd;
 
+		pace_close(&program->outputs[i].pace);
 		source_watch(&program->outputs[i].source, 0);
 		program->outputs[i].source.fd = -1;
 		if (fd >= 0)
@@ -109,23 +112,23 @@ static void finish(struct program *program)
 	session_end(session, &end);
 }
 
-/* Passes one piece of output on. False when there is none now. */
-static bool forward(struct output *output)
+/* Passes one piece of output on. 0 when there is none now. */
+static size_t forward(struct output *output)
 {
 	static char piece[CHUNK_BYTES];
 	struct session *session = output->program->session;
 	ssize_t count;
 
 	if (output->source.fd < 0)
-		return false;
+		return 0;
 	count = read(output->source.fd, piece, sizeof piece);
 	if (count == 0 || (count < 0 && errno != EAGAIN && errno != EINTR))
 		source_close(&output->source);
 	if (count <= 0)
-		return false;
+		return 0;
 	if (session != NULL && session_usable(session))
-		session_send(session, output->kind, piece, (size_t)count); /* not negative */
-	return true;
+		session_send(session, output->kind, piece, (size_t)count); /* positive */
+	return (size_t)count;
 }
 
 static bool sending(const struct program *program)
@@ -137,8 +140,16 @@ static void watch_outputs(struct program *program)
 {
 	bool wanted = !sending(program) && !program->ended;
 
-	for (int i = 0; i < 2; i++)
-		source_watch(&program->outputs[i].source, wanted ? EPOLLIN : 0);
+	for (int i = 0; i < 2; i++) {
+		struct output *output = &program->outputs[i];
+
+		source_watch(&output->source, wanted && !output->pace.rests ? EPOLLIN : 0);
+	}
+}
+
+static void rested(struct pace *pace)
+{
+	watch_outputs(owner_of(pace, struct output, pace)->program);
 }
 
 /* What the program wrote before it ended is in the pipes already. */
@@ -150,7 +161,7 @@ static void drain(struct program *program)
 		while (output->left_bytes > 0) {
 			if (sending(program))
 				return;
-			output->left_bytes = forward(output) ? output->left_bytes - (int)CHUNK_BYTES : 0;
+			output->left_bytes = forward(output) > 0 ? output->left_bytes - (int)CHUNK_BYTES : 0;
 		}
 	}
 	if (!sending(program) && !program->done)
@@ -162,7 +173,7 @@ static void output_ready(struct source *source, uint32_t events)
 	struct output *output = owner_of(source, struct output, source);
 
 	(void)events; /* reading tells all */
-	forward(output);
+	pace_took(&output->pace, forward(output));
 	watch_outputs(output->program);
 }
 
@@ -301,13 +312,15 @@ static void adopt(struct program *program, struct session *session, const struct
 	program->deadline.expired = deadline;
 	program->exit = (struct source){ .fd = program->child.pidfd, .ready = exited };
 	program->input = (struct source){ .fd = pipes->ours[0], .ready = input_ready };
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 2; i++) {
 		program->outputs[i] = (struct output){
 			.source = { .fd = pipes->ours[i + 1], .ready = output_ready },
 			.program = program,
 			.kind = i == 0 ? FRAME_STDOUT : FRAME_STDERR,
 			.left_bytes = DRAIN_BYTES,
 		};
+		pace_open(&program->outputs[i].pace, rested);
+	}
 	program->next = programs;
 	programs = program;
 	session->work = &program->work;

@@ -79,6 +79,18 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     assert.equal(stdout, megabytes.toString());
   });
 
+  it('exec gathers what a program prints in many small writes', async () => {
+    const began = performance.now();
+    const script = 'i=0; while [ $i -lt 20000 ]; do echo $i; i=$((i + 1)); done';
+    const pieces: string[] = [];
+    for await (const event of client.execStream({ args: ['sh', '-c', script] })) {
+      if (event.type === 'stdout') pieces.push(Buffer.from(event.bytes).toString());
+    }
+    assert.equal(pieces.join(''), Array.from({ length: 20_000 }, (_, i) => `${i}\n`).join(''));
+    const ms = performance.now() - began;
+    assert(pieces.length <= ms, `${pieces.length} pieces in ${ms} ms`);
+  });
+
   it('exec does not wait for what a program left in the background', async () => {
     const { stdout } = await client.exec({ args: ['sh', '-c', 'sleep 30 & echo $!'], timeoutMs: 5000 });
     process.kill(Number(stdout), 'SIGKILL');
