@@ -14,7 +14,7 @@ import { freeName } from './free-name.js';
 import { BUILD_TOOLS, checkHost } from './host-tools.js';
 import { AGENT_PORT, bootSettings, type BootSettings, type Image, type ImageRecord } from './image.js';
 import { recipeDigest, type Folders } from './ingredients.js';
-import { makeKernel } from './kernel.js';
+import { keptKernelsDir, makeKernel } from './kernel.js';
 import { makeRootTree, stageFiles } from './debian/rootfs.js';
 import { makeExt4 } from './ext4.js';
 import { makeWorkFolder, putInPlace, takeWorkshop, untilInterrupted, type Progress } from './workshop.js';
@@ -138,6 +138,7 @@ async function makeImage(input: MakeImageInput): Promise<string> {
   const debPath = join(kernelDir, 'kernel.deb');
   const kernelRelease = await makeKernel({
     debPath,
+    keptDir: keptKernelsDir(debsDir),
     workDir,
     imageDir: made,
     signal,

@@ -19,7 +19,7 @@ import { freeName } from './free-name.js';
 import { checkHost, IMPORT_TOOLS, PDEATHSIG, runTool } from './host-tools.js';
 import { AGENT_PORT, type Image, type ImageRecord, type Origin } from './image.js';
 import { kernelPackage } from './kernel-package.js';
-import { makeKernel } from './kernel.js';
+import { keptKernelsDir, makeKernel } from './kernel.js';
 import { fetchImage, LAYOUT_TAG, type FetchedImage } from './oci/layout.js';
 import { nameOf, sourceOf, type Source } from './oci/reference.js';
 import { watchGrowth, watchRoom } from './watch.js';
@@ -135,8 +135,10 @@ async function makeImage(input: MakeImageInput): Promise<string> {
   const rootDir = await unpack(input);
 
   onProgress('Making kernel and modules');
-  const debPath = await kernelPackage({ codename, debsDir: join(input.cacheDir, 'debs'), workDir, signal });
-  const kernelRelease = await makeKernel({ debPath, workDir, imageDir: made, signal });
+  const debsDir = join(input.cacheDir, 'debs');
+  const debPath = await kernelPackage({ codename, debsDir, workDir, signal });
+  const keptDir = keptKernelsDir(debsDir);
+  const kernelRelease = await makeKernel({ debPath, keptDir, workDir, imageDir: made, signal });
 
   onProgress('Writing the root file system');
   const { digest, defaults } = input.fetched;
