@@ -7,9 +7,9 @@
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { text } from 'node:stream/consumers';
 import { Worker } from 'node:worker_threads';
 import ts from 'typescript';
+import type { ExampleAnswer, ExampleOrder } from './example-thread.js';
 
 /** The project's root, seen from dist/test/sdk. */
 export const PROJECT_DIR = join(import.meta.dirname, '../../..');
@@ -79,6 +79,12 @@ export class ExamplePrograms {
   readonly #dir: string;
   readonly problems: readonly string[];
 
+  // Node 20 has a WebSocket only when it is asked for.
+  readonly #thread = new Worker(new URL('./example-thread.js', import.meta.url), {
+    env: { BOUGH_TOKEN: '' },
+    execArgv: ['--experimental-websocket'],
+  });
+
   private constructor(dir: string, problems: readonly string[]) {
     this.#dir = dir;
     this.problems = problems;
@@ -106,17 +112,24 @@ const controller = new Controller();
     return new ExamplePrograms(dir, problems);
   }
 
-  /** What the example prints, with the daemon there; in a thread, which begins sooner than a process. */
+  /** What the example prints, with the daemon there; one at a time. */
   async run(index: number, url: string): Promise<string> {
-    const env = { BOUGH_URL: url, BOUGH_TOKEN: '', NO_COLOR: '1' };
-    // Node 20 has a WebSocket only when it is asked for.
-    const execArgv = ['--experimental-websocket'];
-    const thread = new Worker(join(this.#dir, `${index}.mjs`), { env, execArgv, stdout: true });
-    const [printed] = await Promise.all([text(thread.stdout), once(thread, 'exit')]);
-    return printed.trimEnd();
+    const program = join(this.#dir, `${index}.mjs`);
+    this.#thread.postMessage({ program, url } satisfies ExampleOrder);
+    const [answer] = (await once(this.#thread, 'message')) as [ExampleAnswer];
+    if ('failure' in answer) throw new Error(answer.failure);
+    return answer.printed.trimEnd();
+  }
+
+  /** Waits until nothing of them goes on. */
+  async end(): Promise<void> {
+    const exited = once(this.#thread, 'exit');
+    this.#thread.postMessage('end');
+    await exited;
   }
 
   async remove(): Promise<void> {
+    await this.#thread.terminate();
     await rm(this.#dir, { recursive: true });
   }
 }

@@ -32,7 +32,7 @@ async function namesIn(path: string): Promise<string[]> {
   );
 }
 
-describe('the examples in the SDK', { concurrency: 4 }, () => {
+describe('the examples in the SDK', () => {
   let programs: ExamplePrograms;
   before(async () => {
     programs = await ExamplePrograms.compile(examples, exportedNames);
@@ -69,6 +69,8 @@ describe('the examples in the SDK', { concurrency: 4 }, () => {
       assert.equal(await programs.run(index, daemon.address), printed.join('\n'));
     });
   }
+
+  it('leave nothing that goes on', { timeout: 60_000 }, () => programs.end());
 });
 
 describe('documentedIn()', () => {
