@@ -1,10 +1,12 @@
 #!/bin/sh
 # Breaks which pages the pager captures, one way at a time, each in a library of its own: BUILD_DIR/tracking_mutants/NUMBER/libpager.so.
 # Beside it, `name` says what is broken, and `scenario` which of the fake VMM's must notice. An edit that no longer matches the source fails.
+# All but the broken file is as in the library that BUILD_DIR holds.
 # Usage: build_tracking_mutants.sh CC BUILD_DIR, from native/pager.
 set -eu
 cc=$1
 all=$PWD/$2/tracking_mutants
+built=$PWD/$2
 sources="kernel thread ram layer sweep tracker armed qmp window zeroes capture ground fit stage disk aside memory branch control preload"
 count=0
 rm -rf "$all"
@@ -13,14 +15,17 @@ mutant() {
 	count=$((count + 1))
 	dir=$all/$count
 	mkdir -p "$dir"
-	cp ./*.c ./*.h "$dir"
 	sed "$edit" "$file" >"$dir/$file"
 	if cmp -s "$file" "$dir/$file"; then
 		echo "tracking_mutants: '$name' changes nothing: adapt its edit" >&2
 		exit 1
 	fi
-	(cd "$dir" && $cc -std=gnu11 -O1 -g -fPIC -shared -fvisibility=hidden -pthread -o libpager.so $(printf '%s.c ' $sources))
-	rm "$dir"/*.c "$dir"/*.h
+	others=
+	for source in $sources; do
+		if [ "$source.c" != "$file" ]; then others="$others $built/$source.o"; fi
+	done
+	$cc -std=gnu11 -O1 -g -fPIC -shared -fvisibility=hidden -pthread -iquote . -o "$dir/libpager.so" "$dir/$file" $others
+	rm "$dir/$file"
 	echo "$name" >"$dir/name"
 	echo "$scenario" >"$dir/scenario"
 }
