@@ -2,7 +2,7 @@
 import { lstat, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { LimitFunction } from 'p-limit';
-import { errorCode, linkOrCopy, type WorkSet } from '../base/index.js';
+import { errorCode, linkOrCopy, sleep, withDeadline, type WorkSet } from '../base/index.js';
 import type { Catalog, Entry, StoredEntry } from './catalog.js';
 import type { TierFolder } from './tier/folders.js';
 import type { Space } from './tier/space.js';
@@ -31,8 +31,33 @@ export interface StoreContext {
   readonly closing: AbortSignal;
   /** One snapshot at a time goes to disk: the next one finds its ancestors there and links them. */
   readonly persistQueue: LimitFunction;
+  /** Live captures and merges: whoever copies to disk lets them go first. */
+  readonly urgent: WorkSet;
   /** Background work that `close()` waits for. */
   readonly running: WorkSet;
+}
+
+const LONGEST_WAIT_MS = 100;
+/** So many snapshots behind, copies to disk wait for nobody: where somebody always branches, memory is not to fill with them. */
+export const LAGGING_SNAPSHOTS = 16;
+
+/** What is made is to be told of, too, before others go on. */
+const ANSWER_MS = 50;
+
+/** Lets `work` go before copies to disk. */
+export function goFirst({ urgent }: Pick<StoreContext, 'urgent'>, work: Promise<unknown>): void {
+  urgent.add(work.then(() => sleep(ANSWER_MS)));
+}
+
+interface Giving {
+  readonly urgent: WorkSet;
+  readonly persistQueue: Pick<LimitFunction, 'pendingCount'>;
+}
+
+/** Resolves when nothing urgent is under way, or it takes long. */
+export async function giveWay({ urgent, persistQueue }: Giving): Promise<void> {
+  if (urgent.size === 0 || persistQueue.pendingCount >= LAGGING_SNAPSHOTS) return;
+  await withDeadline(urgent.settled(), LONGEST_WAIT_MS, 'What goes first').catch(() => undefined);
 }
 
 /** A snapshot's folder in the hot tier. */

@@ -8,7 +8,7 @@ import { lockFile, LockHeld, monotonicMs, orAborted, ResourceStack, WorkSet } fr
 import { Catalog, StoredEntry } from './catalog.js';
 import { compactSnapshot } from './pack/compact.js';
 import { mergeLayers } from './pack/merge.js';
-import { listedFolder, type StoreContext } from './context.js';
+import { goFirst, listedFolder, type StoreContext } from './context.js';
 import { startDraft } from './life/draft.js';
 import {
   IntegrityError,
@@ -76,6 +76,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     hotBudgetBytes: options.hotBudgetBytes ?? Math.floor(freeBytes / 2),
     closing: closing.signal,
     persistQueue: pLimit(1),
+    urgent: new WorkSet(),
     running: new WorkSet(),
   };
   const unfinished = await recover(context);
@@ -210,7 +211,10 @@ class SnapshotStore implements Store {
   }
 
   mergeLayers(layers: readonly LayerRef[], folder: string): Promise<LayerRef> {
-    return mergeLayers(this.#context, layers, folder);
+    const merged = mergeLayers(this.#context, layers, folder);
+    // The next branch waits for it.
+    goFirst(this.#context, merged);
+    return merged;
   }
 
   persistAgain(): void {

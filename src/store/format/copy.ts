@@ -11,6 +11,7 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants, open, type FileHandle } from 'node:fs/promises';
 import {
   abortReason,
+  compact,
   failpoint,
   FileTooShort,
   HOLE_BYTES,
@@ -24,19 +25,27 @@ const CHUNK_BYTES = MiB;
 
 /**
  * Where a copy goes and whether it must be on disk when the copy returns; the file must not exist, mode 0600
- * unless given.
+ * unless given. A layer's copy waits for `giveWay` before each chunk.
  */
 export interface Destination {
   readonly path: string;
   readonly durable?: boolean;
   readonly mode?: number;
+  readonly giveWay?: () => Promise<void>;
+}
+
+/** What becomes of bytes that are read. */
+interface Use extends Pick<Destination, 'giveWay'> {
+  readonly hash?: Hash;
+  readonly target?: FileHandle;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** sha256 (hex) of the layer at `path`, see the header. */
 export async function layerDigest(path: string, runs: readonly Run[], signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256');
   await withFile(path, async (source) => {
-    for (const run of runs) await readRun(source, path, run, hash, undefined, signal);
+    for (const run of runs) await readRun(source, path, run, { hash, signal });
   });
   return hash.digest('hex');
 }
@@ -49,10 +58,12 @@ export async function copyLayer(
   signal?: AbortSignal,
 ): Promise<string> {
   const hash = createHash('sha256');
+  const { giveWay } = destination;
   await withFile(sourcePath, (source) =>
     createFile(destination, async (target) => {
       await target.truncate(logicalBytes);
-      for (const run of runs) await readRun(source, sourcePath, run, hash, target, signal);
+      const use = { hash, target, signal, ...compact({ giveWay }) };
+      for (const run of runs) await readRun(source, sourcePath, run, use);
     }),
   );
   return hash.digest('hex');
@@ -66,7 +77,7 @@ export async function copyRunsInto(
   signal?: AbortSignal,
 ): Promise<void> {
   await withFile(sourcePath, async (source) => {
-    for (const run of runs) await readRun(source, sourcePath, run, undefined, target, signal);
+    for (const run of runs) await readRun(source, sourcePath, run, { target, signal });
   });
 }
 
@@ -94,9 +105,7 @@ async function readRun(
   source: FileHandle,
   sourcePath: string,
   [offsetBytes, lengthBytes]: Run,
-  hash: Hash | undefined,
-  target: FileHandle | undefined,
-  signal: AbortSignal | undefined,
+  { hash, target, giveWay, signal }: Use,
 ): Promise<void> {
   const header = Buffer.alloc(16);
   header.writeBigUInt64LE(BigInt(offsetBytes), 0);
@@ -105,6 +114,7 @@ async function readRun(
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, lengthBytes));
   const end = offsetBytes + lengthBytes;
   for (let position = offsetBytes; position < end;) {
+    await giveWay?.();
     if (signal?.aborted === true) throw abortReason(signal);
     const wanted = Math.min(buffer.length, end - position);
     const { bytesRead } = await source.read(buffer, 0, wanted, position);

@@ -16,7 +16,7 @@ import {
   unixSeconds,
 } from '../../base/index.js';
 import { StoredEntry, type WritingEntry } from '../catalog.js';
-import { linkIfPresent, listedFolder, removeAll, type StoreContext } from '../context.js';
+import { goFirst, linkIfPresent, listedFolder, removeAll, type StoreContext } from '../context.js';
 import { copyLayer, fileDigest } from '../format/copy.js';
 import { copyDisk, kindOfDigest } from '../format/disk-digest.js';
 import { bytesToPersist, DurableRoom } from '../tier/durable-room.js';
@@ -75,6 +75,7 @@ export async function startDraft(
     settled: new Deferred(),
   };
   context.catalog.put(entry);
+  if (request.mode === 'live') goFirst(context, entry.settled.promise);
   const draft = new DraftFolder(context, entry, onReady);
   try {
     await draft.open();

@@ -35,8 +35,8 @@ export class LentFiles {
   /** The folders first: from then on nobody else comes to the files. */
   async takeBack(): Promise<void> {
     const own = { uid: ownUid(), gid: process.getgid?.() ?? 0 };
-    for (const folder of this.#folders) await setAccess(folder, { ...own, mode: 0o700 });
-    for (const path of this.#files) await setAccess(path, { ...own, mode: 0o600 });
+    await Promise.all([...this.#folders].map((folder) => setAccess(folder, { ...own, mode: 0o700 })));
+    await Promise.all(this.#files.map((path) => setAccess(path, { ...own, mode: 0o600 })));
   }
 }
 

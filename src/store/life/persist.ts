@@ -13,7 +13,7 @@ import { chmod, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, failpoint, fsyncPath, linkIfPossible } from '../../base/index.js';
 import { PersistAttempt, type StoredEntry } from '../catalog.js';
-import { fileExists, hotFolder, removeAll, type StoreContext } from '../context.js';
+import { fileExists, giveWay, hotFolder, removeAll, type StoreContext } from '../context.js';
 import { copyLayer, copyWholeFile, layerDigest } from '../format/copy.js';
 import { copyDisk, diskDigest, kindOfDigest } from '../format/disk-digest.js';
 import { IntegrityError, NotDurable } from '../errors.js';
@@ -130,11 +130,12 @@ async function persistLayer(
     }
   }
   const source = join(hotFolder(context, entry), layer.file);
+  const copy = { path: destination, durable: true, mode: 0o400, giveWay: () => giveWay(context) };
   const isThere = entry.memoryIsDurable && layer.file === MEMORY_FILE;
   if (isThere) await chmod(destination, 0o400);
   const sha256 = isThere
     ? await layerDigest(source, layer.runs, signal)
-    : await copyLayer(source, layer, { path: destination, durable: true, mode: 0o400 }, signal);
+    : await copyLayer(source, layer, copy, signal);
   if (layer.sha256 !== undefined && layer.sha256 !== sha256) {
     throw new IntegrityError(entry.tag, layer.file, 'does not match its digest');
   }
