@@ -1,6 +1,6 @@
 /**
  * `npm test [tier…]`: sets up, runs the tiers, and ends with one line: `N passed, N failed[, N skipped]`.
- * Tiers run in lanes beside each other, because a guest's test mostly waits: `vm` and `e2e`; `unit`, `native` and `host`; and
+ * Tiers run in lanes beside each other, because a guest's test mostly waits: `vm`; `unit`, `native`, `host` and `e2e`; and
  * `chance`, which is long, from when nothing is compiled any more.
  *
  *   unit    anywhere              src/, and test/ except below
@@ -156,8 +156,8 @@ async function runTiers(tiers, tally) {
   else {
     const compiling = runBeside(chosen('unit', 'native'), tally);
     await allEnded([
-      prepared.then(() => runInTurn(chosen('vm', 'e2e', 'qemu10', 'programs'), tally)),
-      compiling.then(() => runBeside(chosen('host'), tally)),
+      prepared.then(() => runInTurn(chosen('vm', 'qemu10', 'programs'), tally)),
+      allEnded([prepared, compiling]).then(() => runBeside(chosen('host', 'e2e'), tally)),
       allEnded([prepared, compiling]).then(() => runBeside(chosen('chance'), tally)),
     ]);
   }
