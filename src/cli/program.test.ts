@@ -123,37 +123,6 @@ describe('the command line with a daemon', () => {
     });
   });
 
-  it('exec leaves to a program what stands behind its name, with -- and without', async () => {
-    for (const [given, args] of [
-      [
-        ['abc', 'ls', '-la', '-o', 'json'],
-        ['ls', '-la', '-o', 'json'],
-      ],
-      [
-        ['abc', '--timeout', '5', 'ls', '--timeout', '6'],
-        ['ls', '--timeout', '6'],
-      ],
-      [
-        ['abc', 'sh', '-c', 'x', '--help'],
-        ['sh', '-c', 'x', '--help'],
-      ],
-      [
-        ['abc', '--', '-odd', '-h'],
-        ['-odd', '-h'],
-      ],
-      [
-        ['--', 'abc', 'ls', '--', '-x'],
-        ['ls', '--', '-x'],
-      ],
-    ] as const) {
-      for (const noun of [[], ['sandbox']]) {
-        assert.equal((await bough(...noun, 'exec', '-o', 'json', ...given)).code, 7);
-        assert.deepEqual(execRequest?.args, args);
-      }
-    }
-    assert.match((await bough('exec', 'abc', '--help')).stdout, /^Usage: bough exec /);
-  });
-
   it('eval prints the result', async () => {
     const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
     assert.deepEqual(await bough('eval', id, '3 * 4'), { code: 0, stdout: '3 * 4\n', stderr: '' });
