@@ -11,7 +11,7 @@ const context = {
   vmHost: { qemu: { version: '7.2.22', machineType: 'pc-i440fx-7.2' } },
 } as unknown as HostContext;
 const TCG: MachineIdentity = {
-  ...{ qemuVersion: '7.2.22', machineType: 'pc-i440fx-7.2', accel: 'tcg', cpuModel: 'max' },
+  ...{ qemuVersion: '7.2.22', machineType: 'pc-i440fx-7.2', accel: 'tcg', cpuModel: 'max,erms=off,fsrm=off' },
   ...{ vcpus: 1, memoryMiB: 1024, deviceLayout: DEVICE_LAYOUT },
 };
 const KVM: MachineIdentity = { ...TCG, accel: 'kvm', cpuModel: 'host,svm=off,vmx=off,pmu=off' };
@@ -66,6 +66,7 @@ describe('checkCompatible()', () => {
 
   it('takes a guest that was captured with the whole of the processor, as earlier versions gave it', async () => {
     assert.equal(await refusedFor({ ...KVM, cpuModel: 'host' }), undefined);
+    assert.equal(await refusedFor({ ...TCG, cpuModel: 'max' }), undefined);
   });
 
   it('refuses a KVM snapshot where KVM runs no guest, and takes a TCG one where it does', async () => {
@@ -80,7 +81,10 @@ describe('checkCompatible()', () => {
       await refusedFor({ ...TCG, machineType: 'pc-2.1' }),
       'machine type: pc-2.1, not pc-i440fx-7.2',
     );
-    assert.equal(await refusedFor({ ...TCG, cpuModel: 'host' }), 'CPU model: host, not max');
+    assert.equal(
+      await refusedFor({ ...TCG, cpuModel: 'host' }),
+      'CPU model: host, not max,erms=off,fsrm=off',
+    );
     assert.equal(
       await refusedFor({ ...KVM, cpuModel: 'max' }),
       'CPU model: max, not host,svm=off,vmx=off,pmu=off',

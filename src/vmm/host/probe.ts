@@ -35,17 +35,19 @@ const MACHINES_ID = QUESTIONS.indexOf('query-machines');
  * caches to the cycle.
  */
 const KVM_CPU_MODEL = 'host,svm=off,vmx=off,pmu=off';
+/** All that TCG has, without the word that `rep movsb` and `rep stosb` are fast: it carries them out byte by byte. */
+const TCG_CPU_MODEL = 'max,erms=off,fsrm=off';
 /** As snapshots were made before; a guest that was captured with it goes on with it. */
-const WIDER_KVM_CPU_MODEL = 'host';
+const EARLIER_CPU_MODELS: Readonly<Record<Accelerator, string>> = { kvm: 'host', tcg: 'max' };
 
 /** The CPU model a guest is booted with under `accelerator`. */
 export function cpuModelFor(accelerator: Accelerator): string {
-  return accelerator === 'kvm' ? KVM_CPU_MODEL : 'max';
+  return accelerator === 'kvm' ? KVM_CPU_MODEL : TCG_CPU_MODEL;
 }
 
 /** Whether a guest that has this CPU model goes on under `accelerator`: one that this version boots guests with, or that one before did. */
 export function runsCpuModel(accelerator: Accelerator, cpuModel: string): boolean {
-  return cpuModel === cpuModelFor(accelerator) || (accelerator === 'kvm' && cpuModel === WIDER_KVM_CPU_MODEL);
+  return cpuModel === cpuModelFor(accelerator) || cpuModel === EARLIER_CPU_MODELS[accelerator];
 }
 
 /** Starts QEMU once (twice if it has no seccomp) and reads its facts; rejects with QemuUnusable. */
