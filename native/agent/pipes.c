@@ -11,6 +11,9 @@
 #define TIOCGPTPEER 0x5441 /* asm-generic/ioctls.h */
 #endif
 
+/* A program runs on into it while its output rests; see pace.h. */
+#define OUTPUT_BYTES (128 << 10)
+
 void pipes_close(const int *fds)
 {
 	for (int i = 0; i < 3; i++)
@@ -43,6 +46,9 @@ int pipes_open(struct pipes *pipes, bool input)
 		pipes->ours[i] = ends[i == 0 ? 1 : 0];
 		pipes->theirs[i] = ends[i == 0 ? 0 : 1];
 		fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK);
+		/* Where that is refused, a program waits more often. */
+		if (i > 0)
+			fcntl(pipes->ours[i], F_SETPIPE_SZ, OUTPUT_BYTES);
 	}
 	return 0;
 }
