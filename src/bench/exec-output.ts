@@ -1,5 +1,6 @@
 /**
- * How fast a program's output arrives: through the API, as one JSON answer and as a stream, against the stream of a guest agent that is ours.
+ * How fast a program's output arrives: through the API, as one JSON answer and as a stream, against the stream of a guest agent that is ours, and
+ * against as many bytes by nothing but TCP, from one process of that guest to this host: what the guest's kernel and its network card take.
  *
  * The agent's guest is the same image in stock QEMU. They take turns, and whoever is not measured does nothing.
  */
@@ -7,24 +8,28 @@ import { MiB, ResourceStack } from '../base/index.js';
 import { withSandbox, type BenchContext } from './context.js';
 import { ratioVerdict, reached, type Section } from './section.js';
 import { bootStockPeer } from './stock-peer.js';
+import { openTcpSink } from './tcp-sink.js';
 import { csvOf, inTurns, summaryOf, tableOf, timed, type Turn } from './turns.js';
 
 /** Below what an answer keeps, so that all of it arrives. */
 const OUTPUT_MIB = 15;
 const OUTPUT_BYTES = OUTPUT_MIB * MiB;
 const MAX_TIME_RATIO = 1.25;
+/** The program, its pipe and the agent besides. */
+const MAX_TCP_RATIO = 2.5;
 const DEADLINE_MS = 120_000;
 const ARGS = [
   ...['sh', '-c'],
   `yes 'The quick brown fox jumps over the lazy dog, 0123456789' | head -c ${OUTPUT_BYTES}`,
 ];
 
-type Way = 'answer' | 'stream' | 'agent';
+type Way = 'answer' | 'stream' | 'agent' | 'tcp';
 
 export async function benchExecOutput(context: BenchContext): Promise<Section> {
   const { client, signal, iterations, say } = context;
   await using resources = new ResourceStack();
-  const stock = await bootStockPeer(context, resources);
+  const stock = await bootStockPeer(context, resources, { network: 'unrestricted' });
+  const sink = await openTcpSink(resources);
   await stock.rest();
   const turns = await withSandbox(context, context.sourceTag, ({ id }) => {
     const request = { args: ARGS, timeout_secs: DEADLINE_MS / 1000 };
@@ -38,6 +43,14 @@ export async function benchExecOutput(context: BenchContext): Promise<Section> {
         agent: () =>
           stock.awake(() =>
             timed(() => whole(streamed(stock.agent.execStream({ args: ARGS, timeoutMs: DEADLINE_MS })))),
+          ),
+        tcp: () =>
+          stock.awake(() =>
+            timed(async () => {
+              const received = sink.received();
+              await stock.guest.eval(sink.program(OUTPUT_BYTES));
+              await whole(received);
+            }),
           ),
       },
       (round) => say(`exec-output: ${round} of ${iterations}`),
@@ -78,7 +91,16 @@ function section({ sourceTag }: BenchContext, turns: readonly Turn<Way>[]): Sect
         cell: ({ p50 }) => (OUTPUT_MIB / (p50 / 1000)).toFixed(1),
       }),
     ],
-    verdicts: reached([verdictOn('answer', 'as one answer'), verdictOn('stream', 'as a stream')]),
+    verdicts: reached([
+      verdictOn('answer', 'as one answer'),
+      verdictOn('stream', 'as a stream'),
+      ratioVerdict(
+        `the agent’s own stream within ${MAX_TCP_RATIO} × as many bytes by TCP alone, at p50`,
+        agent?.p50,
+        summaryOf(turns, 'tcp')?.p50,
+        MAX_TCP_RATIO,
+      ),
+    ]),
     csv: csvOf(turns),
   };
 }

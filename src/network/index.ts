@@ -1,5 +1,5 @@
 /** What sandboxes may reach, and the process that lets them. */
-export { HOST_NAME, PolicyRefused } from './rule.js';
+export { HOST_ADDRESS, HOST_NAME, PolicyRefused } from './rule.js';
 export { Policy } from './policy.js';
 export type { Lookup, OwnAddresses, Verdict } from './policy.js';
 export { presetsSchema } from './presets.js';
