@@ -1,8 +1,8 @@
 /**
  * `bough quickstart`: the main job from nothing, step by step, on this machine.
  *
- * Image and snapshot are made if they are not there; everything else it starts it ends again. The counter is
- * a thread in the guest that notes the longest time between two of its beats: what the source itself felt of
+ * A snapshot that is there already will do, such as one that was pulled; without one it is made, and its image first. Everything
+ * else it starts it ends again. The counter is a thread in the guest that notes the longest time between two of its beats: what the source itself felt of
  * being branched.
  */
 import type { Command } from 'commander';
@@ -60,27 +60,21 @@ interface ChildRow {
 
 async function quickstart(command: Command, context: Context): Promise<void> {
   const { io, providers } = context;
-  const config = await daemonConfig({}, io.env);
-  const step = (words: string): void => io.stderr(`==> ${words}\n`);
-
-  step(`image ${IMAGE}`);
-  await providers.buildImage({
-    name: IMAGE,
-    cacheDir: config.cacheDir,
-    onProgress: (words) => io.stderr(`    ${words}\n`),
-  });
+  const { cacheDir } = await daemonConfig({}, io.env);
+  const onProgress = (words: string): void => io.stderr(`    ${words}\n`);
+  const buildImage = (): Promise<unknown> => providers.buildImage({ name: IMAGE, cacheDir, onProgress });
   const token = await tokenFor(command, context);
   await untilInterrupted(async (signal) => {
     const nextStep = (words: string): void => {
       signal.throwIfAborted();
-      step(words);
+      io.stderr(`==> ${words}\n`);
     };
     nextStep('daemon');
     const daemon = await startOwnDaemon([], io.env, { token, signal });
     const { client } = daemon;
     const started: string[] = [];
     try {
-      await makeTemplate(client, nextStep, signal);
+      await makeTemplate(client, buildImage, nextStep, signal);
       await tour(context, client, nextStep, started);
     } finally {
       for (const id of started) await client.sandboxes.delete(id).catch(() => undefined);
@@ -91,6 +85,7 @@ async function quickstart(command: Command, context: Context): Promise<void> {
 
 async function makeTemplate(
   client: Bough,
+  buildImage: () => Promise<unknown>,
   step: (words: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
@@ -99,6 +94,8 @@ async function makeTemplate(
     step(`snapshot ${TAG} (there already)`);
     return;
   }
+  step(`image ${IMAGE}`);
+  await buildImage();
   step(`snapshot ${TAG}: booting a guest, which takes some 15 s without hardware virtualization`);
   await client.snapshots.create({ tag: TAG, image: IMAGE }, { signal });
 }
