@@ -79,15 +79,14 @@ export class ExamplePrograms {
   readonly #dir: string;
   readonly problems: readonly string[];
 
-  // Node 20 has a WebSocket only when it is asked for.
-  readonly #thread = new Worker(new URL('./example-thread.js', import.meta.url), {
-    env: { BOUGH_TOKEN: '' },
-    execArgv: ['--experimental-websocket'],
-  });
+  readonly #thread: Worker;
 
   private constructor(dir: string, problems: readonly string[]) {
     this.#dir = dir;
     this.problems = problems;
+    // Node 20 has a WebSocket only when it is asked for.
+    const execArgv = ['--experimental-websocket'];
+    this.#thread = new Worker(join(dir, 'thread.mjs'), { env: { BOUGH_TOKEN: '' }, execArgv });
   }
 
   /** Compiles all at once, as a user's compiler would, with the strictest settings. */
@@ -109,13 +108,17 @@ const controller = new Controller();
       return `${examples[index]?.subject ?? each.file?.fileName ?? ''}: ${ts.flattenDiagnosticMessageText(each.messageText, ' ')}`;
     });
     program.emit();
+    const imports = paths.map((_, index) => `() => import('./${index}.mjs')`);
+    const thread = `import { runExamples } from '../test/sdk/example-thread.js';
+runExamples([${imports.join(', ')}]);
+`;
+    await writeFile(join(dir, 'thread.mjs'), thread);
     return new ExamplePrograms(dir, problems);
   }
 
   /** What the example prints, with the daemon there; one at a time. */
   async run(index: number, url: string): Promise<string> {
-    const program = join(this.#dir, `${index}.mjs`);
-    this.#thread.postMessage({ program, url } satisfies ExampleOrder);
+    this.#thread.postMessage({ index, url } satisfies ExampleOrder);
     const [answer] = (await once(this.#thread, 'message')) as [ExampleAnswer];
     if ('failure' in answer) throw new Error(answer.failure);
     return answer.printed.trimEnd();

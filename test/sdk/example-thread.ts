@@ -1,6 +1,6 @@
 /**
- * A thread that runs examples one after the other, so that the SDK is loaded once for all: it is sent a program's path and the daemon's
- * URL, and answers with what the program printed. Sent nothing more, it ends, if no program has left anything behind that goes on.
+ * A thread that runs examples one after the other, so that the SDK is loaded once for all: it is sent an example's number and the
+ * daemon's URL, and answers with what the example printed. Sent nothing more, it ends, if no example has left anything behind that goes on.
  */
 import { Console } from 'node:console';
 import { PassThrough } from 'node:stream';
@@ -8,23 +8,26 @@ import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../../src/base/index.js';
 
 export interface ExampleOrder {
-  readonly program: string;
+  readonly index: number;
   readonly url: string;
 }
 
 export type ExampleAnswer = { readonly printed: string } | { readonly failure: string };
 
-parentPort?.on('message', (order: ExampleOrder | 'end') => {
-  if (order === 'end') parentPort?.close();
-  else void run(order).then((answer) => parentPort?.postMessage(answer));
-});
+/** Runs what it is told to of `examples`, each of which loads, and so runs, one. */
+export function runExamples(examples: readonly (() => Promise<unknown>)[]): void {
+  parentPort?.on('message', (order: ExampleOrder | 'end') => {
+    if (order === 'end') parentPort?.close();
+    else void run(examples[order.index], order.url).then((answer) => parentPort?.postMessage(answer));
+  });
+}
 
-async function run({ program, url }: ExampleOrder): Promise<ExampleAnswer> {
+async function run(example: (() => Promise<unknown>) | undefined, url: string): Promise<ExampleAnswer> {
   process.env['BOUGH_URL'] = url;
   const output = new PassThrough();
   globalThis.console = new Console({ stdout: output, stderr: output, colorMode: false });
   try {
-    await import(program);
+    await example?.();
     return { printed: String(output.read() ?? '') };
   } catch (error) {
     return { failure: messageOf(error) };
