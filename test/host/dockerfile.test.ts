@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { DOCKERFILE_TOOLS, missingTools, missingWords } from '../../src/image/host-tools.js';
 import { buildDockerfile, type BuildDockerfileOptions } from '../../src/image/index.js';
-import { imageLab, onDisk, refused, skipImport, type ImageLab } from '../support/image-lab.js';
+import { BUSYBOX, imageLab, onDisk, refused, skipImport, type ImageLab } from '../support/image-lab.js';
 
 const missing = await missingTools(DOCKERFILE_TOOLS);
 const skip = (await skipImport()) || (missing.length > 0 && missingWords(missing));
@@ -27,7 +27,7 @@ async function contextWith(t: TestContext, dockerfile: string): Promise<ImageLab
   const lab = await imageLab(t);
   const context = join(lab.dir, 'context');
   await mkdir(context);
-  await copyFile('/bin/busybox', join(context, 'busybox'));
+  await copyFile(BUSYBOX, join(context, 'busybox'));
   await writeFile(join(context, 'Dockerfile'), dockerfile);
   return { ...lab, context };
 }

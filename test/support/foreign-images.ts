@@ -24,6 +24,7 @@ import { execa } from 'execa';
 import { debianSources } from '../../src/image/debian/apt-sources.js';
 import { hostAptOptions } from '../../src/image/debian/rootfs.js';
 import { debianCodename } from '../../src/image/host-tools.js';
+import { BUSYBOX } from './image-lab.js';
 import { tarOf, writeLayout } from './oci-image.js';
 
 const SOURCE = fileURLToPath(new URL('../../../test/support/whoami.c', import.meta.url));
@@ -37,7 +38,7 @@ async function keptLayout(
   name: string,
   make: (root: string) => Promise<object>,
 ): Promise<string> {
-  const making = [await readFile(THIS_FILE), await readFile(SOURCE)];
+  const making = await Promise.all([THIS_FILE, SOURCE, BUSYBOX].map((path) => readFile(path)));
   const key = createHash('sha256').update(Buffer.concat(making)).digest('hex').slice(0, 12);
   const layout = join(cacheDir, 'layouts', `${name}-${key}`, name);
   if (await stat(layout).catch(() => undefined)) return layout;
@@ -57,7 +58,7 @@ export function muslLayout(cacheDir: string): Promise<string> {
   return keptLayout(cacheDir, 'musl', async (root) => {
     for (const dir of ['bin', 'lib', 'etc', 'srv', 'closed', 'run/app'])
       await mkdir(join(root, dir), { recursive: true });
-    await copyFile('/bin/busybox', join(root, 'bin/busybox'));
+    await copyFile(BUSYBOX, join(root, 'bin/busybox'));
     for (const applet of ['sh', 'id', 'touch', 'cat', 'ls', 'sleep', 'env'])
       await symlink('busybox', join(root, 'bin', applet));
     await copyFile('/lib/ld-musl-x86_64.so.1', join(root, 'lib/ld-musl-x86_64.so.1'));

@@ -9,6 +9,9 @@ import { loadConfig } from '../../src/daemon/config.js';
 import type { Image } from '../../src/image/index.js';
 import { missingTools, IMPORT_TOOLS, missingWords } from '../../src/image/host-tools.js';
 
+/** A shell and more in one file that needs no library, of Debian's busybox-static. */
+export const BUSYBOX = '/bin/busybox';
+
 /** Why images cannot be imported here, or false. */
 export async function skipImport(): Promise<string | false> {
   if (process.getuid?.() !== 0) return 'importing images needs root';
