@@ -17,6 +17,9 @@ struct connection {
 	int fd;
 };
 
+/* Held while the control connection is used or closed: its number may be another socket's right after. */
+static pthread_mutex_t control_lock = PTHREAD_MUTEX_INITIALIZER;
+
 static bool read_whole(int fd, void *data, size_t bytes)
 {
 	for (size_t have = 0; have < bytes;) {
@@ -53,6 +56,21 @@ static bool read_frame(int fd, uint8_t *buffer, struct frame *frame)
 	return true;
 }
 
+static void say_on_control(struct fake_egress *egress, const void *data, size_t bytes)
+{
+	pthread_mutex_lock(&control_lock);
+	if (egress->control_fd >= 0)
+		say(egress->control_fd, data, bytes);
+	pthread_mutex_unlock(&control_lock);
+}
+
+static void set_control(struct fake_egress *egress, int fd)
+{
+	pthread_mutex_lock(&control_lock);
+	egress->control_fd = fd;
+	pthread_mutex_unlock(&control_lock);
+}
+
 /* Answers a query with its own bytes, each one more. */
 static void answer(struct fake_egress *egress, int fd, const struct frame *query)
 {
@@ -74,19 +92,23 @@ static void serve_control(struct fake_egress *egress, int fd, const struct frame
 
 	CHECK(hello->length == 4, "a hello of %zu", hello->length);
 	atomic_store(&egress->flags, hello->payload[3]);
-	atomic_store(&egress->control_fd, fd);
+	set_control(egress, fd);
 	atomic_fetch_add(&egress->hellos, 1);
 	while (read_frame(fd, buffer, &frame)) {
 		CHECK(frame.type == FRAME_QUERY && frame.length >= ADDRESS_BYTES, "type %u", frame.type);
 		answer(egress, fd, &frame);
 	}
+	pthread_mutex_lock(&control_lock);
+	if (egress->control_fd == fd)
+		egress->control_fd = -1;
+	pthread_mutex_unlock(&control_lock);
 }
 
 static void end(struct fake_egress *egress, int fd, uint32_t seq)
 {
 	uint8_t out[FRAME_HEADER_BYTES];
 
-	say(atomic_load(&egress->control_fd), out, frame_write(out, FRAME_END, seq, NULL, 0));
+	say_on_control(egress, out, frame_write(out, FRAME_END, seq, NULL, 0));
 	shutdown(fd, SHUT_WR);
 }
 
@@ -172,7 +194,7 @@ void fake_egress_start(struct fake_egress *egress, const char *path)
 	pthread_t thread;
 
 	egress->path = path;
-	atomic_store(&egress->control_fd, -1);
+	set_control(egress, -1);
 	strncpy(address.sun_path, path, sizeof(address.sun_path) - 1);
 	unlink(path);
 	egress->listen_fd = call_socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -186,12 +208,14 @@ void fake_egress_kill(struct fake_egress *egress)
 {
 	unlink(egress->path);
 	shutdown(egress->listen_fd, SHUT_RDWR);
-	shutdown(atomic_load(&egress->control_fd), SHUT_RDWR);
+	pthread_mutex_lock(&control_lock);
+	shutdown(egress->control_fd, SHUT_RDWR); /* nothing where it is -1 */
+	pthread_mutex_unlock(&control_lock);
 }
 
 void fake_egress_say(struct fake_egress *egress, const void *bytes, unsigned size)
 {
-	say(atomic_load(&egress->control_fd), bytes, size);
+	say_on_control(egress, bytes, size);
 }
 
 bool fake_egress_await(atomic_uint *count, unsigned wanted)

@@ -23,7 +23,7 @@ enum fake_port {
 struct fake_egress {
 	const char *path;
 	int listen_fd;
-	atomic_int control_fd;
+	int control_fd;       /* -1 when there is none */
 	atomic_uint hellos;   /* how many control connections said HELLO */
 	atomic_uint flags;    /* of the last */
 	atomic_uint queries;
