@@ -5,8 +5,8 @@
 # Usage: build_tracking_mutants.sh CC BUILD_DIR, from native/pager.
 set -eu
 cc=$1
-all=$PWD/$2/tracking_mutants
 built=$PWD/$2
+all=$built/tracking_mutants
 sources="kernel thread ram layer sweep tracker armed qmp window zeroes capture ground fit stage disk aside memory branch control preload"
 count=0
 rm -rf "$all"
