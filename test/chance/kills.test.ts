@@ -59,7 +59,7 @@ function inLab(
   before(async () => {
     lab = await FaultLab.open(`kills${share}`);
   });
-  beforeEach(() => lab.ensureRunning());
+  beforeEach(() => lab.begin());
   after(() => lab.close());
 
   const again = ({ run, again: makesSense }: HostOperation): (() => Promise<unknown>) | undefined =>
@@ -130,7 +130,8 @@ function inLab(
       const failpoints = [...(alsoArm === undefined ? [] : [alsoArm]), `${place}:${count}=errno:EIO`];
       await lab.arm(failpoints.join(','));
       await lab.outcome(run?.(lab) ?? Promise.resolve());
-      assert((await lab.arm('')).includes(place), 'the place was not reached');
+      await lab.reached(place);
+      await lab.arm('');
       total.faults += 1;
       if (each.againAtOnce === true)
         assert.equal(await lab.outcome(run?.(lab) ?? Promise.resolve()), undefined);

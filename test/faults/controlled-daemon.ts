@@ -4,7 +4,8 @@
  *
  * It is loaded and waits until the parent says `{run}`; `{address}` tells that it listens. The parent says
  * `{arm}`, a text as `BOUGH_FAILPOINTS` takes it, or `{meet, count}`: the daemon then waits at that place,
- * says `{met}`, and goes on when the parent says `{go}`. `{measure}` is answered with what the daemon takes.
+ * says `{met}`, and goes on when the parent says `{go}`. `{list}` is answered with the places reached, `{measure}` with what the
+ * daemon takes.
  */
 import { readdir } from 'node:fs/promises';
 import {
@@ -22,6 +23,7 @@ import { openConfiguredHost as openHost } from '../../src/daemon/open-host.js';
 export interface Order {
   readonly run?: { readonly flags: Partial<Record<SettingName, string>>; readonly failpoints: string };
   readonly arm?: string;
+  readonly list?: boolean;
   readonly meet?: string;
   readonly count?: number;
   readonly go?: boolean;
@@ -38,7 +40,7 @@ export interface DaemonUsage {
 /** What the daemon says. */
 export interface Answer {
   readonly address?: string;
-  /** Places that were armed until now and reached; also says that the order has been followed. */
+  /** Places that are armed, or were until now, and reached; also says that the order has been followed. */
   readonly fired?: readonly string[];
   readonly met?: string;
   readonly usage?: DaemonUsage;
@@ -66,6 +68,7 @@ process.on('message', (order: Order) => {
     armFailpoint(place, meeting, order.count);
     say({ fired: [] });
   }
+  if (order.list === true) say({ fired: [...firedFailpoints()] });
   if (order.go === true) leave.resolve(undefined);
   if (order.measure === true) void measure().then((usage) => say({ usage }));
 });

@@ -57,6 +57,7 @@ export class FaultLab {
   #before: string[] = [];
   #beats = 0;
   #requests = 0;
+  #isClean = true;
 
   private constructor(folders: OwnFolders) {
     this.folders = folders;
@@ -133,12 +134,19 @@ export class FaultLab {
     await this.died();
   }
 
-  /**
-   * Arms failpoints of the running daemon, instead of those armed before; returns which of those were
-   * reached.
-   */
-  async arm(failpoints: string): Promise<readonly string[]> {
-    return order(this.#daemon, { arm: failpoints }, ({ fired }) => fired);
+  /** Arms failpoints of the running daemon, instead of those armed before. */
+  async arm(failpoints: string): Promise<void> {
+    await order(this.#daemon, { arm: failpoints }, ({ fired }) => fired);
+  }
+
+  /** Waits until the daemon has come to an armed place, which it may do after its answer. */
+  async reached(place: string): Promise<void> {
+    for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
+      const fired = await order(this.#daemon, { list: true }, (answer) => answer.fired);
+      if (fired.includes(place)) return;
+      await sleep(POLL_MS);
+    }
+    assert.fail(`${place} was not reached`);
   }
 
   /**
@@ -215,13 +223,7 @@ export class FaultLab {
    * again.
    */
   async settle(expected: Expected): Promise<void> {
-    try {
-      await this.#check(expected);
-    } catch (error) {
-      // The next test is about something else.
-      await this.clean().catch(() => undefined);
-      throw error;
-    }
+    await this.#check(expected);
     await this.clean();
   }
 
@@ -273,21 +275,33 @@ export class FaultLab {
       [],
       'files are left after everything was deleted',
     );
+    this.#isClean = true;
   }
 
   inventory(): Promise<string[]> {
     return inventory(this.folders);
   }
 
-  /** Starts a daemon if a test that failed has left none. */
-  async ensureRunning(): Promise<void> {
+  /** Before a test: whatever the one before has failed with, a daemon runs with nothing armed, and only the two sandboxes are there. */
+  async begin(): Promise<void> {
+    if (!this.#isClean) {
+      await this.#ensureRunning();
+      await this.arm('');
+      await this.outcome(this.client.sandboxes.delete(this.source.id));
+      await this.newSource();
+      await this.clean();
+    }
+    this.#isClean = false;
+  }
+
+  async #ensureRunning(): Promise<void> {
     if (this.#daemon.exitCode !== null || this.#daemon.signalCode !== null)
       assert(await this.start(), this.#log);
   }
 
   async close(): Promise<void> {
     try {
-      await this.ensureRunning();
+      await this.#ensureRunning();
       for (const { id } of await this.client.sandboxes.list()) await this.client.sandboxes.delete(id);
     } finally {
       this.#standby?.kill('SIGKILL');

@@ -19,8 +19,9 @@ const TAGS_BEFORE: readonly string[] = ['before', 'before-that'];
 
 /** A fold of a few megabytes takes a tenth of it. */
 const NOTED_MS = 200;
-const FOLD_DEADLINE_MS = 1_000;
-const MERGE_DEADLINE_MS = 1_000;
+/** Where a fault may keep it from ending. */
+const PATIENCE_MS = 1_000;
+const FOLD_DEADLINE_MS = 30_000;
 
 export interface HostOperation {
   /** Before anything is armed. */
@@ -96,11 +97,7 @@ async function makeLongLine(lab: FaultLab): Promise<void> {
 
 /** Until the line is short, or has ended. */
 async function untilMerged(lab: FaultLab): Promise<void> {
-  for (
-    let waitedMs = 0;
-    waitedMs < MERGE_DEADLINE_MS && (await lineLength(lab)) >= LINE_LIMIT;
-    waitedMs += 10
-  )
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS && (await lineLength(lab)) >= LINE_LIMIT; waitedMs += 10)
     await sleep(10);
 }
 
@@ -113,8 +110,8 @@ async function makeLongChain(lab: FaultLab): Promise<void> {
 }
 
 /** True once the chain is short, false if it does not become so in time. */
-async function isFolded(lab: FaultLab): Promise<boolean> {
-  for (let waitedMs = 0; waitedMs < FOLD_DEADLINE_MS; waitedMs += 10) {
+async function isFolded(lab: FaultLab, deadlineMs: number): Promise<boolean> {
+  for (let waitedMs = 0; waitedMs < deadlineMs; waitedMs += 10) {
     if ((await recordOf(lab)).disks.length < CHAIN_LIMIT) {
       // What is on disk the daemon knows to be there only a moment later, and goes on then.
       await sleep(NOTED_MS);
@@ -132,7 +129,7 @@ async function isFolded(lab: FaultLab): Promise<boolean> {
 async function verifyFold(lab: FaultLab): Promise<void> {
   await lengthenChain(lab);
   await lab.client.snapshots.delete(TAG);
-  assert(await isFolded(lab), 'the chain stays long');
+  assert(await isFolded(lab, FOLD_DEADLINE_MS), 'the chain stays long');
   await lab.source.shell(CHECK_SUMS);
   await assertDiskFiles(sandboxPaths(lab.folders, lab.source.id).stateDir, await recordOf(lab));
 }
@@ -191,7 +188,7 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
     prepare: makeLongChain,
     run: async (lab) => {
       await lengthenChain(lab);
-      await isFolded(lab);
+      await isFolded(lab, PATIENCE_MS);
     },
     leavesGarbage: true,
     verify: verifyFold,
