@@ -1,5 +1,5 @@
 /**
- * `npm test [tier…]`: sets up, runs the tiers, and ends with one line: `N passed, N failed[, N skipped]`.
+ * `npm test [tier…]`: sets up, runs the tiers, and ends with what failed and one line: `N passed, N failed[, N skipped]`.
  * Tiers run in lanes beside each other, because a guest's test mostly waits: `vm`; `unit`, `native`, `host` and `e2e`; and
  * `chance`, which is long, from when nothing is compiled any more.
  *
@@ -40,20 +40,40 @@ export const TIERS = {
 /** Makes what VM tests share before any test's clock runs, and gives its memory back after the last. */
 const PREPARE_PATH = join(PROJECT_DIR, 'dist/test/support/prepare.js');
 
-/** How many tests passed, failed and were skipped. */
+/** How many tests passed and were skipped, and which failed. */
 export class Tally {
   passed = 0;
-  failed = 0;
   skipped = 0;
+  /** Where each is, its name and the first line of why. */
+  failures = [];
+
+  get failed() {
+    return this.failures.length;
+  }
+
+  fail(where, name, reason) {
+    this.failures.push(`${where}: ${name}: ${reason.trim().split('\n')[0]}`);
+  }
 
   /** Counts one `test:pass` or `test:fail` event of node:test. */
-  count(passed, { details, skip }) {
-    if (details.type === 'suite') {
-      // A failed test counts by itself; what remains is the suite's own failure, such as a hook's.
-      if (!passed && details.error?.failureType !== 'subtestsFailed') this.failed++;
-    } else if (skip !== undefined && skip !== false) this.skipped++;
-    else if (passed) this.passed++;
-    else this.failed++;
+  count(passed, { name, file = '', details, skip }) {
+    const { type, error } = details;
+    const isSuite = type === 'suite';
+    const reason = String(error?.cause?.message ?? error?.message ?? error);
+    if (skip !== undefined && skip !== false && !isSuite) this.skipped++;
+    else if (passed) this.passed += isSuite ? 0 : 1;
+    // A failed test counts by itself; what remains is the suite's own failure, such as a hook's.
+    else if (!isSuite || error?.failureType !== 'subtestsFailed')
+      this.fail(relative(PROJECT_DIR, file), name, reason);
+  }
+
+  /** Prints what failed, where a long output is looked at first, and the counts; returns the status to end with. */
+  conclude() {
+    const skipsFail = process.env.CI === 'true' && this.skipped > 0;
+    if (skipsFail) console.log(`\nIn CI a skipped test is a failure: this machine lacks something.`);
+    if (this.failed > 0) console.log(`\nFailed:\n  ${this.failures.join('\n  ')}`);
+    console.log(`\n${this.summary()}`);
+    return this.failed > 0 || this.passed === 0 || skipsFail ? 1 : 0;
   }
 
   summary() {
@@ -109,19 +129,20 @@ export async function runMake(folder, timeoutMs, tally, output, target = 'test')
       resolve(code);
     });
   });
-  countMake(printed, status, tally);
+  countMake(printed, status, tally, folder);
 }
 
 /**
  * Counts what `make test` printed and how it ended: every program prints one line `<name>: …` on stdout when
  * it has passed, or `<name>: skipped: <reason>`; make stops at the first that fails.
  */
-export function countMake(text, status, tally) {
+export function countMake(text, status, tally, folder) {
   const verdicts = text.match(/^(?!make\b)[\w-]+: .+$/gm) ?? [];
   const skippedCount = verdicts.filter((verdict) => /^[\w-]+: skipped\b/.test(verdict)).length;
   tally.skipped += skippedCount;
   tally.passed += verdicts.length - skippedCount;
-  if (status !== 0 || verdicts.length === 0) tally.failed++;
+  if (status !== 0 || verdicts.length === 0)
+    tally.fail(folder, 'make', `ended with ${status} after "${verdicts.at(-1) ?? 'nothing'}"`);
 }
 
 async function runTier(tier, tally, output) {
@@ -189,10 +210,7 @@ if (isMain(import.meta.url)) {
     await setup({ guests, tests: guests || tiers.includes('host') });
     const tally = new Tally();
     await runTiers(tiers, tally);
-    const skipsFail = process.env.CI === 'true' && tally.skipped > 0;
-    if (skipsFail) console.log(`\nIn CI a skipped test is a failure: this machine lacks something.`);
-    console.log(`\n${tally.summary()}`);
-    return tally.failed > 0 || tally.passed === 0 || skipsFail ? 1 : 0;
+    return tally.conclude();
   });
   // A test file that timed out may have left a process that still holds our event loop.
   process.exit();

@@ -7,6 +7,7 @@ import { after, before, describe, it } from 'node:test';
 import { writeTestFiles } from './fixtures.js';
 
 interface Tally {
+  readonly failures: readonly string[];
   summary(): string;
 }
 
@@ -23,7 +24,7 @@ interface Setup {
 interface TestRunner {
   Tally: new () => Tally;
   tierOf(path: string): string;
-  countMake(text: string, status: number, tally: Tally): void;
+  countMake(text: string, status: number, tally: Tally, folder: string): void;
   runTestFiles(files: string[], tier: object, tally: Tally, output: PassThrough): Promise<void>;
 }
 
@@ -130,12 +131,15 @@ describe('test runner', () => {
     }
     // Passed: a, parent, child, d. Failed: b, the crashed file, the hook's suite, hang. Skipped: c.
     assert.equal(tally.summary(), '4 passed, 4 failed, 1 skipped');
+    const told = tally.failures.join('\n');
+    for (const failure of [/mixed\.test\.mjs: b: b$/m, /hook\.test\.mjs: s: hook$/m])
+      assert.match(told, failure);
   });
 
   it('counts the native tests that passed, and a make that fails or tests nothing', () => {
     const count = (text: string, status: number): string => {
       const tally = new runner.Tally();
-      runner.countMake(text, status, tally);
+      runner.countMake(text, status, tally, 'native/x');
       return tally.summary();
     };
     const text = 'ram: 812 checks\nnoise\nmake: Nothing\nsweep: 9 checks\nuffd: skipped: no userfaultfd\n';
