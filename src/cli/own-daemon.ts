@@ -21,7 +21,8 @@ import type { BoughEvent } from '../contract/index.js';
 import { Bough } from '../sdk/index.js';
 
 const MAIN = fileURLToPath(new URL('./main.js', import.meta.url));
-const START_DEADLINE_MS = 30_000;
+/** For one that hangs: one that ends is noticed at once. A busy machine takes half a minute. */
+const START_DEADLINE_MS = 120_000;
 const STOP_DEADLINE_MS = 15_000;
 const CLEANUP_CALL_MS = 15_000;
 const LOG_TAIL_LINES = 20;

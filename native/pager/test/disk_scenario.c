@@ -28,7 +28,8 @@ struct disk_case {
 
 #define OUTRUN "switch the disk overlay as fast as the guest writes to it"
 
-static void run_case(struct vmm *vmm, const struct branch_plan *mode, const struct disk_case *with)
+/* Returns false if this machine is so slow that the deadline came before the pauses that are meant. */
+static bool run_case(struct vmm *vmm, const struct branch_plan *mode, const struct disk_case *with, unsigned deadline_ms)
 {
 	struct branch_plan plan = *mode;
 	unsigned switches = vmm->qmp.switches, saves = vmm->qmp.saves;
@@ -39,15 +40,17 @@ static void run_case(struct vmm *vmm, const struct branch_plan *mode, const stru
 	plan.disk = true;
 	plan.spares = with->spares;
 	plan.script = with->script;
-	plan.deadline_ms = with->script == QMP_STOPPED_LATE_OPEN ? 2000 : 20000;
+	plan.deadline_ms = deadline_ms;
 	vmm->qmp.script_ms = plan.deadline_ms + 100;
 	struct branch_outcome outcome = vmm_branch(vmm, &plan);
+	/* A save that was under way at the deadline still ends. */
+	bool too_slow = with->error == ETIMEDOUT && !vmm_saved(vmm, saves + with->windows);
 	CHECK(outcome.error == with->error, "errno %d, %s", outcome.error, outcome.operation);
-	CHECK(vmm->qmp.saves - saves == with->windows, "%s: %u pauses instead of %u", plan.mode, vmm->qmp.saves - saves, with->windows);
-	CHECK(vmm->qmp.switches - switches == with->switches, "%s: %u switches instead of %u", plan.mode,
+	CHECK(too_slow || vmm->qmp.saves - saves == with->windows, "%s: %u pauses instead of %u", plan.mode, vmm->qmp.saves - saves, with->windows);
+	CHECK(too_slow || vmm->qmp.switches - switches == with->switches, "%s: %u switches instead of %u", plan.mode,
 	      vmm->qmp.switches - switches, with->switches);
 	CHECK(vmm->machine.overlay_bytes <= STAGE_TAIL_BYTES || !outcome.ok || with->spares == 0, "%zu bytes in a pause", vmm->machine.overlay_bytes);
-	CHECK(outcome.ok || strcmp(outcome.operation, with->operation) == 0, "%s", outcome.operation);
+	CHECK(too_slow || outcome.ok || strcmp(outcome.operation, with->operation) == 0, "%s", outcome.operation);
 	CHECK(with->script || outcome.ok || access(vmm_path(vmm, "state"), F_OK) != 0, "a pause cut short left a device state");
 	vmm->qmp.late_disk_saves = 0;
 	vmm_check_alive(vmm);
@@ -57,6 +60,7 @@ static void run_case(struct vmm *vmm, const struct branch_plan *mode, const stru
 	outcome = vmm_branch(vmm, &(struct branch_plan){.mode = "live", .disk = true, .spares = 1, .deadline_ms = 20000});
 	CHECK(outcome.ok && vmm->machine.overlay_bytes == 0, "%zu bytes", vmm->machine.overlay_bytes);
 	vmm_forget(vmm);
+	return !too_slow;
 }
 
 void scenario_disk(const char *dir, uint64_t seed)
@@ -87,7 +91,13 @@ void scenario_disk(const char *dir, uint64_t seed)
 	vmm_start(&vmm, dir, seed, 0, 12 * MIB);
 	for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
 		vmm.machine.vcpus[0].pattern = m % 2 ? PATTERN_FEW : PATTERN_REGION;
-		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
-			run_case(&vmm, &modes[m], &cases[i]);
+		for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+			unsigned deadline_ms = cases[i].error == ETIMEDOUT ? 2000 : 20000;
+
+			while (!run_case(&vmm, &modes[m], &cases[i], deadline_ms)) {
+				deadline_ms *= 2;
+				CHECK(deadline_ms < 30000, "%s: never gets to its pauses", modes[m].mode);
+			}
+		}
 	}
 }
