@@ -2,7 +2,7 @@
  * A snapshot as an OCI artifact: media types, and the documents that describe it.
  *
  *     index.json ─▶ manifest ─▶ config       machine, agent, where the bytes of each file are
- *          │           └─────▶ layers[]     chunks: device state, memory layers bottom first, disk files bottom first
+ *          │           └─────▶ layers[]     chunks: device state, memory layers and disk files bottom first, kernel and modules
  *          └──▶ signature, a manifest of its own with the other one as its `subject`
  *
  * Which chunk belongs where is in no document: it follows from the runs in the config (pieces.ts). Everything is named by its sha256, so
@@ -56,6 +56,16 @@ const diskSchema = z
   .strictObject({ format: z.enum(['raw', 'qcow2']), bytes: z.int().positive(), runs })
   .superRefine((disk, context) => checkRuns(disk.runs, disk.bytes, context));
 
+/**
+ * With the first disk, the image that it was booted from: kernel and modules follow the disks. What is said of the image is for whoever
+ * boots it to check.
+ */
+const bootSchema = z.strictObject({
+  kernelBytes: z.int().positive(),
+  modulesBytes: z.int().positive(),
+  record: z.record(z.string(), z.unknown()),
+});
+
 export const configSchema = z
   .strictObject({
     version: z.literal(1),
@@ -81,6 +91,7 @@ export const configSchema = z
     }),
     agent: agentAccessSchema.extend({ secret: words }),
     recipe: recipeSchema.optional(),
+    boot: bootSchema.optional(),
     vmstate: z.strictObject({ bytes: z.int().positive(), sha256 }),
     memory: z.array(memorySchema).min(1).max(MAX_OBJECTS),
     disks: z.array(diskSchema).min(1).max(MAX_OBJECTS),

@@ -5,8 +5,8 @@ export { BadKey, BadSnapshotArchive, ProgramMissing, RegistryFailed, SnapshotUnt
 export { generateKey, listed as listKeys, readKeyring, trustKey } from './keys.js';
 export type { Keyring, PublicKey } from './keys.js';
 export { archiveBytes, archiveOf, packSnapshot } from './pack.js';
-export type { Layout, PackSource } from './pack.js';
+export type { Layout, PackedBoot, PackSource } from './pack.js';
 export type { SnapshotConfig } from './format.js';
 export { remoteOf } from './remote.js';
 export { IncomingSnapshot } from './unpack.js';
-export type { Trust, UnpackTargets } from './unpack.js';
+export type { ImageTargets, Trust, UnpackTargets } from './unpack.js';

@@ -7,7 +7,7 @@
  * What a host alone knows does not travel: names of other snapshots, of sandboxes, how long to keep it, its network policy.
  */
 import { createReadStream } from 'node:fs';
-import { mkdir, open, writeFile } from 'node:fs/promises';
+import { mkdir, open, stat, writeFile } from 'node:fs/promises';
 import type { KeyObject } from 'node:crypto';
 import { join } from 'node:path';
 import { compact, FileTooShort, MiB, sparseDigest } from '../base/index.js';
@@ -37,6 +37,15 @@ export interface PackSource extends Pick<
   readonly vmstate: { readonly path: string; readonly bytes: number; readonly sha256: string };
   readonly memory: readonly (SnapshotConfig['memory'][number] & { readonly path: string })[];
   readonly disks: readonly { readonly path: string; readonly format: 'raw' | 'qcow2' }[];
+  /** Of one that can be made again: its image, whose disk is the first. */
+  readonly boot?: PackedBoot | undefined;
+}
+
+/** An image without its disk. */
+export interface PackedBoot {
+  readonly kernelPath: string;
+  readonly modulesPath: string;
+  readonly record: Readonly<Record<string, unknown>>;
 }
 
 export interface PackOptions {
@@ -78,10 +87,12 @@ export async function packSnapshot(
   const disks: SnapshotConfig['disks'] = [];
   for (const disk of source.disks) disks.push(await addDisk(writer, disk, signal));
 
+  const boot = source.boot && (await addBoot(writer, source.boot, signal));
+
   const { tag, createdAtUnix, machine, image, agent, recipe } = source;
   const config: SnapshotConfig = {
     ...{ version: 1, chunkBytes: CHUNK_BYTES, tag, createdAtUnix, machine, image, agent },
-    ...compact({ recipe }),
+    ...compact({ recipe, boot }),
     vmstate: { bytes: vmstate.bytes, sha256: vmstate.sha256 },
     memory: memory.map(({ logicalBytes, runs, sha256 }) => ({ logicalBytes, runs, sha256 })),
     disks,
@@ -155,6 +166,19 @@ async function addRuns(
     await file.close();
   }
   await writer.endFile();
+}
+
+async function addBoot(
+  writer: ChunkWriter,
+  { kernelPath, modulesPath, record }: PackedBoot,
+  signal?: AbortSignal,
+): Promise<SnapshotConfig['boot']> {
+  const add = async (path: string): Promise<number> => {
+    const { size } = await stat(path);
+    await addRuns(writer, path, [[0, size]], signal);
+    return size;
+  };
+  return { kernelBytes: await add(kernelPath), modulesBytes: await add(modulesPath), record };
 }
 
 /** Only blocks that are not all zeros travel. */

@@ -55,6 +55,20 @@ export interface UnpackTargets {
   diskPath(index: number): string;
 }
 
+/** Where the files of the image go that a snapshot was booted from. */
+export interface ImageTargets {
+  readonly kernelPath: string;
+  readonly modulesPath: string;
+  readonly rootfsPath: string;
+}
+
+/** A file that comes; without a path nobody wants it. */
+interface Part {
+  readonly path?: string | undefined;
+  readonly bytes: number;
+  readonly runs: readonly Run[];
+}
+
 /** A piece of a file. */
 interface Place {
   readonly file: FileHandle;
@@ -127,22 +141,42 @@ export class IncomingSnapshot {
     return this.#reader.skip();
   }
 
-  /** Writes every file, and says how large the guest's disk is. Throws BadSnapshotArchive, ProgramMissing, or the I/O error. */
+  /** Writes every file of the guest, and says how large its disk is. Throws BadSnapshotArchive, ProgramMissing, or the I/O error. */
   async unpack(targets: UnpackTargets, signal?: AbortSignal): Promise<{ diskBytes: number }> {
-    const files: FileHandle[] = [];
+    let diskBytes = 0;
+    const { disks, memory } = this.config;
+    await this.#unpack(
+      partsOf(this.config, targets),
+      async (files) => {
+        diskBytes = await checkDisks(this.config, files.slice(1 + memory.length).slice(0, disks.length));
+      },
+      signal,
+    );
+    return { diskBytes };
+  }
+
+  /** Instead of that, what it was booted from, where that came along. */
+  async unpackImage(targets: ImageTargets, signal?: AbortSignal): Promise<void> {
+    await this.#unpack(partsOf(this.config, targets), () => Promise.resolve(), signal);
+  }
+
+  async #unpack(
+    parts: readonly Part[],
+    check: (files: readonly (FileHandle | undefined)[]) => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const files: (FileHandle | undefined)[] = [];
     const underWay: Promise<void>[] = [];
     try {
       const places = new Map<string, Place[]>();
       let at = 0;
-      for (const { path, bytes, runs } of filesOf(this.config, targets)) {
-        const file = await open(path, 'wx+', 0o600);
+      for (const { path, bytes, runs } of parts) {
+        const file = path === undefined ? undefined : await open(path, 'wx+', 0o600);
         files.push(file);
-        await setSize(file, bytes);
+        if (file !== undefined) await setSize(file, bytes);
         for (const piece of piecesOf(runs)) {
           const digest = this.#chunks[at++]?.digest ?? '';
-          const known = places.get(digest) ?? [];
-          known.push({ file, piece });
-          places.set(digest, known);
+          if (file !== undefined) places.set(digest, [...(places.get(digest) ?? []), { file, piece }]);
         }
       }
       for (const [digest, size] of sizesOf(this.#chunks)) {
@@ -154,10 +188,10 @@ export class IncomingSnapshot {
       }
       await Promise.all(underWay);
       await this.#reader.end();
-      return { diskBytes: await checkDisks(this.config, files.slice(-this.config.disks.length)) };
+      await check(files);
     } finally {
       await Promise.allSettled(underWay);
-      for (const file of files) await file.close();
+      for (const file of files) await file?.close();
     }
   }
 }
@@ -171,18 +205,24 @@ async function setSize(file: FileHandle, bytes: number): Promise<void> {
 }
 
 /** The files in the order of their chunks. */
-function filesOf(
-  { vmstate, memory, disks }: SnapshotConfig,
-  targets: UnpackTargets,
-): { path: string; bytes: number; runs: readonly Run[] }[] {
+function partsOf(
+  { vmstate, memory, disks, boot }: SnapshotConfig,
+  targets: Partial<UnpackTargets & ImageTargets> = {},
+): Part[] {
+  const whole = (path: string | undefined, bytes: number): Part => ({ path, bytes, runs: [[0, bytes]] });
+  const diskPath = (index: number): string | undefined =>
+    index === 0 ? (targets.rootfsPath ?? targets.diskPath?.(0)) : targets.diskPath?.(index);
   return [
-    { path: targets.vmstatePath, bytes: vmstate.bytes, runs: [[0, vmstate.bytes]] },
+    whole(targets.vmstatePath, vmstate.bytes),
     ...memory.map(({ logicalBytes, runs }, index) => ({
-      path: targets.memoryPath(index),
+      path: targets.memoryPath?.(index),
       bytes: logicalBytes,
       runs,
     })),
-    ...disks.map(({ bytes, runs }, index) => ({ path: targets.diskPath(index), bytes, runs })),
+    ...disks.map(({ bytes, runs }, index) => ({ path: diskPath(index), bytes, runs })),
+    ...(boot
+      ? [whole(targets.kernelPath, boot.kernelBytes), whole(targets.modulesPath, boot.modulesBytes)]
+      : []),
   ];
 }
 
@@ -254,8 +294,7 @@ function requireTrust({ signedBy, claimedBy }: Verdict, { allowUnsigned }: Trust
 
 /** There is a chunk for each piece, and each is as large as it may be. */
 function checkChunks(config: SnapshotConfig, { layers }: ArtifactManifest): void {
-  const nowhere = { vmstatePath: '', memoryPath: () => '', diskPath: () => '' };
-  const files = filesOf(config, nowhere);
+  const files = partsOf(config);
   // Counted before they are made: a run may say that it is as long as a number can be.
   const wanted = files.reduce((sum, { runs }) => sum + Math.ceil(bytesOf(runs) / CHUNK_BYTES), 0);
   if (wanted !== layers.length)
@@ -275,7 +314,9 @@ function checkChunks(config: SnapshotConfig, { layers }: ArtifactManifest): void
 
 async function write(chunk: Buffer, places: readonly Place[], signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
-  const bytes = await decompressed(chunk, bytesOf(places[0]?.piece ?? []), signal);
+  const [first] = places;
+  if (first === undefined) return;
+  const bytes = await decompressed(chunk, bytesOf(first.piece), signal);
   for (const { file, piece } of places) {
     let at = 0;
     for (const [offset, length] of piece) {
@@ -292,7 +333,10 @@ async function writeFully(file: FileHandle, bytes: Buffer, offset: number): Prom
 }
 
 /** All levels of a disk are of one size, and none leads elsewhere. Returns that size. */
-async function checkDisks({ disks }: SnapshotConfig, files: readonly FileHandle[]): Promise<number> {
+async function checkDisks(
+  { disks }: SnapshotConfig,
+  files: readonly (FileHandle | undefined)[],
+): Promise<number> {
   const sizes: number[] = [];
   for (const [index, { format, bytes }] of disks.entries()) {
     const head = Buffer.alloc(HEAD_BYTES);

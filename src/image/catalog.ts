@@ -169,7 +169,8 @@ export async function readRecord(dir: string): Promise<ImageRecord | undefined> 
   }
 }
 
-async function imageOf({ dir, record }: Found, settings = record.settings): Promise<Image> {
+/** How it is booted; `settings` are its definition's, where there is one here. */
+export async function imageOf({ dir, record }: Found, settings = record.settings): Promise<Image> {
   const { name, digest, rootfsBytes, agentPort, origin } = record;
   const { vcpus = 1, randomAddresses = false, interpreter = null } = settings ?? {};
   const memoryMiB = settings?.memoryMiB ?? record.memoryMiB ?? DEFAULT_MEMORY_MIB;

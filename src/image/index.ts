@@ -12,4 +12,6 @@ export type { Image, ImageService } from './image.js';
 export { importImage } from './import.js';
 export type { ImportImageOptions } from './import.js';
 export { kernelCmdline } from './kernel-cmdline.js';
+export { forTravel, fromTravel, imageFilesIn } from './travel.js';
+export type { TravellingImage } from './travel.js';
 export { pruneImages, removeImage } from './removal.js';

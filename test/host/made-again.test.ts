@@ -1,11 +1,12 @@
 /** Snapshots that cannot be loaded are made again from their images, as they were made, and say so; branches are not. No VM. */
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
 import { isBoughError } from '../../src/contract/index.js';
-import { archiveOf, IncomingSnapshot, packSnapshot } from '../../src/hub/index.js';
+import { archiveOf, IncomingSnapshot, packSnapshot, type PackedBoot } from '../../src/hub/index.js';
+import { findImage, forTravel } from '../../src/image/index.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
 import type { HostContext } from '../../src/sandbox/host/context.js';
 import { SnapshotHub } from '../../src/sandbox/host/snapshot-hub.js';
@@ -19,7 +20,7 @@ import { bootSteps, contextOver } from '../faults/host-parts.js';
 import { openIn, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
 import { forged } from '../support/archive-forge.js';
-import { madeQcow2, madeSnapshot } from '../support/made-snapshot.js';
+import { madeQcow2, madeSnapshot, type Made } from '../support/made-snapshot.js';
 import { plantImage } from '../support/planted-image.js';
 
 const SERVICE = { args: ['serve', 'it'], ready: { kind: 'tcp', port: 80 }, timeoutMs: 5000 } as const;
@@ -67,8 +68,8 @@ describe('a snapshot that is made again', () => {
     using lease = await store.acquire(tag, 'sandbox check');
     return lease.manifest;
   };
-  const archived = async (more: object = {}): Promise<Buffer> => {
-    const source = await madeSnapshot(await mkdtemp(join(scratch, 'made-')));
+  const archived = async (more: object = {}, made: Made = {}): Promise<Buffer> => {
+    const source = await madeSnapshot(await mkdtemp(join(scratch, 'made-')), made);
     const image = { name: 'mine', digest };
     const packed = await packSnapshot(
       { ...source, image, recipe: RECIPE, ...more },
@@ -165,6 +166,69 @@ describe('a snapshot that is made again', () => {
     );
     const absent = { image: { name: 'absent', digest } };
     await refused(foreign(await archived(absent)), /its image "absent" is not here/);
+  });
+
+  describe('with its image, which is not here', () => {
+    const elsewhere = (): string => join(scratch, 'cache-of-the-sender');
+    /** As a host sends it that has the image; `meanwhile` changes what it sends. */
+    const sent = async (meanwhile: (boot: PackedBoot) => Promise<unknown> = () => Promise.resolve()) => {
+      await rm(elsewhere(), { recursive: true, force: true });
+      const sentDigest = await plantImage(elsewhere(), 'theirs');
+      const boot = await forTravel(elsewhere(), { name: 'theirs', digest: sentDigest });
+      assert(boot);
+      const rootfs = await readFile(join(dirname(boot.kernelPath), 'rootfs.ext4'));
+      await meanwhile(boot);
+      const disks: Made['disks'] = [
+        { bytes: rootfs, format: 'raw' },
+        { bytes: madeQcow2(), format: 'qcow2' },
+      ];
+      const image = { name: 'theirs', digest: sentDigest };
+      return { rootfs, image, archive: foreign(await archived({ image, boot }, { disks })) };
+    };
+
+    it('is booted from what came, which is the very image, and nothing of that is left', async () => {
+      const { archive, image, rootfs } = await sent();
+      const { view, unread } = await taken(archive);
+      assert.deepEqual([view.rebuilt?.slice(0, 28), unread], ['its QEMU version is 9.1, thi', 0]);
+      assert.deepEqual(started, [SERVICE]);
+      await store.durable('came');
+      const made = await manifestOf('came');
+      assert.deepEqual([made.image, made.recipe], [image, RECIPE]);
+      const base = join(dirs.stateDir, 'snapshots/came', made.disks[0]?.file ?? '');
+      assert((await readFile(base)).equals(rootfs));
+      assert.deepEqual(await readdir(join(dirs.stateDir, 'hub')), []);
+      await assert.rejects(findImage(context.cacheDir, 'theirs'));
+    });
+
+    it('is refused where what came is not that image, and leaves nothing', async () => {
+      const { archive } = await sent(({ modulesPath }) => writeFile(modulesPath, 'others'));
+      const words = /image "theirs" that came with it: its digest is [0-9a-f]{12}, not/;
+      await assert.rejects(taken(archive), words);
+      assert.deepEqual([started, await readdir(join(dirs.stateDir, 'hub'))], [[], []]);
+      const { archive: odd } = await sent();
+      await assert.rejects(
+        taken(forged(odd, { config: { 'boot.record': {} } })),
+        /what is said of it is damaged/,
+      );
+      await assert.rejects(taken(forged(odd, { config: { 'boot.kernelBytes': 2 ** 40 } })), /chunks/);
+    });
+
+    it('loads where it can, and leaves the image in what came', async () => {
+      const { archive } = await sent();
+      const { view, unread } = await taken(forged(archive, { config: { 'machine.qemuVersion': '7.2.22' } }));
+      assert.deepEqual([view.tag, view.rebuilt, unread], ['came', undefined, 0]);
+    });
+  });
+
+  it('leaves this host with its image', async () => {
+    await make({ tag: 'first', image: 'mine', memoryMiB: 1 });
+    const hub = new SnapshotHub(context, new Starts(context), join(scratch, 'no-keys'));
+    const { bytes } = await hub.export('first', ownCall());
+    const trust = { keyring: { trusted: new Map() }, allowUnsigned: true };
+    const { config } = await IncomingSnapshot.open(bytes, trust);
+    await bytes.return();
+    assert.deepEqual([config.image.digest, config.boot?.record['digest']], [digest, digest]);
+    assert.deepEqual(config.boot?.kernelBytes, 'vmlinuz'.length);
   });
 
   it('is not made where it can be loaded, and can be made again after that', async () => {

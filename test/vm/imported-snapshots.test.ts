@@ -1,13 +1,18 @@
 import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { after, before, describe, it } from 'node:test';
 import type { CallContext } from '../../src/sandbox/host/call.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
 import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import { readRecord } from '../../src/sandbox/entity/record.js';
+import { forged } from '../support/archive-forge.js';
 import { Lab } from '../support/lab.js';
 import { vmProcesses } from '../support/leftovers.js';
 
-import { emptyFolders } from '../support/test-host.js';
+import { emptyFolders, TEMPLATE_TAG } from '../support/test-host.js';
 
 const CALL: CallContext = ownCall();
 
@@ -55,4 +60,27 @@ describe('a snapshot that goes to another host', { timeout: 240_000 }, () => {
     await there.clean();
     await here.clean();
   });
+
+  it('is booted there from the image that came along, where its memory cannot be loaded', async () => {
+    const { bytes } = await here.host.hub.export(TEMPLATE_TAG, CALL);
+    const archive = forged(await buffer(bytes), { config: { 'machine.qemuVersion': '1.0.0' } });
+    const cacheDir = await mkdtemp(join(tmpdir(), 'bough-no-images-'));
+    const bare = await Lab.open('bare', { folders: { ...(await emptyFolders('bare')), cacheDir } });
+    try {
+      const spec = { tag: 'again', allowUnsigned: true, bytes: inOne(archive) };
+      const { snapshot } = await bare.host.hub.import(spec, CALL);
+      assert.match(snapshot.rebuilt ?? '', /^its QEMU version is 1\.0, this host has/);
+      const guest = await bare.spawn('again');
+      assert.equal(await guest.python('int(np.arange(10).sum())'), '45');
+      await assert.rejects(readdir(join(cacheDir, 'images')), { code: 'ENOENT' });
+      await bare.clean();
+    } finally {
+      await bare.close();
+      await rm(cacheDir, { recursive: true });
+    }
+  });
 });
+
+async function* inOne(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield await Promise.resolve(bytes);
+}

@@ -15,6 +15,7 @@ import {
   type Layout,
   type PackSource,
 } from '../../hub/index.js';
+import { forTravel } from '../../image/index.js';
 import type { Lease, SnapshotView } from '../../store/index.js';
 import { hubWorkDir } from '../entity/paths.js';
 import type { Starts } from '../start/starts.js';
@@ -101,7 +102,7 @@ export class SnapshotHub implements HubHost {
   }
 
   async #pack(tag: string, undo: ResourceStack, signal?: AbortSignal): Promise<Layout> {
-    const { store, tiers } = this.#context;
+    const { store, tiers, cacheDir } = this.#context;
     const { signer } = await readKeyring(this.#keysDir);
     await store.durable(tag, signal);
     using lease = await store.acquire(tag, 'an export under way', signal);
@@ -113,7 +114,9 @@ export class SnapshotHub implements HubHost {
       undo.defer(() => rm(folder, { recursive: true, force: true }));
       await mkdir(folder, { recursive: true, mode: 0o700 });
     }
-    const source = await sourceOf(lease, folders);
+    const { recipe, image } = lease.manifest;
+    const boot = recipe && (await forTravel(cacheDir, image));
+    const source = { ...(await sourceOf(lease, folders)), boot };
     const checkRoom = (bytes: number): Promise<void> => store.checkRoom(bytes);
     return await packSnapshot(source, join(folders.durable, 'layout'), { signer, checkRoom, signal });
   }

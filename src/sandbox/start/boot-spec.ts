@@ -1,5 +1,6 @@
 /** What a snapshot is to be made of: an image, files of the caller's own, or as another snapshot was made. */
 import type { NetworkPolicy } from '../../contract/index.js';
+import type { Image } from '../../image/index.js';
 import type { RetentionSpec } from '../entity/retention.js';
 import type { GuestFiles } from './image-of-files.js';
 import type { ServiceSpec } from './service.js';
@@ -11,9 +12,13 @@ export interface SnapshotToRepeat {
 
 /** What to boot and capture. */
 export interface BootSpec extends HowToBoot {
-  /** A built image's name, or files of the caller's own. */
-  readonly image: string | GuestFiles;
+  /** A built image's name, one that came with a snapshot, or files of the caller's own. */
+  readonly image: string | Image | GuestFiles;
 }
+
+/** Of the caller's own, which may be written to. */
+export const isGuestFiles = (image: BootSpec['image']): image is GuestFiles =>
+  typeof image !== 'string' && 'kernel' in image;
 
 /** The same, as it is asked for. */
 export interface SnapshotSpec extends HowToBoot {

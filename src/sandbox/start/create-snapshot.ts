@@ -29,7 +29,7 @@ import { retentionOf } from '../entity/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
 import { hadEnded } from '../entity/had-ended.js';
 import { asSnapshot } from './made-again.js';
-import type { BootSpec, SnapshotSpec } from './boot-spec.js';
+import { isGuestFiles, type BootSpec, type SnapshotSpec } from './boot-spec.js';
 import { serviceOf, type Service } from './service.js';
 import { warmUp, warmUpSteps, type WarmUpSteps } from './warm-up.js';
 
@@ -68,7 +68,7 @@ export async function createSnapshot(
   const paths = await makeGround(context, undo);
   await failpoint('create.folders-made');
 
-  const base = await layBase(image, typeof request.image === 'string', paths);
+  const base = await layBase(image, !isGuestFiles(request.image), paths);
   const overlay = await makeOverlay(context, paths, image.rootfsBytes);
   await failpoint('create.disk-laid');
   const machine = await bootMachine(context, request, image, steps);
@@ -99,7 +99,7 @@ export async function createSnapshot(
     agent: { secret, guestPort: agentPort },
     ...compact({
       network: context.networks.forChild(paths, policy),
-      recipe: typeof request.image === 'string' ? recipeOf(request, service) : undefined,
+      recipe: isGuestFiles(request.image) ? undefined : recipeOf(request, service),
       rebuilt: request.rebuilt,
     }),
     hasTail: true,
@@ -144,7 +144,8 @@ async function captureWhole(
 }
 
 async function requestedImage(context: HostContext, request: BootSpec, signal?: AbortSignal): Promise<Image> {
-  if (typeof request.image !== 'string') return imageOfFiles(request.image, signal);
+  if (isGuestFiles(request.image)) return imageOfFiles(request.image, signal);
+  if (typeof request.image !== 'string') return request.image;
   const image = await findImage(context.cacheDir, request.image);
   if (image === undefined) throw new BoughError('image_not_found', { image: request.image });
   return image;

@@ -2,12 +2,12 @@
  * A snapshot that is made again: from its image, as it was made the first time.
  *
  * That is what is left of one that this host cannot load. It is another boot: what the guest drew at random is another draw. It needs the
- * very image, by its digest, since another build of the same name may hold other programs; and one that was branched has a history which
- * no image has.
+ * very image, by its digest, since another build of the same name may hold other programs: one that is here, or that came along. One that
+ * was branched has a history which no image has.
  */
 import { compact } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import { findImage } from '../../image/index.js';
+import { findImage, type Image } from '../../image/index.js';
 import type { Manifest } from '../../store/index.js';
 import type { HostContext } from '../host/context.js';
 import type { BootSpec } from './boot-spec.js';
@@ -24,22 +24,25 @@ export class NotRepeatable extends Error {
   override readonly name = 'NotRepeatable';
 }
 
-/** What to boot for it. Throws NotRepeatable. */
+/** What to boot for it; `brought` gives the image that came with it. Throws NotRepeatable. */
 export async function asItWasMade(
   { cacheDir }: Pick<HostContext, 'cacheDir'>,
   { image, machine, recipe }: Made,
+  brought?: () => Promise<Image>,
 ): Promise<Omit<BootSpec, 'tag'>> {
   if (recipe === undefined) throw new NotRepeatable(NO_RECIPE);
   const here = await findImage(cacheDir, image.name).catch(() => undefined);
-  if (here === undefined) throw new NotRepeatable(`its image "${image.name}" is not here, or cannot be used`);
-  if (here.digest !== image.digest)
+  const isHere = here?.digest === image.digest;
+  if (!isHere && brought === undefined)
     throw new NotRepeatable(
-      `its image "${image.name}" has the digest ${image.digest.slice(0, 12)}, the one that is here ${here.digest.slice(0, 12)}`,
+      here === undefined
+        ? `its image "${image.name}" is not here, or cannot be used`
+        : `its image "${image.name}" has the digest ${image.digest.slice(0, 12)}, the one that is here ${here.digest.slice(0, 12)}`,
     );
   const { service, restMs, kernelCmdline } = recipe;
   const { memoryMiB, vcpus } = machine;
   return {
-    ...{ image: image.name, memoryMiB, vcpus },
+    ...{ image: isHere || !brought ? image.name : await brought(), memoryMiB, vcpus },
     ...compact({
       ...{ restMs, kernelCmdline },
       service: service && { start: service.args, ready: service.ready, readyTimeoutMs: service.timeoutMs },
