@@ -141,6 +141,25 @@ while True:
 `;
 
 /**
+ * Rewrites memory without end and counts. Arguments: MiB, a file of eight bytes for how many MiB were rewritten, little-endian.
+ */
+export const countingRewriterProgram = `
+import mmap, os, sys
+import numpy as np
+mib, path = int(sys.argv[1]), sys.argv[2]
+fd = os.open(path, os.O_RDWR | os.O_CREAT)
+os.ftruncate(fd, 8)
+rewritten = np.frombuffer(mmap.mmap(fd, 8), np.uint64)
+memory = np.zeros((mib, 1 << 17), np.uint64)
+passes = 0
+while True:
+    passes += 1
+    for row in memory:
+        row.fill(passes)
+        rewritten[0] += 1
+`;
+
+/**
  * Dirties memory once, then writes a file over and over, in pieces of so many bytes, each unlike the one before it. Arguments: MiB of
  * memory, the file, its MiB, `order` or `anywhere`, bytes of a piece, `cached`, `fsync` or `direct`, a file for `MiB seconds`.
  */

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { monotonicMs, ResourceStack } from '../base/index.js';
 import type { BoughEvent } from '../contract/index.js';
 import { BoughApiError, type Bough } from '../sdk/index.js';
+import { benchAftermath } from './aftermath.js';
 import { benchChains } from './chains.js';
 import { benchCheckpoints } from './checkpoints.js';
 import { benchConsecutive } from './consecutive.js';
@@ -50,6 +51,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     history: benchHistory,
     rollback: benchRollback,
     checkpoints: benchCheckpoints,
+    aftermath: benchAftermath,
     'ram-size': benchRamSize,
     rewriter: benchRewriter,
     'disk-writer': benchDiskWriter,
@@ -76,6 +78,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   history: 20,
   rollback: 20,
   checkpoints: 120,
+  aftermath: 20,
   'ram-size': 20,
   rewriter: 20,
   'disk-writer': 20,

@@ -15,6 +15,7 @@ export const benchmarkNames = [
   'history',
   'rollback',
   'checkpoints',
+  'aftermath',
   'ram-size',
   'rewriter',
   'disk-writer',
