@@ -1,4 +1,5 @@
 /** What the numbers were measured on. A number without these means nothing. */
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, loadavg, release, totalmem } from 'node:os';
 import { probeQemu } from '../vmm/index.js';
@@ -15,6 +16,10 @@ export interface HostFacts {
   readonly accelerator: string;
   readonly guestMemoryMiB: number | undefined;
   readonly transparentHugePages: string;
+  /** The virtual machine that the host is, in the words of `systemd-detect-virt`: `none`, `kvm`, and `qemu` for emulated processors. */
+  readonly virtualMachine: string;
+  /** How the processor chooses its frequency, such as `performance`; `unknown` in most virtual machines. */
+  readonly frequencyGovernor: string;
 }
 
 /** How busy the host was meanwhile. */
@@ -31,9 +36,10 @@ export async function readHostFacts(
   guest: Pick<HostFacts, 'accelerator' | 'guestMemoryMiB'>,
   qemuPath?: string,
 ): Promise<HostFacts> {
+  const cpu = cpuModel(await readOr('/proc/cpuinfo', ''));
   return {
     date: new Date().toISOString(),
-    cpu: cpuModel(await readOr('/proc/cpuinfo', '')),
+    cpu,
     cpuCount: availableParallelism(),
     memoryGiB: Math.round(totalmem() / 2 ** 30),
     kernel: release(),
@@ -44,7 +50,29 @@ export async function readHostFacts(
     node: process.versions.node,
     ...guest,
     transparentHugePages: chosen(await readOr('/sys/kernel/mm/transparent_hugepage/enabled', '')),
+    virtualMachine: await virtualMachine(cpu),
+    frequencyGovernor: (
+      await readOr('/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor', 'unknown')
+    ).trim(),
   };
+}
+
+/** Throws where guests run under a KVM that an emulated processor has: no time that is measured there is one of KVM's. */
+export function checkWorthMeasuring({ accelerator, virtualMachine }: HostFacts): void {
+  if (accelerator === 'kvm' && virtualMachine === 'qemu')
+    throw new Error(
+      "This host's processor is emulated by QEMU, so nothing measured under its KVM is a speed: nothing was measured.",
+    );
+}
+
+/** Without systemd's program, from the name that QEMU's emulated processors give themselves. */
+function virtualMachine(cpu: string): Promise<string> {
+  return new Promise((resolve) => {
+    execFile('systemd-detect-virt', ['--vm'], (_, stdout) => {
+      const word = stdout.trim();
+      resolve(word !== '' ? word : cpu.startsWith('QEMU TCG CPU') ? 'qemu' : 'unknown');
+    });
+  });
 }
 
 /** Starts watching; the result tells what happened until it is called. */
@@ -80,6 +108,7 @@ export function hostLines(facts: HostFacts, load: HostLoad): string[] {
   return [
     `${facts.date}; load ${load.loadBefore.toFixed(2)} before, ${load.loadAfter.toFixed(2)} after, steal ${load.stealPercent.toFixed(1)} %`,
     `${facts.cpuCount} × ${facts.cpu}, ${facts.memoryGiB} GiB, Linux ${facts.kernel}, transparent huge pages ${facts.transparentHugePages}`,
+    `virtual machine: ${facts.virtualMachine}; frequency governor: ${facts.frequencyGovernor}`,
     `QEMU ${facts.qemu}, guests under ${facts.accelerator} with ${facts.guestMemoryMiB ?? 'unknown'} MiB, Node ${facts.node}`,
   ];
 }

@@ -18,7 +18,7 @@ import { benchExecOutput } from './exec-output.js';
 import { benchHistory } from './history.js';
 import { benchHub } from './hub.js';
 import { benchImport } from './import.js';
-import { readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
+import { checkWorthMeasuring, readHostFacts, watchHostLoad, type HostFacts } from './host-facts.js';
 import { benchDiskWriter } from './disk-writer.js';
 import { benchNetwork } from './network.js';
 import { benchOwnClock } from './own-clock.js';
@@ -125,6 +125,7 @@ async function measure(request: BenchRequest): Promise<BenchResult> {
     dirtyMiBPerSecond: request.dirtyMiBPerSecond,
   });
   const host = await factsOfSource(contextFor('pause'));
+  checkWorthMeasuring(host);
   const sections: Section[] = [];
   for (const name of request.benchmark === undefined ? benchmarkNames : [request.benchmark]) {
     signal.throwIfAborted();

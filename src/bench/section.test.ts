@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { checkWorthMeasuring } from './host-facts.js';
 import { missedAny, resultMarkdown, resultText } from './report.js';
 import { formatMs, formatRatio, limitVerdict, ratioVerdict, reached, type Section } from './section.js';
 
@@ -23,6 +24,8 @@ const host = {
   accelerator: 'tcg',
   guestMemoryMiB: 1536,
   transparentHugePages: 'madvise',
+  virtualMachine: 'none',
+  frequencyGovernor: 'performance',
 };
 
 const load = { loadBefore: 0.5, loadAfter: 2, stealPercent: 1.25 };
@@ -73,12 +76,22 @@ describe('numbers for people', () => {
   });
 });
 
+describe('checkWorthMeasuring()', () => {
+  it('refuses what an emulated processor does under KVM, and nothing else', () => {
+    const emulated = { ...host, accelerator: 'kvm', virtualMachine: 'qemu' };
+    assert.throws(() => checkWorthMeasuring(emulated), /nothing measured under its KVM is a speed/);
+    checkWorthMeasuring({ ...emulated, accelerator: 'tcg' });
+    checkWorthMeasuring({ ...emulated, virtualMachine: 'kvm' });
+  });
+});
+
 describe('a result', () => {
   it('prints the facts of the host, the conditions and every table', () => {
     const verdicts = reached([ratioVerdict('promise', 1, 2, 1)]);
     const text = resultText({ host, load, sections: [{ ...section, verdicts }] });
     assert.match(text, /load 0\.50 before, 2\.00 after, steal 1\.3 %/);
     assert.match(text, /2 × A CPU, 24 GiB, Linux 6\.9/);
+    assert.match(text, /virtual machine: none; frequency governor: performance/);
     assert.match(text, /Title\n {2}idle\n/);
     assert.match(text, /mode +p50\nlive +1\.00\n/);
     assert.match(text, /promise +1\/2\.0 +held/);
