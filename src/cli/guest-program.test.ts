@@ -70,7 +70,7 @@ describe('programs in guests', () => {
     const attached = test.mock.method(daemon.host.processes, 'startAttached');
     const started = test.mock.method(daemon.host.processes, 'start');
     assert.equal((await daemon.run(['exec', '--user', '1000:app', '--cwd', '/srv', id, 'id'])).code, 0);
-    assert.equal((await daemon.run(['exec', '-d', '--user', 'app', '--cwd', '/tmp', id, 'id'])).code, 0);
+    assert.equal((await daemon.run(['exec', '-d', '-u', 'app', '-w', '/tmp', id, 'id'])).code, 0);
     const asked = [attached.mock.calls[0], started.mock.calls.at(-1)].map((call) => call?.arguments[1]);
     assert.deepEqual(
       asked.map((request) => [request?.user, request?.cwd]),

@@ -17,9 +17,9 @@ export function addProgramOptions(command: Command): Command {
   return command
     .option('--timeout <duration>', 'how long it may take (default: as long as it takes)', duration)
     .option('-e, --env <NAME=value>', 'a variable for its environment; may be repeated', keyValue)
-    .option('--cwd <dir>', 'its working directory in the guest')
+    .option('-w, --cwd <dir>', 'its working directory in the guest')
     .option(
-      '--user <user>',
+      '-u, --user <user>',
       "the guest's user that it runs as, by name or number, perhaps with :group (default: the image's)",
     )
     .option('-i, --stdin', 'pass standard input to it; without this it gets none')

@@ -30,7 +30,7 @@ export function registerFork(parent: Command, context: Context): void {
     .command('fork')
     .description('Branch a sandbox and start children from the capture; prints their ids.')
     .argument('<id>', 'the sandbox, by id or name', sandboxArgument)
-    .option('--count <n>', 'how many children (default 1)', wholeNumber(1, 100))
+    .option('-n, --count <n>', 'how many children (default 1)', wholeNumber(1, 100))
     .option('--tag <tag>', 'name of the snapshot between (default: made up)', nameArgument)
     .addOption(
       new Option('--mode <mode>', 'how to capture memory (default live)').choices(['live', 'diff', 'full']),
