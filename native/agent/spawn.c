@@ -114,7 +114,7 @@ static int become(const struct launch *launch, const struct user *user)
 			return -error;
 	}
 	if (chdir(launch->cwd) != 0)
-		return errno;
+		return SPAWN_CANNOT_ENTER;
 	signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
@@ -185,6 +185,8 @@ const char *spawn_reason(int error)
 {
 	if (error == -ENOENT || error == -ENOTDIR)
 		return "not found";
+	if (error == -SPAWN_CANNOT_ENTER)
+		return "its user cannot enter its working directory";
 	return error == -EUSERS ? "the image's user is unknown in it" : strerror(-error);
 }
 

@@ -39,8 +39,11 @@ struct child {
 /* When it begins it leads a session and a process group. 0, or -errno when there is no child; -EUSERS where the image's user is unknown. */
 int spawn(const struct launch *launch, struct child *child);
 
-/* Whether it has begun, and then closes the descriptor: 0, or -errno of what kept it from that. -EAGAIN when that is not known yet, which it
- * always is when it has ended. One that was killed before is taken to have begun. */
+/* In an errno's place, and beyond all of those. */
+#define SPAWN_CANNOT_ENTER 4096
+
+/* Whether it has begun, and then closes the descriptor: 0, or -errno (or -SPAWN_CANNOT_ENTER) of what kept it from that. -EAGAIN when that is
+ * not known yet, which it always is when it has ended. One that was killed before is taken to have begun. */
 int spawn_outcome(int *report_fd);
 
 /* Its error for people. */
