@@ -74,6 +74,14 @@ describe('checkCompatible()', () => {
     assert.equal(await refusedFor(TCG, 'kvm'), undefined);
   });
 
+  it('says what differs of one whose image is not here, though it could be tried whether KVM runs it', async () => {
+    const cacheDir = '/nowhere';
+    const manifest = { tag: 'foreign', image: { name: 'theirs', digest: '0' }, machine: KVM } as Manifest;
+    await checkCompatible({ ...context, cacheDir }, manifest).catch((error: unknown) => {
+      assert(isBoughError(error, 'snapshot_incompatible'), String(error));
+    });
+  });
+
   it('names what differs', async () => {
     assert.equal(await refusedFor({ ...TCG, qemuVersion: '9.9.9' }), 'QEMU version: 9.9, not 7.2');
     assert.equal(await refusedFor({ ...TCG, qemuVersion: '7.20.22' }), 'QEMU version: 7.20, not 7.2');

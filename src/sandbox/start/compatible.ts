@@ -76,7 +76,7 @@ async function kvmOrInstead({ vmHost, cacheDir }: HostContext, { image }: Facts)
   const { qemu, wantedAccelerator: wanted = 'auto' } = vmHost;
   const known = await knownAccelerator({ qemu, wanted, cacheDir });
   if (known !== undefined) return known.accelerator;
-  const built = await findImage(cacheDir, image.name);
+  const built = await findImage(cacheDir, image.name).catch(() => undefined);
   if (built === undefined) return 'kvm';
   const { kernelPath, initrdPath } = built;
   const initrd = initrdPath === undefined ? {} : { initrdPath };
