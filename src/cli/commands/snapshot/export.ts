@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { open, rename, rm } from 'node:fs/promises';
-import { temporaryPath } from '../../../base/index.js';
+import { messageOf, temporaryPath } from '../../../base/index.js';
 import { nameArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
@@ -32,15 +32,19 @@ export function registerExport(parent: Command, context: Context): void {
 /** Nobody sees the file before all of it is on disk. */
 async function writeWhole(path: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   const unfinished = temporaryPath(path);
+  const writing = async <T>(work: Promise<T>): Promise<T> =>
+    work.catch((cause: unknown) => {
+      throw new Error(`Cannot write ${path}: ${messageOf(cause)}`, { cause });
+    });
+  const file = await writing(open(unfinished, 'wx', 0o600));
   try {
-    const file = await open(unfinished, 'wx', 0o600);
     try {
-      for await (const piece of bytes) await file.writeFile(piece);
-      await file.sync();
+      for await (const piece of bytes) await writing(file.writeFile(piece));
+      await writing(file.sync());
     } finally {
       await file.close();
     }
-    await rename(unfinished, path);
+    await writing(rename(unfinished, path));
   } catch (error) {
     await rm(unfinished, { force: true });
     throw error;

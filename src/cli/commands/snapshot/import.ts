@@ -1,8 +1,7 @@
 /** `bough snapshot import`, or `bough import`: a snapshot of another host. */
 
 import type { Command } from 'commander';
-import { createReadStream } from 'node:fs';
-import { access } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { compact, messageOf } from '../../../base/index.js';
 import type { Snapshot } from '../../../contract/index.js';
 import { nameArgument } from '../../arguments.js';
@@ -49,10 +48,14 @@ export function registerImport(parent: Command, context: Context): void {
 export const rebuiltWords = ({ rebuilt }: Snapshot): string | undefined =>
   rebuilt === undefined ? undefined : `It could not be loaded and was made again from its image: ${rebuilt}.`;
 
-/** The file's bytes. What cannot be read is found out before anything is asked. */
+/** The file's bytes. What cannot be read is found out before anything is asked: later it would look like a daemon that is silent. */
 async function bytesOf(path: string): Promise<AsyncIterable<Uint8Array>> {
-  await access(path).catch((error: unknown) => {
+  try {
+    const file = await open(path);
+    if (!(await file.stat()).isDirectory()) return file.createReadStream() as AsyncIterable<Uint8Array>;
+    await file.close();
+  } catch (error) {
     throw new UsageError(`Cannot read ${path}: ${messageOf(error)}`);
-  });
-  return createReadStream(path) as AsyncIterable<Uint8Array>;
+  }
+  throw new UsageError(`Cannot read ${path}: it is a folder`);
 }
