@@ -6,8 +6,16 @@
 import { mkdir, stat } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { compact, ResourceStack, unixSeconds, writeFileAtomic } from '../base/index.js';
-import { contentDigest, findDefined, findImage, findRecorded, IMAGE_FILES, imageDir } from './catalog.js';
+import { compact, ResourceStack, writeFileAtomic } from '../base/index.js';
+import {
+  builtNow,
+  contentDigest,
+  findDefined,
+  findImage,
+  findRecorded,
+  IMAGE_FILES,
+  imageDir,
+} from './catalog.js';
 import { DEFAULT_GUEST_DIR, readDefinition, readDefinitionFile, type ImageDefinition } from './definition.js';
 import { ImageBuildFailed } from './errors.js';
 import { freeName } from './free-name.js';
@@ -17,7 +25,14 @@ import { recipeDigest, type Folders } from './ingredients.js';
 import { keptKernelsDir, makeKernel } from './kernel.js';
 import { makeRootTree, stageFiles } from './debian/rootfs.js';
 import { makeExt4 } from './ext4.js';
-import { makeWorkFolder, putInPlace, takeWorkshop, untilInterrupted, type Progress } from './workshop.js';
+import {
+  makeWorkFolder,
+  orNoRoom,
+  putInPlace,
+  takeWorkshop,
+  untilInterrupted,
+  type Progress,
+} from './workshop.js';
 
 export interface BuildImageOptions {
   readonly guestDir?: string;
@@ -37,7 +52,9 @@ export async function buildImage(
   const { guestDir = DEFAULT_GUEST_DIR } = options;
   const definition = await readDefinition(name, guestDir);
   const find = (): Promise<Image | undefined> => findImage(cacheDir, name, guestDir);
-  return await build({ cacheDir, definition, guestDir, filesDir: guestDir, find }, options);
+  return await orNoRoom(cacheDir, () =>
+    build({ cacheDir, definition, guestDir, filesDir: guestDir, find }, options),
+  );
 }
 
 /** As `buildImage`, of a definition that lies anywhere. What it says of memory and the like is written down with the image. */
@@ -57,10 +74,14 @@ export async function buildDefinition(
     const found = await findDefined(cacheDir, name, await recipeDigest(definition, folders));
     if (found === undefined) return undefined;
     if (!isDeepStrictEqual(found.record.settings, settings))
-      await writeRecord(found.dir, { ...found.record, settings, builtAtUnix: unixSeconds() });
+      await writeRecord(found.dir, {
+        ...found.record,
+        settings,
+        builtAtUnix: await builtNow(cacheDir, name),
+      });
     return await findRecorded(cacheDir, name);
   };
-  return await build({ cacheDir, definition, ...folders, settings, find }, options);
+  return await orNoRoom(cacheDir, () => build({ cacheDir, definition, ...folders, settings, find }, options));
 }
 
 interface BuildInput extends Folders {
@@ -156,7 +177,7 @@ async function makeImage(input: MakeImageInput): Promise<string> {
     agentPort: AGENT_PORT,
     kernelRelease,
     debianCodename: codename,
-    builtAtUnix: unixSeconds(),
+    builtAtUnix: await builtNow(input.cacheDir, definition.name),
     ...compact({ settings }),
   };
   await writeRecord(made, record);

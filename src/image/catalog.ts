@@ -9,7 +9,7 @@
 import { createHash } from 'node:crypto';
 import { open, readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { compact, errorCode, sparseDigest } from '../base/index.js';
+import { compact, errorCode, sparseDigest, unixSeconds } from '../base/index.js';
 import { bootArchive } from './boot-archive.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, type ImageDefinition } from './definition.js';
 import { ImageUnknown, ImageUnusable } from './errors.js';
@@ -49,6 +49,12 @@ export async function findImage(
 export async function findRecorded(cacheDir: string, name: string): Promise<Image | undefined> {
   const newest = await newestOf(cacheDir, name, isComplete);
   return newest && imageOf(newest);
+}
+
+/** Now, or later than every image of that name was made: the newest is the one that is found, also of two in a second. */
+export async function builtNow(cacheDir: string, name: string): Promise<number> {
+  const newest = await newestOf(cacheDir, name, () => true).catch(() => undefined);
+  return Math.max(unixSeconds(), (newest?.record.builtAtUnix ?? 0) + 1);
 }
 
 const isComplete = ({ origin, settings }: ImageRecord): boolean => (origin ?? settings) !== undefined;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { execa } from 'execa';
+import { PDEATHSIG, runTool } from './host-tools.js';
 
 const HOST_TOOLS = new URL('./host-tools.js', import.meta.url).href;
 
@@ -46,5 +47,21 @@ describe('ensureTools()', () => {
   it('gives up when it is still missing', async (t) => {
     const { error } = await ensureWith(t, 'exit 0');
     assert.equal(error, 'Cannot rake: still bough-rake (rakes leaves) is missing: apt-get install rakes');
+  });
+});
+
+describe('runTool()', () => {
+  it('names the program that failed, not those around it, and leaves out what was tried again', async () => {
+    const logged = (level: string, words: string): string =>
+      `time="2026-01-01T00:00:00Z" level=${level} msg="${words}"`;
+    const lines = [
+      logged('warning', 'Failed, retrying in 1s ... (1/2). Error: no route'),
+      logged('fatal', 'reading \\"/v2/\\": no route'),
+    ];
+    const script = `cat <<'END'\n${lines.join('\n')}\nEND\nexit 3`;
+    const args = [...PDEATHSIG, 'env', 'sh', '-c', script];
+    await assert.rejects(runTool('setpriv', args, { what: 'fetch it' }), {
+      message: 'Cannot fetch it: env exited with 3\nreading "/v2/": no route',
+    });
   });
 });

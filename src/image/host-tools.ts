@@ -153,7 +153,7 @@ export async function runTool(
   const result = await execa(tool, args, settings({ signal, ...options }));
   signal?.throwIfAborted();
   if (!result.failed) return result.stdout;
-  throw failure(what, tool, result, result.all.trim().split('\n'));
+  throw failure(what, programOf(tool, args), result, result.all.trim().split('\n'));
 }
 
 /** As `runTool`, for one that prints much and takes long: each line is told as it comes, and not kept. */
@@ -173,7 +173,7 @@ export async function followTool(
   }
   const result = await running;
   signal?.throwIfAborted();
-  if (result.failed) throw failure(what, tool, result, said);
+  if (result.failed) throw failure(what, programOf(tool, args), result, said);
 }
 
 const settings = ({ cwd, env = {}, signal }: Omit<RunOptions, 'what'>) =>
@@ -186,6 +186,23 @@ const settings = ({ cwd, env = {}, signal }: Omit<RunOptions, 'what'>) =>
     ...compact({ cwd, cancelSignal: signal }),
   }) as const;
 
+/** Programs that run another one. */
+const AROUND_OTHERS = new Set(['setpriv', 'unshare']);
+
+/** What failed is that other one. */
+function programOf(tool: string, args: readonly string[]): string {
+  const at = args.indexOf('--') + 1;
+  if (!AROUND_OTHERS.has(tool) || at === 0) return tool;
+  return programOf(args[at] ?? tool, args.slice(at + 1));
+}
+
+/** What was tried again is told by how it ended. */
+const TRIED_AGAIN = 'level=warning msg="Failed, retrying';
+
+/** Without what a log puts around its words. */
+const unlogged = (line: string): string =>
+  line.replace(/^time="[^"]*" level=\w+ msg="(.*)"$/, (_line, words: string) => words.replaceAll('\\"', '"'));
+
 function failure(
   what: string,
   tool: string,
@@ -196,5 +213,6 @@ function failure(
   said: readonly string[],
 ): ImageBuildFailed {
   const how = exitCode === undefined ? shortMessage : `exited with ${exitCode}`;
-  return new ImageBuildFailed(`Cannot ${what}: ${tool} ${how}\n${said.slice(-KEPT_ERROR_LINES).join('\n')}`);
+  const words = said.filter((line) => !line.includes(TRIED_AGAIN)).slice(-KEPT_ERROR_LINES);
+  return new ImageBuildFailed(`Cannot ${what}: ${tool} ${how}\n${words.map(unlogged).join('\n')}`);
 }

@@ -11,8 +11,8 @@
 import { createHash } from 'node:crypto';
 import { mkdir, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { ResourceStack, unixSeconds, writeFileAtomic } from '../base/index.js';
-import { contentDigest, findRecorded, IMAGE_FILES, imageDir } from './catalog.js';
+import { ResourceStack, writeFileAtomic } from '../base/index.js';
+import { builtNow, contentDigest, findRecorded, IMAGE_FILES, imageDir } from './catalog.js';
 import { ImageBuildFailed } from './errors.js';
 import { makeExt4 } from './ext4.js';
 import { freeName } from './free-name.js';
@@ -23,7 +23,14 @@ import { keptKernelsDir, makeKernel } from './kernel.js';
 import { fetchImage, LAYOUT_TAG, type FetchedImage } from './oci/layout.js';
 import { nameOf, sourceOf, type Source } from './oci/reference.js';
 import { watchGrowth, watchRoom } from './watch.js';
-import { makeWorkFolder, putInPlace, takeWorkshop, untilInterrupted, type Progress } from './workshop.js';
+import {
+  makeWorkFolder,
+  orNoRoom,
+  putInPlace,
+  takeWorkshop,
+  untilInterrupted,
+  type Progress,
+} from './workshop.js';
 
 /** The disk of a guest has this much room beyond what is in the image. */
 const ROOM_MIB = 4096;
@@ -54,10 +61,18 @@ export interface ImportImageOptions {
  * Returns the image, once it is whole; one that was imported before under that name and is the same still is returned as it is.
  * SIGINT and SIGTERM of this process end it in good order. Throws ImageBuildFailed or the signal's reason.
  */
-export async function importImage(
+export function importImage(
   cacheDir: string,
   reference: string,
   options: ImportImageOptions = {},
+): Promise<Image> {
+  return orNoRoom(cacheDir, () => fetchAndMake(cacheDir, reference, options));
+}
+
+async function fetchAndMake(
+  cacheDir: string,
+  reference: string,
+  options: ImportImageOptions,
 ): Promise<Image> {
   const { onProgress = () => undefined } = options;
   const naming = { attempt: 'import an image', remedy: 'choose another with --as' };
@@ -151,7 +166,7 @@ async function makeImage(input: MakeImageInput): Promise<string> {
     ...{ format: 2, name, recipe, kernelRelease, debianCodename: codename, agentPort: AGENT_PORT },
     digest: await contentDigest(made, signal),
     rootfsBytes: (await stat(path)).size,
-    builtAtUnix: unixSeconds(),
+    builtAtUnix: await builtNow(input.cacheDir, name),
     origin,
     memoryMiB: DEFAULT_MEMORY_MIB,
   };

@@ -39,6 +39,16 @@ export async function takeWorkshop(
   }
 }
 
+/** Work in that folder; where it finds no room, that is why there is no image. */
+export async function orNoRoom<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    if (errorCode(cause) !== 'ENOSPC' && errorCode(cause) !== 'EDQUOT') throw cause;
+    throw new ImageBuildFailed(`Cannot make the image: there is no room left for it in ${dir}`, { cause });
+  }
+}
+
 /** A folder to make an image in, which goes with `undo`. */
 export async function makeWorkFolder(images: string, name: string, undo: ResourceStack): Promise<string> {
   const workDir = temporaryPath(join(images, name));

@@ -65,6 +65,16 @@ describe('an image that has no end', { skip, timeout: 120_000 }, () => {
     );
   });
 
+  it('is told from one that finds no room at all', async (t) => {
+    const { dir, cacheDir } = await smallLab(t, 4);
+    await writeLayout(join(dir, 'layout'), { layers: [HELLO] });
+    await refused(
+      importImage(cacheDir, join(dir, 'layout')),
+      cacheDir,
+      /no room left|too little room|no space left/,
+    );
+  });
+
   it('is given up: more files than the file system has inodes', async (t) => {
     const { dir, cacheDir } = await smallLab(t, 256);
     await execa('mount', ['-o', 'remount,nr_inodes=2000', cacheDir]);

@@ -117,6 +117,18 @@ describe('importImage(): what is in an image', { skip, timeout: 240_000 }, () =>
 });
 
 describe('removeImage() and pruneImages()', { skip, timeout: 120_000 }, () => {
+  it('find the newest of several that were made in one second, however their folders are called', async (t) => {
+    const { dir, cacheDir } = await imageLab(t);
+    t.mock.method(Date, 'now', () => 1_800_000_000_000);
+    for (const content of ['one', 'two', 'three', 'four']) {
+      const layers = [tarMembers([{ path: 'hello', type: '0', content }])];
+      await writeLayout(join(dir, content), { layers });
+      const image = await importImage(cacheDir, join(dir, content), { name: 'app' });
+      assert.equal(image.origin?.reference, join(dir, content));
+    }
+    assert.equal((await pruneImages(cacheDir)).length, 3);
+  });
+
   it('remove what is named, and what no name finds', async (t) => {
     const { dir, cacheDir } = await imageLab(t);
     const made = async (content: string): Promise<Image> => {
