@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { claimed, startRealAgent } from '../../../test/support/real-agent.js';
 import { limitMs } from '../../../test/support/time-limit.js';
-import { AgentRefused, type Process, type ProcessEvent } from '../../agent/index.js';
+import { AgentDeadline, AgentRefused, type Process, type ProcessEvent } from '../../agent/index.js';
 import { Deferred } from '../../base/index.js';
 import { isBoughError, type ErrorCode } from '../../contract/index.js';
 import type { Image } from '../../image/index.js';
@@ -113,6 +113,18 @@ describe('startService()', { timeout: 120_000 }, () => {
       ),
     );
     assert.equal(done.at(-1), 'closed');
+  });
+
+  it('tells what was missing, not that there was no time left to ask', async () => {
+    const { agent } = fakeGuest({});
+    const exec: ServiceAgent['exec'] = async (request) => {
+      if ((request.timeoutMs ?? 0) < 1000) throw new AgentDeadline('exec', request.timeoutMs ?? 0);
+      return await Promise.resolve({ stdout: '', stderr: 'not yet\n', exitCode: 4, truncated: false });
+    };
+    await assert.rejects(
+      started({ ...agent, exec }, { timeoutMs: 600 }),
+      failed('service_not_ready', /exit code 4: not yet/),
+    );
   });
 
   it('says why a program cannot be run', async () => {

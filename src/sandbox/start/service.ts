@@ -20,6 +20,8 @@ const DEFAULT_READY_TIMEOUT_MS = 120_000;
 const POLL_MS = 250;
 /** A single look at it. */
 const LOOK_TIMEOUT_MS = 10_000;
+/** The last one too: cut short, it would say only that, and not what is missing. */
+const MIN_LOOK_MS = 1_000;
 
 /** A guest that used less of a processor than this in such a time is at rest. */
 const QUIET_MS = 500;
@@ -124,7 +126,7 @@ async function untilReady(
   const { ready, timeoutMs } = service;
   const endMs = monotonicMs() + timeoutMs;
   for (;;) {
-    const lookMs = Math.max(1, Math.min(LOOK_TIMEOUT_MS, endMs - monotonicMs()));
+    const lookMs = Math.max(MIN_LOOK_MS, Math.min(LOOK_TIMEOUT_MS, endMs - monotonicMs()));
     const problem = await look(ready, { agent, log, timeoutMs: lookMs, signal });
     if (problem === undefined) return;
     if (monotonicMs() + POLL_MS > endMs) {
