@@ -362,10 +362,8 @@ export class FaultLab {
         assert([TEMPLATE_TAG, tag, ...others].includes(each.tag), `"${each.tag}" came from nowhere`);
         assert(each.status !== 'failed' || mayBeFailed, each.warning);
       }
-      assert(
-        others.length === 0 || snapshots.some((each) => others.includes(each.tag)),
-        `${others.join()} are gone`,
-      );
+      const isThere = others.length === 0 || snapshots.some((each) => others.includes(each.tag));
+      assert(isThere, `${others.join()} are gone`);
       if (snapshots.every(({ durable, status }) => durable === true || status === 'failed')) return;
       if (snapshots.some(({ warning }) => warning !== undefined)) return;
       await sleep(POLL_MS);
@@ -381,9 +379,8 @@ export class FaultLab {
   /** Of those whose guest runs: nothing is left in memory of one that has ended. */
   async #checkOwnLayers(): Promise<void> {
     const { stateDir, hotDir } = this.folders;
-    const sandboxes = await this.client.sandboxes.list();
-    const running = sandboxes.filter(({ state }) => state === 'running').map(({ id }) => id);
-    for (const folder of await this.#sandboxFolders(running))
+    const running = (await this.client.sandboxes.list()).filter(({ state }) => state === 'running');
+    for (const folder of await this.#sandboxFolders(running.map(({ id }) => id)))
       await assertOwnLayers(join(hotDir, folder), join(stateDir, folder));
   }
 
