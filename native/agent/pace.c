@@ -1,7 +1,5 @@
 #include "pace.h"
 
-#include "frames.h"
-
 #define REST_MS 2
 
 static void expired(struct timer *timer)
@@ -12,14 +10,14 @@ static void expired(struct timer *timer)
 	pace->rested(pace);
 }
 
-void pace_open(struct pace *pace, void (*rested)(struct pace *pace))
+void pace_open(struct pace *pace, size_t full_bytes, void (*rested)(struct pace *pace))
 {
-	*pace = (struct pace){ .timer.expired = expired, .rested = rested };
+	*pace = (struct pace){ .timer.expired = expired, .full_bytes = full_bytes, .rested = rested };
 }
 
-void pace_took(struct pace *pace, size_t bytes)
+void pace_took(struct pace *pace, size_t bytes, size_t asked)
 {
-	if (bytes == 0 || bytes >= CHUNK_BYTES)
+	if (bytes == 0 || bytes >= asked || bytes >= pace->full_bytes)
 		return;
 	pace->rests = true;
 	timer_start(&pace->timer, REST_MS);

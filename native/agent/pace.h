@@ -13,14 +13,15 @@
 
 struct pace {
 	struct timer timer;
+	size_t full_bytes; /* what comes at once where more is waiting */
 	bool rests; /* nothing is to be read now */
 	void (*rested)(struct pace *pace);
 };
 
-void pace_open(struct pace *pace, void (*rested)(struct pace *pace));
+void pace_open(struct pace *pace, size_t full_bytes, void (*rested)(struct pace *pace));
 
-/* So many bytes were read, of CHUNK_BYTES that were asked for. */
-void pace_took(struct pace *pace, size_t bytes);
+/* So many bytes were read of those that were asked for. */
+void pace_took(struct pace *pace, size_t bytes, size_t asked);
 
 /* Before its memory goes. */
 void pace_close(struct pace *pace);

@@ -18,6 +18,8 @@
 #define MAX_ENDED 64
 /* A pipe holds no more: what is written into it after the program's end cannot keep us. */
 #define DRAIN_BYTES (1 << 20)
+/* A terminal gives 4,095 bytes at once, and less while it is being filled. */
+#define TERMINAL_BYTES (2u << 10)
 
 static struct process *processes; /* the latest first */
 static unsigned process_count, ended_count;
@@ -56,13 +58,15 @@ static bool read_piece(struct process_output *output)
 {
 	ssize_t count;
 	char *at;
-	size_t room = room_of(output, &at);
+	size_t asked = room_of(output, &at);
 
-	if (room == 0)
+	if (asked == 0)
 		return false;
-	count = read(output->source.fd, at, room < CHUNK_BYTES ? room : CHUNK_BYTES);
+	asked = asked < CHUNK_BYTES ? asked : CHUNK_BYTES;
+	count = read(output->source.fd, at, asked);
 	if (count > 0) {
 		ring_put(&output->ring, (size_t)count); /* not negative */
+		pace_took(&output->pace, (size_t)count, asked);
 		return true;
 	}
 	/* EIO is how a terminal says that nobody holds its other side. Closing ours would hang up on a program that is about to end. */
@@ -121,16 +125,13 @@ static void output_ready(struct source *source, uint32_t events)
 {
 	struct process_output *output = owner_of(source, struct process_output, source);
 	struct process *process = output->process;
-	uint64_t before = output->ring.to;
 
 	if ((events & EPOLLOUT) != 0) {
 		process->input_full = false;
 		tell_writers(process);
 	}
-	if ((events & ~(uint32_t)EPOLLOUT) != 0 && read_piece(output)) {
-		pace_took(&output->pace, (size_t)(output->ring.to - before)); /* at most a chunk */
+	if ((events & ~(uint32_t)EPOLLOUT) != 0 && read_piece(output))
 		tell_readers(process);
-	}
 	process_read_from(process);
 }
 
@@ -259,7 +260,7 @@ static void adopt(struct process *process, const struct process_spec *spec, cons
 
 		output->source = (struct source){ .fd = pipes->ours[i + 1], .ready = output_ready };
 		output->process = process;
-		pace_open(&output->pace, rested);
+		pace_open(&output->pace, process->terminal ? TERMINAL_BYTES : CHUNK_BYTES, rested);
 		output->left_bytes = DRAIN_BYTES;
 	}
 	process->next = processes;

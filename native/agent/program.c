@@ -173,7 +173,7 @@ static void output_ready(struct source *source, uint32_t events)
 	struct output *output = owner_of(source, struct output, source);
 
 	(void)events; /* reading tells all */
-	pace_took(&output->pace, forward(output));
+	pace_took(&output->pace, forward(output), CHUNK_BYTES);
 	watch_outputs(output->program);
 }
 
@@ -319,7 +319,7 @@ static void adopt(struct program *program, struct session *session, const struct
 			.kind = i == 0 ? FRAME_STDOUT : FRAME_STDERR,
 			.left_bytes = DRAIN_BYTES,
 		};
-		pace_open(&program->outputs[i].pace, rested);
+		pace_open(&program->outputs[i].pace, CHUNK_BYTES, rested);
 	}
 	program->next = programs;
 	programs = program;
