@@ -9,7 +9,12 @@ export type Sendable = Uint8Array | AsyncIterable<Uint8Array>;
 export interface StreamingInit extends RequestInit {
   /** The answer may begin only after the stream was sent. */
   readonly duplex?: 'half';
+  /** Belongs to no page that might be asked for a password. */
+  readonly window?: null;
 }
+
+/** Node keeps all that it has sent of a stream, in case it has to be sent elsewhere or again, unless that is ruled out; no stream can be. */
+const SENT_ONCE: StreamingInit = { redirect: 'error', window: null };
 
 /**
  * The part of a request. A stream goes out at the pace of who reads it. Of browsers some send a stream over HTTP/2 only, and others its name
@@ -18,7 +23,7 @@ export interface StreamingInit extends RequestInit {
 export async function bodyOf(bytes: Sendable): Promise<StreamingInit> {
   if (bytes instanceof Uint8Array) return { body: new Uint8Array(bytes) };
   if (isBrowser()) return { body: await new Response(streamOf(bytes)).blob() };
-  return { body: streamOf(bytes), duplex: 'half' };
+  return { body: streamOf(bytes), duplex: 'half', ...SENT_ONCE };
 }
 
 function streamOf(pieces: AsyncIterable<Uint8Array>): ReadableStream<Uint8Array> {
