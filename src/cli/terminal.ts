@@ -1,10 +1,11 @@
 /** The terminal of this process, for programs that have one in a guest. */
 
+import { spawnSync } from 'node:child_process';
 import type { TerminalSize } from '../contract/index.js';
 
 export interface Terminal {
   readonly size: () => TerminalSize;
-  /** Every key goes on as it is, Ctrl-C too; call what it returns to have it as before. The end of the process has it so too. */
+  /** Every key goes on as it is, Ctrl-C too, and what is printed is shown as it is; call what it returns to have it as before. The end of the process has it so too. */
   readonly makeRaw: () => () => void;
   /** Call what it returns to hear no more. */
   readonly onResize: (listener: () => void) => () => void;
@@ -22,6 +23,8 @@ export function processTerminal(): Terminal | undefined {
       };
       process.on('exit', restore);
       stdin.setRawMode(true);
+      // Node leaves on that a new line also goes back to the left, which is for the guest's terminal to say.
+      spawnSync('stty', ['-opost'], { stdio: ['inherit', 'ignore', 'ignore'] });
       return restore;
     },
     onResize: (listener) => {
