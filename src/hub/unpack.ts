@@ -85,6 +85,7 @@ export class IncomingSnapshot {
   readonly config: SnapshotConfig;
   readonly #reader: ArchiveReader;
   readonly #chunks: readonly Descriptor[];
+  #isUnpacked = false;
 
   private constructor(
     reader: ArchiveReader,
@@ -155,6 +156,11 @@ export class IncomingSnapshot {
     return { diskBytes };
   }
 
+  /** Whether `unpackImage` can be called: its image came along, and not all of it has been read. */
+  get bringsImage(): boolean {
+    return this.config.boot !== undefined && !this.#isUnpacked;
+  }
+
   /** Instead of that, what it was booted from, where that came along. */
   async unpackImage(targets: ImageTargets, signal?: AbortSignal): Promise<void> {
     await this.#unpack(partsOf(this.config, targets), () => Promise.resolve(), signal);
@@ -165,6 +171,7 @@ export class IncomingSnapshot {
     check: (files: readonly (FileHandle | undefined)[]) => Promise<void>,
     signal?: AbortSignal,
   ): Promise<void> {
+    this.#isUnpacked = true;
     const files: (FileHandle | undefined)[] = [];
     const underWay: Promise<void>[] = [];
     try {

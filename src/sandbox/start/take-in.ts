@@ -49,7 +49,7 @@ async function madeAgain(
   const [field, wanted, found] = ['field', 'wanted', 'found'].map((key) => String(refusal.details?.[key]));
   const facts = { tag: tag ?? config.tag, field: `${field}`, wanted: `${wanted}`, found: `${found}` };
   await using undo = new ResourceStack();
-  const brought = config.boot && (() => broughtImage(context, incoming, undo, signal));
+  const brought = incoming.bringsImage ? () => broughtImage(context, incoming, undo, signal) : undefined;
   const spec = await asItWasMade(context, config, brought).catch((cause: unknown) => {
     if (!(cause instanceof NotRepeatable)) throw cause;
     throw new BoughError('snapshot_incompatible', { ...facts, again: cause.message }, { cause: refusal });
