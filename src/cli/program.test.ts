@@ -84,10 +84,7 @@ describe('the command line with a daemon', () => {
 
   it('forks and prints the ids of the children', async () => {
     const id = (await bough('spawn', '--tag', 'base')).stdout.trim();
-    assert.match(
-      (await bough('fork', id, '-n', '2', '--tag', 'f1')).stdout,
-      /^sandbox\d+\nsandbox\d+\n$/,
-    );
+    assert.match((await bough('fork', id, '-n', '2', '--tag', 'f1')).stdout, /^sandbox\d+\nsandbox\d+\n$/);
   });
 
   it('reports children that did not start', async () => {
