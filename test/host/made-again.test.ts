@@ -4,7 +4,7 @@ import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
-import { isBoughError } from '../../src/contract/index.js';
+import { BoughError, isBoughError } from '../../src/contract/index.js';
 import { archiveOf, IncomingSnapshot, packSnapshot, type PackedBoot } from '../../src/hub/index.js';
 import { findImage, forTravel } from '../../src/image/index.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
@@ -12,7 +12,7 @@ import type { HostContext } from '../../src/sandbox/host/context.js';
 import { SnapshotHub } from '../../src/sandbox/host/snapshot-hub.js';
 import type { SnapshotSpec } from '../../src/sandbox/start/boot-spec.js';
 import { createSnapshot } from '../../src/sandbox/start/create-snapshot.js';
-import { importSnapshot } from '../../src/sandbox/start/import-snapshot.js';
+import { importSnapshot, type ImportSteps } from '../../src/sandbox/start/import-snapshot.js';
 import { Starts } from '../../src/sandbox/start/starts.js';
 import { takeIn } from '../../src/sandbox/start/take-in.js';
 import type { Manifest, SnapshotView, Store } from '../../src/store/index.js';
@@ -77,7 +77,11 @@ describe('a snapshot that is made again', () => {
     );
     return read(archiveOf(packed));
   };
-  const taken = async (archive: Buffer, over = context): Promise<{ view: SnapshotView; unread: number }> => {
+  const taken = async (
+    archive: Buffer,
+    over = context,
+    more: Partial<ImportSteps> = {},
+  ): Promise<{ view: SnapshotView; unread: number }> => {
     let unread = archive.length;
     const bytes = async function* (): AsyncGenerator<Buffer> {
       for (let at = 0; at < archive.length; at += 4096) {
@@ -95,7 +99,7 @@ describe('a snapshot that is made again', () => {
       { tag: 'came' },
       {
         importSnapshot: (over_, from, options) =>
-          importSnapshot(over_, from, options, { ...steps(), identifyChild }),
+          importSnapshot(over_, from, options, { ...steps(), identifyChild, ...more }),
         createSnapshot: (over_, spec, options) => createSnapshot(over_, spec, options, steps()),
       },
     );
@@ -217,6 +221,18 @@ describe('a snapshot that is made again', () => {
       const { archive } = await sent();
       const { view, unread } = await taken(forged(archive, { config: { 'machine.qemuVersion': '7.2.22' } }));
       assert.deepEqual([view.tag, view.rebuilt, unread], ['came', undefined, 0]);
+    });
+
+    it('is read no more of one that QEMU refuses when all of it is unpacked', async () => {
+      const { archive } = await sent();
+      const facts = { tag: 'came', field: 'QEMU version', wanted: '7.2.21', found: '7.2.22' };
+      const startVm = (): Promise<never> => Promise.reject(new BoughError('snapshot_incompatible', facts));
+      const loadable = forged(archive, { config: { 'machine.qemuVersion': '7.2.22' } });
+      await assert.rejects(taken(loadable, context, { startVm }), (error: unknown) => {
+        assert(isBoughError(error, 'snapshot_incompatible'), String(error));
+        assert.match(error.message, /its image "theirs" is not here/);
+        return true;
+      });
     });
   });
 
