@@ -17,3 +17,8 @@ export function errorCode(error: unknown): string | undefined {
   const unnamed = /^Unknown system error -(\d+)$/.exec(error.code)?.[1];
   return unnamed === undefined ? error.code : errnoName(Number(unnamed));
 }
+
+/** Whether a name of an error says that a file system has no room: none at all, or none that its quota leaves. */
+export function isNoRoom(name: string | undefined): boolean {
+  return name === 'ENOSPC' || name === 'EDQUOT';
+}

@@ -6,7 +6,7 @@ export type { Clock } from './clock.js';
 export { compact } from './compact.js';
 export { drained } from './drained.js';
 export { Deferred } from './deferred.js';
-export { errnoName, errorCode } from './errno.js';
+export { errnoName, errorCode, isNoRoom } from './errno.js';
 export {
   armFailpoint,
   armFailpoints,

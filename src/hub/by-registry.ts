@@ -6,7 +6,7 @@
  */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { errorCode, lockFile, LockHeld, ResourceStack } from '../base/index.js';
+import { errorCode, isNoRoom, lockFile, LockHeld, ResourceStack } from '../base/index.js';
 import { BadSnapshotArchive, RegistryFailed } from './errors.js';
 import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed, type Descriptor } from './format.js';
 import type { Keyring } from './keys.js';
@@ -42,7 +42,7 @@ export async function pushSnapshot(
   undo.defer(() => removeLayout(dir));
   const incoming = await IncomingSnapshot.open(bytes, ANYBODY);
   await saveLayout(incoming, dir).catch((cause: unknown) => {
-    if (errorCode(cause) !== 'ENOSPC' && errorCode(cause) !== 'EDQUOT') throw cause;
+    if (!isNoRoom(errorCode(cause))) throw cause;
     throw new RegistryFailed('no_space', `There is no room for the snapshot in ${options.workDir}`, {
       cause,
     });

@@ -10,6 +10,7 @@ import {
   anyOf,
   errorCode,
   fsyncPath,
+  isNoRoom,
   lockFile,
   LockHeld,
   sleep,
@@ -44,7 +45,7 @@ export async function orNoRoom<T>(dir: string, work: () => Promise<T>): Promise<
   try {
     return await work();
   } catch (cause) {
-    if (errorCode(cause) !== 'ENOSPC' && errorCode(cause) !== 'EDQUOT') throw cause;
+    if (!isNoRoom(errorCode(cause))) throw cause;
     throw new ImageBuildFailed(`Cannot make the image: there is no room left for it in ${dir}`, { cause });
   }
 }

@@ -11,7 +11,7 @@ import {
   AgentUnreachable,
   InputFailed,
 } from '../../agent/index.js';
-import { errorCode } from '../../base/index.js';
+import { errorCode, isNoRoom } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { BadKey, BadSnapshotArchive, ProgramMissing, SnapshotUntrusted } from '../../hub/index.js';
 import { ImageUnknown, ImageUnusable } from '../../image/index.js';
@@ -117,7 +117,7 @@ function fromStore(cause: unknown): BoughError | undefined {
   if (cause instanceof IntegrityError) {
     return new BoughError('integrity_error', { object: cause.object, problem: cause.problem }, options);
   }
-  if (errorCode(cause) === 'ENOSPC' || errorCode(cause) === 'EDQUOT') {
+  if (isNoRoom(errorCode(cause))) {
     return new BoughError('no_space', { store: 'durable', neededBytes: 0, availableBytes: 0 }, options);
   }
   return undefined;
@@ -147,7 +147,7 @@ const QEMU_ERRORS = [
 function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError | undefined {
   const options = { cause };
   if (cause instanceof PagerError) {
-    if (cause.errnoName === 'ENOSPC' || cause.errnoName === 'EDQUOT') {
+    if (isNoRoom(cause.errnoName)) {
       const store = cause.operation.includes('durable') ? 'durable' : 'hot';
       return new BoughError('no_space', { store, neededBytes: 0, availableBytes: 0 }, options);
     }

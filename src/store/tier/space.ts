@@ -6,7 +6,7 @@
  * a reservation's owner has already allocated is in the file system's own numbers and is not counted twice.
  */
 import { stat, statfs } from 'node:fs/promises';
-import { errorCode } from '../../base/index.js';
+import { errorCode, isNoRoom } from '../../base/index.js';
 import { NoSpace, type Tier } from '../errors.js';
 import type { TierSpace } from '../types.js';
 
@@ -91,8 +91,7 @@ export class Space {
    * itself.
    */
   async explain(error: unknown): Promise<unknown> {
-    const code = errorCode(error);
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
+    if (!isNoRoom(errorCode(error))) return error;
     const { freeBytes } = await this.measure();
     return new NoSpace(this.tier, 0, freeBytes, { cause: error });
   }
