@@ -144,16 +144,12 @@ export class IncomingSnapshot {
 
   /** Writes every file of the guest, and says how large its disk is. Throws BadSnapshotArchive, ProgramMissing, or the I/O error. */
   async unpack(targets: UnpackTargets, signal?: AbortSignal): Promise<{ diskBytes: number }> {
-    let diskBytes = 0;
     const { disks, memory } = this.config;
-    await this.#unpack(
-      partsOf(this.config, targets),
-      async (files) => {
-        diskBytes = await checkDisks(this.config, files.slice(1 + memory.length).slice(0, disks.length));
-      },
-      signal,
-    );
-    return { diskBytes };
+    const firstDisk = 1 + memory.length;
+    const check = async (files: readonly (FileHandle | undefined)[]): Promise<{ diskBytes: number }> => ({
+      diskBytes: await checkDisks(this.config, files.slice(firstDisk, firstDisk + disks.length)),
+    });
+    return await this.#unpack(partsOf(this.config, targets), check, signal);
   }
 
   /** Whether `unpackImage` can be called: its image came along, and not all of it has been read. */
@@ -166,11 +162,11 @@ export class IncomingSnapshot {
     await this.#unpack(partsOf(this.config, targets), () => Promise.resolve(), signal);
   }
 
-  async #unpack(
+  async #unpack<T>(
     parts: readonly Part[],
-    check: (files: readonly (FileHandle | undefined)[]) => Promise<void>,
+    check: (files: readonly (FileHandle | undefined)[]) => Promise<T>,
     signal?: AbortSignal,
-  ): Promise<void> {
+  ): Promise<T> {
     this.#isUnpacked = true;
     const files: (FileHandle | undefined)[] = [];
     const underWay: Promise<void>[] = [];
@@ -183,7 +179,10 @@ export class IncomingSnapshot {
         if (file !== undefined) await setSize(file, bytes);
         for (const piece of piecesOf(runs)) {
           const digest = this.#chunks[at++]?.digest ?? '';
-          if (file !== undefined) places.set(digest, [...(places.get(digest) ?? []), { file, piece }]);
+          if (file === undefined) continue;
+          const known = places.get(digest) ?? [];
+          known.push({ file, piece });
+          places.set(digest, known);
         }
       }
       for (const [digest, size] of sizesOf(this.#chunks)) {
@@ -195,7 +194,7 @@ export class IncomingSnapshot {
       }
       await Promise.all(underWay);
       await this.#reader.end();
-      await check(files);
+      return await check(files);
     } finally {
       await Promise.allSettled(underWay);
       for (const file of files) await file?.close();
