@@ -52,9 +52,7 @@ export async function buildImage(
   const { guestDir = DEFAULT_GUEST_DIR } = options;
   const definition = await readDefinition(name, guestDir);
   const find = (): Promise<Image | undefined> => findImage(cacheDir, name, guestDir);
-  return await orNoRoom(cacheDir, () =>
-    build({ cacheDir, definition, guestDir, filesDir: guestDir, find }, options),
-  );
+  return await build({ cacheDir, definition, guestDir, filesDir: guestDir, find }, options);
 }
 
 /** As `buildImage`, of a definition that lies anywhere. What it says of memory and the like is written down with the image. */
@@ -81,7 +79,7 @@ export async function buildDefinition(
       });
     return await findRecorded(cacheDir, name);
   };
-  return await orNoRoom(cacheDir, () => build({ cacheDir, definition, ...folders, settings, find }, options));
+  return await build({ cacheDir, definition, ...folders, settings, find }, options);
 }
 
 interface BuildInput extends Folders {
@@ -93,7 +91,11 @@ interface BuildInput extends Folders {
   readonly find: () => Promise<Image | undefined>;
 }
 
-async function build(input: BuildInput, options: BuildImageOptions): Promise<Image> {
+function build(input: BuildInput, options: BuildImageOptions): Promise<Image> {
+  return orNoRoom(input.cacheDir, () => findOrMake(input, options));
+}
+
+async function findOrMake(input: BuildInput, options: BuildImageOptions): Promise<Image> {
   const { cacheDir, definition, find } = input;
   const { onProgress = () => undefined } = options;
   const { name } = definition;
