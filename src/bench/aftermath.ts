@@ -176,6 +176,7 @@ function section({ sourceTag }: BenchContext, reads: readonly Row[], rewrites: r
   const faults = later.some((row) => row.nested_faults !== undefined)
     ? of(later, 'nested_faults')
     : undefined;
+  const captured = of(later, 'captured_pages');
   const [before, after] = [of(rewrites, 'mib_per_second_before'), of(rewrites, 'mib_per_second_after')];
   return {
     name: 'aftermath',
@@ -187,22 +188,22 @@ function section({ sourceTag }: BenchContext, reads: readonly Row[], rewrites: r
         : `nested faults: counted by KVM from the branch to the end of the read after it; first branch ${reads[0]?.nested_faults ?? 'failed'}, of ${reads[0]?.captured_pages ?? 'unknown'} pages captured`,
     ],
     tables: [
-      tableOf(`Reading ${READ_MIB} MiB, later branches`, later, {
-        captured_pages: 'pages captured',
-        nested_faults: 'nested faults',
-        read_before_ms: 'read before, ms',
-        read_after_ms: 'read after, ms',
+      tableOf(`Reading ${READ_MIB} MiB, later branches`, {
+        'pages captured': captured,
+        'nested faults': faults,
+        'read before, ms': of(later, 'read_before_ms'),
+        'read after, ms': of(later, 'read_after_ms'),
       }),
-      tableOf(`Rewriting ${REWRITTEN_MIB} MiB`, rewrites, {
-        mib_per_second_before: 'MiB/s in the second before',
-        mib_per_second_after: 'MiB/s in the second after',
+      tableOf(`Rewriting ${REWRITTEN_MIB} MiB`, {
+        'MiB/s in the second before': before,
+        'MiB/s in the second after': after,
       }),
     ],
     verdicts: reached([
       ratioVerdict(
         `nested faults after a later branch ≤ ${MOST_FAULTS} × pages captured, at p50`,
         faults?.p50,
-        of(later, 'captured_pages')?.p50,
+        captured?.p50,
         MOST_FAULTS,
       ),
       ratioVerdict(
@@ -219,15 +220,9 @@ function section({ sourceTag }: BenchContext, reads: readonly Row[], rewrites: r
 type NumberName = Exclude<(typeof columns)[number], 'guest' | 'branch' | 'error'>;
 
 /** A line for each of what was measured. */
-function tableOf(
-  title: string,
-  rows: readonly Row[],
-  names: Partial<Readonly<Record<NumberName, string>>>,
-): TextTable {
-  const lines = (Object.entries(names) as [NumberName, string][]).flatMap(([name, words]) => {
-    const values = rows.map((row) => row[name]);
-    const summary = values.every((value) => value === undefined) ? undefined : summarize(values);
-    return summary === undefined ? [] : [[words, ...summaryCells(summary)]];
-  });
-  return { title, columns: ['what', ...summaryColumns], rows: lines };
+function tableOf(title: string, measured: Readonly<Record<string, Summary | undefined>>): TextTable {
+  const rows = Object.entries(measured).flatMap(([what, summary]) =>
+    summary === undefined ? [] : [[what, ...summaryCells(summary)]],
+  );
+  return { title, columns: ['what', ...summaryColumns], rows };
 }

@@ -1,5 +1,5 @@
 /** What the numbers were measured on. A number without these means nothing. */
-import { execFile } from 'node:child_process';
+import { execa } from 'execa';
 import { readFile } from 'node:fs/promises';
 import { availableParallelism, loadavg, release, totalmem } from 'node:os';
 import { probeQemu } from '../vmm/index.js';
@@ -66,13 +66,11 @@ export function checkWorthMeasuring({ accelerator, virtualMachine }: HostFacts):
 }
 
 /** Without systemd's program, from the name that QEMU's emulated processors give themselves. */
-function virtualMachine(cpu: string): Promise<string> {
-  return new Promise((resolve) => {
-    execFile('systemd-detect-virt', ['--vm'], (_, stdout) => {
-      const word = stdout.trim();
-      resolve(word !== '' ? word : cpu.startsWith('QEMU TCG CPU') ? 'qemu' : 'unknown');
-    });
-  });
+async function virtualMachine(cpu: string): Promise<string> {
+  // It ends with 1 where it prints `none`.
+  const { stdout } = await execa('systemd-detect-virt', ['--vm'], { reject: false });
+  if (stdout !== '') return stdout;
+  return cpu.startsWith('QEMU TCG CPU') ? 'qemu' : 'unknown';
 }
 
 /** Starts watching; the result tells what happened until it is called. */
