@@ -212,7 +212,7 @@ class SnapshotStore implements Store {
 
   mergeLayers(layers: readonly LayerRef[], folder: string): Promise<LayerRef> {
     const merged = mergeLayers(this.#context, layers, folder);
-    // The next branch waits for it.
+    // A line grows until it is there, and branches of a long one wait for it.
     goFirst(this.#context, merged);
     return merged;
   }

@@ -19,7 +19,6 @@ export const KILL_ONLY: readonly string[] = [
   'branch.failed',
   'branch.disk-corrected',
   'create.published',
-  'line.merged',
 ];
 
 const store: Readonly<Record<string, string>> = {

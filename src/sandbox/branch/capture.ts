@@ -33,7 +33,7 @@ import {
 import type { CallContext } from '../host/call.js';
 import type { HostContext } from '../host/context.js';
 import { retentionOf, type RetentionSpec } from '../entity/retention.js';
-import { makeRoomInChain } from '../disk/fold.js';
+import { foldIfLong, makeRoomInChain } from '../disk/fold.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { noteSwitches, prepareSpares, sparesForPager } from '../disk/spares.js';
 import {
@@ -42,12 +42,12 @@ import {
   extendedLine,
   letReadOwn,
   lineOn,
+  makeRoomInLine,
+  mergeIfLong,
   pagerLine,
   replaceLine,
-  shortenLine,
 } from './line.js';
 import { layersBelow, type LayersBelow } from './lineage.js';
-import { tidyInBackground } from './tidy.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { letRead } from '../entity/vmm-files.js';
 import { hadEnded } from '../entity/had-ended.js';
@@ -99,11 +99,11 @@ export async function startBranch(
   const { mode, tag } = spec;
   if (spec.freeze === true) sandbox.require('use');
   const retention = retentionOf(spec.retention, sandbox.record.branchCount + 1);
+  if (mode === 'live') await makeRoomInLine(context, sandbox);
   const release = sandbox.claimForBranch();
   try {
     requireOwnPager(sandbox);
     await makeRoomInChain(context, sandbox);
-    if (mode === 'live') await shortenLine(context, sandbox);
     const { record } = sandbox;
     const memory = layersBelow(record.layers, mode);
     const reserve = (await sandbox.privateBytes()) + memory.copiedBytes + RESERVE_SLACK_BYTES;
@@ -123,7 +123,8 @@ export async function startBranch(
       running,
     ).finally(() => {
       release();
-      tidyInBackground(context, sandbox);
+      foldIfLong(context, sandbox);
+      mergeIfLong(context, sandbox);
     });
     ready.catch(running.reject);
     running.promise.catch(() => undefined);
@@ -313,7 +314,7 @@ async function publish(
     pauseMs: pause.pauseUs / 1000,
     capturedBytes: capture.capturedBytes,
   });
-  await letReadOwn(sandbox, line);
+  await letReadOwn(sandbox, line?.layers.at(-1));
   const noted = replaceLine(sandbox, line, {
     branchCount: sandbox.record.branchCount + 1,
     lastBranchMemoryPath: join(snapshot.dir, 'memory.bin'),

@@ -3,13 +3,28 @@ import { access, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
-import { MiB } from '../../base/index.js';
+import { setImmediate } from 'node:timers/promises';
+import { Deferred, MiB, WorkSet } from '../../base/index.js';
 import type { HostContext } from '../host/context.js';
 import { removeOtherLayers } from '../entity/own-layers.js';
 import { sandboxPaths } from '../entity/paths.js';
 import type { Line, SandboxRecord } from '../entity/record.js';
+import type { SandboxRequest } from '../entity/lifecycle.js';
 import type { Sandbox } from '../entity/sandbox.js';
-import { breakLine, endLine, extendedLine, LINE_LIMIT, lineOn, replaceLine, shortenLine } from './line.js';
+import {
+  breakLine,
+  endLine,
+  extendedLine,
+  LINE_HARD_LIMIT,
+  LINE_LIMIT,
+  lineOn,
+  makeRoomInLine,
+  mergeIfLong,
+  replaceLine,
+} from './line.js';
+
+/** What a test changes of a sandbox. */
+type Settable<T> = { -readonly [K in keyof T & ('isBranching' | 'branchOver' | 'takes')]: T[K] };
 
 const layer = (id: string, path: string, bytes = 4096): Line['layers'][number] => ({
   ...{ id, path, logicalBytes: 1 << 20 },
@@ -30,14 +45,15 @@ async function lineOf(t: TestContext, count: number) {
   const line: Line | undefined = count > 0 ? { since: 'latest', below: 1, layers } : undefined;
   const sandbox = {
     vm: {},
-    ...{ id: 'sb', paths, isBranching: false },
+    ...{ id: 'sb', paths, isBranching: false, branchOver: Promise.resolve(undefined) },
+    ...{ merges: new WorkSet(), takes: (request: SandboxRequest): boolean => request !== 'adopt' },
     record: { layers: [], line } as unknown as SandboxRecord,
     update(changes: Partial<SandboxRecord>) {
       this.record = { ...this.record, ...changes };
       return Promise.resolve();
     },
   };
-  return { dir, folder, sandbox: sandbox as unknown as Sandbox & { isBranching: boolean } };
+  return { dir, folder, sandbox: sandbox as unknown as Sandbox & Settable<typeof sandbox> };
 }
 
 const silent = { emit: () => undefined } as unknown as HostContext;
@@ -97,33 +113,193 @@ describe('extendedLine()', () => {
   });
 });
 
-describe('shortenLine()', () => {
-  const storeOf = (folder: string, error?: Error) => ({
+/** A sandbox with a line of as many layers, merged by a store whose files are written when the test says so. */
+async function mergedLineOf(t: TestContext, count: number) {
+  const { folder, sandbox } = await lineOf(t, count);
+  const events: string[] = [];
+  const writes: Deferred<undefined>[] = [];
+  let made = 0;
+  const store = {
     async mergeLayers(layers: readonly { readonly id: string }[]) {
-      if (error !== undefined) throw error;
-      const path = join(folder, 'merged.bin');
-      await writeFile(path, layers.map(({ id }) => id).join(' '));
-      return layer('merged', path);
+      const write = new Deferred<undefined>();
+      writes.push(write);
+      await write.promise;
+      const id = `merged${(made += 1)}`;
+      const path = join(folder, `${id}.bin`);
+      await writeFile(path, layers.map((each) => each.id).join(' '));
+      return layer(id, path);
     },
+  };
+  const context = { store, emit: (event: string) => void events.push(event) } as unknown as HostContext;
+  const line = (): Line => {
+    assert(sandbox.record.line);
+    return sandbox.record.line;
+  };
+  const ids = (): readonly string[] | undefined => sandbox.record.line?.layers.map(({ id }) => id);
+  /** As a branch does at its end. */
+  const grow = async (id: string): Promise<void> => {
+    const path = join(folder, `${id}.bin`);
+    await writeFile(path, '');
+    await replaceLine(sandbox, { ...line(), since: id, layers: [...line().layers, layer(id, path)] });
+  };
+  const ofMerge = (merge: number) => ({
+    written: () => writes[merge]?.resolve(undefined),
+    failed: () => writes[merge]?.reject(new Error('EIO')),
   });
+  return { folder, sandbox, context, events, writes, ids, line, grow, ofMerge };
+}
 
+/** Waits for work in the background, for a number of turns. */
+async function grown(count: () => number | Promise<number>, wanted: number): Promise<void> {
+  for (let turn = 0; turn < 10_000 && (await count()) < wanted; turn++) await setImmediate();
+  assert.equal(await count(), wanted);
+}
+
+describe('mergeIfLong()', () => {
   it('puts one layer in the place of those it merges, and removes their links', async (t) => {
-    const { folder, sandbox } = await lineOf(t, LINE_LIMIT);
-    await shortenLine({ ...silent, store: storeOf(folder) } as unknown as HostContext, sandbox);
-    assert.deepEqual(
-      sandbox.record.line?.layers.map(({ id }) => id),
-      ['merged'],
-    );
-    assert.equal(await readFile(join(folder, 'merged.bin'), 'utf8'), 'l0 l1 l2 l3 l4');
-    assert.deepEqual(await readdir(folder), ['merged.bin']);
+    const { folder, sandbox, context, ids, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+    mergeIfLong(context, sandbox);
+    ofMerge(0).written();
+    await sandbox.merges.settled();
+    assert.deepEqual(ids(), ['merged1']);
+    assert.equal(await readFile(join(folder, 'merged1.bin'), 'utf8'), 'l0 l1 l2 l3 l4');
+    assert.deepEqual(await readdir(folder), ['merged1.bin']);
   });
 
-  it('ends a line that cannot be merged', async (t) => {
-    const { folder, sandbox } = await lineOf(t, LINE_LIMIT);
-    const store = storeOf(folder, new Error('ENOSPC'));
-    await shortenLine({ ...silent, store } as unknown as HostContext, sandbox);
-    assert.equal(sandbox.record.line, undefined);
+  it('leaves a short line as it is', async (t) => {
+    const { sandbox, context, writes } = await mergedLineOf(t, LINE_LIMIT - 1);
+    mergeIfLong(context, sandbox);
+    await sandbox.merges.settled();
+    assert.equal(writes.length, 0);
+  });
+
+  it('leaves above it what branches have added meanwhile, and below it what it did not merge', async (t) => {
+    const { folder, sandbox, context, line, ids, grow, ofMerge } = await mergedLineOf(t, LINE_LIMIT - 1);
+    const [bottom, ...others] = line().layers;
+    assert(bottom);
+    const large = { ...bottom, runs: [[0, MiB] as [number, number]] };
+    await replaceLine(sandbox, { ...line(), layers: [large, ...others] });
+    await grow('l4');
+    mergeIfLong(context, sandbox);
+    await grow('l5');
+    await grow('l6');
+    ofMerge(0).written();
+    await sandbox.merges.settled();
+    assert.deepEqual(ids(), ['l0', 'merged1', 'l5', 'l6']);
+    assert.equal(line().since, 'l6');
+    assert.equal(await readFile(join(folder, 'merged1.bin'), 'utf8'), 'l1 l2 l3 l4');
+    assert.deepEqual((await readdir(folder)).sort(), ['l0.bin', 'l5.bin', 'l6.bin', 'merged1.bin']);
+  });
+
+  it('goes on until the line is short, one merge at a time', async (t) => {
+    const { sandbox, context, ids, grow, writes, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+    mergeIfLong(context, sandbox);
+    for (let index = LINE_LIMIT; index < 2 * LINE_LIMIT - 1; index++) {
+      await grow(`l${index}`);
+      mergeIfLong(context, sandbox);
+    }
+    assert.equal(writes.length, 1);
+    ofMerge(0).written();
+    await grown(() => writes.length, 2);
+    ofMerge(1).written();
+    await sandbox.merges.settled();
+    assert.deepEqual(ids(), ['merged2']);
+  });
+
+  it('changes nothing under a branch, and then at once', async (t) => {
+    const { folder, sandbox, context, ids, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+    const branch = new Deferred<undefined>();
+    Object.assign(sandbox, { isBranching: true, branchOver: branch.promise });
+    mergeIfLong(context, sandbox);
+    ofMerge(0).written();
+    await grown(async () => (await readdir(folder)).length, LINE_LIMIT + 1);
+    for (let turn = 0; turn < 10; turn++) await setImmediate();
+    assert.equal(ids()?.length, LINE_LIMIT);
+    assert.equal((await readdir(folder)).length, LINE_LIMIT + 1);
+    sandbox.isBranching = false;
+    branch.resolve(undefined);
+    await sandbox.merges.settled();
+    assert.deepEqual(ids(), ['merged1']);
+  });
+
+  for (const outcome of ['written', 'failed'] as const) {
+    it(`leaves a line alone that another has taken the place of, once the merge has ${outcome}`, async (t) => {
+      const { folder, sandbox, context, events, ids, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+      mergeIfLong(context, sandbox);
+      const path = join(folder, 'anew.bin');
+      await writeFile(path, '');
+      await replaceLine(sandbox, { since: 'anew', below: 1, layers: [layer('anew', path)] });
+      ofMerge(0)[outcome]();
+      await sandbox.merges.settled();
+      assert.deepEqual(ids(), ['anew']);
+      assert.deepEqual(await readdir(folder), ['anew.bin']);
+      assert.deepEqual(events, []);
+    });
+
+    it(`leaves a line ended that ended before the merge has ${outcome}`, async (t) => {
+      const { folder, sandbox, context, events, ids, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+      mergeIfLong(context, sandbox);
+      await endLine(sandbox);
+      ofMerge(0)[outcome]();
+      await sandbox.merges.settled();
+      assert.equal(ids(), undefined);
+      assert.deepEqual(await readdir(folder), []);
+      assert.deepEqual(events, []);
+    });
+  }
+
+  it('ends a line that cannot be merged, with what was added meanwhile, but not under a branch', async (t) => {
+    const { folder, sandbox, context, events, ids, grow, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+    const branch = new Deferred<undefined>();
+    mergeIfLong(context, sandbox);
+    await grow('l5');
+    Object.assign(sandbox, { isBranching: true, branchOver: branch.promise });
+    ofMerge(0).failed();
+    for (let turn = 0; turn < 10; turn++) await setImmediate();
+    assert.equal(ids()?.length, LINE_LIMIT + 1);
+    sandbox.isBranching = false;
+    branch.resolve(undefined);
+    await sandbox.merges.settled();
+    assert.equal(ids(), undefined);
     assert.deepEqual(await readdir(folder), []);
+    assert.deepEqual(events, ['sandbox.line-ended']);
+  });
+
+  it('leaves to the next daemon what it finds when it has merged: the line as noted, and no file', async (t) => {
+    const { folder, sandbox, context, ids, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+    mergeIfLong(context, sandbox);
+    sandbox.takes = (request) => request !== 'merge';
+    ofMerge(0).written();
+    await sandbox.merges.settled();
+    assert.equal(ids()?.length, LINE_LIMIT);
+    assert.equal((await readdir(folder)).length, LINE_LIMIT);
+  });
+});
+
+describe('makeRoomInLine()', () => {
+  it('waits for nothing while the line is not twice as long', async (t) => {
+    const { sandbox, context } = await mergedLineOf(t, LINE_HARD_LIMIT - 1);
+    mergeIfLong(context, sandbox);
+    await makeRoomInLine(context, sandbox);
+    assert.equal(sandbox.merges.size, 1);
+  });
+
+  it('waits then for the merge under way, or begins one', async (t) => {
+    const { sandbox, context, ids, writes, ofMerge } = await mergedLineOf(t, LINE_HARD_LIMIT);
+    let isOver = false;
+    const room = makeRoomInLine(context, sandbox).then(() => (isOver = true));
+    for (let turn = 0; turn < 10; turn++) await setImmediate();
+    assert.deepEqual([isOver, writes.length], [false, 1]);
+    ofMerge(0).written();
+    await room;
+    assert.deepEqual(ids(), ['merged1']);
+  });
+
+  it('leaves it to the claim to refuse a sandbox that is branched', async (t) => {
+    const { sandbox, context, writes } = await mergedLineOf(t, LINE_HARD_LIMIT);
+    sandbox.takes = (request) => request !== 'branch';
+    await makeRoomInLine(context, sandbox);
+    assert.equal(writes.length, 0);
   });
 });
 

@@ -7,8 +7,9 @@
  * line are still there. Whether one may go on only the pager knows (native/pager/tracker.h): in any doubt it captures all that is private,
  * and a new line begins with that.
  *
- * A line is kept short between branches, the guest running: its upper layers are merged into one, in a file of its own, so that sizes
- * fall by half at least from each layer to the next. What is small is then merged often and what is large seldom.
+ * A line is kept short in the background, while the guest runs and branches are made: its upper layers are merged into one, in a file of its
+ * own, so that sizes fall by half at least from each layer to the next. What is small is then merged often and what is large seldom. The
+ * merged layer takes the place of just those it was made of, between two branches; what branches have added above them stays above.
  *
  * Memory: the line holds what the sandbox has private a second time. It ends when the snapshot of its latest branch is gone, or
  * when memory is short.
@@ -26,8 +27,15 @@ import { letRead } from '../entity/vmm-files.js';
 import type { Sandbox } from '../entity/sandbox.js';
 import { layerBytes, type LayersBelow } from './lineage.js';
 
+type OwnLayer = Line['layers'][number];
+
 /** Own layers from which on the upper ones are merged. */
 export const LINE_LIMIT = 5;
+/**
+ * Own layers from which on a branch waits for the merge. A merge of everything takes about as long as the first branch, in which later ones
+ * would make ten layers; those that usually come, of what is small, end within two branches. And each layer is one more that a child has to map.
+ */
+export const LINE_HARD_LIMIT = 2 * LINE_LIMIT;
 
 /** The line, if its layers stand on what the branch is to stand on. */
 export function lineOn({ line }: SandboxRecord, below: LayersBelow): Line | undefined {
@@ -40,25 +48,63 @@ export function pagerLine({ since, layers }: Line): NonNullable<PagerBranchReque
   return { since, ownPaths: layers.map(({ path }) => path), ownRuns };
 }
 
-export function isLongLine({ line }: SandboxRecord): boolean {
-  return line !== undefined && line.layers.length >= LINE_LIMIT;
+const lineLength = ({ line }: SandboxRecord): number => line?.layers.length ?? 0;
+
+/** Merges layers of the line in the background until it is short, unless that is going on already. */
+export function mergeIfLong(context: HostContext, sandbox: Sandbox): void {
+  if (sandbox.merges.size === 0) sandbox.merges.add(mergeWhileLong(context, sandbox));
 }
 
-/** While no branch can go on from it. A line that cannot be merged ends; one that ends meanwhile stays so. Never rejects. */
-export async function shortenLine({ store, emit }: HostContext, sandbox: Sandbox): Promise<void> {
+/** Before a branch, and not within it: a merge waits for its end. */
+export async function makeRoomInLine(context: HostContext, sandbox: Sandbox): Promise<void> {
+  while (sandbox.takes('branch') && lineLength(sandbox.record) >= LINE_HARD_LIMIT) {
+    mergeIfLong(context, sandbox);
+    await sandbox.merges.settled();
+  }
+}
+
+async function mergeWhileLong(context: HostContext, sandbox: Sandbox): Promise<void> {
+  while (sandbox.takes('merge') && lineLength(sandbox.record) >= LINE_LIMIT)
+    await mergeUpper(context, sandbox);
+}
+
+/** Never rejects. A line that cannot be merged ends; one that ended meanwhile stays so. */
+async function mergeUpper(context: HostContext, sandbox: Sandbox): Promise<void> {
+  const { emit } = context;
+  const own = sandbox.record.line?.layers ?? [];
+  const parts = own.slice(mergedFrom(own.map((layer) => layerBytes([layer]))));
+  const [merged] = await Promise.allSettled([mergedLayer(context, sandbox, parts)]);
+  while (sandbox.isBranching) await sandbox.branchOver;
+  // From here until the record has changed nothing else happens.
   const { line } = sandbox.record;
-  if (line === undefined || !isLongLine(sandbox.record)) return;
-  const from = mergedFrom(line.layers.map((layer) => layerBytes([layer])));
+  const at = line?.layers.findIndex(({ path }) => path === parts[0]?.path) ?? -1;
+  if (line === undefined || at < 0 || !sandbox.takes('merge')) {
+    if (merged.status === 'fulfilled') await rm(merged.value.path, { force: true }).catch(() => undefined);
+    return;
+  }
+  let shorter: Line | undefined;
+  if (merged.status === 'fulfilled')
+    shorter = { ...line, layers: line.layers.toSpliced(at, parts.length, merged.value) };
+  else emit('sandbox.line-ended', { id: sandbox.id, err: merged.reason });
+  await replaceLine(sandbox, shorter).catch((err: unknown) =>
+    emit('sandbox.not-noted', { id: sandbox.id, err }),
+  );
+}
+
+/** One layer with what the parts hold; on failure none is left. */
+async function mergedLayer(
+  { store }: HostContext,
+  sandbox: Sandbox,
+  parts: readonly OwnLayer[],
+): Promise<OwnLayer> {
+  const merged = recorded(await store.mergeLayers(parts, layersDir(sandbox.paths)));
   try {
-    const merged = await store.mergeLayers(line.layers.slice(from), layersDir(sandbox.paths));
-    const shorter = { ...line, layers: [...line.layers.slice(0, from), recorded(merged)] };
-    await letReadOwn(sandbox, shorter);
+    await letReadOwn(sandbox, merged);
     await failpoint('line.merged');
-    if (sandbox.record.line !== line) await rm(merged.path, { force: true });
-    else await replaceLine(sandbox, shorter);
-  } catch (err) {
-    emit('sandbox.line-ended', { id: sandbox.id, err });
-    await replaceLine(sandbox, undefined).catch(() => undefined);
+    return merged;
+  } catch (error) {
+    await rm(merged.path, { force: true });
+    throw error;
   }
 }
 
@@ -95,10 +141,9 @@ export async function extendedLine(
   return { since: draft.id, below: below.layers.length, layers: [...layers, own] };
 }
 
-/** Lets the pager, which runs as the VM's user, look at what the line has come by last. */
-export async function letReadOwn({ vm: { user } }: Sandbox, line: Line | undefined): Promise<void> {
-  const last = line?.layers.at(-1);
-  if (user !== undefined && last !== undefined) await letRead(last.path, user);
+/** Lets the pager, which runs as the VM's user, look at what the line has come by. */
+export async function letReadOwn({ vm: { user } }: Sandbox, layer: OwnLayer | undefined): Promise<void> {
+  if (user !== undefined && layer !== undefined) await letRead(layer.path, user);
 }
 
 /** In memory at once, then on disk; then the links of the line before that are not of this one go. */
@@ -136,6 +181,6 @@ export async function endLines(sandboxes: HostContext['sandboxes']): Promise<voi
 
 const ownLayerFile = ({ id }: Pick<Draft, 'id'>): string => `${id}.bin`;
 
-function recorded({ runs, ...layer }: LayerRef): Line['layers'][number] {
+function recorded({ runs, ...layer }: LayerRef): OwnLayer {
   return { ...layer, runs: runs.map(([at, length]) => [at, length]) };
 }

@@ -40,7 +40,7 @@ const LONGEST_PATIENCE_MS = 2_000;
 const patienceMs = new WeakMap<Sandbox, number>();
 
 /** Whether the chain of a sandbox that is branched is to be folded in the background. */
-export function isLongChain(sandbox: Sandbox): boolean {
+function isLongChain(sandbox: Sandbox): boolean {
   const { disks, branchCount } = sandbox.record;
   return disks.length >= CHAIN_LIMIT && branchCount > 0;
 }

@@ -66,6 +66,8 @@ export type SandboxRequest =
   | 'branch'
   /** To be the one fold of its disk. */
   | 'fold'
+  /** To have layers of its line merged, also while it is branched. */
+  | 'merge'
   /** To bring its record in line with its disk. */
   | 'reconcile'
   /** To let a guest go on that stands still for want of room. */
@@ -124,11 +126,11 @@ const TAKES: Readonly<Record<Lifecycle['state'], ReadonlySet<SandboxRequest>>> =
       'schedule',
       'change-network',
     ],
-    ...['rollback', 'branch', 'fold', 'reconcile', 'continue', 'record'],
+    ...['rollback', 'branch', 'fold', 'merge', 'reconcile', 'continue', 'record'],
   ] as const),
   paused: new Set([
     ...['ask-for-branch', 'pause', 'resume', 'measure', 'change-lifetime', 'schedule', 'change-network'],
-    ...['rollback', 'branch', 'fold', 'reconcile', 'record'],
+    ...['rollback', 'branch', 'fold', 'merge', 'reconcile', 'record'],
   ] as const),
   unresponsive: new Set(['change-lifetime', 'schedule', 'change-network', 'adopt', 'record']),
   failed: new Set(['change-lifetime', 'schedule', 'rollback', 'record']),

@@ -1,6 +1,5 @@
 /**
- * A sandbox: an identity, its record on disk, and the VM behind it, while there is one. Its states, and what it takes in each, are in
- * lifecycle.ts.
+ * A sandbox: an identity, its record on disk, and the VM behind it, while there is one. Its states and what it takes in each: lifecycle.ts.
  *
  * One piece of work at a time may rearrange what the sandbox consists of (a branch, a fold of its disk); whoever wants to
  * claims the sandbox first. Removing it ends the VM, so that such work fails, and waits until it has cleaned up. A rollback makes another
@@ -11,7 +10,7 @@
  */
 import { rm } from 'node:fs/promises';
 import { AgentClient } from '../../agent/index.js';
-import { compact, failpoint, withDeadline } from '../../base/index.js';
+import { compact, failpoint, withDeadline, WorkSet } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
 import { processAnonymousBytes, Vmm } from '../../vmm/index.js';
 import {
@@ -46,6 +45,8 @@ export class Sandbox {
   readonly lifetime: LifetimeClock;
   /** In the block graph already, to be used in this order. */
   readonly spareOverlays: SpareOverlay[] = [];
+  /** Of its line, one at most; branches go on meanwhile. */
+  readonly merges = new WorkSet();
   readonly #clock: ClockKeeper;
   readonly #seccomp: boolean;
   readonly #emit: Emit;
@@ -326,7 +327,7 @@ export class Sandbox {
     await this.#networks?.forget(this.paths.id);
     await this.#vm?.pager.close();
     await this.#branch.over;
-    await this.#fold?.over;
+    await Promise.all([this.#fold?.over, this.merges.settled()]);
     await removeSandboxFolders(this.paths);
   }
 
@@ -343,7 +344,7 @@ export class Sandbox {
     this.#happened({ what: 'daemon-stops' });
     await this.#vm?.pager.close();
     await this.#vm?.vmm.release();
-    await this.#fold?.over;
+    await Promise.all([this.#fold?.over, this.merges.settled()]);
   }
 
   /** QEMU has stopped the guest, because its disk could not be written for want of room. */
