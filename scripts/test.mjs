@@ -11,6 +11,7 @@
  *   chance  daemon                test/chance: what is done, and when it is killed, is drawn
  *   qemu10  a second QEMU         test/qemu10, only where named: see test-qemu10.mjs
  *   programs  an image of its own  test/programs, only where named
+ *   images  the images that come with bough  test/images, only where named
  *
  * test/kvm is for test-kvm.mjs to run.
  *
@@ -35,6 +36,7 @@ export const TIERS = {
   chance: { folders: ['test/chance'], concurrency: 1, timeoutMs: 1_500_000, prepared: true },
   qemu10: { folders: ['test/qemu10'], concurrency: 1, timeoutMs: 600_000, prepared: true, named: true },
   programs: { folders: ['test/programs'], concurrency: 1, timeoutMs: 1_500_000, prepared: true, named: true },
+  images: { folders: ['test/images'], concurrency: 1, timeoutMs: 3_000_000, prepared: true, named: true },
 };
 
 /** Makes what VM tests share before any test's clock runs, and gives its memory back after the last. */
@@ -84,7 +86,7 @@ export class Tally {
 
 /** Which tier a test source belongs to, by its path from the project's root. */
 export function tierOf(path) {
-  const special = /^test\/(host|vm|e2e|chance|qemu10|programs|kvm)\//.exec(path);
+  const special = /^test\/(host|vm|e2e|chance|qemu10|programs|images|kvm)\//.exec(path);
   return special === null ? 'unit' : special[1];
 }
 
@@ -177,7 +179,7 @@ async function runTiers(tiers, tally) {
   else {
     const compiling = runBeside(chosen('unit', 'native'), tally);
     await allEnded([
-      prepared.then(() => runInTurn(chosen('vm', 'qemu10', 'programs'), tally)),
+      prepared.then(() => runInTurn(chosen('vm', 'qemu10', 'programs', 'images'), tally)),
       allEnded([prepared, compiling]).then(() => runBeside(chosen('host', 'e2e'), tally)),
       allEnded([prepared, compiling]).then(() => runBeside(chosen('chance'), tally)),
     ]);

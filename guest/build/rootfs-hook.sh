@@ -12,12 +12,12 @@ case "$1" in
 setup)
 	mkdir -p "$archives/partial"
 	for deb in "$BOUGH_DEBS"/*.deb; do
-		if [ -e "$deb" ]; then cp --reflink=auto "$deb" "$archives/"; fi
+		if [ -e "$deb" ]; then ln "$deb" "$archives/"; fi
 	done
 	;;
 customize)
 	for deb in "$archives"/*.deb; do
-		if [ -e "$deb" ]; then cp -n "$deb" "$BOUGH_DEBS/"; fi
+		if [ -e "$deb" ]; then cp -ln "$deb" "$BOUGH_DEBS/"; fi
 	done
 	cp -a "$BOUGH_STAGE/." "$2/"
 	if [ -x "$2/usr/bin/python3" ] && [ -d "$2/usr/lib/bough" ]; then

@@ -41,6 +41,7 @@ export const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   'test/host': ['src', 'test/support', 'test/faults'],
   'test/qemu10': ['src', 'test/support'],
   'test/programs': ['src', 'test/support'],
+  'test/images': ['src', 'test/support'],
   'test/kvm': ['src', 'test/support'],
   'test/vm': ['src', 'test/support', 'test/faults'],
   'test/e2e': ['src', 'test/support', 'test/faults'],
