@@ -156,7 +156,7 @@ export async function runTool(
   throw failure(what, programOf(tool, args), result, result.all.trim().split('\n'));
 }
 
-/** As `runTool`, for one that prints much and takes long: each line is told as it comes, and not kept. */
+/** As `runTool`, for one that prints much and takes long: each line is told as it comes, not kept, and not repeated in the error. */
 export async function followTool(
   tool: string,
   args: readonly string[],
@@ -165,15 +165,10 @@ export async function followTool(
   const { execa } = await import('execa');
   signal?.throwIfAborted();
   const running = execa(tool, args, { ...settings({ signal, ...options }), buffer: false });
-  const said: string[] = [];
-  for await (const line of running.iterable({ from: 'all' })) {
-    onLine(line);
-    said.push(line);
-    if (said.length > KEPT_ERROR_LINES) said.shift();
-  }
+  for await (const line of running.iterable({ from: 'all' })) onLine(line);
   const result = await running;
   signal?.throwIfAborted();
-  if (result.failed) throw failure(what, programOf(tool, args), result, said);
+  if (result.failed) throw failure(what, programOf(tool, args), result, []);
 }
 
 const settings = ({ cwd, env = {}, signal }: Omit<RunOptions, 'what'>) =>
@@ -214,5 +209,5 @@ function failure(
 ): ImageBuildFailed {
   const how = exitCode === undefined ? shortMessage : `exited with ${exitCode}`;
   const words = said.filter((line) => !line.includes(TRIED_AGAIN)).slice(-KEPT_ERROR_LINES);
-  return new ImageBuildFailed(`Cannot ${what}: ${tool} ${how}\n${words.map(unlogged).join('\n')}`);
+  return new ImageBuildFailed([`Cannot ${what}: ${tool} ${how}`, ...words.map(unlogged)].join('\n'));
 }

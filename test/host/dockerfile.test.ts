@@ -3,9 +3,12 @@ import assert from 'node:assert/strict';
 import { copyFile, mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
+import { execa } from 'execa';
 import { DOCKERFILE_TOOLS, missingTools, missingWords } from '../../src/image/host-tools.js';
 import { buildDockerfile, type BuildDockerfileOptions } from '../../src/image/index.js';
 import { BUSYBOX, imageLab, onDisk, refused, skipImport, type ImageLab } from '../support/image-lab.js';
+import { writeLayout } from '../support/oci-image.js';
+import { startRegistry } from '../support/registry.js';
 
 const missing = await missingTools(DOCKERFILE_TOOLS);
 const skip = (await skipImport()) || (missing.length > 0 && missingWords(missing));
@@ -62,15 +65,34 @@ describe('buildDockerfile()', { skip, timeout: 240_000 }, () => {
     assert.deepEqual(left, []);
   });
 
-  it('says what a step that fails has said, and leaves no image', async (t) => {
+  it('begins with an image of a registry on the loopback, whether its name stands in the Dockerfile or in an argument', async (t) => {
+    const { dir, cacheDir, context } = await contextWith(t, '');
+    const registry = await startRegistry();
+    t.after(() => registry.close());
+    const { stdout } = await execa('tar', ['-c', '-C', context, 'busybox'], { encoding: 'buffer' });
+    await writeLayout(join(dir, 'layout'), { layers: [Buffer.from(stdout)] });
+    const base = await registry.push(`oci:${join(dir, 'layout')}:latest`, 'base:1');
+    await writeFile(join(context, 'Dockerfile'), `FROM ${base}\nCOPY busybox /second\n`);
+    const image = await buildDockerfile(cacheDir, { name: 'mine', context });
+    assert.match(await onDisk(image, 'stat /second'), /Type: regular/);
+    await writeFile(join(context, 'Dockerfile'), 'ARG BASE\nFROM ${BASE}\nCOPY busybox /third\n');
+    const again = await buildDockerfile(cacheDir, { name: 'mine', context, buildArgs: { BASE: base } });
+    assert.match(await onDisk(again, 'stat /third'), /Type: regular/);
+  });
+
+  it('says once what a step that fails has said, and leaves no image', async (t) => {
     const failing =
       'FROM scratch\nCOPY busybox /busybox\nRUN ["/busybox", "sh", "-c", "echo no room >&2; exit 3"]\n';
     const { cacheDir, context } = await contextWith(t, failing);
+    const lines: string[] = [];
+    const onLine = (line: string): void => void lines.push(line);
     await refused(
-      buildDockerfile(cacheDir, { name: 'mine', context }),
+      buildDockerfile(cacheDir, { name: 'mine', context, onLine }),
       cacheDir,
-      /\nno room\n[^]*exit status 3/,
+      /^Cannot build what .*Dockerfile says: buildah exited with \d+$/,
     );
+    assert.match(lines.join('\n'), /\nno room\n[^]*exit status 3/);
+    assert.equal(lines.filter((line) => line === 'no room').length, 1);
     const absent = buildDockerfile(cacheDir, { name: 'mine', context, dockerfile: '/absent' });
     await refused(absent, cacheDir, /there is no \/absent/);
   });

@@ -8,7 +8,7 @@
  *
  * Not handled: other platforms; secrets and mounts that need a daemon; making the storage smaller.
  */
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, mkdir, readFile, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { errorCode, ResourceStack } from '../../base/index.js';
 import { ImageBuildFailed } from '../errors.js';
@@ -16,6 +16,7 @@ import { checkHost, DOCKERFILE_TOOLS, followTool, PDEATHSIG, runTool } from '../
 import type { Image } from '../image.js';
 import { freeName } from '../free-name.js';
 import { importImage } from '../import.js';
+import { registryArgs } from './registries.js';
 import { watchRoom } from '../watch.js';
 import { makeWorkFolder, takeWorkshop, untilInterrupted, type Progress } from '../workshop.js';
 
@@ -109,10 +110,14 @@ async function build(input: BuildInput): Promise<string> {
 }
 
 /** buildah and its arguments for our storage: layers as overlays where root can mount them, or else as copies of whole trees. */
-async function buildahOver({ folder, workDir, signal }: BuildInput): Promise<string[]> {
+async function buildahOver(input: BuildInput): Promise<string[]> {
+  const { folder, dockerfile, buildArgs = {}, workDir, signal } = input;
+  const named = [await readFile(dockerfile, 'utf8'), ...Object.values(buildArgs)].join('\n');
+  const registries = await registryArgs(named, join(workDir, 'registries.conf'));
   const over = (driver: string): string[] => [
     ...[...PDEATHSIG, ...OWN_MOUNTS, 'buildah', '--storage-driver', driver],
     ...['--root', join(folder, driver), '--runroot', join(workDir, 'run')],
+    ...registries,
   ];
   try {
     await runTool('setpriv', [...over('overlay'), 'info'], { what: 'look for overlay mounts', signal });
