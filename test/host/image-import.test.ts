@@ -28,6 +28,7 @@ import {
 import { fakeRegistry } from '../support/fake-registry.js';
 import { imageFolders, imageLab, onDisk, refused, skipImport } from '../support/image-lab.js';
 import { DOCKER_TYPES, tarMembers, tarOf, writeLayout, type TarMember } from '../support/oci-image.js';
+import { madeArchive } from '../support/made-snapshot.js';
 import { startRegistry, type Registry } from '../support/registry.js';
 
 const skip = await skipImport();
@@ -162,6 +163,13 @@ describe('importImage(): where images are', { skip, timeout: 240_000 }, () => {
   after(async () => {
     await open.close();
     await closed.close();
+  });
+
+  it('refuses a snapshot that travels, and says what takes it in', async (t) => {
+    const { dir, cacheDir } = await imageLab(t);
+    const path = join(dir, 'base.bough');
+    await writeFile(path, await madeArchive(dir));
+    await refused(importImage(cacheDir, path), cacheDir, /it is a snapshot, which `bough import` takes/);
   });
 
   it('imports from a registry, and by digest', async (t) => {

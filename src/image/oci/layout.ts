@@ -36,7 +36,13 @@ const descriptorSchema = z.object({ digest: digestSchema, size: z.int().nonnegat
 const indexSchema = z.object({
   manifests: z.array(descriptorSchema.extend({ annotations: z.record(z.string(), z.string()).optional() })),
 });
-const manifestSchema = z.object({ config: descriptorSchema, layers: z.array(descriptorSchema) });
+const manifestSchema = z.object({
+  config: descriptorSchema.extend({ mediaType: z.string().optional() }),
+  layers: z.array(descriptorSchema),
+});
+
+/** How the types of what is no image begin, but a snapshot of `bough export` or `bough push`. */
+const SNAPSHOT_TYPE = 'application/vnd.bough.snapshot.';
 
 type Descriptor = z.infer<typeof descriptorSchema>;
 
@@ -115,6 +121,10 @@ async function readLayout(layout: string, from: string): Promise<{ digest: strin
   );
   if (ours === undefined) throw new ImageBuildFailed(`Cannot import ${from}: skopeo left no manifest`);
   const manifest = await readBlob(layout, ours, manifestSchema);
+  if (manifest.config.mediaType?.startsWith(SNAPSHOT_TYPE) === true)
+    throw new ImageBuildFailed(
+      `Cannot import ${from} as an image: it is a snapshot, which \`bough import\` takes from a file and \`bough pull\` from a registry`,
+    );
   const config = await readBlob(layout, manifest.config, imageConfigSchema);
   for (const layer of manifest.layers) await checkSize(layout, layer);
   const { os, architecture } = config;
