@@ -105,6 +105,10 @@ const hints: Partial<Record<ErrorCode, string>> = {
 /** For errors of what runs in this process, by their names: to import their classes would load the daemon with each command. */
 const localHints: readonly (readonly [name: string, hint: string])[] = [
   ['StoreLocked', '`bough stop` ends that daemon; or give another --state-dir (or BOUGH_STATE_DIR)'],
+  [
+    'SnapshotUntrusted',
+    '`bough hub trust` believes a key; --allow-unsigned takes one that nobody has signed',
+  ],
   ['StopNotAllowed', 'stop it as the user who started it, or as root'],
 ];
 

@@ -87,8 +87,10 @@ export interface Providers {
   readonly listHubKeys: (keysDir: string) => Promise<(HubKey & { readonly signs: boolean })[]>;
   /** Sends a snapshot that comes as one file to a registry. */
   readonly pushSnapshot: (bytes: AsyncIterable<Uint8Array>, how: RegistryRequest) => Promise<Pushed>;
-  /** Fetches one, which stays until it was taken. */
-  readonly pullSnapshot: (how: RegistryRequest) => Promise<Pulled>;
+  /** Fetches one, which stays until it was taken; with keys, in PEM, only one that a key of these has signed. */
+  readonly pullSnapshot: (
+    how: RegistryRequest & { readonly trustedKeys?: readonly string[] },
+  ) => Promise<Pulled>;
   readonly inspectSnapshot: (keysDir: string, how: RegistryRequest) => Promise<RemoteFacts>;
   /** Examines the host and the configuration's folders. */
   readonly runDoctor: (config: Config) => Promise<readonly Check[]>;
@@ -156,8 +158,10 @@ export const providers: Providers = {
     return pushSnapshot(bytes, remoteOf(how.reference), byRegistry(how));
   },
   async pullSnapshot(how) {
-    const { pullSnapshot, remoteOf } = await import('../hub/index.js');
-    return pullSnapshot(remoteOf(how.reference), byRegistry(how));
+    const { keyringOf, pullSnapshot, remoteOf } = await import('../hub/index.js');
+    const { trustedKeys } = how;
+    const trust = trustedKeys && { keyring: keyringOf(trustedKeys), allowUnsigned: false };
+    return pullSnapshot(remoteOf(how.reference), { ...byRegistry(how), trust });
   },
   async inspectSnapshot(keysDir, how) {
     const { inspectSnapshot, readKeyring, remoteOf } = await import('../hub/index.js');

@@ -8,13 +8,20 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, isNoRoom, lockFile, LockHeld, ResourceStack } from '../base/index.js';
 import { BadSnapshotArchive, RegistryFailed } from './errors.js';
-import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed, type Descriptor } from './format.js';
+import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed } from './format.js';
 import type { Keyring } from './keys.js';
 import { openLayout, readBlob, saveLayout } from './layout.js';
-import { archiveBytes, archiveOf } from './pack.js';
-import { fetchSignature, pullLayout, pushLayout, readManifest, type RegistryOptions } from './registry.js';
+import { archiveBytes, archiveOf, type Layout } from './pack.js';
+import {
+  fetchSignature,
+  pullLayout,
+  pushLayout,
+  readManifest,
+  type PulledNames,
+  type RegistryOptions,
+} from './registry.js';
 import type { Remote } from './remote.js';
-import { IncomingSnapshot, judged } from './unpack.js';
+import { IncomingSnapshot, judged, requireTrust, type Trust, type Verdict } from './unpack.js';
 
 export interface ByRegistryOptions extends RegistryOptions {
   /** Of this user's cache. */
@@ -73,19 +80,31 @@ export interface Pulled {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Fetches one. Throws RegistryFailed, ProgramMissing, BadSnapshotArchive for what is no snapshot. */
-export async function pullSnapshot(remote: Remote, options: ByRegistryOptions): Promise<Pulled> {
+/**
+ * Fetches one; with `trust` its signature first, and no more where that is not to be believed, which is for whoever takes it in to decide
+ * all the same. Throws RegistryFailed, ProgramMissing, SnapshotUntrusted, BadSnapshotArchive for what is no snapshot.
+ */
+export async function pullSnapshot(
+  remote: Remote,
+  { trust, ...options }: ByRegistryOptions & { readonly trust?: Trust | undefined },
+): Promise<Pulled> {
   await using undo = new ResourceStack();
   const dir = join(await takeFolder(options.workDir, undo), 'arriving');
   await mkdir(dir, { recursive: true, mode: 0o700 });
-  const { digest, signatureDigest } = await pullLayout(remote, dir, options);
-  const layout = await openLayout(dir, digest, signatureDigest).catch(async (error: unknown) => {
+  const onSigned = async (names: PulledNames): Promise<void> => {
+    if (trust !== undefined) requireTrust(await verdictIn(dir, names, trust.keyring), trust);
+  };
+  const fetched = async (): Promise<Layout> => {
+    const { digest, signatureDigest } = await pullLayout(remote, dir, { ...options, onSigned });
+    return openLayout(dir, digest, signatureDigest);
+  };
+  const layout = await fetched().catch(async (error: unknown) => {
     if (error instanceof BadSnapshotArchive) await removeLayout(dir);
     throw error;
   });
   const held = undo.move();
   return {
-    ...{ digest, sizeBytes: archiveBytes(layout), bytes: archiveOf(layout) },
+    ...{ digest: layout.digest, sizeBytes: archiveBytes(layout), bytes: archiveOf(layout) },
     forget: () => removeLayout(dir),
     [Symbol.asyncDispose]: () => held.close(),
   };
@@ -117,16 +136,22 @@ export async function inspectSnapshot(
   const dir = await mkdtemp(join(options.workDir, '.signature-'));
   undo.defer(() => rm(dir, { recursive: true, force: true }));
   const signatureDigest = await fetchSignature(remote, digest, dir, options);
-  const read = (blob: Pick<Descriptor, 'digest'>): Promise<Buffer> => readBlob(dir, blob.digest);
-  const verdict =
-    signatureDigest === undefined
-      ? {}
-      : await judged(digest, await read({ digest: signatureDigest }), read, keyring);
+  const verdict = await verdictIn(dir, { digest, signatureDigest }, keyring);
   const blobs = new Map([config, ...layers].map((each) => [each.digest, each.size]));
   return {
     ...{ digest, annotations, signedBy: undefined, claimedBy: undefined, ...verdict },
     ...{ chunks: layers.length, bytes: [...blobs.values()].reduce((sum, size) => sum + size, 0) },
   };
+}
+
+async function verdictIn(
+  dir: string,
+  { digest, signatureDigest }: PulledNames,
+  keyring: Pick<Keyring, 'trusted'>,
+): Promise<Verdict> {
+  if (signatureDigest === undefined) return {};
+  const signature = await readBlob(dir, signatureDigest);
+  return judged(digest, signature, (blob) => readBlob(dir, blob.digest), keyring);
 }
 
 const removeLayout = (dir: string): Promise<void> => rm(dir, { recursive: true, force: true });

@@ -2,7 +2,7 @@
 export { inspectSnapshot, pullSnapshot, pushSnapshot } from './by-registry.js';
 export type { ByRegistryOptions, Pulled, Pushed, RemoteFacts } from './by-registry.js';
 export { BadKey, BadSnapshotArchive, ProgramMissing, RegistryFailed, SnapshotUntrusted } from './errors.js';
-export { generateKey, listed as listKeys, readKeyring, trustKey } from './keys.js';
+export { generateKey, keyringOf, listed as listKeys, readKeyring, trustKey } from './keys.js';
 export type { Keyring, PublicKey } from './keys.js';
 export { archiveBytes, archiveOf, packSnapshot } from './pack.js';
 export type { Layout, PackedBoot, PackSource } from './pack.js';

@@ -52,6 +52,13 @@ export async function readKeyring(dir: string): Promise<Keyring> {
   return { signer, trusted };
 }
 
+/** A keyring of somebody else, by its public keys. Throws BadKey. */
+export function keyringOf(pems: readonly string[]): Pick<Keyring, 'trusted'> {
+  const trusted = new Map<string, KeyObject>();
+  for (const pem of pems) trust(trusted, publicKeyOf(pem));
+  return { trusted };
+}
+
 /** Makes the key that signs. Throws BadKey where there is one already. */
 export async function generateKey(dir: string): Promise<PublicKey> {
   const path = join(dir, KEY_FILE);

@@ -44,18 +44,31 @@ export async function pushLayout(
     );
 }
 
-/** Fetches what is not in the layout yet; says which blobs are the snapshot and its signature. Throws RegistryFailed, ProgramMissing. */
+/** What a layout has of a snapshot. */
+export interface PulledNames {
+  readonly digest: string;
+  readonly signatureDigest: string | undefined;
+}
+
+/**
+ * Fetches what is not in the layout yet; says which blobs are the snapshot and its signature. No other is asked for before `onSigned` has
+ * looked at these. Throws RegistryFailed, ProgramMissing, or what `onSigned` throws.
+ */
 export async function pullLayout(
   remote: Remote,
   dir: string,
-  options: RegistryOptions = {},
-): Promise<{ digest: string; signatureDigest: string | undefined }> {
+  {
+    onSigned,
+    ...options
+  }: RegistryOptions & { readonly onSigned?: (names: PulledNames) => Promise<void> } = {},
+): Promise<PulledNames> {
   await removeUnfinished(dir);
-  await pull(remote, dir, SNAPSHOT_TAG, options);
-  const digest = await digestNamed(dir, SNAPSHOT_TAG);
-  if (digest === undefined)
-    throw new RegistryFailed('failed', `skopeo left nothing of ${remote.repository}:${remote.name}`);
-  return { digest, signatureDigest: await fetchSignature(remote, digest, dir, options) };
+  const digest = digestOf(await readManifest(remote, options));
+  const names = { digest, signatureDigest: await fetchSignature(remote, digest, dir, options) };
+  await onSigned?.(names);
+  // By its digest: the name may lead to another one by now.
+  await pull({ ...remote, name: digest }, dir, SNAPSHOT_TAG, options);
+  return names;
 }
 
 /** Fetches the signature of a snapshot into the layout; says which blob it is, undefined where there is none. */
@@ -95,7 +108,9 @@ export async function readManifest(remote: Remote, options: RegistryOptions = {}
   return Buffer.from(text);
 }
 
-const transport = ({ repository }: Remote, name: string): string => `docker://${repository}:${name}`;
+/** By its name, or by its digest. */
+const transport = ({ repository }: Remote, name: string): string =>
+  `docker://${repository}${name.includes(':') ? '@' : ':'}${name}`;
 
 /** Without TLS only on the loopback, where nobody else can be between. */
 function access(prefix: string, { repository }: Remote, { authFile }: RegistryOptions): string[] {

@@ -289,7 +289,8 @@ export async function judged(
   return { signedBy: claimedBy, claimedBy };
 }
 
-function requireTrust({ signedBy, claimedBy }: Verdict, { allowUnsigned }: Trust): void {
+/** Throws SnapshotUntrusted. */
+export function requireTrust({ signedBy, claimedBy }: Verdict, { allowUnsigned }: Trust): void {
   if (signedBy !== undefined || allowUnsigned) return;
   throw new SnapshotUntrusted(
     claimedBy === undefined

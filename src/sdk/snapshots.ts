@@ -152,4 +152,16 @@ export class Snapshots {
     const headers = await this.#transport.send('importSnapshot', bytes, { ...options, query });
     return this.get(headers.get('bough-tag') ?? '', options);
   }
+
+  /**
+   * Public keys, in PEM, whose snapshots `import` takes in without `allowUnsigned`.
+   *
+   * @example
+   * ```ts
+   * console.log((await bough.snapshots.trustedKeys()).length); // 0
+   * ```
+   */
+  async trustedKeys(options?: CallOptions): Promise<string[]> {
+    return (await this.#transport.call('trustedKeys', options)).keys;
+  }
 }

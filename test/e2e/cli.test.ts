@@ -91,7 +91,7 @@ describe('bough, the command, with a real daemon', { timeout: 180_000 }, () => {
         [digest, 'nobody', false, 'python-numpy'],
       );
       const pull = ['pull', there, '--tag', 'came', ...cache];
-      const killed = startCli(pull, { url: lab.url });
+      const killed = startCli([...pull, '--allow-unsigned'], { url: lab.url });
       const blobs = join(dir, 'hub/arriving/blobs/sha256');
       while ((await readdir(blobs).catch(() => [])).length === 0) await sleep(5);
       killed.kill('SIGKILL');

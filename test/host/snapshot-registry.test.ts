@@ -18,11 +18,13 @@ import {
   readKeyring,
   RegistryFailed,
   remoteOf,
+  SnapshotUntrusted,
   type Keyring,
 } from '../../src/hub/index.js';
 import { countingProxy, type CountingProxy } from '../../src/bench/counting-proxy.js';
 import { fakeRegistry } from '../support/fake-registry.js';
 import { madeArchive, madeSnapshot, type Made } from '../support/made-snapshot.js';
+import { scriptedRegistry } from '../support/scripted-registry.js';
 import { startRegistry, type Registry } from '../support/registry.js';
 
 /** The password is "sesame". */
@@ -196,6 +198,31 @@ describe('a snapshot in a registry', { timeout: 240_000 }, () => {
       assert.deepEqual(await readdir(workDir), ['lock']);
     } finally {
       await liar.close();
+    }
+  });
+
+  it('is not fetched where nobody who is trusted has signed it', async () => {
+    for (const [isSigned, words] of [
+      [false, /nobody has signed it/],
+      [true, /the key [0-9a-f]{64} has signed it, which is not trusted here/],
+    ] as const) {
+      await using registry = await scriptedRegistry();
+      const there = remoteOf(`${registry.address}/team/base:v1`);
+      await pushSnapshot(inOne(await packed({}, isSigned)), there, { workDir: await work() });
+      registry.takeMoved();
+      const trust = { keyring: { trusted: new Map<string, never>() }, allowUnsigned: false };
+      await assert.rejects(pullSnapshot(there, { workDir: await work(), trust }), (error: unknown) => {
+        assert(error instanceof SnapshotUntrusted, String(error));
+        assert.match(error.message, words);
+        return true;
+      });
+      const moved = registry.takeMoved();
+      assert.equal(moved.length, isSigned ? 1 : 0, 'more than the signature');
+      await using pulled = await pullSnapshot(there, {
+        ...{ workDir: await work(), trust: { keyring, allowUnsigned: !isSigned } },
+      });
+      assert(registry.takeMoved().length > moved.length);
+      await pulled.forget();
     }
   });
 

@@ -51,6 +51,7 @@ describe('the SDK against a daemon', () => {
       secrets.remove('k1'),
     ]);
     await Promise.all([firstOf(snapshots.export('t1')), snapshots.import(new Uint8Array(), { tag: 't9' })]);
+    await snapshots.trustedKeys();
     const once = { reconnectMs: 0 };
     await Promise.all([sandboxes.deleteSelected('a=b'), sandboxes.pause('s1'), sandboxes.resume('s1')]);
     await Promise.all([

@@ -113,7 +113,7 @@ class Shelf implements Kept {
   }
   seal(upload: string, digest: string): boolean {
     const bytes = this.#coming.get(upload) ?? EMPTY;
-    if (`sha256:${createHash('sha256').update(bytes).digest('hex')}` !== digest) return false;
+    if (`sha256:${sha256(bytes)}` !== digest) return false;
     this.blobs.set(digest, bytes);
     this.moved.push(digest);
     return true;
@@ -140,6 +140,8 @@ class Shelf implements Kept {
     return { step: 'another blob', isLayer: true };
   }
 }
+
+const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
 
 /** The config first. */
 function namedIn(manifest: Buffer): string[] {
@@ -183,7 +185,8 @@ function answerTo({ method, url, hasToken }: Wanted, shelf: Shelf, address: stri
 
 function manifest(name: string, { manifests }: Shelf): Answer {
   const step = name.endsWith('.sig') ? 'signature' : 'manifest';
-  const body = manifests.get(name);
+  const body =
+    manifests.get(name) ?? [...manifests.values()].find((each) => `sha256:${sha256(each)}` === name);
   if (body === undefined)
     return { step, status: 404, body: Buffer.from('{"errors":[{"code":"MANIFEST_UNKNOWN"}]}') };
   return { step, status: 200, headers: { 'content-type': MANIFEST_TYPE }, body };

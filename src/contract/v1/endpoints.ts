@@ -24,6 +24,7 @@ export const endpoints = {
   deleteSnapshot: { method: 'DELETE', path: '/v1/snapshots/:tag' },
   exportSnapshot: { method: 'GET', path: '/v1/snapshots/:tag/archive' },
   importSnapshot: { method: 'POST', path: '/v1/snapshots/import' },
+  trustedKeys: { method: 'GET', path: '/v1/trusted-keys' },
   compactSnapshot: { method: 'POST', path: '/v1/snapshots/:tag/compact' },
   listSandboxes: { method: 'GET', path: '/v1/sandboxes' },
   spawn: { method: 'POST', path: '/v1/sandboxes' },

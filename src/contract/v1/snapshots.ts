@@ -152,6 +152,10 @@ export const importSnapshotQuerySchema = z.object({
   allow_unsigned: flagSchema.describe('take also one that nobody who is trusted here has signed'),
 });
 
+export const trustedKeysSchema = z.object({
+  keys: z.array(z.string()).describe('public keys, in PEM'),
+});
+
 /** Routes of snapshots. */
 export const snapshotRoutes = {
   listSnapshots: {
@@ -286,5 +290,14 @@ export const snapshotRoutes = {
       'host_not_ready',
       'request_timeout',
     ],
+  },
+  trustedKeys: {
+    ...endpoints.trustedKeys,
+    kind: 'json',
+    scope: 'read',
+    summary: 'Whose snapshots are taken in without being told to: so that others need not be fetched first.',
+    resource: 'snapshots',
+    replies: { 200: trustedKeysSchema },
+    errors: ['host_not_ready'],
   },
 } as const satisfies RouteTable;

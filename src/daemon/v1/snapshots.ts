@@ -18,6 +18,7 @@ export function snapshotHandlers(
   | 'compactSnapshot'
   | 'exportSnapshot'
   | 'importSnapshot'
+  | 'trustedKeys'
 > {
   return {
     async listSnapshots({ query, addHeader }, call) {
@@ -55,6 +56,7 @@ export function snapshotHandlers(
       const headers = { 'bough-tag': snapshot.tag, ...provenance(digest, signedBy) };
       return { headers, made: [snapshot.tag] };
     },
+    trustedKeys: async (_asked, call) => ({ keys: await host.hub.trustedKeys(call) }),
   };
 }
 

@@ -10,6 +10,7 @@ import {
   archiveBytes,
   archiveOf,
   IncomingSnapshot,
+  listKeys,
   packSnapshot,
   readKeyring,
   type Layout,
@@ -56,6 +57,8 @@ export interface HubHost {
   export(tag: string, call: CallContext): Promise<SnapshotArchive>;
   /** Answers when it can be started from. */
   import(spec: ImportSpec, call: CallContext): Promise<Imported>;
+  /** Public keys in PEM: what none of them has signed is only taken in unsigned. */
+  trustedKeys(call: CallContext): Promise<string[]>;
 }
 
 export class SnapshotHub implements HubHost {
@@ -98,6 +101,12 @@ export class SnapshotHub implements HubHost {
         });
         return { snapshot, digest, signedBy };
       }),
+    );
+  }
+
+  trustedKeys(): Promise<string[]> {
+    return catalogued({ operation: 'read the trusted keys' }, async () =>
+      listKeys(await readKeyring(this.#keysDir)).map(({ pem }) => pem),
     );
   }
 

@@ -33,16 +33,18 @@ export function registerPull(parent: Command, context: Context): void {
       const { snapshots } = await clientFor(command, context);
       using interrupts = new Interrupts(io);
       const { signal } = interrupts;
+      const allowUnsigned = options.allowUnsigned === true;
+      const trustedKeys = allowUnsigned ? undefined : await snapshots.trustedKeys({ signal });
       const how = {
         reference,
         cacheDir: await cacheDirOf(options, io),
         signal,
-        ...compact({ authFile: options.authfile }),
+        ...compact({ authFile: options.authfile, trustedKeys }),
       };
       await using pulled = await withProgress(io, `fetching ${reference}`, () => providers.pullSnapshot(how));
       const taking = {
         ...compact({ tag: options.tag }),
-        allowUnsigned: options.allowUnsigned === true,
+        allowUnsigned,
         signal,
       };
       const made = await withProgress(io, 'taking it in', () => snapshots.import(pulled.bytes, taking)).catch(
