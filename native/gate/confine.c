@@ -1,5 +1,5 @@
 /*
- * confine.c - `bough-confine NAME PRELOAD [read=PATH | write=PATH]... -- PROGRAM [ARGUMENT]...`: becomes PROGRAM, behind Landlock.
+ * confine.c - `bough-confine NAME PRELOAD [namespaced] [read=PATH | write=PATH]... -- PROGRAM [ARGUMENT]...`: becomes PROGRAM, behind Landlock.
  *
  * What becomes of it opens no file but below these paths, makes no TCP connection, listens on no TCP port but one that the kernel picks,
  * traces nobody, and, where the kernel knows how, reaches no abstract socket and signals nobody outside. That is for good, and for all its threads, of
@@ -8,12 +8,13 @@
  * It is the last program on the way to QEMU, which alone gets PRELOAD. NAME is for whoever looks for VMMs meanwhile. A path that is not there is
  * passed over. Invariant: where less than that can be had, nothing is run (status 125, and why on stderr).
  *
- * Not handled: Unix sockets of the file system (their folders' modes are what keeps others out), and modes and owners of files that can
- * be named: Landlock knows nothing of chmod().
+ * Landlock knows nothing of Unix sockets of the file system, nor of chmod(): modes of folders keep others out, if PROGRAM is nobody's user. Where it is
+ * the user of others, `namespaced` does: nothing but the paths is there (namespace.h), and scopes are a must.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,6 +24,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+#include "namespace.h"
 
 #define STATUS_NOT_RUN 125
 /* Threads and processes of the user, who has nothing but this VMM: far more than one of 64 processors makes. */
@@ -77,13 +80,13 @@ static int fail(const char *what, const char *whom)
 	return STATUS_NOT_RUN;
 }
 
-/* What the kernel can be asked to forbid; handled->fs is 0 where that is too little. */
-static long handled_by_kernel(struct ruleset *handled)
+/* What the kernel can be asked to forbid; handled->fs is 0 where that is less than version `least` can. */
+static long handled_by_kernel(long least, struct ruleset *handled)
 {
 	long version = syscall(CALL_CREATE_RULESET, NULL, 0, FLAG_VERSION);
 
 	*handled = (struct ruleset){0};
-	if (version < VERSION_LEAST)
+	if (version < least)
 		return version;
 	handled->fs = FS_ALL_OF_4 | (version >= VERSION_DEVICES ? FS_IOCTL_DEV : 0);
 	handled->net = NET_BIND_TCP | NET_CONNECT_TCP;
@@ -124,15 +127,16 @@ static int allow(int ruleset_fd, const struct ruleset *handled, const char *rule
 	return -1;
 }
 
-static int confine(char **rules)
+static int confine(char **rules, bool is_namespaced)
 {
 	struct ruleset handled;
-	long version = handled_by_kernel(&handled);
+	int least = is_namespaced ? VERSION_SCOPES : VERSION_LEAST;
+	long version = handled_by_kernel(least, &handled);
 	int ruleset_fd;
 
 	if (version >= 0 && handled.fs == 0) {
-		fprintf(stderr, "bough-confine: Landlock is of version %ld here, and %d is needed (Linux 6.7)\n", version,
-			VERSION_LEAST);
+		fprintf(stderr, "bough-confine: Landlock is of version %ld here, and %d is needed (Linux %s)\n", version,
+			least, is_namespaced ? "6.12" : "6.7");
 		return STATUS_NOT_RUN;
 	}
 	ruleset_fd = version < 0 ? -1 : (int)syscall(CALL_CREATE_RULESET, &handled, sizeof(handled), 0);
@@ -149,9 +153,22 @@ static int confine(char **rules)
 	return 0;
 }
 
+static int hide_all_but(char **rules)
+{
+	const char *step;
+	int error = namespace_enter(rules, &step);
+
+	if (!error)
+		return 0;
+	errno = -error;
+	return fail("cannot have namespaces of its own: ", step);
+}
+
 int main(int argc, char **argv)
 {
 	const struct rlimit tasks = {TASKS_MOST, TASKS_MOST};
+	bool is_namespaced = argc > 3 && strcmp(argv[3], "namespaced") == 0;
+	char **rules = argv + (is_namespaced ? 4 : 3);
 	int at = 3, status;
 
 	while (at < argc && strcmp(argv[at], "--") != 0)
@@ -161,7 +178,8 @@ int main(int argc, char **argv)
 		return STATUS_NOT_RUN;
 	}
 	argv[at] = NULL; /* the end of the rules */
-	status = confine(argv + 3);
+	status = is_namespaced ? hide_all_but(rules) : 0;
+	status = status ? status : confine(rules, is_namespaced);
 	if (status != 0)
 		return status;
 	if (setrlimit(RLIMIT_NPROC, &tasks) != 0)

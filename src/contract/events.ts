@@ -54,7 +54,7 @@ interface OfProcess {
 export const eventTable = {
   'daemon.listening': info<{ address: string; token: boolean }>('The port is open'),
   'isolation.missing': warn<{ reason: string }>(
-    'VMMs run as the daemon’s user, since this host cannot give them one of their own',
+    'VMMs have less between them and this host than was wished for',
   ),
   'tokens.reloaded': info<{ tokens: number }>('The tokens file has changed, and holds from now on'),
   'tokens.not-reloaded': warn<Failed>('The tokens file cannot be used any more; what it said before holds'),

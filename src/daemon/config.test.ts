@@ -53,7 +53,7 @@ describe('the configuration', () => {
       assert.throws(() => loadConfig({ vmmUids: bad }, {}), /--vmm-uids must be two uids above 0/, bad);
     assert.throws(
       () => loadConfig({ requireIsolation: 'auto' }, {}),
-      /--require-isolation must be one of none, user/,
+      /--require-isolation must be one of none, namespaced, user/,
     );
   });
 

@@ -152,13 +152,14 @@ export const settings = {
     env: 'BOUGH_ISOLATION',
     placeholder: 'level',
     summary:
-      'walls around VMMs: none; user, where each runs as a user of its own (the daemon must be root); confined, where it also reaches no network and no files but what it needs (Linux 6.7); or auto, as much as the host can (default none)',
+      'walls around VMMs: none; namespaced, where each has namespaces of its own and reaches no network and no files but what it needs (Linux 6.12; the daemon must not be root); user, where each runs as a user of its own (the daemon must be root); confined, where it also reaches no network and no files but what it needs (Linux 6.7); or auto, as much as the host can (default none)',
   },
   requireIsolation: {
     flag: '--require-isolation',
     env: 'BOUGH_REQUIRE_ISOLATION',
     placeholder: 'level',
-    summary: 'do not start where VMMs would have less: none, user or confined (default none)',
+    summary:
+      'do not start where VMMs would have less: none, namespaced, user or confined, which has all that the others have (default none)',
   },
   vmmUids: {
     flag: '--vmm-uids',

@@ -24,8 +24,8 @@ import { byId, type RouteTable } from './route.js';
 
 export const sandboxStateSchema = z.enum(['running', 'paused', 'unresponsive', 'failed']);
 
-/** Least first. */
-export const ISOLATION_LEVELS = ['none', 'user', 'confined'] as const;
+/** `namespaced` where the daemon is not root, `user` and `confined` where it is. */
+export const ISOLATION_LEVELS = ['none', 'namespaced', 'user', 'confined'] as const;
 export type IsolationLevel = (typeof ISOLATION_LEVELS)[number];
 
 /** What stands between the guest and the host. */
@@ -34,7 +34,7 @@ export const isolationSchema = z.object({
   level: z
     .enum(ISOLATION_LEVELS)
     .describe(
-      "`none`: the VMM runs as the daemon's user. `user`: as one of its own, without capabilities, which reaches no files of the daemon's but its sandbox's. `confined`: also no other files than a virtual machine needs, and no network",
+      "`none`: the VMM runs as the daemon's user. `namespaced`: as that too, in namespaces of its own with no files but what a virtual machine needs, no network, and no hold on other processes. `user`: as one of its own, without capabilities, which reaches no files of the daemon's but its sandbox's. `confined`: also no other files than a virtual machine needs, and no network",
     ),
   uid: z.int().describe('user the VMM runs as'),
   seccomp: z.boolean().describe("whether QEMU's system call filter is on"),

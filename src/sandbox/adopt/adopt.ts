@@ -25,6 +25,7 @@ import { removeSandboxFolders, sandboxesDir, sandboxPaths, type SandboxPaths } f
 import { readRecord, writeRecord, type SandboxRecord } from '../entity/record.js';
 import { reconcileDisk, removeOtherDisks } from '../disk/reconcile.js';
 import { Sandbox } from '../entity/sandbox.js';
+import { takeBackAll } from '../entity/lent-files.js';
 import { letRead } from '../entity/vmm-files.js';
 import { consoleOf, whyEnded } from '../entity/why-ended.js';
 import { findVmms } from './state-folder.js';
@@ -196,6 +197,7 @@ async function adopt(
     await failpoint('adopt.reconciled');
     // What was frozen while nobody noted it.
     if (vm.user !== undefined) for (const { path } of current.disks) await letRead(path, vm.user);
+    await takeBackAll(paths);
     await writeRecord(paths.record, current);
     await removeOtherDisks(paths, current);
     await removeOtherLayers(paths, current);
@@ -228,7 +230,7 @@ async function connect(
   { process, memoryLimitMiB }: Found,
   patience: Patience,
 ): Promise<Vm> {
-  const { pid, startTimeTicks, agentHostPort, user } = process;
+  const { pid, startTimeTicks, agentHostPort, user, namespaced } = process;
   const group =
     memoryLimitMiB === undefined
       ? undefined
@@ -241,7 +243,8 @@ async function connect(
     deadlineMs: patience.qmpMs,
   });
   try {
-    return { vmm, agentHostPort, ...compact({ user }), ...(await connectPager(paths, patience.pagerMs)) };
+    const pager = await connectPager(paths, patience.pagerMs);
+    return { vmm, agentHostPort, ...compact({ user, namespaced }), ...pager };
   } catch (error) {
     await vmm.release();
     throw error;

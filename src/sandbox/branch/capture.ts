@@ -49,6 +49,7 @@ import {
 } from './line.js';
 import { layersBelow, type LayersBelow } from './lineage.js';
 import type { Sandbox } from '../entity/sandbox.js';
+import { lendFiles, takeBackFiles } from '../entity/lent-files.js';
 import { letRead } from '../entity/vmm-files.js';
 import { hadEnded } from '../entity/had-ended.js';
 import { VmmSilent } from '../../vmm/index.js';
@@ -212,6 +213,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     running.resolve(pause);
 
     const captured = await done;
+    await takeBackFiles(sandbox.vm, sandbox.paths, draft);
     await failpoint('branch.captured');
     const frozen = await noteSwitches(sandbox, pause.switches);
     await failpoint('branch.switch-noted');
@@ -223,6 +225,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     void held?.release();
     // What failed here has not stopped the pager, which works on its files and the disk until it answers.
     await done?.catch(() => undefined);
+    await takeBackFiles(sandbox.vm, sandbox.paths, draft);
     await failpoint('branch.failed');
     await noteVmm(sandbox, error);
     await correctDisk(sandbox, context);
@@ -249,26 +252,25 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
   await prepareSpares(context, sandbox);
   await failpoint('branch.overlay-added');
   await draft.addAncestry({ layers: memory.layers, disks: record.disks });
-  const { user } = sandbox.vm;
-  if (user !== undefined) await draft.lendTo(user);
-  await failpoint('branch.prepared');
   const live = spec.mode === 'live';
+  const files = await lendFiles(sandbox.vm, sandbox.paths, draft, { isDurable: !live });
+  await failpoint('branch.prepared');
   const line = live ? lineOn(record, memory) : undefined;
   return {
     mode: spec.mode,
-    layerPath: draft.memoryPath,
-    statePath: draft.vmstatePath,
+    layerPath: files.layerPath,
+    statePath: files.statePath,
     deadlineMs: live ? LIVE_DEADLINE_MS : STOPPED_DEADLINE_MS,
     disk: {
       overlayPath: record.overlay.path,
-      tailPath: draft.tail.path,
+      tailPath: files.tailPath,
       spares: sparesForPager(sandbox),
     },
     ...compact({
       foldFrom: memory.foldFrom,
       name: live ? draft.id : undefined,
       goesOn: line && pagerLine(line),
-      durableLayerPath: live ? undefined : draft.durableMemoryPath,
+      durableLayerPath: files.durableLayerPath,
     }),
   };
 }

@@ -96,6 +96,8 @@ const recordSchema = z.object({
       user: z
         .object({ uid: z.number(), readersGid: z.number(), confined: z.boolean().optional() })
         .optional(),
+      /** It runs as the daemon, in namespaces of its own. */
+      namespaced: z.boolean().optional(),
     })
     .optional(),
   /** Why it can no longer run, once that is known. */

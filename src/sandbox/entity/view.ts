@@ -65,7 +65,6 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
   const isOutdated = vm?.foreignPagerVersion !== undefined;
   const cgroup = vm?.vmm.group !== undefined;
   const { state } = shown;
-  const user = record.process?.user;
   const isStalled = state === 'running' && shown.isStalled;
   return {
     id: record.id,
@@ -78,8 +77,8 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
     vcpus: record.machine.vcpus,
     isolation: {
       accel: record.machine.accel,
-      level: user === undefined ? 'none' : user.confined === true ? 'confined' : 'user',
-      uid: user?.uid ?? process.getuid?.() ?? -1,
+      level: levelOf(record.process),
+      uid: record.process?.user?.uid ?? process.getuid?.() ?? -1,
       ...{ seccomp, cgroup },
     },
     networkMode: record.network?.mode ?? 'none',
@@ -95,4 +94,9 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
       parent: record.parent,
     }),
   };
+}
+
+function levelOf({ user, namespaced }: Partial<NonNullable<SandboxRecord['process']>> = {}): IsolationLevel {
+  if (user !== undefined) return user.confined === true ? 'confined' : 'user';
+  return namespaced === true ? 'namespaced' : 'none';
 }

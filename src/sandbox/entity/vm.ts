@@ -23,7 +23,9 @@ import {
   type VmmUser,
   type WantedAccelerator,
 } from '../../vmm/index.js';
+import { lentDirs, makeLentDirs } from './lent-files.js';
 import type { Gate } from './networks.js';
+import { layersDir } from './own-layers.js';
 import type { SandboxPaths } from './paths.js';
 import { closeGround, giveGround, readableCopy } from './vmm-files.js';
 
@@ -51,6 +53,8 @@ export interface VmRequest {
   readonly gate?: Gate;
   /** Whom its VMM runs as; as the daemon without. */
   readonly user?: VmmUser;
+  /** Its VMM has namespaces of its own, as the daemon's user. */
+  readonly namespaced?: boolean;
   /** How it starts: from a kernel, or from a device state. */
   readonly from: { readonly boot: NonNullable<MachineSpec['boot']> } | { readonly deviceState: string };
   readonly signal?: AbortSignal;
@@ -65,14 +69,17 @@ export interface Vm {
   readonly agentHostPort: number;
   /** Whom its VMM runs as, if not as the daemon. */
   readonly user?: VmmUser;
+  /** Its VMM has namespaces of its own. */
+  readonly namespaced?: boolean;
 }
 
 /** Starts the VM, stopped. On failure no process remains; the folders are the caller's. */
 export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
-  const { paths, signal, user } = request;
+  const { paths, signal, user, namespaced } = request;
   await using undo = new ResourceStack();
   await makeMarker(paths.ramMarker, request.machine.memoryMiB);
   const given = user === undefined ? request : await handOver(request, user);
+  if (namespaced === true) await makeLentDirs(paths);
   const vmm = await Vmm.start({
     spec: machineSpec(host, given),
     logPath: paths.qemuLog,
@@ -81,7 +88,7 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
     env: { ...pagerEnvironment(paths), ...gateEnvironment(given) },
     ...compact({ signal, user, group: request.group }),
     ...(isGated(given) && { gateLibrary: host.gateLibrary }),
-    ...(user?.confined === true && { reach: reachOf(given) }),
+    ...(isConfined(given) && { reach: reachOf(given) }),
   });
   undo.defer(() => vmm.kill());
   requireVersion(vmm.qmp.qemuVersion, host.qemu.version);
@@ -100,7 +107,7 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
   if (signal?.aborted === true) throw abortReason(signal);
   if (user !== undefined) await closeGround(paths);
   undo.move();
-  return { vmm, pager, agentHostPort, ...compact({ user }) };
+  return { vmm, pager, agentHostPort, ...compact({ user, namespaced }) };
 }
 
 /** Gives its files to the user of the VMM; what it boots, in copies of its own. */
@@ -174,17 +181,33 @@ function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
 }
 
 /** A VMM that is to make no connection has one also where its guest has no network: it leads nowhere. */
-const isGated = ({ gate, user }: VmRequest): boolean => gate !== undefined || user?.confined === true;
+const isGated = (request: VmRequest): boolean => request.gate !== undefined || isConfined(request);
+
+const isConfined = ({ user, namespaced }: VmRequest): boolean =>
+  user?.confined === true || namespaced === true;
 
 function gateEnvironment(request: VmRequest): Record<string, string> {
   return isGated(request) ? { [GATE_ENV_SOCKET]: request.gate?.socketPath ?? '' } : {};
 }
 
 /** Its own folders, and those in which a branch of it is written and its disks lie. */
-function reachOf({ paths, disks }: VmRequest): Reach {
+function reachOf(request: VmRequest): Reach {
+  if (request.namespaced === true) return reachInNamespaces(request);
+  const { paths, disks } = request;
   const tiers = [paths.hotDir, paths.stateDir];
   const snapshots = tiers.map((folder) => join(dirname(dirname(folder)), 'snapshots'));
   return { reads: disks.map(({ path }) => path), writes: [...tiers, ...snapshots] };
+}
+
+/** Modes keep nothing from the daemon's user: what it may read it reaches where that cannot be written. */
+function reachInNamespaces({ paths, disks, from }: VmRequest): Reach {
+  const { kernelPath, initrdPath } = 'boot' in from ? from.boot : {};
+  const boot = [kernelPath, initrdPath].filter((path) => path !== undefined);
+  return {
+    namespaced: true,
+    reads: [layersDir(paths), ...disks.map(({ path }) => path), ...boot],
+    writes: [paths.hotDir, join(paths.stateDir, 'disk'), ...lentDirs(paths)],
+  };
 }
 
 function machineSpec(host: VmHost, request: VmRequest): MachineSpec {

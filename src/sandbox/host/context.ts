@@ -24,6 +24,8 @@ export interface HostContext {
   readonly cgroups: Cgroups;
   /** Around each VM, where there are any. */
   readonly walls?: Walls;
+  /** VMs that have none run as the daemon's user, each in namespaces of its own. */
+  readonly namespaced?: boolean;
   readonly secrets: Secrets;
   /** Room in memory for VMs. */
   readonly admission: Admission;

@@ -106,7 +106,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     ),
     cgroups: new Cgroups(`bough-${shortHash(stateDir)}`),
     secrets,
-    ...compact({ walls }),
+    ...walls,
     admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
     emit,
   };

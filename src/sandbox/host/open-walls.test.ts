@@ -20,7 +20,7 @@ describe('openWalls() where VMMs do not reach what they need', () => {
   });
   afterEach(() => rm(root, { recursive: true }));
 
-  async function open(options: IsolationOptions): Promise<{ walls: unknown; told: string[] }> {
+  async function open(options: IsolationOptions): Promise<{ given: unknown; told: string[] }> {
     const events = new Events();
     const told: string[] = [];
     events.subscribe(({ name }) => told.push(name));
@@ -32,16 +32,16 @@ describe('openWalls() where VMMs do not reach what they need', () => {
       sandboxes: new SandboxRegistry(),
       emit: events.emit,
     };
-    return { walls: await openWalls(options, host), told };
+    return { given: await openWalls(options, host), told };
   }
 
   it('makes none where none are wished for, and opens no way', async () => {
-    assert.deepEqual(await open({}), { walls: undefined, told: [] });
+    assert.deepEqual(await open({}), { given: {}, told: [] });
     assert.equal((await stat(join(root, 'hot', 'snapshots'))).mode & 0o777, 0o700);
   });
 
   it('tells that there are none where they were wished for as far as possible', async () => {
-    assert.deepEqual(await open({ isolation: 'auto' }), { walls: undefined, told: ['isolation.missing'] });
+    assert.deepEqual(await open({ isolation: 'auto' }), { given: {}, told: ['isolation.missing'] });
   });
 
   for (const options of [
@@ -78,7 +78,7 @@ describe('openWalls() where VMMs can have users, and cannot be confined', { skip
     events.subscribe(({ name }) => told.push(name));
     const tiers = { stateDir: join(root, 'state'), hotDir: join(root, 'hot') };
     const host = { tiers, qemuPath: '/none', programs: [], sandboxes: new SandboxRegistry() };
-    const walls = await openWalls(options, { ...host, emit: events.emit });
+    const { walls } = await openWalls(options, { ...host, emit: events.emit });
     return { confined: walls?.take('vm').confined, told };
   }
 

@@ -84,12 +84,19 @@ export async function bringUp(
     vmHost,
     networks,
     walls,
-  }: { readonly vmHost: VmHost; readonly networks: Networks; readonly walls?: Walls },
+    namespaced,
+  }: {
+    readonly vmHost: VmHost;
+    readonly networks: Networks;
+    readonly walls?: Walls;
+    readonly namespaced?: boolean;
+  },
   request: VmRequest,
   undo: ResourceStack,
   start: typeof startVm = startVm,
 ): Promise<Vm> {
-  const vm = await start(vmHost, { ...request, ...compact({ user: walls?.take(request.paths.id) }) });
+  const user = walls?.take(request.paths.id);
+  const vm = await start(vmHost, { ...request, ...compact({ user, namespaced }) });
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
   if (request.gate !== undefined) await networks.requireSealed(request.paths.id);

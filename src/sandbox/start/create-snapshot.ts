@@ -25,6 +25,7 @@ import type { HostContext } from '../host/context.js';
 import { freezeGuest } from './identity.js';
 import { imageOfFiles } from './image-of-files.js';
 import type { SandboxPaths } from '../entity/paths.js';
+import { lendFiles } from '../entity/lent-files.js';
 import { retentionOf } from '../entity/retention.js';
 import { startVm, type Vm } from '../entity/vm.js';
 import { hadEnded } from '../entity/had-ended.js';
@@ -89,7 +90,7 @@ export async function createSnapshot(
   await draft.addAncestry({ layers: [], disks: [base] });
   const held = await steps.freezeGuest(vm.agentHostPort, secret, signal);
   undo.defer(() => held?.release());
-  const { runs, capturedBytes, pauseMs } = await captureWhole(vm, draft, overlay);
+  const { runs, capturedBytes, pauseMs } = await captureWhole(vm, paths, draft, overlay);
   held?.requireHeld(monotonicMs() - pauseMs);
   await failpoint('create.captured');
   const view = await draft.publish({
@@ -124,21 +125,20 @@ function recipeOf({ restMs, kernelCmdline }: BootSpec, service: Service | undefi
 
 /** Memory, devices and the disk's tail into the draft's files; nobody waits for this guest, so its disk is taken whatever its size. */
 async function captureWhole(
-  { pager, vmm, user }: Vm,
+  vm: Vm,
+  paths: SandboxPaths,
   draft: Draft,
   overlay: DiskRef,
 ): Promise<PagerCapture & { readonly pauseMs: number }> {
-  if (user !== undefined) await draft.lendTo(user);
-  const branch = pager.branch({
-    mode: 'full',
-    layerPath: draft.memoryPath,
-    statePath: draft.vmstatePath,
+  const { layerPath, statePath, tailPath } = await lendFiles(vm, paths, draft, { isDurable: false });
+  const branch = vm.pager.branch({
+    ...{ mode: 'full', layerPath, statePath },
     deadlineMs: CAPTURE_DEADLINE_MS,
-    disk: { overlayPath: overlay.path, tailPath: draft.tail.path, spares: [] },
+    disk: { overlayPath: overlay.path, tailPath, spares: [] },
   });
   const pause = await branch.running;
   const captured = await branch.done;
-  if (await hadEnded(vmm.qmp, pause))
+  if (await hadEnded(vm.vmm.qmp, pause))
     throw new BoughError('boot_failed', { problem: 'its guest ended before it was captured' });
   return { ...captured, pauseMs: pause.pauseUs / 1000 };
 }

@@ -22,6 +22,8 @@ import {
   type SnapshotView,
 } from '../../store/index.js';
 import { hadEnded } from '../entity/had-ended.js';
+import { lendFiles } from '../entity/lent-files.js';
+import type { SandboxPaths } from '../entity/paths.js';
 import { startVm, type Vm } from '../entity/vm.js';
 import type { HostContext } from '../host/context.js';
 import { childBytes } from './admission.js';
@@ -75,14 +77,14 @@ export async function importSnapshot(
   undo.defer(() => draft.abandon());
   const [ticket] = await context.admission.admit(childBytes(machine.memoryMiB), 1);
   undo.defer(() => ticket?.release());
-  const { vm, secret, overlay } = await claimed(
+  const { paths, vm, secret, overlay } = await claimed(
     context,
     { config, machine, received, ...disk, tag, steps, signal },
     undo,
   );
   await failpoint('import.owned');
   await draft.addAncestry(received);
-  const captured = await capture(vm, draft, overlay);
+  const captured = await capture(vm, paths, draft, overlay);
   await failpoint('import.captured');
   return await draft.publish({
     memory: { runs: captured.runs, logicalBytes: machine.memoryMiB * MiB },
@@ -124,7 +126,7 @@ async function claimed(
   context: HostContext,
   { config, machine, received, diskBytes, tag, steps, signal }: Claim,
   undo: ResourceStack,
-): Promise<{ vm: Vm; secret: string; overlay: DiskRef }> {
+): Promise<{ paths: SandboxPaths; vm: Vm; secret: string; overlay: DiskRef }> {
   const paths = await makeGround(context, undo);
   const overlay = await makeOverlay(context, paths, diskBytes);
   const { layers, disks, vmstatePath: deviceState } = received;
@@ -143,21 +145,19 @@ async function claimed(
     throw loadFailure({ tag, machine: config.machine }, machine.qemuVersion, error);
   });
   const secret = await steps.identifyChild(vm.agentHostPort, foreignSecret, { id: paths.id }, signal);
-  return { vm, secret, overlay };
+  return { paths, vm, secret, overlay };
 }
 
-async function capture({ pager, vmm, user }: Vm, draft: Draft, overlay: DiskRef): Promise<PagerCapture> {
-  if (user !== undefined) await draft.lendTo(user);
-  const branch = pager.branch({
-    mode: 'diff',
-    layerPath: draft.memoryPath,
-    statePath: draft.vmstatePath,
+async function capture(vm: Vm, paths: SandboxPaths, draft: Draft, overlay: DiskRef): Promise<PagerCapture> {
+  const { layerPath, statePath, tailPath } = await lendFiles(vm, paths, draft, { isDurable: false });
+  const branch = vm.pager.branch({
+    ...{ mode: 'diff', layerPath, statePath },
     deadlineMs: CAPTURE_DEADLINE_MS,
-    disk: { overlayPath: overlay.path, tailPath: draft.tail.path, spares: [] },
+    disk: { overlayPath: overlay.path, tailPath, spares: [] },
   });
   const pause = await branch.running;
   const captured = await branch.done;
-  if (await hadEnded(vmm.qmp, pause))
+  if (await hadEnded(vm.vmm.qmp, pause))
     throw new BoughError('boot_failed', { problem: 'its guest ended before it was captured' });
   return captured;
 }

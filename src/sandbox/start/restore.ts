@@ -97,8 +97,9 @@ export async function restore(
     const agent = new AgentClient({ host: '127.0.0.1', port: agentHostPort, secret });
     await trustEgress(agent, await context.networks.certificate(), signal);
   }
-  const { user } = vm;
-  const process = { pid: vmm.pid, startTimeTicks: vmm.startTimeTicks, agentHostPort, ...compact({ user }) };
+  const { user, namespaced } = vm;
+  const { pid, startTimeTicks } = vmm;
+  const process = { pid, startTimeTicks, agentHostPort, ...compact({ user, namespaced }) };
   await failpoint('spawn.identified');
   return { paths, vm, record: { ...record, agent: { ...record.agent, secret }, process } };
 }

@@ -54,11 +54,14 @@ export async function whyNotWalled(
   return `setpriv does not work: ${said === '' ? (result.shortMessage ?? 'it says nothing') : said}`;
 }
 
-/** Why VMMs cannot be kept from what they do not need here, by a user that could have one of its own; undefined where they can. QEMU is tried. */
-export async function whyNotConfined(qemuPath: string): Promise<string | undefined> {
+/** Why VMMs cannot be kept from what they do not need here, with a user of their own or in namespaces; undefined where they can. QEMU is tried. */
+export async function whyNotConfined(
+  qemuPath: string,
+  { namespaced }: { readonly namespaced: boolean },
+): Promise<string | undefined> {
   const { argv } = confinedLaunch(
     { qemuPath, argv: ['--version'], libraries: [] },
-    { reads: [], writes: [] },
+    { reads: [], writes: [], namespaced },
   );
   const options = { reject: false, timeout: PROBE_DEADLINE_MS, cwd: '/', extendEnv: false } as const;
   const { execa } = await import('execa');
@@ -75,15 +78,16 @@ export async function checkIsolation(
   wanted: IsolationLevel | 'auto',
 ): Promise<Check> {
   const name = 'isolation';
+  if (process.getuid?.() !== 0) return checkNamespaces(name, qemuPath, wanted);
   const why = await whyNotWalled(DEFAULT_VMM_UIDS, [...paths, CONFINE_PROGRAM]);
-  const asDaemon = `VMMs run as the daemon's user (uid ${process.getuid?.() ?? 'unknown'})`;
+  const asDaemon = asDaemonsUser();
   if (why !== undefined)
     return warn(
       name,
       `${asDaemon}: ${why}`,
       'Run the daemon as root, with util-linux, bough and its folders where other users may pass; or where guests are not trusted on a host of its own',
     );
-  const whyNotMore = await whyNotConfined(qemuPath);
+  const whyNotMore = await whyNotConfined(qemuPath, { namespaced: false });
   const asOwn = 'each VMM runs as a user of its own, without capabilities';
   if (wanted === 'none')
     return warn(
@@ -94,6 +98,33 @@ export async function checkIsolation(
   if (whyNotMore !== undefined) return ok(name, `${asOwn}; confined it cannot be: ${whyNotMore}`);
   if (wanted === 'user') return ok(name, `${asOwn}; with --isolation confined it would reach less`);
   return ok(name, `${asOwn}, and reaches no network and no files but what it needs`);
+}
+
+const asDaemonsUser = (): string => `VMMs run as the daemon's user (uid ${process.getuid?.() ?? 'unknown'})`;
+
+/** Where the daemon is not root. */
+async function checkNamespaces(
+  name: string,
+  qemuPath: string,
+  wanted: IsolationLevel | 'auto',
+): Promise<Check> {
+  const why = await whyNotConfined(qemuPath, { namespaced: true });
+  if (why !== undefined)
+    return warn(
+      name,
+      `${asDaemonsUser()}: the daemon is not root, and ${why}`,
+      'Run the daemon as root, or on Linux 6.12 where users may make namespaces; or where guests are not trusted on a host of its own',
+    );
+  if (wanted === 'none')
+    return warn(
+      name,
+      `${asDaemonsUser()}; each could be in namespaces of its own`,
+      'Run the daemon with --isolation namespaced, or as root with --isolation confined',
+    );
+  return ok(
+    name,
+    `${asDaemonsUser()}, each in namespaces of its own: it reaches no network, no process and no files but what it needs; users of their own take a daemon that is root`,
+  );
 }
 
 function isThere(path: string): Promise<boolean> {

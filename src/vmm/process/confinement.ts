@@ -17,6 +17,8 @@ export const CONFINE_PROGRAM = fileURLToPath(
 export interface Reach {
   readonly reads: readonly string[];
   readonly writes: readonly string[];
+  /** It runs as the daemon's user: all else is not even there, and what is read cannot be written. The path of more folders decides. */
+  readonly namespaced?: boolean;
 }
 
 /** QEMU's own files and libraries, and what it and the pager ask the kernel. */
@@ -30,7 +32,10 @@ const besideOf = (qemuPath: string): string[] =>
 type Launch = Pick<SpawnOptions, 'qemuPath' | 'argv' | 'libraries'>;
 
 /** The same, by way of the program that confines. */
-export function confinedLaunch({ qemuPath, argv, libraries }: Launch, { reads, writes }: Reach): Launch {
+export function confinedLaunch(
+  { qemuPath, argv, libraries }: Launch,
+  { reads, writes, namespaced = false }: Reach,
+): Launch {
   const readable = [...SYSTEM_READS, qemuPath, ...besideOf(qemuPath), ...libraries, ...reads];
   const rules = [
     ...readable.map((path) => `read=${path}`),
@@ -38,7 +43,10 @@ export function confinedLaunch({ qemuPath, argv, libraries }: Launch, { reads, w
   ];
   return {
     qemuPath: CONFINE_PROGRAM,
-    argv: [LAUNCHER_NAME, libraries.join(' '), ...rules, '--', qemuPath, ...argv],
+    argv: [
+      ...[LAUNCHER_NAME, libraries.join(' '), ...(namespaced ? ['namespaced'] : []), ...rules],
+      ...['--', qemuPath, ...argv],
+    ],
     libraries: [],
   };
 }

@@ -58,7 +58,7 @@ class Isolation(TypedDict):
     """What stands between a guest and the host. `tcg` is not a security boundary."""
 
     accel: Literal["kvm", "tcg"]
-    level: Literal["none", "user", "confined"]
+    level: Literal["none", "namespaced", "user", "confined"]
     uid: int
     seccomp: bool
     cgroup: bool
