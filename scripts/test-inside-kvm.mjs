@@ -15,6 +15,7 @@ const NATIVE = 'native';
 const ALL = [
   NATIVE,
   'kvm/guest-under-kvm',
+  'kvm/two-processors',
   'vm/branch',
   'vm/exactness',
   'vm/daemon-killed',

@@ -6,8 +6,8 @@
  * its guests are made of, and what is to be run; a few words on the first start it. Both are written to copies that vanish with QEMU.
  *
  * QEMU 10 and not an older one, whatever the host has: 7.2 runs stale code after a kernel on two processors has patched itself. Many
- * threads: with one, a guest's kernel hangs with interrupts off. One processor, because with two its memory was seen to
- * be damaged, that of its own kernel too. Four levels of pages, because that is what its guests' kernels get.
+ * threads: with one, a guest's kernel hangs with interrupts off. One processor, because with two its memory is
+ * damaged, also under QEMU alone. Four levels of pages, because that is what its guests' kernels get.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
