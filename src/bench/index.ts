@@ -8,6 +8,7 @@ import { monotonicMs, ResourceStack } from '../base/index.js';
 import type { BoughEvent } from '../contract/index.js';
 import { BoughApiError, type Bough } from '../sdk/index.js';
 import { benchAftermath } from './aftermath.js';
+import { benchBusyHost } from './busy-host.js';
 import { benchChains } from './chains.js';
 import { benchCheckpoints } from './checkpoints.js';
 import { benchConsecutive } from './consecutive.js';
@@ -52,6 +53,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     rollback: benchRollback,
     checkpoints: benchCheckpoints,
     aftermath: benchAftermath,
+    'busy-host': benchBusyHost,
     'ram-size': benchRamSize,
     rewriter: benchRewriter,
     'disk-writer': benchDiskWriter,
@@ -79,6 +81,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   rollback: 20,
   checkpoints: 120,
   aftermath: 20,
+  'busy-host': 600,
   'ram-size': 20,
   rewriter: 20,
   'disk-writer': 20,

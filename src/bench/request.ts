@@ -16,6 +16,7 @@ export const benchmarkNames = [
   'rollback',
   'checkpoints',
   'aftermath',
+  'busy-host',
   'ram-size',
   'rewriter',
   'disk-writer',

@@ -226,6 +226,7 @@ export class Catalog {
         branchedFrom: manifest.branchedFrom,
         parentTag,
         pauseMs: manifest.pauseMs,
+        stoppedMs: manifest.stoppedMs,
         capturedBytes: manifest.capturedBytes,
         retention: manifest.retention,
         requestKey: manifest.requestKey,

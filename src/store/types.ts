@@ -64,7 +64,10 @@ export interface DraftRequest {
 
 /** Facts learnt while capturing, for listings before `publish`. */
 export interface CaptureFacts {
+  /** The pause of the source, as an upper bound. */
   pauseMs?: number;
+  /** Between QEMU's STOP and RESUME, a lower bound of the same. */
+  stoppedMs?: number;
   capturedBytes?: number;
 }
 
@@ -106,6 +109,7 @@ export interface SnapshotView {
   /** Only while that very snapshot still exists. */
   readonly parentTag?: string;
   readonly pauseMs?: number;
+  readonly stoppedMs?: number;
   readonly capturedBytes?: number;
   /** Bytes of the snapshot's own memory layer (not its ancestors'). */
   readonly memoryPhysicalBytes?: number;

@@ -166,7 +166,8 @@ describe('routes', () => {
     const server = testServer();
     await ask(server, 'POST', '/v1/sandboxes', { snapshot_tag: 'base' });
     const waited = await ask(server, 'POST', '/v1/sandboxes/sandbox1/branch');
-    assert.deepEqual([waited.status, waited.json['mode'], waited.json['pause_ms']], [201, 'live', 1.25]);
+    const { mode, pause_ms: pauseMs, stopped_ms: stoppedMs } = waited.json;
+    assert.deepEqual([waited.status, mode, pauseMs, stoppedMs], [201, 'live', 1.25, 0.75]);
     const accepted = await ask(server, 'POST', '/v1/sandboxes/sandbox1/branch', { wait: false, tag: 'b2' });
     assert.deepEqual([accepted.status, accepted.json['status']], [202, 'writing']);
     const again = await ask(server, 'POST', '/v1/sandboxes/sandbox1/branch', { tag: 'b2' });

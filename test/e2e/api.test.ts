@@ -146,7 +146,8 @@ describe('the HTTP API of a real daemon', { timeout: 180_000 }, () => {
     const path = `/v1/sandboxes/${source.id}/branch`;
     const early = await request('POST', path, '{"tag": "early", "wait": false}');
     assert.deepEqual([early.status, early.json['tag']], [202, 'early']);
-    assert(Number(early.json['pause_ms']) > 0);
+    const [stoppedMs, pauseMs] = [Number(early.json['stopped_ms']), Number(early.json['pause_ms'])];
+    assert(0 < stoppedMs && stoppedMs <= pauseMs, `${stoppedMs} of ${pauseMs} ms`);
     await lab.listed('early', 'ready');
 
     const ready = await request('POST', path, '{"tag": "ready", "live": true, "measure_diff": true}');

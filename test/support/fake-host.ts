@@ -125,7 +125,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
       const marked = isCheckpoint
         ? { retention: { ordinal: snapshots.size, checkpoint: FAKE_CHECKPOINT } }
         : {};
-      return add(tag, { branchedFrom: id, mode, pauseMs: 1.25, status, ...marked });
+      return add(tag, { branchedFrom: id, mode, pauseMs: 1.25, stoppedMs: 0.75, status, ...marked });
     },
     fork: (id, { branch: { tag = 'made-up', mode }, count }) => {
       sandbox(id);

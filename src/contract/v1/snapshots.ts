@@ -35,7 +35,12 @@ export const snapshotSchema = z.object({
   mode: branchModeSchema.optional().describe('how the branch captured memory'),
   pause_ms: millisecondsSchema
     .optional()
-    .describe('pause window of the branch: vCPUs stopped to vCPUs running'),
+    .describe('pause window of the branch: vCPUs stopped to vCPUs running, as an upper bound'),
+  stopped_ms: millisecondsSchema
+    .optional()
+    .describe(
+      "the same as QEMU's events tell it, from STOP to RESUME: a lower bound, without what a busy host made the command for it wait",
+    ),
   checkpoint: z.boolean().optional().describe("whether it is a point on its sandbox's timeline"),
   warning: z.string().optional().describe('why it failed or cannot be started'),
   rebuilt: z

@@ -34,6 +34,7 @@ export function wireSnapshot(view: Answer<'getSnapshot'>): Snapshot {
       branched_from: view.branchedFrom,
       mode: view.mode,
       pause_ms: view.pauseMs,
+      stopped_ms: view.stoppedMs,
       warning: view.warning,
       rebuilt: view.rebuilt,
       parent_tag: view.parentTag,

@@ -25,6 +25,7 @@ import {
 import { QmpDisconnected, QmpTimeout } from '../../qmp/index.js';
 import {
   NoSpace,
+  type CaptureFacts,
   type Draft,
   type DraftRequest,
   type SnapshotMode,
@@ -205,7 +206,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     held?.requireHeld(monotonicMs() - pause.pauseUs / 1000);
     void held?.release();
     await failpoint('branch.running');
-    draft.note({ pauseMs: pause.pauseUs / 1000 });
+    draft.note(timesOf(pause));
     context.emit('sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
     if (pause.armError !== undefined)
       context.emit('sandbox.not-armed', { id: sandbox.id, tag: draft.tag, armError: pause.armError });
@@ -237,6 +238,11 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     // Of a VM that is gone so is its group.
     if (sandbox.takes('use')) await sandbox.vm.vmm.group?.settle().catch(() => undefined);
   }
+}
+
+/** From above and from below; what QEMU did not tell is left out. */
+function timesOf({ pauseUs, eventsUs }: PagerPause): Pick<CaptureFacts, 'pauseMs' | 'stoppedMs'> {
+  return { pauseMs: pauseUs / 1000, ...(eventsUs > 0 ? { stoppedMs: eventsUs / 1000 } : {}) };
 }
 
 async function requireLivingCapture(sandbox: Sandbox, pause: PagerPause): Promise<void> {
@@ -313,7 +319,7 @@ async function publish(
     // After the pause: all names that the guest's memory can have an address of.
     ...compact({ network: context.networks.forChild(sandbox.paths, record.network) }),
     hasTail: true,
-    pauseMs: pause.pauseUs / 1000,
+    ...timesOf(pause),
     capturedBytes: capture.capturedBytes,
   });
   await letReadOwn(sandbox, line?.layers.at(-1));

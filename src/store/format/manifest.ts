@@ -184,6 +184,7 @@ export const manifestSchema = z
      */
     ancestors: z.array(z.strictObject({ tag, id: objectId })).max(4096),
     pauseMs: z.number().nonnegative().optional(),
+    stoppedMs: z.number().nonnegative().optional(),
     capturedBytes: bytes.optional(),
     retention: retentionSchema.optional(),
     requestKey: requestKeySchema.optional(),

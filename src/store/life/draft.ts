@@ -271,7 +271,10 @@ export class DraftFolder implements Draft {
     } else {
       await rm(this.tail.path, { force: true });
     }
-    const facts = { ...this.#entry.facts, ...pick(fields, ['pauseMs', 'capturedBytes', 'warning']) };
+    const facts = {
+      ...this.#entry.facts,
+      ...pick(fields, ['pauseMs', 'stoppedMs', 'capturedBytes', 'warning']),
+    };
     return manifestSchema.parse({
       version: MANIFEST_VERSION,
       id: this.id,

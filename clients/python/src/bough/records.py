@@ -27,6 +27,7 @@ class _SnapshotWhereKnown(TypedDict, total=False):
     branched_from: str
     mode: BranchMode
     pause_ms: float
+    stopped_ms: float
     warning: str
     rebuilt: str
     durable: bool
