@@ -271,10 +271,6 @@ export class DraftFolder implements Draft {
     } else {
       await rm(this.tail.path, { force: true });
     }
-    const facts = {
-      ...this.#entry.facts,
-      ...pick(fields, ['pauseMs', 'stoppedMs', 'capturedBytes', 'warning']),
-    };
     return manifestSchema.parse({
       version: MANIFEST_VERSION,
       id: this.id,
@@ -282,13 +278,14 @@ export class DraftFolder implements Draft {
       createdAtUnix: this.#entry.createdAtUnix,
       mode: this.#entry.request.mode,
       ...pick(this.#entry.request, ['branchedFrom', 'retention', 'requestKey']),
-      ...facts,
+      ...this.#entry.facts,
+      ...pick(fields, ['pauseMs', 'stoppedMs', 'capturedBytes']),
       ancestors: [...this.#entry.ancestors],
       bootable: fields.bootable ?? true,
       machine: fields.machine,
       image: fields.image,
       agent: fields.agent,
-      ...pick(fields, ['network', 'recipe', 'rebuilt']),
+      ...pick(fields, ['network', 'recipe', 'rebuilt', 'warning']),
       layers: [
         ...this.#layers,
         manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined),
