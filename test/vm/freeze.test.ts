@@ -22,6 +22,12 @@ while True:
 /** Readings of the two clocks that lie further apart say nothing of how far apart the clocks are. */
 const SURE_NS = 20_000_000n;
 
+/**
+ * Between capture and restore. A child's clock may be set late, by what the call to it takes: so that this is not taken for the source's clock, they
+ * have to lie further apart than a call takes.
+ */
+const APART_MS = 2_000;
+
 interface Entry {
   readonly drawn: string;
   /** The wall clock less the monotonic one. */
@@ -77,6 +83,7 @@ describe('a branch that holds the programs', { timeout: 300_000 }, () => {
       held = await notesOf(source);
     });
     const tag = await lab.branch(source, { freeze: true });
+    await sleep(APART_MS);
     const children = [await lab.spawn(tag), await lab.spawn(tag)];
     const kept = await Promise.all(children.map(notesOf));
     for (const notes of kept) assert(notes.startsWith(held), 'a program went on while it was held');
