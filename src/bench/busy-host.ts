@@ -3,11 +3,10 @@
  *
  * Idle and busy take turns, a block of branches each. What counts is how much worse the worst get, so there have to be many.
  */
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { execa } from 'execa';
 import { ResourceStack } from '../base/index.js';
 import { discard, failureWords, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';
 import { ratioVerdict, reached, summaryCells, summaryColumns, type Section } from './section.js';
@@ -64,11 +63,10 @@ async function beBusy({ cacheDir }: BenchContext, load: ResourceStack): Promise<
 
 /** Runs a program of Node; resolves, when asked to end it, once it has. */
 function running(program: string, ...args: string[]): () => Promise<void> {
-  const child: ChildProcess = spawn(process.execPath, ['-e', program, ...args], { stdio: 'ignore' });
-  const over = once(child, 'exit');
+  const child = execa(process.execPath, ['-e', program, ...args], { stdio: 'ignore', reject: false });
   return async () => {
     child.kill('SIGKILL');
-    await over;
+    await child;
   };
 }
 
