@@ -1,6 +1,6 @@
 /** Requests that take long, and clients that give up when they hear nothing. */
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
+import { EventEmitter, once } from 'node:events';
 import { request, type IncomingMessage } from 'node:http';
 import { after, before, describe, it } from 'node:test';
 import { routes } from '../../src/contract/index.js';
@@ -14,10 +14,12 @@ const { processInput, ping } = routes;
 
 describe('a request that takes long', { timeout: 60_000 }, () => {
   let shell: ListeningShell;
-  let answer = (): void => undefined;
+  /** Emits `held` with what lets a request be answered, once the request is held up. */
+  const handler = new EventEmitter();
+  const holdsOne = async (): Promise<() => void> => (await once(handler, 'held'))[0] as () => void;
 
   before(async () => {
-    const answered = (): Promise<void> => new Promise((resolve) => (answer = resolve));
+    const answered = (): Promise<void> => new Promise((resolve) => handler.emit('held', resolve));
     shell = await listeningShell(
       { processInput, ping },
       {
@@ -54,7 +56,9 @@ describe('a request that takes long', { timeout: 60_000 }, () => {
 
   for (const path of ['/v1/sandboxes/a/processes/7/stdin', '/v1/sandboxes/a/ping'])
     it(`is told to be under way, to who asks for it: ${path}`, async () => {
+      const held = holdsOne();
       const { told, done } = ask(path, { prefer: 'respond-async, Processing' });
+      const answer = await held;
       while (told.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
       answer();
       assert.equal(Math.floor((await done) / 100), 2);
@@ -62,7 +66,9 @@ describe('a request that takes long', { timeout: 60_000 }, () => {
     });
 
   it('is told of to nobody else', async () => {
+    const held = holdsOne();
     const { told, done } = ask('/v1/sandboxes/a/ping', { prefer: 'respond-async' });
+    const answer = await held;
     await new Promise((resolve) => setTimeout(resolve, 5 * TOLD_EVERY_MS));
     answer();
     await done;
@@ -77,8 +83,9 @@ describe('a request that takes long', { timeout: 60_000 }, () => {
     const dispatcher = new Agent({ headersTimeout: PATIENCE_MS });
     const impatient: typeof fetch = (input, init) => fetch(input, { ...init, dispatcher } as RequestInit);
     const process = new Bough({ url: shell.address, fetch: impatient }).sandboxes.processes('a').of(7);
+    const held = holdsOne();
     const written = process.write('x');
-    setTimeout(() => answer(), 2 * PATIENCE_MS);
+    setTimeout(await held, 2 * PATIENCE_MS);
     assert.equal(await written, 1);
   });
 });
