@@ -18,9 +18,11 @@
 #include <net/if.h>
 #include <net/route.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
@@ -111,6 +113,40 @@ static void quiet_kernel(void)
 	write_file("/proc/sys/vm/compaction_proactiveness", "0");
 	write_file("/proc/sys/vm/stat_interval", "3600");
 	write_file("/proc/sys/kernel/hung_task_timeout_secs", "0");
+}
+
+#define HPET_PATH "/sys/bus/acpi/devices/PNP0103:00"
+#define HPET_ADDRESS 0xfed00000
+/* IA-PC HPET specification 1.0a, 2.3.8: the configuration of timer 0, in which bit 2 turns its interrupt on and bit 3 repeats it. */
+#define TIMER0_CONFIG (0x100 / sizeof(uint32_t))
+#define TIMER_INTERRUPTS (1u << 2)
+#define TIMER_REPEATS (1u << 3)
+
+/*
+ * The kernel starts with a tick of the HPET's timer 0, and once it has a better one turns off the interrupt alone. QEMU 10
+ * goes on to expire such a timer for nobody, 250 times a second; one that does not repeat ends by itself.
+ */
+static void end_unheard_timer(void)
+{
+	volatile uint32_t *registers;
+	int fd;
+
+	if (access(HPET_PATH, F_OK) != 0)
+		return;
+	fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
+	if (fd < 0) {
+		report("/dev/mem");
+		return;
+	}
+	registers = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, HPET_ADDRESS);
+	close(fd);
+	if (registers == MAP_FAILED) {
+		report("HPET");
+		return;
+	}
+	if ((registers[TIMER0_CONFIG] & TIMER_INTERRUPTS) == 0)
+		registers[TIMER0_CONFIG] &= ~TIMER_REPEATS;
+	munmap((void *)registers, 4096);
 }
 
 /* What a user puts in the way of another's program, in a folder that both may write to, is not followed, linked or opened. */
@@ -253,6 +289,7 @@ void serve_guest(const struct own_files *own)
 	if (own->is_imported)
 		complete_image();
 	quiet_kernel();
+	end_unheard_timer();
 	protect_names();
 	set_hostname();
 	start_network();
