@@ -27,7 +27,7 @@ describe('answers without end', () => {
       return () => void signals.off('signal', on);
     };
     const following = daemon.run(['events'], { io: { onSignal } });
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    while (signals.listenerCount('signal') === 0) await new Promise((resolve) => setTimeout(resolve, 5));
     signals.emit('signal', 'SIGINT');
     assert.deepEqual(await following, { code: 130, stdout: '', stderr: '' });
     assert.equal(signals.listenerCount('signal'), 0);

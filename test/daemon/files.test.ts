@@ -2,19 +2,20 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { fileEntrySchema, listLineSchema } from '../../src/contract/index.js';
 import { stopShell } from '../../src/daemon/shell/stop.js';
 import type { FilesHost } from '../../src/sandbox/host/guest-files.js';
 import { Seeded } from '../faults/seeded.js';
 import { fakeFiles } from '../support/fake-files.js';
+import { until } from './rows-table.js';
 import { rawExchange, testServer, type TestServer } from './support.js';
 
-describe('routes of files', () => {
+describe('routes of files', { timeout: 120_000 }, () => {
   let server: TestServer;
   let address = '';
   let id = '';
   let files: FilesHost;
+  let begun = 0;
   /** Whose body has ended the wrong way while it was read. */
   let broken = 0;
 
@@ -22,11 +23,13 @@ describe('routes of files', () => {
     const fake = fakeFiles((given) => assert(given !== 'nowhere'));
     files = {
       ...fake,
-      write: (to, what, call) =>
-        fake.write(to, what, call).catch((error: unknown) => {
+      write: (to, what, call) => {
+        begun += 1;
+        return fake.write(to, what, call).catch((error: unknown) => {
           broken += 1;
           throw error;
-        }),
+        });
+      },
     };
     server = testServer({ files });
     address = await server.app.listen({ host: '127.0.0.1', port: 0 });
@@ -199,15 +202,14 @@ describe('routes of files', () => {
 
   it('leave a file alone when its body does not come whole', async () => {
     await put({ path: 'kept' }, 'old');
-    const before = broken;
+    const before = { begun, broken };
     const socket = connect(Number(new URL(address).port), '127.0.0.1');
     socket.on('error', () => undefined);
     const head = `PUT /v1/sandboxes/${id}/files?path=kept HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n`;
     socket.write(`${head}half of it`);
-    await sleep(50);
+    await until(() => begun > before.begun);
     socket.destroy();
-    for (let attempt = 0; attempt < 200 && broken === before; attempt++) await sleep(10);
-    assert.equal(broken, before + 1);
+    await until(() => broken > before.broken);
     assert.equal(await (await get('kept')).text(), 'old');
   });
 

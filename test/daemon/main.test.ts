@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { runDaemon } from '../../src/daemon/main.js';
 import { fakeHost } from '../support/fake-host.js';
+import { until } from './rows-table.js';
 
 const quiet = { BOUGH_LOG_LEVEL: 'silent' };
 
@@ -20,7 +21,7 @@ describe('runDaemon()', () => {
     const running = runDaemon({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, quiet, {
       openHost: () => {
         events.push('host opened');
-        setTimeout(() => process.emit('SIGTERM'), 200);
+        void until(() => process.listenerCount('SIGTERM') > 0).then(() => process.emit('SIGTERM'));
         return Promise.resolve(host);
       },
     });

@@ -28,7 +28,9 @@ describe('the clock of a guest that was paused', { timeout: 180_000 }, () => {
     await source.shell(
       '(sleep 0.2; kill -STOP $1) </dev/null >/dev/null 2>&1 & exit 0'.replace('$1', '$PPID'),
     );
-    await sleep(1_000);
+    const answers = (): Promise<boolean> =>
+      Promise.race([lab.host.ping(source.id).then(() => true), sleep(1_000).then(() => false)]);
+    while (await answers()) await sleep(50);
     await lab.branch(source, { mode: 'full' });
     assert(!isTold(), 'the branch waited for it');
     while (!isTold()) await sleep(50);

@@ -24,7 +24,9 @@ describe('loadDeviceState()', () => {
       commands: {
         'migrate-set-capabilities': () => ({}),
         'migrate-incoming': (_args, server) => {
-          setTimeout(() => server.emitEvent('MIGRATION', { status: 'completed' }), 50);
+          void once(incoming, 'connection')
+            .then(() => sleep(50))
+            .then(() => server.emitEvent('MIGRATION', { status: 'completed' }));
           return {};
         },
       },
