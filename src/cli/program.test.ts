@@ -56,9 +56,11 @@ describe('the command line with a daemon', () => {
   const bough = async (...args: string[]) => runWith(args, { BOUGH_URL: daemon.address, BOUGH_TOKEN: token });
 
   it('spawns and prints ids, one a line', async () => {
-    const { code, stdout, stderr } = await bough('spawn', '--tag', 'base', '-n', '2');
-    assert.deepEqual([code, stderr], [0, '']);
-    assert.match(stdout, /^sandbox\d+\nsandbox\d+\n$/);
+    for (const howMany of ['-n', '--count', '--number']) {
+      const { code, stdout, stderr } = await bough('spawn', '--tag', 'base', howMany, '2');
+      assert.deepEqual([code, stderr], [0, '']);
+      assert.match(stdout, /^sandbox\d+\nsandbox\d+\n$/);
+    }
     assert.match((await bough('spawn', 'base')).stdout, /^sandbox\d+\n$/);
   });
 

@@ -1,6 +1,6 @@
 /** `bough sandbox spawn`: sandboxes from a snapshot; prints their ids. */
 
-import type { Command } from 'commander';
+import { Option, type Command } from 'commander';
 import { keyValue, nameArgument, sandboxArgument, wholeNumber } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { addNetworkOptions, networkPolicy, type NetworkOptions } from '../../network-options.js';
@@ -12,6 +12,7 @@ import { addLifetimeOptions, lifetimeRequest, type LifetimeOptions } from '../..
 
 interface SpawnOptions extends LifetimeOptions, NetworkOptions {
   tag?: string;
+  count?: number;
   number?: number;
   name?: string;
   metadata?: Record<string, string>;
@@ -24,7 +25,8 @@ export function registerSpawn(parent: Command, context: Context): void {
     .description('Start sandboxes from a snapshot, all or none; prints their ids.')
     .argument('[tag]', 'the snapshot', nameArgument)
     .option('--tag <snapshot>', 'the same as an option', nameArgument)
-    .option('-n, --number <n>', 'how many (default 1)', wholeNumber(1, 1000))
+    .option('-n, --count <n>', 'how many (default 1)', wholeNumber(1, 1000))
+    .addOption(oldCount())
     .option('--name <name>', 'a name of its own, usable wherever its id is', sandboxArgument)
     .option('--metadata <NAME=value>', 'a fact to select it by; may be repeated', keyValue)
     .option('-e, --env <NAME=value>', 'a variable of all its programs; may be repeated', keyValue);
@@ -34,7 +36,7 @@ export function registerSpawn(parent: Command, context: Context): void {
       const client = await clientFor(command, context);
       const request = {
         snapshot_tag: tag,
-        n: options.number,
+        n: options.count ?? options.number,
         name: options.name,
         metadata: options.metadata,
         env: options.env,
@@ -51,6 +53,11 @@ export function registerSpawn(parent: Command, context: Context): void {
     command,
     'id=$(bough spawn base)\nbough spawn --tag base --timeout 1h --idle-timeout 10m --on-end snapshot',
   );
+}
+
+/** What `--count` was called before `fork` had the same. */
+function oldCount(): Option {
+  return new Option('--number <n>').argParser(wholeNumber(1, 1000)).hideHelp();
 }
 
 /** Said in either way, once. */
