@@ -137,6 +137,7 @@ async function mortal(dirs: StoreDirs): Promise<SandboxWithEnd | undefined> {
     isBranching: false,
     isRollingBack: false,
     isBeingRemoved: false,
+    isHalfRemoved: false,
     lifetime: { warning: undefined, due: () => 'its time is over' } as unknown as SandboxWithEnd['lifetime'],
     record: Object.assign(record, { lifetime: { onEnd: 'snapshot' as const } }),
     noteEnd: async (tag) => {

@@ -247,11 +247,12 @@ export const sandboxRoutes = {
     ...endpoints.removeSandbox,
     kind: 'json',
     scope: 'exec',
-    summary: 'End a sandbox. When the answer arrives its process is gone.',
+    summary:
+      'End a sandbox. When the answer arrives its process is gone. One that could not be ended stays listed, takes no calls, and is tried again until it is.',
     resource: 'sandboxes',
     params: byId,
     replies: { 204: null },
-    errors: ['sandbox_not_found'],
+    errors: ['sandbox_not_found', 'no_space', 'vmm_failed'],
   },
   removeSandboxes: {
     ...endpoints.removeSandboxes,

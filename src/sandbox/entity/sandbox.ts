@@ -180,6 +180,11 @@ export class Sandbox {
     return this.#lifecycle.state === 'removing';
   }
 
+  /** Its removal was begun and failed, and is to be tried again. */
+  get isHalfRemoved(): boolean {
+    return this.isBeingRemoved && this.#removing === undefined;
+  }
+
   get isBranching(): boolean {
     return this.#branch.isHeld;
   }
@@ -246,10 +251,7 @@ export class Sandbox {
     if (lastUsedAtUnix !== undefined) await this.update({ lastUsedAtUnix });
   }
 
-  /**
-   * Takes the sandbox for a branch; the caller calls what is returned when nothing of the branch is left to do but notes
-   * in the record. Idempotent. Throws `sandbox_not_running`, `branch_in_progress`.
-   */
+  /** For a branch, until what is returned is called: nothing is left to do then but notes in the record. Throws as `require`. */
   claimForBranch(): () => void {
     this.require('branch');
     return this.#branch.take();
@@ -260,7 +262,7 @@ export class Sandbox {
     return this.#branch.over;
   }
 
-  /** Takes the sandbox for a rollback: nobody is let into its guest until what is returned is called. Throws as `require`. */
+  /** For a rollback: nobody is let into its guest until what is returned is called. Throws as `require`. */
   claimForRollback(): () => void {
     this.require('rollback');
     return this.#rollback.take();
@@ -322,20 +324,17 @@ export class Sandbox {
     await this.#written;
     await rm(this.paths.record, { force: true });
     await failpoint('remove.forgotten');
-    await (this.#vm === undefined ? this.#killOrphan() : this.#vm.vmm.kill());
+    const { process, failure } = this.#record;
+    if (this.#vm !== undefined) await this.#vm.vmm.kill();
+    // Of a daemon before, and it never answered this one.
+    else if (process !== undefined && failure === undefined)
+      await Vmm.killOrphan({ name: this.paths.id, ...process });
     await failpoint('remove.killed');
     await this.#networks?.forget(this.paths.id);
     await this.#vm?.pager.close();
     await this.#branch.over;
     await Promise.all([this.#fold?.over, this.merges.settled()]);
     await removeSandboxFolders(this.paths);
-  }
-
-  /** Ends a VMM that never answered us. */
-  async #killOrphan(): Promise<void> {
-    const { process, failure } = this.#record;
-    if (process !== undefined && failure === undefined)
-      await Vmm.killOrphan({ name: this.paths.id, ...process });
   }
 
   /** Lets go of the VM, which runs on for the next daemon. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { constants } from 'node:os';
 import { describe, it } from 'node:test';
 import { AgentUnreachable } from '../../agent/index.js';
-import { ResourceStack } from '../../base/index.js';
+import { DeadlineExceeded, ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { PagerError } from '../../pager/index.js';
 import { NotDurable } from '../../store/index.js';
@@ -46,6 +46,12 @@ describe('toCatalogue()', () => {
     assert.equal(catalogued(none)?.[0], 'mode_unsupported');
     const sealed = new PagerError('create the layer', constants.errno.EOPNOTSUPP);
     assert.equal(catalogued(sealed)?.[0], 'vmm_failed');
+  });
+
+  it('says what did not come to its end in time', () => {
+    const refused = catalogued(new DeadlineExceeded('Killing VMM process 7', 10_000));
+    const problem = 'Killing VMM process 7 did not finish within 10000 ms';
+    assert.deepEqual(refused, ['vmm_failed', { operation: 'start a child', problem }]);
   });
 
   it('names the sysctl where memory is in too many pieces, at the branch and at the start of a child', () => {

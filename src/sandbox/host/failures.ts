@@ -11,7 +11,7 @@ import {
   AgentUnreachable,
   InputFailed,
 } from '../../agent/index.js';
-import { errorCode, isNoRoom } from '../../base/index.js';
+import { DeadlineExceeded, errorCode, isNoRoom } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { BadKey, BadSnapshotArchive, ProgramMissing, SnapshotUntrusted } from '../../hub/index.js';
 import { ImageUnknown, ImageUnusable } from '../../image/index.js';
@@ -135,6 +135,7 @@ function fromHub(cause: unknown, { operation }: Attempt): BoughError | undefined
 }
 
 const QEMU_ERRORS = [
+  DeadlineExceeded,
   VmmStartFailed,
   VmmGone,
   VmmSilent,

@@ -174,7 +174,9 @@ export class LocalHost implements Host {
   async removeSandbox(id: string): Promise<void> {
     const { sandboxes, emit } = this.#context;
     const sandbox = sandboxes.get(id);
-    if (await sandboxes.remove(sandbox)) emit('sandbox.removed', { id: sandbox.id });
+    const attempt = { operation: 'end the sandbox', sandboxId: sandbox.id };
+    if (await catalogued(attempt, () => sandboxes.remove(sandbox)))
+      emit('sandbox.removed', { id: sandbox.id });
   }
 
   async pause(id: string): Promise<SandboxView> {

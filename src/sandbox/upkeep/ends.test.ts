@@ -10,6 +10,7 @@ interface FakeSandbox extends SandboxWithEnd {
   isBranching: boolean;
   isRollingBack: boolean;
   isBeingRemoved: boolean;
+  isHalfRemoved: boolean;
   record: { lifetime?: Lifetime | undefined; endTag?: string | undefined };
 }
 
@@ -70,6 +71,7 @@ class FakeHost {
       isBranching: false,
       isRollingBack: false,
       isBeingRemoved: false,
+      isHalfRemoved: false,
       record,
       lifetime: new LifetimeClock(() => record.lifetime, this.clock.unixSecs, this.clock),
       noteEnd: (tag) => {
@@ -108,7 +110,7 @@ describe('the ends of sandboxes', () => {
     const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
     host.clock.pass(10);
     host.script.remove = () => {
-      sandbox.isBeingRemoved = true;
+      sandbox.isBeingRemoved = sandbox.isHalfRemoved = true;
       return Promise.reject(new Error('EIO'));
     };
     assert.deepEqual(await host.sweep(), ['capture end-a', 'durable end-a']);
@@ -125,6 +127,18 @@ describe('the ends of sandboxes', () => {
     host.add('a', { endInMs: 10_000 }).isBeingRemoved = true;
     host.clock.pass(10);
     assert.deepEqual(await host.sweep(), []);
+  });
+
+  it('goes on with a removal that someone else has begun in vain, and takes no snapshot then', async () => {
+    const host = new FakeHost();
+    const sandbox = host.add('a', { endInMs: 10_000, onEnd: 'snapshot' });
+    sandbox.isBeingRemoved = sandbox.isHalfRemoved = true;
+    host.script.remove = fail(new Error('it is still there'));
+    assert.deepEqual(await host.sweep(), []);
+    assert.match(sandbox.lifetime.warning ?? '', /it is still there/);
+    delete host.script.remove;
+    host.clock.pass(30);
+    assert.deepEqual(await host.sweep(), ['remove a']);
   });
 
   it('waits for a branch that is under way', async () => {

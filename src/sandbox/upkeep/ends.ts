@@ -6,7 +6,8 @@
  *                          ▲                       └─ failed ─▶ runs on, with a warning ─▶ tried again later
  *                          └─ a daemon that finds the note goes on from here
  *
- * Once its removal has begun nothing is undone, since its VM may be gone: the snapshot stays, and the removal is tried again.
+ * Once its removal has begun nothing is undone, since its VM may be gone: the snapshot stays, and the removal is tried again, also
+ * one that somebody asked for.
  *
  * From the note on the sandbox takes no calls: what happened in it after the branch would be lost. Invariant: a sandbox that is to
  * end with a snapshot is removed only after that snapshot would survive power loss; losing work is worse than running on.
@@ -28,6 +29,7 @@ export interface SandboxWithEnd {
   readonly isBranching: boolean;
   readonly isRollingBack: boolean;
   readonly isBeingRemoved: boolean;
+  readonly isHalfRemoved: boolean;
   readonly lifetime: LifetimeClock;
   readonly record: { readonly lifetime?: Lifetime | undefined; readonly endTag?: string | undefined };
   /** Notes under which tag its last snapshot is taken, or that none is any more. */
@@ -64,8 +66,6 @@ export class SandboxEnds<S extends SandboxWithEnd> {
   readonly #snapshots = pLimit(CONCURRENT_SNAPSHOTS);
   readonly #ending = new Map<string, Promise<void>>();
   readonly #retries = new Map<string, Retry>();
-  /** Sandboxes whose removal was begun here and failed. */
-  readonly #halfRemoved = new Set<string>();
 
   constructor(actions: EndActions<S>, emit: Emit, clock: Clock = hostClock) {
     this.#actions = actions;
@@ -78,8 +78,7 @@ export class SandboxEnds<S extends SandboxWithEnd> {
     if (this.#stopping.signal.aborted) return;
     const sandboxes = this.#actions.sandboxes();
     const ids = new Set(sandboxes.map(({ id }) => id));
-    for (const known of [this.#retries, this.#halfRemoved])
-      for (const id of known.keys()) if (!ids.has(id)) known.delete(id);
+    for (const id of this.#retries.keys()) if (!ids.has(id)) this.#retries.delete(id);
     for (const sandbox of sandboxes) {
       const why = this.#due(sandbox);
       if (why === undefined) continue;
@@ -102,9 +101,9 @@ export class SandboxEnds<S extends SandboxWithEnd> {
   #due(sandbox: S): string | undefined {
     const { id, lifetime, record } = sandbox;
     const isClaimed = sandbox.isBranching || sandbox.isRollingBack;
-    const isTaken = isClaimed || (sandbox.isBeingRemoved && !this.#halfRemoved.has(id));
+    const isTaken = isClaimed || (sandbox.isBeingRemoved && !sandbox.isHalfRemoved);
     if (this.#ending.has(id) || isTaken) return undefined;
-    const isBegun = record.endTag !== undefined || this.#halfRemoved.has(id);
+    const isBegun = record.endTag !== undefined || sandbox.isHalfRemoved;
     const why = isBegun ? 'its end has begun before' : lifetime.due();
     if (why === undefined) {
       lifetime.warning = undefined;
@@ -118,7 +117,8 @@ export class SandboxEnds<S extends SandboxWithEnd> {
   async #end(sandbox: S, why: string): Promise<void> {
     const { id, record } = sandbox;
     try {
-      if (record.lifetime?.onEnd === 'snapshot' || record.endTag !== undefined) {
+      const endsWithSnapshot = record.lifetime?.onEnd === 'snapshot' && !sandbox.isHalfRemoved;
+      if (endsWithSnapshot || record.endTag !== undefined) {
         if (!(await this.#snapshots(() => this.#capture(sandbox)))) return;
       }
     } catch (error) {
@@ -130,7 +130,6 @@ export class SandboxEnds<S extends SandboxWithEnd> {
       await this.#actions.remove(sandbox);
       this.#emit('sandbox.ended', { id, why, snapshot: sandbox.record.endTag });
     } catch (error) {
-      this.#halfRemoved.add(id);
       this.#retryLater(sandbox, why, error);
     }
   }
