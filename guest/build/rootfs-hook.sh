@@ -8,16 +8,24 @@ set -eu
 
 archives="$2/var/cache/apt/archives"
 
+# A file in a folder besides: linked, or copied where a link cannot be made. No half of one has its name.
+also() {
+	to="$2/${1##*/}"
+	if [ ! -e "$1" ] || [ -e "$to" ] || ln "$1" "$to" 2>/dev/null; then return; fi
+	cp --reflink=auto "$1" "$to.part"
+	mv "$to.part" "$to"
+}
+
 case "$1" in
 setup)
 	mkdir -p "$archives/partial"
 	for deb in "$BOUGH_DEBS"/*.deb; do
-		if [ -e "$deb" ]; then ln "$deb" "$archives/"; fi
+		also "$deb" "$archives"
 	done
 	;;
 customize)
 	for deb in "$archives"/*.deb; do
-		if [ -e "$deb" ]; then cp -ln "$deb" "$BOUGH_DEBS/"; fi
+		also "$deb" "$BOUGH_DEBS"
 	done
 	cp -a "$BOUGH_STAGE/." "$2/"
 	if [ -x "$2/usr/bin/python3" ] && [ -d "$2/usr/lib/bough" ]; then
