@@ -7,7 +7,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, isNoRoom, lockFile, LockHeld, ResourceStack } from '../base/index.js';
-import { BadSnapshotArchive, RegistryFailed } from './errors.js';
+import { BadSnapshotArchive, RegistryFailed, SnapshotUntrusted } from './errors.js';
 import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed } from './format.js';
 import type { Keyring } from './keys.js';
 import { openLayout, readBlob, saveLayout } from './layout.js';
@@ -90,7 +90,7 @@ export async function pullSnapshot(
 ): Promise<Pulled> {
   await using undo = new ResourceStack();
   const dir = join(await takeFolder(options.workDir, undo), 'arriving');
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const isNew = (await mkdir(dir, { recursive: true, mode: 0o700 })) !== undefined;
   const onSigned = async (names: PulledNames): Promise<void> => {
     if (trust !== undefined) requireTrust(await verdictIn(dir, names, trust.keyring), trust);
   };
@@ -99,7 +99,9 @@ export async function pullSnapshot(
     return openLayout(dir, digest, signatureDigest);
   };
   const layout = await fetched().catch(async (error: unknown) => {
-    if (error instanceof BadSnapshotArchive) await removeLayout(dir);
+    // What an earlier pull has left is still to be had by one that may take it.
+    if (error instanceof BadSnapshotArchive || (isNew && error instanceof SnapshotUntrusted))
+      await removeLayout(dir);
     throw error;
   });
   const held = undo.move();

@@ -211,11 +211,13 @@ describe('a snapshot in a registry', { timeout: 240_000 }, () => {
       await pushSnapshot(inOne(await packed({}, isSigned)), there, { workDir: await work() });
       registry.takeMoved();
       const trust = { keyring: { trusted: new Map<string, never>() }, allowUnsigned: false };
-      await assert.rejects(pullSnapshot(there, { workDir: await work(), trust }), (error: unknown) => {
+      const workDir = await work();
+      await assert.rejects(pullSnapshot(there, { workDir, trust }), (error: unknown) => {
         assert(error instanceof SnapshotUntrusted, String(error));
         assert.match(error.message, words);
         return true;
       });
+      assert.deepEqual(await readdir(workDir), ['lock']);
       const moved = registry.takeMoved();
       assert.equal(moved.length, isSigned ? 1 : 0, 'more than the signature');
       await using pulled = await pullSnapshot(there, {
