@@ -22,8 +22,8 @@ from bough._transport import Reply
 PROJECT_DIR = Path(__file__).parents[3]
 REFERENCE_DIR = PROJECT_DIR / "docs" / "reference"
 DOCUMENT: dict[str, Any] = json.loads((REFERENCE_DIR / "openapi.json").read_text())
-# What `stat` says is more than the headers of a file; for those of snapshots on their way this client has no verb yet.
-WITHOUT_VERB = {"headFile", "trustedKeys"}
+# What `stat` says is more than the headers of a file.
+WITHOUT_VERB = {"headFile"}
 OPERATIONS: dict[str, tuple[str, str, dict[str, Any]]] = {
     operation["operationId"]: (method.upper(), path, operation)
     for path, methods in DOCUMENT["paths"].items()
@@ -61,7 +61,7 @@ class RecordingTransport:
         if route == "spawn":
             return [{"id": "s1"}]
         offsets = {"stdout_to": 0, "stderr_to": 0}
-        return {"snapshot": {}, "pause_ms": 0, "children": [], "pid": 7, **offsets}
+        return {"snapshot": {}, "pause_ms": 0, "children": [], "pid": 7, "keys": [], **offsets}
 
     def reply(
         self, route: str, params: Mapping[str, Any], given: Mapping[str, object], data: Optional[bytes] = None

@@ -54,6 +54,7 @@ class VerbsTest(DaemonTest):
             with self.assertRaises(bough.BoughApiError) as refused:
                 snapshots.import_(sent, tag="third", allow_unsigned=allow_unsigned)
             self.assertEqual(refused.exception.code, code)
+        self.assertEqual(snapshots.trusted_keys(), [])
         with self.assertRaises(bough.SnapshotNotFound):
             next(snapshots.export("nothing"))
         snapshots.delete("came")

@@ -122,6 +122,7 @@ ROUTES: dict[str, Route] = {
     "networkLog": Route(
         "GET", "/v1/sandboxes/{id}/network/log", requests.CallOptions, ("follow",), in_query=True, harmless=True
     ),
+    "trustedKeys": Route("GET", "/v1/trusted-keys", harmless=True),
     "listSecrets": Route("GET", "/v1/secrets", harmless=True),
     "setSecret": Route("PUT", "/v1/secrets/{name}", requests.SecretRequest, ("value", "hosts")),
     "removeSecret": Route("DELETE", "/v1/secrets/{name}"),

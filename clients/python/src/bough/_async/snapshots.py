@@ -77,3 +77,8 @@ class AsyncSnapshots:
         given = {**options, "tag": tag, "allow_unsigned": allow_unsigned}
         reply = await self._transport.reply("importSnapshot", {}, given, archive)
         return await self.get(reply.headers["bough-tag"], **options)
+
+    async def trusted_keys(self, **options: Unpack[CallOptions]) -> List[str]:
+        """Public keys, in PEM, whose snapshots `import_` takes in without `allow_unsigned`."""
+        answer = await self._transport.call("trustedKeys", {}, options)
+        return answer["keys"]

@@ -78,3 +78,8 @@ class Snapshots:
         given = {**options, "tag": tag, "allow_unsigned": allow_unsigned}
         reply = self._transport.reply("importSnapshot", {}, given, archive)
         return self.get(reply.headers["bough-tag"], **options)
+
+    def trusted_keys(self, **options: Unpack[CallOptions]) -> List[str]:
+        """Public keys, in PEM, whose snapshots `import_` takes in without `allow_unsigned`."""
+        answer = self._transport.call("trustedKeys", {}, options)
+        return answer["keys"]
