@@ -50,14 +50,19 @@ describe('a snapshot from another host', () => {
     const source = await madeSnapshot(await mkdtemp(join(scratch, 'made-')), made);
     return read(archiveOf(await packSnapshot(source, await mkdtemp(join(scratch, 'layout-')))));
   };
-  const takeIn = (archive: Buffer, tag?: string, over = context): Promise<SnapshotView> =>
+  const takeIn = (
+    archive: Buffer,
+    tag?: string,
+    over = context,
+    steps = bootSteps(madeQcow2()),
+  ): Promise<SnapshotView> =>
     catalogued({ operation: 'import' }, async () => {
       const incoming = await IncomingSnapshot.open(inTwo(archive), TRUST);
       const identifyChild = (_port: number, known: string): Promise<string> => {
         assert.equal(known, 'known elsewhere');
         return Promise.resolve('only here');
       };
-      return importSnapshot(over, incoming, { tag }, { ...bootSteps(madeQcow2()), identifyChild });
+      return importSnapshot(over, incoming, { tag }, { ...steps, identifyChild });
     });
   const names = async (): Promise<string[]> => {
     const folders = [dirs.stateDir, dirs.hotDir].map((root) => join(root, 'snapshots'));
@@ -98,6 +103,21 @@ describe('a snapshot from another host', () => {
     assert.match(disks[0]?.id ?? '', /^base-[0-9a-f]{32}$/);
     assert.deepEqual(await readFile(join(dirs.stateDir, 'snapshots/made', disks[0]?.file ?? '')), madeDisk());
     assert.equal((await readFile(lease.layers[0]?.path ?? ''))[5 * 4096], 2);
+  });
+
+  it('is given to its VMM in the folders of that alone, which may have walls', async () => {
+    const steps = bootSteps(madeQcow2());
+    const elsewhere: string[] = [];
+    let given = 0;
+    const startVm: typeof steps.startVm = (host, request) => {
+      const { layers, disks, paths } = request;
+      const all = [...layers, ...disks].map(({ path }) => path);
+      given = all.length;
+      elsewhere.push(...all.filter((path) => !path.includes(`/sandboxes/${paths.id}/`)));
+      return steps.startVm(host, request);
+    };
+    await takeIn(await archived(), undefined, context, { ...steps, startVm });
+    assert.deepEqual([given, elsewhere], [4, []]);
   });
 
   it('shares what is here already, on disk and in memory', async () => {

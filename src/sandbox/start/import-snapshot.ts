@@ -9,20 +9,25 @@
  * Its network policy does not come along: what a stranger's guest may reach is for this host to say.
  * What cannot be loaded here is refused; take-in.ts makes it again.
  */
+import { link, mkdir } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { compact, failpoint, MiB, ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { BadSnapshotArchive, type IncomingSnapshot, type SnapshotConfig } from '../../hub/index.js';
 import type { PagerCapture } from '../../pager/index.js';
 import {
   IntegrityError,
+  type Ancestry,
   type DiskRef,
   type Draft,
+  type LayerRef,
   type LinkedSnapshot,
   type MachineIdentity,
   type SnapshotView,
 } from '../../store/index.js';
 import { hadEnded } from '../entity/had-ended.js';
 import { lendFiles } from '../entity/lent-files.js';
+import { layersDir } from '../entity/own-layers.js';
 import type { SandboxPaths } from '../entity/paths.js';
 import { startVm, type Vm } from '../entity/vm.js';
 import type { HostContext } from '../host/context.js';
@@ -129,7 +134,8 @@ async function claimed(
 ): Promise<{ paths: SandboxPaths; vm: Vm; secret: string; overlay: DiskRef }> {
   const paths = await makeGround(context, undo);
   const overlay = await makeOverlay(context, paths, diskBytes);
-  const { layers, disks, vmstatePath: deviceState } = received;
+  const { layers, disks } = await linkInto(paths, received);
+  const deviceState = received.vmstatePath;
   const { secret: foreignSecret, guestPort: agentPort } = config.agent;
   const request = compact({
     paths,
@@ -146,6 +152,20 @@ async function claimed(
   });
   const secret = await steps.identifyChild(vm.agentHostPort, foreignSecret, { id: paths.id }, signal);
   return { paths, vm, secret, overlay };
+}
+
+/** A VMM that has walls reaches nothing of the store's; in its sandbox's folders it may have the same files. */
+async function linkInto(paths: SandboxPaths, { layers, disks }: Ancestry): Promise<Ancestry> {
+  await mkdir(layersDir(paths), { mode: 0o700 });
+  const linkedIn = async <T extends DiskRef | LayerRef>(folder: string, object: T): Promise<T> => {
+    const path = join(folder, basename(object.path));
+    await link(object.path, path);
+    return { ...object, path };
+  };
+  return {
+    layers: await Promise.all(layers.map((layer) => linkedIn(layersDir(paths), layer))),
+    disks: await Promise.all(disks.map((disk) => linkedIn(join(paths.stateDir, 'disk'), disk))),
+  };
 }
 
 async function capture(vm: Vm, paths: SandboxPaths, draft: Draft, overlay: DiskRef): Promise<PagerCapture> {
