@@ -2,8 +2,9 @@
  * Warm Node.js interpreter: evaluates code in one vm context, for ever.
  *
  * JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true}, answers {"code":...} with {"result", "error",
- * "exit_code"}, takes {"env":...} without an answer. Code is a script whose last value is the result, as util.inspect shows it, null
- * for undefined; {a: 1} is an object and not a block; a promise is waited for. SIGINT interrupts the code, and only the code.
+ * "exit_code"}, takes {"env":...}, what changes in the environment (null: it is gone), without an answer. Code is a script whose last
+ * value is the result, as util.inspect shows it, null for undefined; {a: 1} is an object and not a block; a promise is waited for.
+ * SIGINT interrupts the code, and only the code.
  */
 import { createRequire } from 'node:module';
 import net from 'node:net';
@@ -86,13 +87,20 @@ function describe(error) {
   return lines.filter((line) => !line.includes(import.meta.url) && !/^\s+at .*\bnode:/.test(line)).join('\n');
 }
 
+function changeEnvironment(changes) {
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null) {
+      delete process.env[name];
+    } else {
+      process.env[name] = value;
+    }
+  }
+}
+
 async function take(line) {
   const message = JSON.parse(line);
   if (message.env !== undefined) {
-    for (const name of Object.keys(process.env)) {
-      delete process.env[name];
-    }
-    Object.assign(process.env, message.env);
+    changeEnvironment(message.env);
     return;
   }
   control.write(`${JSON.stringify(await evaluate(message.code))}\n`);

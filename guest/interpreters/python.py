@@ -3,8 +3,9 @@
     python3 python.py [MODULE | MODULE=ALIAS]...
 
 JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true,"reseeds":true}, answers {"code":...} with {"result",
-"error", "exit_code"}, takes {"env":...} and {"reseed":true} without an answer. The result is the repr of the last statement if that is an expression,
-null for None and for everything else. SIGINT interrupts the code, and only the code.
+"error", "exit_code"}, takes {"env":...}, what changes in the environment (null: it is gone), and {"reseed":true} without an answer. The
+result is the repr of the last statement if that is an expression, null for None and for everything else. SIGINT interrupts the code,
+and only the code.
 
 A child that code forks may go on like any process; where the code ends, so does the child, for it has nobody to answer.
 """
@@ -115,6 +116,14 @@ def reseed() -> None:
             traceback.print_exc()  # what code has put in the place of a module
 
 
+def change_environment(changes: dict[str, str | None]) -> None:
+    for name, value in changes.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
+
+
 def end_of_fork(answer: dict[str, Any]) -> None:
     """Ends a process that the code forked, as Python ends one: with its traceback on stderr and its status."""
     if answer['error'] is not None and not answer['error'].startswith('SystemExit: '):
@@ -136,8 +145,7 @@ def main() -> None:
     for line in control.makefile('rb'):
         message = json.loads(line)
         if 'env' in message:
-            os.environ.clear()
-            os.environ.update(message['env'])
+            change_environment(message['env'])
             continue
         if 'reseed' in message:
             reseed()

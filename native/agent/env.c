@@ -90,9 +90,10 @@ int env_settle(struct env *env)
 	return 0;
 }
 
-const char *env_get(const struct env *env, const char *name)
+/* Of the name that `name`, which ends there or goes on with "=", begins with. */
+static const char *value_of(const struct env *env, const char *name)
 {
-	size_t length = strlen(name);
+	size_t length = strcspn(name, "=");
 
 	for (size_t i = 0; i < env->count; i++)
 		if (strncmp(env->entries[i], name, length) == 0 && env->entries[i][length] == '=')
@@ -100,19 +101,47 @@ const char *env_get(const struct env *env, const char *name)
 	return NULL;
 }
 
+const char *env_get(const struct env *env, const char *name)
+{
+	return value_of(env, name);
+}
+
+/* A member of an object that so far has `count`. */
+static void quote_member(const char *entry, const char *value, size_t count, struct text *text)
+{
+	text_put(text, count == 0 ? "" : ",");
+	text_quote(text, entry, strcspn(entry, "="));
+	text_put(text, ":");
+	if (value == NULL)
+		text_put(text, "null");
+	else
+		text_quote(text, value, strlen(value));
+}
+
 void env_quote(const struct env *env, struct text *text)
 {
 	text_put(text, "{");
-	for (size_t i = 0; i < env->count; i++) {
-		const char *entry = env->entries[i];
-		size_t name = strcspn(entry, "=");
-
-		text_put(text, i == 0 ? "" : ",");
-		text_quote(text, entry, name);
-		text_put(text, ":");
-		text_quote(text, entry + name + 1, strlen(entry + name + 1));
-	}
+	for (size_t i = 0; i < env->count; i++)
+		quote_member(env->entries[i], strchr(env->entries[i], '=') + 1, i, text);
 	text_put(text, "}");
+}
+
+bool env_quote_changes(const struct env *before, const struct env *after, struct text *text)
+{
+	size_t count = 0;
+
+	text_put(text, "{");
+	for (size_t i = 0; i < after->count; i++) {
+		const char *old = value_of(before, after->entries[i]), *now = strchr(after->entries[i], '=') + 1;
+
+		if (old == NULL || strcmp(old, now) != 0)
+			quote_member(after->entries[i], now, count++, text);
+	}
+	for (size_t i = 0; i < before->count; i++)
+		if (value_of(after, before->entries[i]) == NULL)
+			quote_member(before->entries[i], NULL, count++, text);
+	text_put(text, "}");
+	return count > 0;
 }
 
 void env_free(struct env *env)

@@ -2,6 +2,7 @@
 #ifndef AGENT_ENV_H
 #define AGENT_ENV_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "text.h"
@@ -24,6 +25,9 @@ const char *env_get(const struct env *env, const char *name);
 
 /* As a JSON object. */
 void env_quote(const struct env *env, struct text *text);
+
+/* What makes `after` of `before`, both settled, as a JSON object: names that are gone have null. False if there is nothing in it. */
+bool env_quote_changes(const struct env *before, const struct env *after, struct text *text);
 
 void env_free(struct env *env);
 

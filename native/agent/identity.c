@@ -234,3 +234,22 @@ int identity_take(struct json request, struct problem *problem)
 	forget(&wanted);
 	return error;
 }
+
+int identity_add_env(struct json request, struct problem *problem)
+{
+	struct env env = { 0 };
+	int error = env_add(&env, &environment);
+
+	if (error == 0)
+		error = field_env(request, "env", &env, problem);
+	if (error == 0)
+		error = env_settle(&env);
+	if (error != 0) {
+		env_free(&env);
+		return error;
+	}
+	env_free(&environment);
+	environment = env;
+	error = save();
+	return error == 0 ? 0 : failed(problem, "the agent's state cannot be kept", error);
+}

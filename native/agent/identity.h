@@ -33,6 +33,9 @@ const struct env *identity_env(void);
  * step that failed. */
 int identity_take(struct json request, struct problem *problem);
 
+/* Adds to the default environment what the request has. As identity_take(). */
+int identity_add_env(struct json request, struct problem *problem);
+
 /* The wall clock alone, as a pause has left it behind. */
 int identity_set_clock(int64_t unix_time_ns);
 

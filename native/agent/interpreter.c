@@ -26,6 +26,7 @@ static struct job *running;
 static struct job *waiting;
 static struct timer grace;
 static const char *state = "none";
+static struct env told; /* the environment that the process was started with, or has heard of since */
 static bool settled, env_changed;
 static bool moved;    /* this is another machine than the one the process was last told of */
 static bool renewing; /* the process is on its way out, to be started again */
@@ -69,18 +70,22 @@ static int environment(struct env *env)
 	return error == 0 ? env_settle(env) : error;
 }
 
-static void tell_env(void)
+/* The line that tells the process what has changed in its environment, empty for nothing. It counts as told. */
+static void take_env(struct text *line)
 {
 	struct env env = { 0 };
-	struct text line = { 0 };
 
-	line.failed = environment(&env) != 0;
-	text_put(&line, "{\"env\":");
-	env_quote(&env, &line);
-	text_put(&line, "}");
-	env_free(&env);
+	if (!env_changed)
+		return;
 	env_changed = false;
-	worker_send(&worker, &line, false);
+	line->failed = environment(&env) != 0;
+	text_put(line, "{\"env\":");
+	if (!env_quote_changes(&told, &env, line) && !line->failed)
+		text_free(line);
+	else
+		text_put(line, "}");
+	env_free(&told);
+	told = env;
 }
 
 static void tell_move(void)
@@ -91,29 +96,34 @@ static void tell_move(void)
 	worker_send(&worker, &line, false);
 }
 
-/* Makes the process another than its twins. True if it is started again for that: nobody's variables are in it yet. */
-static bool leave_twins(void)
+/* Brings the process to where and what it is now. True if it is started again for that: nobody's variables are in it yet. */
+static bool renew(void)
 {
-	if (!moved)
-		return false;
-	moved = false;
-	if (worker.reseeds)
-		tell_move();
-	else if (!used)
-		renewing = true;
-	if (renewing)
+	struct text env = { 0 };
+	bool stale;
+
+	take_env(&env);
+	stale = moved || env.length > 0 || env.failed;
+	renewing = stale && !worker.reseeds && !used;
+	if (renewing) {
+		text_free(&env);
 		worker_kill(&worker);
-	return renewing;
+		return true;
+	}
+	if (moved && worker.reseeds)
+		tell_move();
+	moved = false;
+	if (env.length > 0 || env.failed)
+		worker_send(&worker, &env, false);
+	return false;
 }
 
 static void run_next(void)
 {
 	struct job *job = waiting;
 
-	if (running != NULL || job == NULL || !worker.running || !worker.ready || renewing || leave_twins())
+	if (running != NULL || job == NULL || !worker.running || !worker.ready || renewing || renew())
 		return;
-	if (env_changed)
-		tell_env();
 	waiting = job->next;
 	running = job;
 	used = true;
@@ -158,15 +168,15 @@ static void fail_waiting(const char *reason)
 
 static void start(void)
 {
-	struct env env = { 0 };
 	char reason[160];
-	int error = environment(&env);
+	int error;
 
+	env_free(&told);
+	error = environment(&told);
 	env_changed = used = moved = renewing = false;
 	state = "starting";
 	if (error == 0)
-		error = worker_start(&worker, command, &env);
-	env_free(&env);
+		error = worker_start(&worker, command, &told);
 	if (error == 0)
 		return;
 	snprintf(reason, sizeof reason, "cannot start the interpreter: %s", spawn_reason(error));
@@ -246,10 +256,14 @@ static void deadline(struct timer *timer)
 		session_fail(session, "deadline", "the evaluation was interrupted at its deadline");
 }
 
-void interpreter_identified(bool restored)
+void interpreter_env_changed(void)
 {
 	env_changed = true;
-	moved |= restored;
+}
+
+void interpreter_moved(void)
+{
+	moved = true;
 }
 
 static void append(struct job *job)

@@ -8,8 +8,10 @@
  *
  * In a copy of a machine the process would draw the random numbers of its twins. One that can seed its generators again does; another is
  * started again, if no code has run in it. Both wait for the first piece of code: a copy that needs no interpreter touches none of its pages.
+ * It is the same with the owner's environment, of which a process is told what has changed, so that what code has set itself stays.
  *
- * Not handled: a process that cannot, and in which code has run. Its variables count for more.
+ * Not handled: a process that cannot, and in which code has run. Its variables count for more. Nor does it read again what it has read of the
+ * environment at its start (Node.js: NODE_EXTRA_CA_CERTS).
  */
 #ifndef AGENT_INTERPRETER_H
 #define AGENT_INTERPRETER_H
@@ -20,8 +22,9 @@
 /* Starts it. The command and the environments stay the caller's, and are read whenever it is started again. */
 void interpreter_open(char *const *command, const struct env *base, const struct env *owners);
 
-/* The owner's environment has changed; `restored`: this is a copy of a machine. The process hears of both before the next piece of code. */
-void interpreter_identified(bool restored);
+/* The owner's environment may have changed; this is a copy of a machine. The process hears of both before the next piece of code. */
+void interpreter_env_changed(void);
+void interpreter_moved(void);
 
 /* "none", "starting", "ready" or "failed". */
 const char *interpreter_state(void);

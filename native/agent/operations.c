@@ -77,7 +77,9 @@ static void identify(struct session *session, struct json request)
 	} else {
 		if (restored && owns_machine)
 			connections_end_inherited(session->source.fd);
-		interpreter_identified(restored);
+		interpreter_env_changed();
+		if (restored)
+			interpreter_moved();
 		/* Last: whoever held the programs of the machine that this was a copy of lets go of them here. */
 		sessions_detach(session);
 		answer_identity(session, nonce, restored, hook_ms);
@@ -227,6 +229,21 @@ static void run_set_clock(struct session *session, struct json request)
 	session_end(session, &done);
 }
 
+static void run_set_env(struct session *session, struct json request)
+{
+	struct text done = { 0 };
+	struct problem problem;
+	int error = identity_add_env(request, &problem);
+
+	if (error != 0) {
+		session_refuse(session, error, &problem);
+		return;
+	}
+	interpreter_env_changed();
+	text_put(&done, "{}");
+	session_end(session, &done);
+}
+
 static void run_shutdown(struct session *session, struct json request)
 {
 	struct text done = { 0 };
@@ -246,7 +263,7 @@ static const struct {
 	{ "processes", run_processes }, { "process", run_process },   { "output", run_output },
 	{ "attach", run_attach },	      { "stdin", run_stdin },	      { "signal", run_signal },
 	{ "resize", run_resize },	      { "dial", run_dial },	      { "stats", run_stats },
-	{ "freeze", run_freeze },
+	{ "freeze", run_freeze },	      { "set_env", run_set_env },
 };
 
 static void run_named(struct session *session, const char *name, struct json request)

@@ -41,6 +41,7 @@ import {
   type TerminalSize,
 } from './operations/process.js';
 import { setClock } from './operations/set-clock.js';
+import { setEnv } from './operations/set-env.js';
 import { guestStats, type GuestStats } from './operations/stats.js';
 import { Slots } from './slots.js';
 
@@ -188,6 +189,14 @@ export class AgentClient {
   /** Sets the guest's wall clock to the host's. Throws AgentRefused for an agent that is too old to know how. */
   setClock(options: CallOptions = {}): Promise<void> {
     return setClock(this.#endpoint, options);
+  }
+
+  /**
+   * Adds to the default environment of programs, and to the warm interpreter's before its next piece of code. Throws AgentRefused
+   * `unknown_op` for an agent that is too old.
+   */
+  setEnv(env: Readonly<Record<string, string>>, options: CallOptions = {}): Promise<void> {
+    return setEnv(this.#endpoint, env, options);
   }
 
   /** Waits until an agent answers at all, if only that it wants a secret. Throws AgentDeadline. */

@@ -5,6 +5,7 @@ import { after, before, describe, it } from 'node:test';
 import { NODE, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 
+const SECRET = 'secret-of-this-guest';
 /** Which sockets a process has. */
 const SOCKETS = `var fs = require('fs'); var sockets = () => fs.readdirSync('/proc/self/fd').flatMap((fd) => {
   try { return [fs.readlinkSync('/proc/self/fd/' + fd)]; } catch { return []; }
@@ -20,8 +21,7 @@ describe('the Node.js interpreter', { timeout: 60_000 }, () => {
     return answer.result;
   };
 
-  const identify = () =>
-    client.identify({ newSecret: 'secret-of-this-guest', seed: Buffer.alloc(32, 7), unixTimeNs: 0n });
+  const identify = () => client.identify({ newSecret: SECRET, seed: Buffer.alloc(32, 7), unixTimeNs: 0n });
 
   before(async () => {
     agent = await startRealAgent(NODE);
@@ -42,6 +42,28 @@ describe('the Node.js interpreter', { timeout: 60_000 }, () => {
     await identify();
     const kept = await evaluate('process.pid');
     assert.deepEqual([kept.result, kept.stderr], [pids[0], '']);
+  });
+
+  it('is started again for another environment, until code has run in it', async () => {
+    const other = await startRealAgent(NODE);
+    try {
+      const client = new AgentClient({ host: '127.0.0.1', port: other.port });
+      await client.waitReady();
+      await client.identify({ newSecret: SECRET, seed: Buffer.alloc(32, 7), unixTimeNs: 0n });
+      await client.waitWarm();
+      const evaluated = async (code: string) => (await client.eval(code, { timeoutMs: 20_000 })).result;
+      const ofAgent = () => readFile(`/proc/${other.pid}/task/${other.pid}/children`, 'utf8');
+      const before = (await ofAgent()).trim();
+      // Read at the start of a process, and never again.
+      await client.setEnv({ NODE_OPTIONS: '--title=renewed' });
+      const pid = await evaluated('process.pid');
+      assert.notEqual(pid, before);
+      assert.equal(await evaluated('process.title'), "'renewed'");
+      await client.setEnv({ ADDED: 'a' });
+      assert.equal(await evaluated('[process.env.ADDED, process.pid].join()'), `'a,${pid}'`);
+    } finally {
+      await other.close();
+    }
   });
 
   it('gives the value of the last expression', async () => {

@@ -241,12 +241,25 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     assert((await readdir(agent.dir)).includes('marker'));
   });
 
+  it('set_env adds to the environment, and takes nothing from the interpreter that code has set', async () => {
+    const values = (...names: string[]) =>
+      client.eval(`[os.environ.get(name) for name in ${JSON.stringify(names)}]`);
+    await client.eval('import os; kept = 1; os.environ["OWN"] = "o"; os.environ["LANG"] = "C"');
+    await client.setEnv({ ADDED: 'a' });
+    assert.equal((await client.exec({ args: ['sh', '-c', 'echo $TOKEN $ADDED'] })).stdout, 't a\n');
+    assert.equal((await values('TOKEN', 'ADDED', 'OWN', 'LANG')).result, "['t', 'a', 'o', 'C']");
+    await client.identify(identity('third-secret-of-it'));
+    assert.equal((await values('TOKEN', 'ADDED', 'OWN', 'LANG')).result, "[None, None, 'o', 'C']");
+    assert.equal((await client.eval('kept')).result, '1');
+    await assert.rejects(client.setEnv({ 'A=': 'x' }), refused('bad_request'));
+  });
+
   it('eval draws other numbers in a copy of the machine', async () => {
     const forks =
       'import random, tempfile, ssl, os; kept = 1; random.seed(1); state = random.getstate(); names = tempfile._get_candidate_names()';
     await client.eval(forks, { timeoutMs: 10_000 });
     assert.equal((await client.eval('random.getstate() == state')).result, 'True');
-    await client.identify(identity('third-secret-of-it'));
+    await client.identify(identity('fourth-secret-of-it'));
     const now = '[kept, random.getstate() == state, tempfile._get_candidate_names() is names]';
     assert.deepEqual(await client.eval(now), { ...NOTHING, result: '[1, False, False]' });
   });

@@ -25,6 +25,17 @@ request = urllib.request.Request(sys.argv[1] + sys.argv[2], headers={'Authorizat
 print(urllib.request.urlopen(request, timeout=30).read().decode())
 `;
 
+/** Asks as programs do that bring a bundle of their own, which here has nobody in it. */
+const ASK_INSIDE = `
+import os, ssl, urllib.request
+def ask(url):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    bundle = os.environ.get('REQUESTS_CA_BUNDLE')
+    if bundle: context.load_verify_locations(bundle)
+    try: return urllib.request.urlopen(url, timeout=30, context=context).read().decode()
+    except Exception as error: return repr(error)
+`;
+
 /** A service that asks once when it starts, and then for whoever asks it; says what it was started with. */
 const SERVICE = `
 import http.server, os, sys, urllib.request
@@ -133,6 +144,27 @@ describe('a secret of the host', { timeout: 400_000 }, () => {
     await lab.host.removeSecret('key');
     assert.match(await ask(child, '/three'), /HTTP Error 502/);
     assert.equal(origin.seen.length, 2);
+    await lab.clean();
+  });
+
+  it('given to a sandbox that runs, is in requests of its interpreter', async () => {
+    const { port } = origin;
+    origin.seen.length = 0;
+    const secret = { value: VALUE, hosts: [`api.example:${port}`] };
+    await lab.host.setSecret('key', secretInputSchema.parse(secret));
+    const { secrets, ...without } = policy();
+    const source = await lab.spawn(TEMPLATE_TAG, without);
+    await source.python(ASK_INSIDE);
+    await source.python("keep = 'kept'; os.environ['OWN'] = 'own'");
+    const askInside = () => source.python(`ask('https://api.example:${port}/inside')`);
+    assert.match((await askInside()) ?? '', /CERTIFICATE_VERIFY_FAILED/);
+    await lab.host.setNetwork(source.id, networkPolicySchema.parse({ ...without, secrets }));
+    assert.equal(await askInside(), "'hello'");
+    assert.deepEqual(
+      origin.seen.map(({ headers }) => headers['authorization']),
+      [`Bearer ${VALUE}`],
+    );
+    assert.equal(await source.python("(keep, os.environ['OWN'])"), "('kept', 'own')");
     await lab.clean();
   });
 

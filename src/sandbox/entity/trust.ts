@@ -4,7 +4,8 @@
  *
  * The bundle is appended to, once. Where a guest has none, it is made of this one certificate; one that cannot be read is left as it is.
  *
- * Not handled: programs that run already and have read a bundle, and those with trust of their own that no variable changes (Java).
+ * Not handled: programs that run already and have read a bundle or their variables, a Node.js interpreter in which code has run among
+ * them; and those with trust of their own that no variable changes (Java).
  */
 import { AgentRefused, type AgentClient } from '../../agent/index.js';
 import type { NetworkPolicy } from '../../contract/index.js';
@@ -35,6 +36,16 @@ export const TRUST_VARIABLES: Readonly<Record<string, string>> = {
 /** Variables of programs in a sandbox of that policy. */
 export function trustVariables(policy: NetworkPolicy | undefined): Readonly<Record<string, string>> {
   return policy?.secrets === undefined ? {} : TRUST_VARIABLES;
+}
+
+/** Those variables for what a guest that runs starts from now on, and for its interpreter. Throws what the agent's errors are. */
+export async function tellToTrust(agent: AgentClient, signal?: AbortSignal): Promise<void> {
+  try {
+    await agent.setEnv(TRUST_VARIABLES, { signal });
+  } catch (error) {
+    // An agent of before: programs have them with the call that starts them.
+    if (!(error instanceof AgentRefused && error.code === 'unknown_op')) throw error;
+  }
 }
 
 /** Throws what the agent's errors are, AgentRefused for a bundle that is too large. */

@@ -2,7 +2,7 @@
 import { BoughError, type Network, type NetworkPolicy } from '../../contract/index.js';
 import { NO_NETWORK } from '../entity/networks.js';
 import type { Sandbox } from '../entity/sandbox.js';
-import { trustEgress } from '../entity/trust.js';
+import { tellToTrust, trustEgress } from '../entity/trust.js';
 import type { HostContext } from './context.js';
 import { catalogued } from './failures.js';
 
@@ -34,7 +34,10 @@ export async function setNetwork(
   if (policy.secrets !== undefined) {
     const certificate = await context.networks.certificate();
     const operation = { operation: 'make the guest trust the egress', sandboxId: sandbox.id };
-    await catalogued(operation, () => trustEgress(sandbox.agent, certificate));
+    await catalogued(operation, async () => {
+      await trustEgress(sandbox.agent, certificate);
+      await tellToTrust(sandbox.agent);
+    });
     // Else a rollback that has begun since would go on with the policy of before.
     sandbox.require('change-network');
   }
