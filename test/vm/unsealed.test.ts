@@ -53,7 +53,9 @@ describe('a VM whose gate does not hold', { timeout: 300_000 }, () => {
       await execa('musl-gcc', ['-static', '-o', qemu, `${qemu}.c`]);
       await lab.host.close();
       const emit = () => undefined;
-      lab.host = await openHost({ ...lab.folders, qemuPath: qemu, maxConcurrentBranches: 4, emit });
+      // Behind walls every VMM has a gate, also one whose guest has no network.
+      const folders = { ...lab.folders, isolation: 'none' } as const;
+      lab.host = await openHost({ ...folders, qemuPath: qemu, maxConcurrentBranches: 4, emit });
       const off = networkPolicySchema.parse({ mode: 'off' });
       const started = lab.host.spawn({ snapshotTag: TEMPLATE_TAG, count: 1, network: off });
       await assert.rejects(started, { code: 'vmm_failed' });
