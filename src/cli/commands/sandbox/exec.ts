@@ -10,6 +10,7 @@ import { CommandEnd, UsageError } from '../../exit.js';
 import { printOutput } from '../../guest-output.js';
 import { runGuestProgram, type GuestProgram } from '../../guest-program.js';
 import { Interrupts } from '../../interrupts.js';
+import { withNetworkHint } from '../../network-hint.js';
 import { addOutputOption, outputForm, printAsData } from '../../output.js';
 import { addProgramCommand } from '../../program-command.js';
 import { addProgramOptions, guestProgram, type ProgramOptions } from '../../program-options.js';
@@ -60,7 +61,10 @@ async function runStreamed(where: Where, program: GuestProgram): Promise<number>
   const { context, client, id } = where;
   using interrupts = new Interrupts(context.io);
   try {
-    return await runGuestProgram(context.io, client.sandboxes.processes(id), program, interrupts);
+    const hinted = { io: context.io, id, network: client.sandboxes.network(id), stays: true };
+    return await withNetworkHint(hinted, (io) =>
+      runGuestProgram(io, client.sandboxes.processes(id), program, interrupts),
+    );
   } catch (error) {
     // Agents in snapshots of older versions keep no processes.
     if (error instanceof BoughApiError && error.code === 'agent_refused')

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander';
 import { messageOf } from '../../../base/index.js';
-import type { Bough, Processes } from '../../../sdk/index.js';
+import type { Bough } from '../../../sdk/index.js';
 import { keyValue, nameArgument, sandboxArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
@@ -10,6 +10,7 @@ import { CommandEnd } from '../../exit.js';
 import { runGuestProgram, type GuestProgram } from '../../guest-program.js';
 import { Interrupts } from '../../interrupts.js';
 import type { Io } from '../../io.js';
+import { withNetworkHint } from '../../network-hint.js';
 import { addNetworkOptions, networkPolicy, type NetworkOptions } from '../../network-options.js';
 import { addProgramCommand } from '../../program-command.js';
 import { addProgramOptions, guestProgram, type ProgramOptions } from '../../program-options.js';
@@ -40,8 +41,8 @@ export function registerRun(parent: Command, context: Context): void {
       // Not given up at an interrupt: who does not wait for the answer does not know what there is to remove.
       const [sandbox] = await withProgress(io, `starting from ${tag}`, () => client.sandboxes.spawn(request));
       if (sandbox === undefined) throw new Error('The daemon started no sandbox');
-      const status = await runIn(client.sandboxes.processes(sandbox.id), { io, program, interrupts }).finally(
-        () => remove(client, sandbox.id, io),
+      const status = await runIn(client.sandboxes, sandbox.id, { io, program, interrupts }).finally(() =>
+        remove(client, sandbox.id, io),
       );
       if (status !== 0) throw new CommandEnd(status);
     },
@@ -50,7 +51,8 @@ export function registerRun(parent: Command, context: Context): void {
 }
 
 async function runIn(
-  processes: Processes,
+  sandboxes: Bough['sandboxes'],
+  id: string,
   {
     io,
     program,
@@ -58,7 +60,9 @@ async function runIn(
   }: { readonly io: Io; readonly program: GuestProgram; readonly interrupts: Interrupts },
 ): Promise<number> {
   interrupts.signal.throwIfAborted();
-  return runGuestProgram(io, processes, program, interrupts);
+  return withNetworkHint({ io, id, network: sandboxes.network(id), stays: false }, (hinted) =>
+    runGuestProgram(hinted, sandboxes.processes(id), program, interrupts),
+  );
 }
 
 /** That it could not be removed is said, and does not hide how the program ended. */
