@@ -73,7 +73,7 @@ static void remove_left(void)
 
 struct group group_new(void)
 {
-	struct group group = { .procs_fd = -1 };
+	struct group group = { .fd = -1 };
 	char path[16];
 
 	if (folder_fd < 0)
@@ -87,15 +87,15 @@ struct group group_new(void)
 	if (errno != 0 && errno != EEXIST)
 		return group;
 	group.number = last_number;
-	group.procs_fd = open_file(group.number, "cgroup.procs");
+	group.fd = openat(folder_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return group;
 }
 
 void group_started(struct group *group)
 {
-	if (group->procs_fd >= 0)
-		close(group->procs_fd);
-	group->procs_fd = -1;
+	if (group->fd >= 0)
+		close(group->fd);
+	group->fd = -1;
 }
 
 void group_kill(const struct group *group, pid_t leader)

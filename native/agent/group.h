@@ -12,7 +12,7 @@
 
 struct group {
 	unsigned number; /* 0: none */
-	int procs_fd;    /* for struct launch, or -1 */
+	int fd;          /* its folder, for struct launch, or -1 */
 };
 
 /* Uses cgroups below this folder of a cgroup2 file system, which is made. */

@@ -94,7 +94,7 @@ static int start(struct hook *hook, const char *path, const struct env *env)
 
 	hook->group = group_new();
 	launch.stdin_fd = launch.stdout_fd = launch.stderr_fd = null;
-	launch.group_fd = hook->group.procs_fd;
+	launch.group_fd = hook->group.fd;
 	if (error == 0)
 		error = spawn(&launch, &hook->child);
 	group_started(&hook->group);

@@ -286,7 +286,7 @@ static int launch(struct process *process, const struct process_spec *spec, stru
 	wanted = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd, .user = command->user,
 				  .stdin_fd = pipes->theirs[0], .stdout_fd = pipes->theirs[1],
 				  .stderr_fd = pipes->theirs[2], .passed_fd = -1,
-				  .group_fd = process->group.procs_fd, .terminal = spec->rows > 0 };
+				  .group_fd = process->group.fd, .terminal = spec->rows > 0 };
 	error = spawn(&wanted, child);
 	group_started(&process->group);
 	pipes_close(pipes->theirs);

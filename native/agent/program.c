@@ -340,7 +340,7 @@ static int launch(struct program *program, const struct command *command, struct
 	launch = (struct launch){ .args = command->args, .env = &command->env, .cwd = command->cwd, .user = command->user,
 				  .stdin_fd = pipes->theirs[0], .stdout_fd = pipes->theirs[1],
 				  .stderr_fd = pipes->theirs[2], .passed_fd = -1,
-				  .group_fd = program->group.procs_fd };
+				  .group_fd = program->group.fd };
 	error = spawn(&launch, &program->child);
 	group_started(&program->group);
 	pipes_close(pipes->theirs);

@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -36,7 +38,7 @@ void spawn_raise_descriptors(void)
 
 static void write_zero(int fd)
 {
-	/* Without the group its members are only harder to find, and without the score it lives longer: no reason to stop. */
+	/* Without it, it lives longer: no reason to stop. */
 	if (write(fd, "0", 1) < 0)
 		errno = 0;
 }
@@ -93,8 +95,6 @@ static int become(const struct launch *launch, const struct user *user)
 	sigset_t none;
 
 	setsid();
-	if (launch->group_fd >= 0)
-		write_zero(launch->group_fd);
 	spawn_leave_oom_score();
 	for (int i = 0; i < 3; i++)
 		if (dup2(fds[i], i) < 0)
@@ -133,25 +133,44 @@ static _Noreturn void begin(const struct launch *launch, const struct user *user
 	_exit(127);
 }
 
+/* As linux/sched.h has them, which musl's compiler does not find. */
+#define INTO_CGROUP (1ull << 33)
+struct clone_arguments {
+	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, set_tid_count, cgroup;
+};
+
+/*
+ * As fork(), and the child begins in the cgroup: one that moves there by itself waits until every processor has been through the scheduler,
+ * milliseconds for each program. Where it cannot begin there its members are only harder to find: no reason to stop.
+ */
+static pid_t fork_into(int group_fd, int *pidfd)
+{
+	struct clone_arguments how = { .flags = CLONE_PIDFD, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD };
+	pid_t pid = -1;
+
+	if (group_fd >= 0) {
+		how.cgroup = (uint64_t)group_fd;
+		how.flags |= INTO_CGROUP;
+		pid = (pid_t)syscall(SYS_clone3, &how, sizeof how);
+		how.flags &= ~INTO_CGROUP;
+	}
+	return pid < 0 ? (pid_t)syscall(SYS_clone3, &how, sizeof how) : pid;
+}
+
 static int spawn_as(const struct launch *launch, const struct user *user, struct child *child)
 {
-	int error = 0, report[2], signal;
+	int error = 0, report[2];
 
 	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) != 0)
 		return -errno;
-	child->pid = fork();
+	child->pidfd = -1;
+	child->pid = fork_into(launch->group_fd, &child->pidfd);
 	if (child->pid == 0)
 		begin(launch, user, report[1]);
 	if (child->pid < 0)
 		error = -errno;
 	close(report[1]);
 	child->report_fd = report[0];
-	child->pidfd = error == 0 ? (int)syscall(SYS_pidfd_open, child->pid, 0) : -1; /* a descriptor */
-	if (error == 0 && child->pidfd < 0) {
-		error = -errno;
-		kill(child->pid, SIGKILL);
-		reap(child->pid, &signal);
-	}
 	if (error != 0)
 		close(report[0]);
 	return error;

@@ -24,7 +24,7 @@ struct launch {
 	int passed_fd;
 	/* Not as the image's user (user.h). */
 	bool as_root;
-	/* cgroup.procs of the group that it begins in, or -1. */
+	/* The cgroup that it begins in, or -1. */
 	int group_fd;
 	/* Standard input is a terminal, to be that of its session. */
 	bool terminal;

@@ -287,7 +287,7 @@ static int launch(struct worker *worker, const struct ends *ends, char *const *c
 	int error = env_add(&all, env);
 
 	worker->group = group_new();
-	launch.group_fd = worker->group.procs_fd;
+	launch.group_fd = worker->group.fd;
 	snprintf(number, sizeof number, "%d", ends->theirs[0]);
 	if (error == 0)
 		error = env_set(&all, "BOUGH_FD", number);
