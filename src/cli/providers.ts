@@ -89,7 +89,10 @@ export interface Providers {
   readonly pushSnapshot: (bytes: AsyncIterable<Uint8Array>, how: RegistryRequest) => Promise<Pushed>;
   /** Fetches one, which stays until it was taken; with keys, in PEM, only one that a key of these has signed. */
   readonly pullSnapshot: (
-    how: RegistryRequest & { readonly trustedKeys?: readonly string[] },
+    how: RegistryRequest & {
+      readonly trustedKeys?: readonly string[];
+      readonly onArrival?: (bytes: number, totalBytes: number) => void;
+    },
   ) => Promise<Pulled>;
   readonly inspectSnapshot: (keysDir: string, how: RegistryRequest) => Promise<RemoteFacts>;
   /** Examines the host and the configuration's folders. */
@@ -159,9 +162,9 @@ export const providers: Providers = {
   },
   async pullSnapshot(how) {
     const { keyringOf, pullSnapshot, remoteOf } = await import('../hub/index.js');
-    const { trustedKeys } = how;
+    const { trustedKeys, onArrival } = how;
     const trust = trustedKeys && { keyring: keyringOf(trustedKeys), allowUnsigned: false };
-    return pullSnapshot(remoteOf(how.reference), { ...byRegistry(how), trust });
+    return pullSnapshot(remoteOf(how.reference), { ...byRegistry(how), trust, onArrival });
   },
   async inspectSnapshot(keysDir, how) {
     const { inspectSnapshot, readKeyring, remoteOf } = await import('../hub/index.js');

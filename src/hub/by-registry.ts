@@ -7,6 +7,7 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, isNoRoom, lockFile, LockHeld, ResourceStack } from '../base/index.js';
+import type { OnArrival } from './arrival.js';
 import { BadSnapshotArchive, RegistryFailed, SnapshotUntrusted } from './errors.js';
 import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed } from './format.js';
 import type { Keyring } from './keys.js';
@@ -86,7 +87,10 @@ export interface Pulled {
  */
 export async function pullSnapshot(
   remote: Remote,
-  { trust, ...options }: ByRegistryOptions & { readonly trust?: Trust | undefined },
+  {
+    trust,
+    ...options
+  }: ByRegistryOptions & { readonly trust?: Trust | undefined; readonly onArrival?: OnArrival | undefined },
 ): Promise<Pulled> {
   await using undo = new ResourceStack();
   const dir = join(await takeFolder(options.workDir, undo), 'arriving');

@@ -12,6 +12,7 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { watchArrival, type OnArrival } from './arrival.js';
 import { RegistryFailed } from './errors.js';
 import { digestOf, REF_NAME, signatureTag } from './format.js';
 import { hostOf, type Remote } from './remote.js';
@@ -59,15 +60,25 @@ export async function pullLayout(
   dir: string,
   {
     onSigned,
+    onArrival,
     ...options
-  }: RegistryOptions & { readonly onSigned?: (names: PulledNames) => Promise<void> } = {},
+  }: RegistryOptions & {
+    readonly onSigned?: (names: PulledNames) => Promise<void>;
+    readonly onArrival?: OnArrival | undefined;
+  } = {},
 ): Promise<PulledNames> {
   await removeUnfinished(dir);
-  const digest = digestOf(await readManifest(remote, options));
+  const manifest = await readManifest(remote, options);
+  const digest = digestOf(manifest);
   const names = { digest, signatureDigest: await fetchSignature(remote, digest, dir, options) };
   await onSigned?.(names);
   // By its digest: the name may lead to another one by now.
-  await pull({ ...remote, name: digest }, dir, SNAPSHOT_TAG, options);
+  const watching = onArrival && watchArrival(dir, manifest, onArrival);
+  try {
+    await pull({ ...remote, name: digest }, dir, SNAPSHOT_TAG, options);
+  } finally {
+    await watching?.stop();
+  }
   return names;
 }
 

@@ -8,6 +8,7 @@ import { type Context } from '../../context.js';
 import { addOutputOption, printResult } from '../../output.js';
 import { withExample } from '../../example.js';
 import { UsageError } from '../../exit.js';
+import { withProgress } from '../../progress.js';
 import type { ImageSummary } from '../../providers.js';
 
 interface BuildOptions extends CacheDirOptions {
@@ -43,12 +44,6 @@ export function registerImageBuild(parent: Command, context: Context): void {
   );
 }
 
-const progress =
-  ({ io }: Context) =>
-  (words: string): void => {
-    if (io.isTerminal) io.stderr(`${words}\n`);
-  };
-
 async function ofDefinition(
   context: Context,
   name: string | undefined,
@@ -56,11 +51,15 @@ async function ofDefinition(
 ): Promise<ImageSummary> {
   if ((options.file ?? options.buildArg ?? options.disk) !== undefined)
     throw new UsageError('No name for the image: --file, --build-arg and --disk are for --tag');
-  const how = { cacheDir: await cacheDirOf(options, context.io), onProgress: progress(context) };
-  if (options.definition !== undefined)
-    return context.providers.buildDefinition({ file: options.definition, ...how });
-  if (name === undefined) throw new UsageError('Nothing to build: give a definition, or --tag and a folder');
-  return context.providers.buildImage({ name, ...how });
+  const { definition: file } = options;
+  const what = file ?? name;
+  if (what === undefined) throw new UsageError('Nothing to build: give a definition, or --tag and a folder');
+  const cacheDir = await cacheDirOf(options, context.io);
+  return withProgress(context.io, `building ${what}`, ({ doing: onProgress }) =>
+    file === undefined
+      ? context.providers.buildImage({ name: what, cacheDir, onProgress })
+      : context.providers.buildDefinition({ file, cacheDir, onProgress }),
+  );
 }
 
 async function ofDockerfile(context: Context, folder = '.', options: BuildOptions): Promise<ImageSummary> {
@@ -68,7 +67,9 @@ async function ofDockerfile(context: Context, folder = '.', options: BuildOption
   return context.providers.buildDockerfile({
     ...{ name, context: folder, cacheDir: await cacheDirOf(options, context.io) },
     ...compact({ dockerfile, buildArgs, diskMiB }),
-    onProgress: progress(context),
+    onProgress: (words) => {
+      if (context.io.isTerminal) context.io.stderr(`${words}\n`);
+    },
     // What a build prints is what one waits for, also where nobody watches.
     onLine: (line) => context.io.stderr(`${line}\n`),
   });

@@ -6,6 +6,7 @@ import { wholeNumber } from '../../arguments.js';
 import { addCacheDirOption, cacheDirOf, type CacheDirOptions } from '../../cache-dir.js';
 import { type Context } from '../../context.js';
 import { addOutputOption, printResult } from '../../output.js';
+import { withProgress } from '../../progress.js';
 import { withExample } from '../../example.js';
 
 interface ImportOptions extends CacheDirOptions {
@@ -26,14 +27,11 @@ export function registerImageImport(parent: Command, context: Context): void {
     .option('--authfile <file>', "registry passwords (default: Podman's and Docker's)")
     .option('--disk <MiB>', 'size of the disk (default: content and 4 GiB)', wholeNumber(16, 1_048_576));
   addCacheDirOption(addOutputOption(command)).action(async (reference: string, options: ImportOptions) => {
-    const imported = await providers.importImage({
-      reference,
-      cacheDir: await cacheDirOf(options, io),
-      onProgress: (words) => {
-        if (io.isTerminal) io.stderr(`${words}\n`);
-      },
-      ...compact({ name: options.as, authFile: options.authfile, diskMiB: options.disk }),
-    });
+    const { as: name, authfile: authFile, disk: diskMiB } = options;
+    const how = { cacheDir: await cacheDirOf(options, io), ...compact({ name, authFile, diskMiB }) };
+    const imported = await withProgress(io, `importing ${reference}`, ({ doing: onProgress }) =>
+      providers.importImage({ reference, onProgress, ...how }),
+    );
     printResult(command, context, imported, { lines: [imported.name] });
   });
   withExample(command, 'bough image import postgres:16\nbough snapshot create --tag pg --image postgres-16');

@@ -24,7 +24,7 @@ export function registerExport(parent: Command, context: Context): void {
     const { signal } = interrupts;
     const bytes = snapshots.export(tag, { signal });
     if (path === '-') for await (const piece of bytes) await io.write('stdout', piece);
-    else await withProgress(io, `writing ${path}`, () => writeWhole(path, bytes));
+    else await withProgress(io, `writing ${path}`, ({ counted }) => writeWhole(path, counted(bytes)));
   });
   withExample(command, 'bough export base base.bough');
 }

@@ -31,9 +31,11 @@ export function registerImport(parent: Command, context: Context): void {
     const { snapshots } = await clientFor(command, context);
     using interrupts = new Interrupts(io);
     const { signal } = interrupts;
-    const bytes = path === '-' ? io.stdinChunks(signal) : await bytesOf(path);
+    const { bytes, size } = path === '-' ? { bytes: io.stdinChunks(signal) } : await bytesOf(path);
     const how = { ...options, allowUnsigned: options.allowUnsigned === true, signal };
-    const made = await withProgress(io, `taking in ${path}`, () => snapshots.import(bytes, how));
+    const made = await withProgress(io, `taking in ${path}`, ({ counted }) =>
+      snapshots.import(counted(bytes, size), how),
+    );
     const said = [
       how.allowUnsigned ? 'Nobody may have vouched for this snapshot: it was allowed to be unsigned.' : [],
       rebuiltWords(made) ?? [],
@@ -48,11 +50,19 @@ export function registerImport(parent: Command, context: Context): void {
 export const rebuiltWords = ({ rebuilt }: Snapshot): string | undefined =>
   rebuilt === undefined ? undefined : `It could not be loaded and was made again from its image: ${rebuilt}.`;
 
+interface Incoming {
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Of what is no file it is not known. */
+  readonly size?: number;
+}
+
 /** The file's bytes. What cannot be read is found out before anything is asked: later it would look like a daemon that is silent. */
-async function bytesOf(path: string): Promise<AsyncIterable<Uint8Array>> {
+async function bytesOf(path: string): Promise<Incoming> {
   try {
     const file = await open(path);
-    if (!(await file.stat()).isDirectory()) return file.createReadStream() as AsyncIterable<Uint8Array>;
+    const about = await file.stat();
+    const bytes = (): AsyncIterable<Uint8Array> => file.createReadStream();
+    if (!about.isDirectory()) return { bytes: bytes(), ...(about.isFile() && { size: about.size }) };
     await file.close();
   } catch (error) {
     throw new UsageError(`Cannot read ${path}: ${messageOf(error)}`);

@@ -41,19 +41,21 @@ export function registerPull(parent: Command, context: Context): void {
         signal,
         ...compact({ authFile: options.authfile, trustedKeys }),
       };
-      await using pulled = await withProgress(io, `fetching ${reference}`, () => providers.pullSnapshot(how));
+      await using pulled = await withProgress(io, `fetching ${reference}`, ({ moved }) =>
+        providers.pullSnapshot({ ...how, onArrival: moved }),
+      );
       const taking = {
         ...compact({ tag: options.tag }),
         allowUnsigned,
         signal,
       };
-      const made = await withProgress(io, 'taking it in', () => snapshots.import(pulled.bytes, taking)).catch(
-        async (error: unknown) => {
-          // What is damaged here would be found to be here by the next pull.
-          if (error instanceof BoughApiError && error.code === 'bad_snapshot_archive') await pulled.forget();
-          throw error;
-        },
-      );
+      const made = await withProgress(io, 'taking it in', ({ counted }) =>
+        snapshots.import(counted(pulled.bytes, pulled.sizeBytes), taking),
+      ).catch(async (error: unknown) => {
+        // What is damaged here would be found to be here by the next pull.
+        if (error instanceof BoughApiError && error.code === 'bad_snapshot_archive') await pulled.forget();
+        throw error;
+      });
       await pulled.forget();
       printResult(command, context, made, { lines: [made.tag], ...compact({ words: rebuiltWords(made) }) });
     },

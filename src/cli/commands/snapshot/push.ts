@@ -32,7 +32,9 @@ export function registerPush(parent: Command, context: Context): void {
         signal,
         ...compact({ authFile: options.authfile }),
       };
-      const pushed = await withProgress(io, `sending ${tag}`, () => providers.pushSnapshot(bytes, how));
+      const pushed = await withProgress(io, `sending ${tag}`, ({ counted }) =>
+        providers.pushSnapshot(counted(bytes), how),
+      );
       const { claimedBy: key } = pushed;
       const words =
         key === undefined ? 'It is not signed: `bough hub keygen` makes a key.' : `Signed by ${key}.`;
