@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { AgentRefused, type AgentClient } from '../../agent/index.js';
 import { networkPolicySchema } from '../../contract/index.js';
-import { trustEgress, trustVariables } from './trust.js';
+import { tellToTrust, trustEgress, trustVariables } from './trust.js';
 
 const CERTIFICATE = '-----BEGIN CERTIFICATE-----\nours\n-----END CERTIFICATE-----\n';
 const BUNDLE = '/etc/ssl/certs/ca-certificates.crt';
@@ -55,6 +55,15 @@ describe('the trust of a guest in the egress', () => {
       await assert.rejects(trustEgress(guestOf(files), CERTIFICATE), /more than 4194304 bytes/);
       assert.equal(files[BUNDLE], before);
     }
+  });
+
+  it('is told to what runs as far as its agent knows how', async () => {
+    const answering = (setEnv: () => Promise<void>): AgentClient => ({ setEnv }) as unknown as AgentClient;
+    const refusing = (code: string): AgentClient =>
+      answering(() => Promise.reject(new AgentRefused('set_env', code, 'no')));
+    await tellToTrust(answering(() => Promise.resolve()));
+    await tellToTrust(refusing('unknown_op'));
+    await assert.rejects(tellToTrust(refusing('out_of_memory')), { name: 'AgentRefused' });
   });
 
   it('is in the variables of programs where a policy names a secret, and in no others', () => {

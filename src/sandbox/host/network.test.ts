@@ -15,9 +15,10 @@ it('setNetwork() is refused by a rollback that began meanwhile, which goes on wi
   const sandbox = await owned(await recorded(dir, { network }));
   const files = {
     read: () => Promise.resolve({ bytes: [Buffer.from('ours')], close: () => Promise.resolve() }),
-    write: () => Promise.resolve(void sandbox.claimForRollback()),
+    write: () => Promise.resolve(),
   };
-  Object.assign(sandbox.agent, { files });
+  const setEnv = (): Promise<void> => Promise.resolve(void sandbox.claimForRollback());
+  Object.assign(sandbox.agent, { files, setEnv });
   const replaced: unknown[] = [];
   const networks = {
     checked: () => undefined,
