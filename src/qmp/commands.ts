@@ -43,6 +43,7 @@ export interface QmpCommands {
   'blockdev-del': { arguments: { 'node-name': string }; return: Nothing };
   'blockdev-snapshot': { arguments: { node: string; overlay: string }; return: Nothing };
   'blockdev-reopen': { arguments: { options: readonly Record<string, unknown>[] }; return: Nothing };
+  'qom-set': { arguments: { path: string; property: string; value: unknown }; return: Nothing };
   'human-monitor-command': { arguments: { 'command-line': string }; return: string };
   'ringbuf-read': { arguments: { device: string; size: number; format?: 'utf8' | 'base64' }; return: string };
 }

@@ -9,7 +9,13 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { makeSandboxFolders, prepareSharedFolders, sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import type { SandboxPaths, Tiers } from '../../src/sandbox/entity/paths.js';
-import { closeGround, giveFile, giveGround, openWays } from '../../src/sandbox/entity/vmm-files.js';
+import {
+  closeGround,
+  giveFile,
+  giveFiles,
+  giveGround,
+  openWays,
+} from '../../src/sandbox/entity/vmm-files.js';
 import { Walls } from '../../src/sandbox/entity/walls.js';
 import {
   DEFAULT_VMM_UIDS,
@@ -45,12 +51,12 @@ describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
     const paths = sandboxPaths(tiers, name);
     const vmUser = walls.take(name);
     await makeSandboxFolders(paths);
-    await mkdir(join(paths.hotDir, 'layers'), { mode: 0o700 });
     await link(layer, layerOf(paths));
     for (const path of [overlayOf(paths), paths.ramMarker]) await writeFile(path, 'guest', { mode: 0o600 });
     await writeFile(paths.record, '{"agent":{"secret":"s"}}', { mode: 0o600 });
     const files = { own: [overlayOf(paths), paths.ramMarker], shared: [layerOf(paths)] };
-    await giveGround({ paths, ...files }, vmUser);
+    await giveGround(paths, vmUser);
+    await giveFiles(files, vmUser);
     await closeGround(paths);
     return [paths, vmUser];
   }

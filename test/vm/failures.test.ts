@@ -168,7 +168,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     const start = startVm(
       { qemu: { ...qemu, version: '9.9.9' }, pagerLibrary: PAGER_LIBRARY, gateLibrary: '/none' },
       {
-        ...{ paths, overlay, layers: [], disks: [], agentPort: 1024 },
+        ...{ paths, overlay, layers: [], disks: [], diskBytes: 1 << 20, agentPort: 1024 },
         machine: { ...machine, memoryMiB: 64, deviceLayout: DEVICE_LAYOUT },
         from: { deviceState: '/nowhere' },
       },

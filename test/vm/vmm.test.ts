@@ -11,6 +11,7 @@ import {
   DEFAULT_QEMU_PATH,
   DeviceStateRejected,
   hostForwardPort,
+  listenForDeviceState,
   loadDeviceState,
   probeQemu,
   Vmm,
@@ -140,6 +141,7 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     await source.kill();
 
     const child = await start(emptyMachine('child', { incoming: true }));
+    await listenForDeviceState(child.qmp, join(dir, 'child.in'));
     await loadDeviceState(child.qmp, join(dir, 'child.in'), state);
     await child.qmp.execute('cont');
     assert.equal((await child.qmp.execute('query-status')).running, true);
@@ -149,6 +151,7 @@ describe('Vmm', { skip, timeout: 60_000 }, () => {
     damaged.fill(0x55, 40, 400);
     await writeFile(state, damaged);
     const victim = await start(emptyMachine('victim', { incoming: true }));
+    await listenForDeviceState(victim.qmp, join(dir, 'victim.in'));
     await assert.rejects(loadDeviceState(victim.qmp, join(dir, 'victim.in'), state), DeviceStateRejected);
     await victim.kill();
   });

@@ -66,10 +66,10 @@ export async function prepareSharedFolders(tiers: Tiers): Promise<void> {
     await prepareFolder(folder);
 }
 
-/** Makes both folders, readable for their owner only. */
-export async function makeSandboxFolders(paths: SandboxPaths): Promise<void> {
-  await mkdir(paths.hotDir, { recursive: true, mode: 0o700 });
-  await mkdir(join(paths.stateDir, 'disk'), { recursive: true, mode: 0o700 });
+/** Makes both folders, and those in them for what a snapshot gives, readable for their owner only. */
+export async function makeSandboxFolders({ hotDir, stateDir }: SandboxPaths): Promise<void> {
+  for (const folder of [join(hotDir, 'layers'), join(hotDir, 'disk'), join(stateDir, 'disk')])
+    await mkdir(folder, { recursive: true, mode: 0o700 });
 }
 
 /** Removes both folders and all in them. Links of others to the same files keep them alive. */

@@ -1,9 +1,11 @@
 /**
  * A virtual machine with a pager in it: one QEMU process, its RAM laid out, its devices loaded, not yet running.
  *
- *   startVm: marker file -> QEMU (stopped) -> pager maps the layers -> device state (a child) -> caller: run()
+ *   startEmptyVm: marker file -> QEMU (stopped), which has a machine and nothing in it
+ *   fillVm:       disk plugged in, layers mapped by the pager -> device state (a child) -> caller: run()
  *
- * The guest's RAM must be in place before its first instruction, and before the device state is loaded into it.
+ * What a VM is started with follows from its machine alone, so it may stand empty before anybody knows of which snapshot it is to be. The guest's
+ * RAM must be in place before its first instruction, and before the device state is loaded into it.
  */
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -14,7 +16,9 @@ import type { DiskRef, LayerRef, MachineIdentity } from '../../store/index.js';
 import {
   DeviceStateRejected,
   hostForwardPort,
+  listenForDeviceState,
   loadDeviceState,
+  plugDisk,
   Vmm,
   type Cgroup,
   type MachineSpec,
@@ -27,7 +31,7 @@ import { lentDirs, makeLentDirs } from './lent-files.js';
 import type { Gate } from './networks.js';
 import { layersDir } from './own-layers.js';
 import type { SandboxPaths } from './paths.js';
-import { closeGround, giveGround, readableCopy } from './vmm-files.js';
+import { closeGround, giveFiles, giveGround, readableCopy } from './vmm-files.js';
 
 /** What this host offers every VM. */
 export interface VmHost {
@@ -38,14 +42,11 @@ export interface VmHost {
   readonly wantedAccelerator?: WantedAccelerator;
 }
 
-export interface VmRequest {
+/** What there is of a VM when nothing is in it. */
+export interface EmptyVmRequest {
   readonly paths: SandboxPaths;
   readonly machine: MachineIdentity;
-  /** Memory layers, bottom first; none for a VM that boots. */
-  readonly layers: readonly LayerRef[];
-  /** Frozen disk files, bottom first, below `overlay`. */
-  readonly disks: readonly DiskRef[];
-  readonly overlay: DiskRef;
+  readonly diskBytes: number;
   readonly agentPort: number;
   /** What limits it. */
   readonly group?: Cgroup;
@@ -55,10 +56,29 @@ export interface VmRequest {
   readonly user?: VmmUser;
   /** Its VMM has namespaces of its own, as the daemon's user. */
   readonly namespaced?: boolean;
-  /** How it starts: from a kernel, or from a device state. */
-  readonly from: { readonly boot: NonNullable<MachineSpec['boot']> } | { readonly deviceState: string };
+  /** Frozen disk files, bottom first, that are there when it starts. */
+  readonly disks?: readonly DiskRef[];
+  /** A kernel for its guest, which otherwise waits for a device state. */
+  readonly boot?: Boot | undefined;
   readonly signal?: AbortSignal;
 }
+
+type Boot = NonNullable<MachineSpec['boot']>;
+
+/** What a VM is filled with. */
+export interface VmContent {
+  readonly paths: SandboxPaths;
+  /** Memory layers, bottom first; none for a VM that boots. */
+  readonly layers: readonly LayerRef[];
+  /** Frozen disk files, bottom first, below `overlay`. */
+  readonly disks: readonly DiskRef[];
+  readonly overlay: DiskRef;
+  /** How it starts: from a kernel, or from a device state. */
+  readonly from: { readonly boot: Boot } | { readonly deviceState: string };
+  readonly signal?: AbortSignal;
+}
+
+export type VmRequest = Omit<EmptyVmRequest, 'boot' | 'disks'> & VmContent;
 
 export interface Vm {
   readonly vmm: Vmm;
@@ -75,6 +95,18 @@ export interface Vm {
 
 /** Starts the VM, stopped. On failure no process remains; the folders are the caller's. */
 export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
+  await using undo = new ResourceStack();
+  const { from } = request;
+  const vm = await startEmptyVm(host, { ...request, boot: 'boot' in from ? from.boot : undefined });
+  undo.defer(() => vm.vmm.kill());
+  undo.use(vm.pager);
+  await fillVm(vm, request);
+  undo.move();
+  return vm;
+}
+
+/** Starts a VM that is of no snapshot yet, stopped. On failure no process remains; the folders are the caller's. */
+export async function startEmptyVm(host: VmHost, request: EmptyVmRequest): Promise<Vm> {
   const { paths, signal, user, namespaced } = request;
   await using undo = new ResourceStack();
   await makeMarker(paths.ramMarker, request.machine.memoryMiB);
@@ -96,36 +128,50 @@ export async function startVm(host: VmHost, request: VmRequest): Promise<Vm> {
   const { pager, foreignPagerVersion } = await connectPager(paths);
   undo.use(pager);
   requireProtocol(foreignPagerVersion);
-  const layerPaths = request.layers.map((layer) => layer.path);
-  await vmm.whileAnswering(pager.map(paths.ramMarker, layerPaths), MAP_DEADLINE_MS);
-  await failpoint('spawn.mapped');
-  if ('deviceState' in request.from) {
-    await load(vmm, paths.incomingSocket, request.from.deviceState, signal);
-  }
-  await failpoint('spawn.loaded');
+  if (request.boot === undefined)
+    await listenForDeviceState(vmm.qmp, paths.incomingSocket, compact({ signal }));
   const agentHostPort = await hostForwardPort(vmm.qmp, request.agentPort);
-  if (signal?.aborted === true) throw abortReason(signal);
-  if (user !== undefined) await closeGround(paths);
   undo.move();
   return { vmm, pager, agentHostPort, ...compact({ user, namespaced }) };
 }
 
-/** Gives its files to the user of the VMM; what it boots, in copies of its own. */
-async function handOver(request: VmRequest, user: VmmUser): Promise<VmRequest> {
-  const { paths, overlay, layers, disks, gate, from } = request;
-  const own = [paths.ramMarker, overlay.path, ...(gate === undefined ? [] : [gate.socketPath])];
+/** Makes a VM that is empty one of the snapshot, or one that can boot. On failure it is of no use. */
+export async function fillVm({ vmm, pager, user }: Vm, content: VmContent): Promise<void> {
+  const { paths, layers, disks, overlay, from, signal } = content;
   const shared = [...layers, ...disks].map(({ path }) => path);
-  await giveGround({ paths, own, shared }, user);
-  if (!('boot' in from)) return request;
-  const { kernelPath, initrdPath, cmdline } = from.boot;
+  if (user !== undefined) await giveFiles({ own: [overlay.path], shared }, user);
+  const layerPaths = layers.map((layer) => layer.path);
+  const chain = [
+    ...disks.map(({ path, format }) => ({ path, format, readOnly: true })),
+    { path: overlay.path, format: overlay.format, readOnly: false },
+  ];
+  await Promise.all([
+    vmm.whileAnswering(pager.map(paths.ramMarker, layerPaths), MAP_DEADLINE_MS),
+    plugDisk(vmm.qmp, chain),
+  ]);
+  await failpoint('spawn.mapped');
+  if ('deviceState' in from) await load(vmm, paths.incomingSocket, from.deviceState, signal);
+  await failpoint('spawn.loaded');
+  if (signal?.aborted === true) throw abortReason(signal);
+  if (user !== undefined) await closeGround(paths);
+}
+
+/** Lets the user of the VMM into its folders; what it boots it is given in copies of its own. */
+async function handOver(request: EmptyVmRequest, user: VmmUser): Promise<EmptyVmRequest> {
+  const { paths, gate, boot } = request;
+  await giveGround(paths, user);
+  const own = [paths.ramMarker, ...(gate === undefined ? [] : [gate.socketPath])];
+  await giveFiles({ own, shared: [] }, user);
+  if (boot === undefined) return request;
+  const { kernelPath, initrdPath, cmdline } = boot;
   const copy = (path: string, name: string): Promise<string> =>
     readableCopy(path, join(paths.stateDir, name), user);
-  const boot = {
+  const copies = {
     kernelPath: await copy(kernelPath, 'kernel'),
     ...(initrdPath === undefined ? {} : { initrdPath: await copy(initrdPath, 'initrd') }),
     cmdline,
   };
-  return { ...request, from: { boot } };
+  return { ...request, boot: copies };
 }
 
 /** QEMU says what it could not load on its output, and ends. */
@@ -181,38 +227,36 @@ function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
 }
 
 /** A VMM that is to make no connection has one also where its guest has no network: it leads nowhere. */
-const isGated = (request: VmRequest): boolean => request.gate !== undefined || isConfined(request);
+const isGated = (request: EmptyVmRequest): boolean => request.gate !== undefined || isConfined(request);
 
-const isConfined = ({ user, namespaced }: VmRequest): boolean =>
+const isConfined = ({ user, namespaced }: EmptyVmRequest): boolean =>
   user?.confined === true || namespaced === true;
 
-function gateEnvironment(request: VmRequest): Record<string, string> {
+function gateEnvironment(request: EmptyVmRequest): Record<string, string> {
   return isGated(request) ? { [GATE_ENV_SOCKET]: request.gate?.socketPath ?? '' } : {};
 }
 
-/** Its own folders, and those in which a branch of it is written and its disks lie. */
-function reachOf(request: VmRequest): Reach {
+/** Its own folders, with the disks that it stands on, and those in which a branch of it is written. */
+function reachOf(request: EmptyVmRequest): Reach {
   if (request.namespaced === true) return reachInNamespaces(request);
-  const { paths, disks } = request;
+  const { paths } = request;
   const tiers = [paths.hotDir, paths.stateDir];
   const snapshots = tiers.map((folder) => join(dirname(dirname(folder)), 'snapshots'));
-  return { reads: disks.map(({ path }) => path), writes: [...tiers, ...snapshots] };
+  return { reads: [], writes: [...tiers, ...snapshots] };
 }
 
 /** Modes keep nothing from the daemon's user: what it may read it reaches where that cannot be written. */
-function reachInNamespaces({ paths, disks, from }: VmRequest): Reach {
-  const { kernelPath, initrdPath } = 'boot' in from ? from.boot : {};
-  const boot = [kernelPath, initrdPath].filter((path) => path !== undefined);
+function reachInNamespaces({ paths, disks = [], boot }: EmptyVmRequest): Reach {
+  const booted = [boot?.kernelPath, boot?.initrdPath].filter((path) => path !== undefined);
   return {
     namespaced: true,
-    reads: [layersDir(paths), ...disks.map(({ path }) => path), ...boot],
+    reads: [layersDir(paths), ...disks.map(({ path }) => path), ...booted],
     writes: [paths.hotDir, join(paths.stateDir, 'disk'), ...lentDirs(paths)],
   };
 }
 
-function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
-  const { paths, machine } = request;
-  const boots = 'boot' in request.from;
+function machineSpec(host: VmHost, request: EmptyVmRequest): MachineSpec {
+  const { paths, machine, boot } = request;
   return {
     name: paths.id,
     machineType: machine.machineType,
@@ -221,16 +265,13 @@ function machineSpec(host: VmHost, request: VmRequest): MachineSpec {
     vcpus: machine.vcpus,
     memoryMiB: machine.memoryMiB,
     memoryMarkerPath: paths.ramMarker,
-    ...('boot' in request.from ? { boot: request.from.boot } : {}),
-    disk: [
-      ...request.disks.map(({ path, format }) => ({ path, format, readOnly: true })),
-      { path: request.overlay.path, format: request.overlay.format, readOnly: false },
-    ],
+    ...compact({ boot }),
+    disk: { emptyBytes: request.diskBytes },
     network: { agentPort: request.agentPort, gated: request.gate !== undefined },
     console: 'ringbuf',
     qmpSocketPath: paths.qmpSocket,
     pagerQmpSocketPath: paths.pagerQmpSocket,
-    incoming: !boots,
+    incoming: boot === undefined,
     seccomp: host.qemu.seccomp,
   };
 }

@@ -32,21 +32,22 @@ export async function openWays({ stateDir, hotDir }: Tiers, readersGid: number):
       await letPass(folder, readersGid);
 }
 
-/** What there is of a VM before QEMU starts. */
-export interface Ground {
-  readonly paths: SandboxPaths;
+export interface GivenFiles {
   /** That it may write to. */
   readonly own: readonly string[];
   /** That it may read. */
   readonly shared: readonly string[];
 }
 
-/** Hands a sandbox's files to its VMM, which may make files in the hot folder until `closeGround`. */
-export async function giveGround({ paths, own, shared }: Ground, user: VmmUser): Promise<void> {
+/** Lets a VMM into its sandbox's folders. It may make files in the hot one until `closeGround`. */
+export async function giveGround(paths: SandboxPaths, user: VmmUser): Promise<void> {
   for (const root of [paths.stateDir, paths.hotDir])
     for (const folder of [root, join(root, 'disk'), join(root, 'layers')])
       await letPass(folder, user.uid).catch(ignoreMissing);
   await chmod(paths.hotDir, PASS_AND_MAKE);
+}
+
+export async function giveFiles({ own, shared }: GivenFiles, user: VmmUser): Promise<void> {
   for (const path of own) await giveFile(path, user);
   for (const path of shared) await letRead(path, user);
 }

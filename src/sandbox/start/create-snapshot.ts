@@ -78,7 +78,7 @@ export async function createSnapshot(
   const cmdline = [kernelCmdline(machine.accel, image), request.kernelCmdline ?? ''].join(' ').trim();
   const boot = compact({ kernelPath: image.kernelPath, initrdPath: image.initrdPath, cmdline });
   const { agentPort } = image;
-  const disk = { layers: [], disks: [base], overlay };
+  const disk = { layers: [], disks: [base], overlay, diskBytes: image.rootfsBytes };
   const gate = await openGate(context, paths, policy && { policy, names: [] }, undo);
   const vmRequest = compact({ paths, machine, ...disk, agentPort, gate, from: { boot }, signal });
   const vm = await bringUp(context, vmRequest, undo, steps.startVm);

@@ -9,7 +9,7 @@
  * Its network policy does not come along: what a stranger's guest may reach is for this host to say.
  * What cannot be loaded here is refused; take-in.ts makes it again.
  */
-import { link, mkdir } from 'node:fs/promises';
+import { link } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { compact, failpoint, MiB, ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
@@ -143,6 +143,7 @@ async function claimed(
     layers,
     disks,
     overlay,
+    diskBytes,
     agentPort,
     from: { deviceState },
     signal,
@@ -156,7 +157,6 @@ async function claimed(
 
 /** A VMM that has walls reaches nothing of the store's; in its sandbox's folders it may have the same files. */
 async function linkInto(paths: SandboxPaths, { layers, disks }: Ancestry): Promise<Ancestry> {
-  await mkdir(layersDir(paths), { mode: 0o700 });
   const linkedIn = async <T extends DiskRef | LayerRef>(folder: string, object: T): Promise<T> => {
     const path = join(folder, basename(object.path));
     await link(object.path, path);

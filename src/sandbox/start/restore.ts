@@ -58,7 +58,8 @@ export async function restore(
   await failpoint('spawn.folders-made');
   const linked = await lease.linkInto(paths.hotDir, paths.stateDir);
   await failpoint('spawn.linked');
-  const overlay = await makeOverlay(context, paths, await guestDiskBytes(linked.disks));
+  const diskBytes = await guestDiskBytes(linked.disks);
+  const overlay = await makeOverlay(context, paths, diskBytes);
   await failpoint('spawn.overlay-made');
   const gate = await openGate(context, paths, plan.network, undo);
   const record = newRecord(
@@ -83,7 +84,7 @@ export async function restore(
   const { machine } = manifest;
   const { layers, disks, vmstatePath } = linked;
   const group = await makeGroup(context, { ...record, id: paths.id }, undo);
-  const request = compact({ paths, machine, layers, disks, overlay, group, gate, signal });
+  const request = compact({ paths, machine, layers, disks, overlay, diskBytes, group, gate, signal });
   const from = { agentPort: manifest.agent.guestPort, from: { deviceState: vmstatePath } };
   const vm = await bringUp(context, { ...request, ...from }, undo).catch(async (error: unknown) => {
     throw (await group?.hasRunOut()) ? tooSmall(error) : loadFailure(manifest, version, error);

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { spareOverlayNode } from './disk-graph.js';
+import { diskNodes, spareOverlayNode, type BlockNode, type DiskLayer } from './disk-graph.js';
 import { qemuArgv, type MachineSpec } from './machine.js';
 
+const disk: readonly DiskLayer[] = [
+  { path: '/image/root.ext4', format: 'raw', readOnly: true },
+  { path: '/hot/a,b.qcow2', format: 'qcow2', readOnly: false },
+];
 const unbooted: MachineSpec = {
   name: 'sb1',
   machineType: 'pc-i440fx-7.2',
@@ -11,10 +15,7 @@ const unbooted: MachineSpec = {
   vcpus: 1,
   memoryMiB: 1536,
   memoryMarkerPath: '/hot/sb1/ram',
-  disk: [
-    { path: '/image/root.ext4', format: 'raw', readOnly: true },
-    { path: '/hot/a,b.qcow2', format: 'qcow2', readOnly: false },
-  ],
+  disk,
   network: { agentPort: 5000 },
   console: { filePath: '/hot/sb1/console.log' },
   qmpSocketPath: '/hot/sb1/qmp',
@@ -30,7 +31,7 @@ function valuesOf(argv: string[], option: string): string[] {
 }
 
 function blockNodes(of: MachineSpec): Record<string, unknown>[] {
-  return valuesOf(qemuArgv(of), '-blockdev').map((json) => JSON.parse(json) as Record<string, unknown>);
+  return valuesOf(qemuArgv(of), '-blockdev').map((json) => JSON.parse(json) as BlockNode);
 }
 
 describe('qemuArgv()', () => {
@@ -70,6 +71,18 @@ describe('qemuArgv()', () => {
     assert.equal(lonely[1]?.['backing'], null);
   });
 
+  it('puts the same device on an empty disk of that size where the layers come later, and they are the same nodes', () => {
+    const empty = { ...spec, disk: { emptyBytes: 4096 } };
+    assert.deepEqual(blockNodes(empty), [
+      { driver: 'null-co', 'node-name': 'empty', size: 4096, 'read-zeroes': true },
+    ]);
+    const onEmpty = valuesOf(qemuArgv(spec), '-device').map((device) =>
+      device.replace('drive=disk1', 'drive=empty'),
+    );
+    assert.deepEqual(valuesOf(qemuArgv(empty), '-device'), onEmpty);
+    assert.deepEqual(diskNodes(disk), blockNodes(spec));
+  });
+
   it('lets no device pin guest memory, whose writes no fault would tell', () => {
     const spare = spareOverlayNode('overlay1', '/x.qcow2') as { readonly file: Record<string, unknown> };
     const files = [...blockNodes(spec).filter(({ driver }) => driver === 'file'), spare.file];
@@ -83,7 +96,7 @@ describe('qemuArgv()', () => {
   });
 
   it('refuses a writable layer below the top and a raw layer above the bottom', () => {
-    const [base, top] = spec.disk;
+    const [base, top] = disk;
     assert(base !== undefined && top !== undefined);
     assert.throws(() => qemuArgv({ ...spec, disk: [{ ...base, readOnly: false }, top] }), TypeError);
     assert.throws(() => qemuArgv({ ...spec, disk: [base, { ...top, format: 'raw' }] }), TypeError);

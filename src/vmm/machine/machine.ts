@@ -8,7 +8,7 @@
  * Invariant: the VM starts stopped (`-S`), so that guest RAM can be mapped before the first instruction.
  * Not handled: below 3 GiB and above are the same here; what that means for RAM offsets is the pager's business.
  */
-import { diskArguments, type DiskLayer } from './disk-graph.js';
+import { diskArguments, type Disk } from './disk-graph.js';
 
 export type Accelerator = 'kvm' | 'tcg';
 
@@ -28,8 +28,8 @@ export interface MachineSpec {
   readonly translationBufferMiB?: number;
   /** Direct kernel boot; a child that loads a device state needs none. */
   readonly boot?: { readonly kernelPath: string; readonly initrdPath?: string; readonly cmdline: string };
-  /** Bottom first; the last one is the guest's disk, all below it are read-only. Empty: no disk. */
-  readonly disk: readonly DiskLayer[];
+  /** Of layers the last one is the guest's disk, all below it are read-only. No layers: no disk. */
+  readonly disk: Disk;
   /**
    * User network reaching nothing but this: 127.0.0.1:hostPort (0 or absent: the kernel picks) to the guest's agentPort. `gated`:
    * libslirp takes the guest's connections, and the gate in QEMU is what decides on them.

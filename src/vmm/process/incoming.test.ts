@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { FakeQmp } from '../../../test/support/fake-qmp.js';
 import { sleep } from '../../base/index.js';
 import { QmpClient } from '../../qmp/index.js';
-import { loadDeviceState } from './incoming.js';
+import { listenForDeviceState, loadDeviceState } from './incoming.js';
 
 describe('loadDeviceState()', () => {
   it('outlives a QEMU that ends with the state half read, after everything was sent', async (t) => {
@@ -37,6 +37,7 @@ describe('loadDeviceState()', () => {
       await rm(folder, { recursive: true });
     });
     const qmp = await QmpClient.connect(fake.socketPath);
+    await listenForDeviceState(qmp, incomingPath);
     await loadDeviceState(qmp, incomingPath, statePath);
     assert.equal(unread.length, 1);
     // The connection is reset. Were nobody to listen, that would end this process.

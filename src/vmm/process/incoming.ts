@@ -1,7 +1,7 @@
 /**
  * Loads a device state into a VM that was started with `incoming: true`.
  *
- * QEMU listens on a Unix socket, is sent the file, and reports the end with a MIGRATION event; `exec:` would
+ * QEMU listens on a Unix socket (from when it is started: it is not known yet what it will be sent), is sent the file, and reports the end with a MIGRATION event; `exec:` would
  * need a fork, and polling `query-migrate` would add its interval. A state that QEMU cannot read ends the
  * whole process in most QEMU versions: the connection then closes before any event, and the reason is in the
  * VMM's log.
@@ -20,8 +20,21 @@ export class DeviceStateRejected extends Error {
 
 const DEFAULT_DEADLINE_MS = 10_000;
 
+/** Has QEMU listen at `socketPath`. */
+export async function listenForDeviceState(
+  qmp: QmpClient,
+  socketPath: string,
+  options: { signal?: AbortSignal } = {},
+): Promise<void> {
+  const capabilities = [{ capability: 'events', state: true }];
+  await Promise.all([
+    qmp.execute('migrate-set-capabilities', { capabilities }, options),
+    qmp.execute('migrate-incoming', { uri: `unix:${socketPath}` }, options),
+  ]);
+}
+
 /**
- * Streams the file to QEMU through a socket at `socketPath` and resolves when the device state is loaded (the
+ * Streams the file to QEMU through the socket at `socketPath` that it listens on, and resolves when the device state is loaded (the
  * VM stays stopped). Rejects with DeviceStateRejected, QmpTimeout after `deadlineMs`, or the signal's reason;
  * kill the VMM then.
  */
@@ -35,9 +48,6 @@ export async function loadDeviceState(
   const ended = qmp.waitEvent('MIGRATION', ({ data }) => hasEnded(data['status']), options);
   ended.catch(() => undefined);
   try {
-    const capabilities = [{ capability: 'events', state: true }];
-    await qmp.execute('migrate-set-capabilities', { capabilities }, options);
-    await qmp.execute('migrate-incoming', { uri: `unix:${socketPath}` }, options);
     const socket = createConnection(socketPath);
     // Once everything was sent the pipeline listens no more; a QEMU that ends then is told of by QMP.
     socket.on('error', () => undefined);
