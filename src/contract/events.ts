@@ -81,6 +81,9 @@ export const eventTable = {
 
   'accelerator.chosen': info<{ accelerator: string; reason: string }>('What runs the guest that boots'),
   'sandbox.not-started': warn<OfSnapshot & Failed>('A child of a snapshot did not start'),
+  'sandbox.guest-runs': info<OfSandbox & OfSnapshot & { warm: boolean; durationMs: number }>(
+    'The guest of a child runs, in a VMM that stood ready or in one that was started for it; it is not its own yet',
+  ),
   'sandbox.created': info<
     OfSandbox & { snapshotTag: string; parent: string | undefined; name: string | undefined }
   >('A sandbox is listed from now on, and runs'),
@@ -156,6 +159,7 @@ export const eventTable = {
   'sandbox.disk-not-folded': warn<OfSandbox & Failed>('A long chain of overlays stays long'),
   'sandbox.disk-not-corrected': warn<OfSandbox & Failed>('The overlays of a failed branch stay'),
 
+  'vmm.not-warm': warn<Failed>('A VMM that was to stand ready is of no use; starts go on without it'),
   'vmm.orphan-killed': warn<{ name: string } & OfProcess>('A VMM that belongs to no sandbox was ended'),
   'vmm.orphan-left': warn<{ name: string } & OfProcess & Failed>('Such a VMM could not be ended'),
   'unfinished.removed': info<{ folder: string; names: readonly string[] }>('What a crash left half written'),

@@ -41,6 +41,8 @@ export interface Config {
   readonly hotBudgetBytes: number | undefined;
   /** Memory of this host that no sandbox is started into. */
   readonly memoryReserveBytes: number | undefined;
+  /** VMMs that stand ready, of each machine that children were lately started on. */
+  readonly warmVmms: number;
   /** What guests boot under. */
   readonly accelerator: WantedAccelerator;
   /** QEMU's program. */
@@ -116,6 +118,10 @@ const schemas = {
   diskQuota: size.optional(),
   hotBudget: size.optional(),
   memoryReserve: size.optional(),
+  warmVmms: z
+    .string()
+    .regex(/^\d{1,2}$/, 'must be a whole number from 0 to 99')
+    .transform(Number),
   accelerator: z.enum(WANTED_ACCELERATORS, `must be one of ${WANTED_ACCELERATORS.join(', ')}`),
   qemu: absolutePath.optional(),
   networkPresets: absolutePath.optional(),
@@ -168,6 +174,7 @@ export function loadConfig(
     diskQuotaBytes: settle('diskQuota'),
     hotBudgetBytes: settle('hotBudget'),
     memoryReserveBytes: settle('memoryReserve'),
+    warmVmms: settle('warmVmms', '0'),
     accelerator: settle('accelerator', 'auto'),
     qemuPath: settle('qemu'),
     networkPresets: settle('networkPresets'),

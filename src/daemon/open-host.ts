@@ -17,7 +17,7 @@ export type OpenHost = (config: Config, emit: Emit) => Promise<Host>;
  */
 export const openConfiguredHost: OpenHost = async (config, emit) => {
   const { stateDir, hotDir, cacheDir, maxConcurrentBranches } = config;
-  const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath } = config;
+  const { diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath, warmVmms } = config;
   const { dnsServers, networkDefault, hubKeysDir, trustFile } = config;
   const { isolation, requireIsolation, vmmUids } = config;
   const networkPresets = await readPresets(config.networkPresets);
@@ -27,7 +27,7 @@ export const openConfiguredHost: OpenHost = async (config, emit) => {
   }
   return openHost({
     ...{ stateDir, hotDir, cacheDir, maxConcurrentBranches },
-    ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath },
+    ...{ diskQuotaBytes, hotBudgetBytes, memoryReserveBytes, accelerator, qemuPath, warmVmms },
     ...{ networkPresets, dnsServers, networkDefault, hubKeysDir, trustFile },
     ...{ isolation, requireIsolation, vmmUids },
     emit,

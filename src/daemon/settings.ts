@@ -102,6 +102,13 @@ export const settings = {
     placeholder: 'size',
     summary: 'memory of the host that no sandbox is started into (default 512M)',
   },
+  warmVmms: {
+    flag: '--warm-vmms',
+    env: 'BOUGH_WARM_VMMS',
+    placeholder: 'n',
+    summary:
+      'virtual machines that stand ready to become children, of each of the last two machines that were started (default 0)',
+  },
   accelerator: {
     flag: '--accelerator',
     env: 'BOUGH_ACCELERATOR',

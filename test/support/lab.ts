@@ -47,7 +47,7 @@ export class Lab {
   static async open(
     name: string,
     options: Partial<
-      Pick<HostOptions, 'maxConcurrentBranches' | 'dnsServers' | 'networkPresets' | 'trustFile'>
+      Pick<HostOptions, 'maxConcurrentBranches' | 'dnsServers' | 'networkPresets' | 'trustFile' | 'warmVmms'>
     > & {
       folders?: OwnFolders;
     } = {},

@@ -3,6 +3,7 @@ import type { Emit } from '../../contract/index.js';
 import type { Store } from '../../store/index.js';
 import type { Cgroups } from '../../vmm/index.js';
 import type { Admission } from '../start/admission.js';
+import type { WarmVmms } from '../start/warm-vmms.js';
 import type { OverlayTemplates } from '../disk/overlays.js';
 import type { Tiers } from '../entity/paths.js';
 import type { Networks } from '../entity/networks.js';
@@ -27,6 +28,8 @@ export interface HostContext {
   /** VMs that have none run as the daemon's user, each in namespaces of its own. */
   readonly namespaced?: boolean;
   readonly secrets: Secrets;
+  /** VMMs that stand ready to become children; undefined where none do. */
+  readonly warmVmms?: WarmVmms;
   /** Room in memory for VMs. */
   readonly admission: Admission;
   readonly emit: Emit;

@@ -341,6 +341,7 @@ export class LocalHost implements Host {
 
   async close(): Promise<void> {
     await Promise.all([this.#starts.stop(), this.#housekeeping.stop(), this.#hotTier.stop()]);
+    await this.#context.warmVmms?.stop();
     await withDeadline(this.#branches.settled(), BRANCHES_GRACE_MS, 'Branches under way').catch(
       (err: unknown) => this.#context.emit('branches.left', { err }),
     );

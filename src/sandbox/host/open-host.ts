@@ -10,6 +10,7 @@ import type { Presets } from '../../network/index.js';
 import { openStore } from '../../store/index.js';
 import { Cgroups, GATE_LIBRARY, probeQemu, type WantedAccelerator } from '../../vmm/index.js';
 import { Admission } from '../start/admission.js';
+import { WarmVmms } from '../start/warm-vmms.js';
 import { endLines } from '../branch/line.js';
 import { adoptSandboxes } from '../adopt/adopt.js';
 import type { HostContext } from './context.js';
@@ -47,6 +48,8 @@ export interface HostOptions extends IsolationOptions {
   readonly trustFile?: string | undefined;
   /** What a sandbox has of which nothing is said; `none` if absent. */
   readonly networkDefault?: 'none' | 'off' | undefined;
+  /** VMMs that stand ready, of each machine that children were lately started on; none if absent. */
+  readonly warmVmms?: number | undefined;
   readonly emit: Emit;
 }
 
@@ -64,6 +67,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   await checkStateFolder({ stateDir, hotDir });
   const qemu = await probeQemu(options.qemuPath);
   let makeDurableRoom = (): Promise<unknown> => Promise.resolve();
+  let makeRoom = (): Promise<boolean> => Promise.resolve(false);
   const sandboxes = new SandboxRegistry();
   const store = undo.use(
     await openStore({
@@ -81,7 +85,7 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   const programs = [qemu.qemuPath, PAGER_LIBRARY, GATE_LIBRARY];
   const walls = await openWalls(options, { tiers, qemuPath: qemu.qemuPath, programs, sandboxes, emit });
   const secrets = await Secrets.open(join(stateDir, 'secrets'));
-  const context: HostContext = {
+  const base: HostContext = {
     tiers,
     cacheDir,
     store,
@@ -107,9 +111,12 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
     cgroups: new Cgroups(`bough-${shortHash(stateDir)}`),
     secrets,
     ...walls,
-    admission: new Admission({ reserveBytes: options.memoryReserveBytes }),
+    admission: new Admission({ reserveBytes: options.memoryReserveBytes, makeRoom: () => makeRoom() }),
     emit,
   };
+  const warmVmms = openWarmVmms(base, options);
+  makeRoom = () => warmVmms?.giveBack() ?? Promise.resolve(false);
+  const context = { ...base, ...compact({ warmVmms }) };
   await adoptSandboxes(context);
   await context.cgroups.removeEmpty().catch(() => undefined);
   undo.move();
@@ -118,4 +125,9 @@ export async function openHost(options: HostOptions): Promise<LocalHost> {
   makeDurableRoom = () => host.collect({ dryRun: false });
   host.start();
   return host;
+}
+
+/** In namespaces of its own a VMM sees no file that was not there when it started. */
+function openWarmVmms(context: HostContext, { warmVmms = 0 }: HostOptions): WarmVmms | undefined {
+  return warmVmms === 0 || context.namespaced === true ? undefined : new WarmVmms(context, warmVmms);
 }

@@ -74,20 +74,29 @@ export interface Ticket {
   [Symbol.dispose](): void;
 }
 
+export interface Admitted {
+  readonly tickets: Ticket[];
+  readonly refusal?: BoughError;
+}
+
 export interface AdmissionOptions {
   readonly reserveBytes?: number | undefined;
   /** What the host could give now; the kernel's estimate unless a test says otherwise. */
   readonly availableBytes?: () => Promise<number>;
+  /** Gives back what only stands ready, where there is no room otherwise; false if there was nothing. */
+  readonly makeRoom?: () => Promise<boolean>;
 }
 
 export class Admission {
   readonly #reserveBytes: number;
   readonly #availableBytes: () => Promise<number>;
+  readonly #makeRoom: () => Promise<boolean>;
   #promisedBytes = 0;
 
   constructor(options: AdmissionOptions = {}) {
     this.#reserveBytes = options.reserveBytes ?? DEFAULT_MEMORY_RESERVE_BYTES;
     this.#availableBytes = options.availableBytes ?? memAvailable;
+    this.#makeRoom = options.makeRoom ?? (() => Promise.resolve(false));
   }
 
   /** Room for `count` VMs of `bytesEach`, for all of them or none. Throws `no_memory`. */
@@ -99,7 +108,20 @@ export class Admission {
   }
 
   /** Room for as many as there is room for; `refusal` says why it is not for all. */
-  async admitSome(bytesEach: number, count: number): Promise<{ tickets: Ticket[]; refusal?: BoughError }> {
+  async admitSome(bytesEach: number, count: number): Promise<Admitted> {
+    const admitted = await this.admitNow(bytesEach, count);
+    if (admitted.refusal === undefined || !(await this.#makeRoom())) return admitted;
+    for (const ticket of admitted.tickets) ticket.release();
+    return this.admitNow(bytesEach, count);
+  }
+
+  /** Whether the reserve is being lived on. */
+  async isShort(): Promise<boolean> {
+    return (await this.#availableBytes()) < this.#reserveBytes + this.#promisedBytes;
+  }
+
+  /** As `admitSome`, of the room that there is. */
+  async admitNow(bytesEach: number, count: number): Promise<Admitted> {
     // Nothing waits between the measurement and the promise: two callers cannot both get the last room.
     const measured = await this.#availableBytes();
     const roomBytes = Math.max(0, measured - this.#reserveBytes - this.#promisedBytes);

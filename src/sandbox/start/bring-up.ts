@@ -23,7 +23,7 @@ import type { SandboxRegistry } from '../entity/registry.js';
 import type { SandboxRecord } from '../entity/record.js';
 import type { Gate, Networks, SnapshotNetwork } from '../entity/networks.js';
 import type { Walls } from '../entity/walls.js';
-import { startVm, type Vm, type VmHost, type VmRequest } from '../entity/vm.js';
+import { startVm, type EmptyVmRequest, type Vm, type VmHost, type VmRequest } from '../entity/vm.js';
 
 /** The folders of a VM that nobody knows of yet. */
 export async function makeGround(
@@ -78,28 +78,45 @@ export async function openGate(
   return networks.open(paths, network.policy, network.names);
 }
 
-/** Starts the VM and lets its guest run, behind its gate if there is one: not before that is shut. `start` is `startVm` but for tests. */
-export async function bringUp(
-  {
-    vmHost,
-    networks,
-    walls,
-    namespaced,
-  }: {
-    readonly vmHost: VmHost;
-    readonly networks: Networks;
-    readonly walls?: Walls;
-    readonly namespaced?: boolean;
-  },
-  request: VmRequest,
+/** What stands between VMMs and this host. */
+interface Around {
+  readonly vmHost: VmHost;
+  readonly walls?: Walls;
+  readonly namespaced?: boolean;
+}
+
+/** Starts a VM, empty or not, by `start`, with the walls that VMMs have here. */
+export async function startWalled<R extends EmptyVmRequest>(
+  { vmHost, walls, namespaced }: Around,
+  request: R,
   undo: ResourceStack,
-  start: typeof startVm = startVm,
+  start: (host: VmHost, request: R) => Promise<Vm>,
 ): Promise<Vm> {
   const user = walls?.take(request.paths.id);
   const vm = await start(vmHost, { ...request, ...compact({ user, namespaced }) });
   undo.defer(() => vm.vmm.kill());
   undo.defer(() => vm.pager.close());
-  if (request.gate !== undefined) await networks.requireSealed(request.paths.id);
-  await vm.vmm.qmp.execute('cont');
+  return vm;
+}
+
+/** Lets the guest run, behind its gate if there is one: not before that is shut. */
+export async function letRun(
+  { networks }: { readonly networks: Pick<Networks, 'requireSealed'> },
+  { paths, gate }: Pick<VmRequest, 'paths' | 'gate'>,
+  { vmm }: Vm,
+): Promise<void> {
+  if (gate !== undefined) await networks.requireSealed(paths.id);
+  await vmm.qmp.execute('cont');
+}
+
+/** Starts the VM and lets its guest run. `start` is `startVm` but for tests. */
+export async function bringUp(
+  around: Around & { readonly networks: Networks },
+  request: VmRequest,
+  undo: ResourceStack,
+  start: typeof startVm = startVm,
+): Promise<Vm> {
+  const vm = await startWalled(around, request, undo, start);
+  await letRun(around, request, vm);
   return vm;
 }

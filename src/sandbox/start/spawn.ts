@@ -38,8 +38,10 @@ export async function spawnChild(
   await using undo = new ResourceStack();
   const { manifest } = lease;
   const network = networkOf(context, manifest, options);
+  const { memoryLimitMiB } = options;
   const plan = {
     network,
+    ...compact({ memoryLimitMiB }),
     record: (id: string, restored: RestoredFields) => ({
       ...restored,
       ...ownFields(options),

@@ -52,6 +52,8 @@ export class Starts {
     if (signal.aborted) return Promise.reject(new BoughError('shutting_down'));
     const working = work(signal);
     this.#underWay.add(working);
+    // Those that wait for their VM go before those who have not asked yet.
+    void this.#underWay.settled().then(() => this.#context.warmVmms?.refill());
     return working;
   }
 

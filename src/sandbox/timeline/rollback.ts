@@ -168,9 +168,10 @@ function answers({ record, vm }: Restored, signal: AbortSignal): Promise<unknown
 
 /** The network is the sandbox's; which name an address stands for, the guest that is restored knows from its own source. */
 function planFor(record: SandboxRecord, { manifest }: Lease): RestorePlan {
-  const { id, network: policy } = record;
+  const { id, network: policy, memoryLimitMiB } = record;
   return {
     id,
+    ...compact({ memoryLimitMiB }),
     network: policy && { policy, names: manifest.network?.names ?? [] },
     record: (_vmName, restored) => ({ ...restored, ...staying(record) }),
   };
