@@ -39,6 +39,7 @@ import { benchService } from './service.js';
 import { benchSpawn } from './spawn.js';
 import { benchStreams } from './streams.js';
 import { benchTransfers } from './transfers.js';
+import { benchWarmSpawn } from './warm-spawn.js';
 
 /** Seen from dist/src/bench/. */
 const REPORT_DIR = fileURLToPath(new URL('../../../bench/out/', import.meta.url));
@@ -59,6 +60,7 @@ const benchmarks: Record<BenchmarkName, (context: BenchContext, request: BenchRe
     'disk-writer': benchDiskWriter,
     'random-writer': benchRandomWriter,
     spawn: benchSpawn,
+    'warm-spawn': benchWarmSpawn,
     'own-clock': benchOwnClock,
     exec: benchExec,
     'exec-load': benchExecLoad,
@@ -87,6 +89,7 @@ const defaultIterations: Record<BenchmarkName, number> = {
   'disk-writer': 20,
   'random-writer': 20,
   spawn: 10,
+  'warm-spawn': 30,
   'own-clock': 10,
   exec: 100,
   'exec-load': 2000,

@@ -22,6 +22,7 @@ export const benchmarkNames = [
   'disk-writer',
   'random-writer',
   'spawn',
+  'warm-spawn',
   'own-clock',
   'exec',
   'exec-load',
@@ -53,6 +54,8 @@ export interface BenchDaemon {
 export type StartDaemon = (options: {
   readonly signal: AbortSignal;
   readonly onEvent: (event: BoughEvent) => void;
+  /** For `bough serve`, besides those of its folders. */
+  readonly flags?: readonly string[];
 }) => Promise<BenchDaemon>;
 
 export interface BenchRequest {

@@ -82,7 +82,7 @@ export async function startOwnDaemon(
 export async function startThrowawayDaemon(
   cacheDir: string,
   env: Environment,
-  options?: OwnDaemonOptions,
+  { flags = [], ...options }: OwnDaemonOptions & { readonly flags?: readonly string[] } = {},
 ): Promise<ThrowawayDaemon> {
   await using undo = new ResourceStack();
   const stateDir = await mkdtemp(join(tmpdir(), 'bough-throwaway-'));
@@ -91,7 +91,7 @@ export async function startThrowawayDaemon(
   undo.defer(() => rm(hotDir, { recursive: true, force: true }));
   undo.defer(() => killAllNaming(hotDir));
   const folders = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', cacheDir];
-  const daemon = await startOwnDaemon(folders, withoutSettings(env), options);
+  const daemon = await startOwnDaemon([...folders, ...flags], withoutSettings(env), options);
   undo.defer(daemon.stop);
   undo.defer(() => removeSandboxes(daemon.client).catch(() => undefined));
   const kept = undo.move();
