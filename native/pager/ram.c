@@ -81,8 +81,9 @@ int ram_map(struct ram *ram, const char *marker)
 	return 0;
 }
 
-static int remember_run(struct ram *ram, uint64_t start, uint64_t end)
+static int remember_run(void *arg, uint64_t start, uint64_t end)
 {
+	struct ram *ram = arg;
 	struct layer_run *grown = realloc(ram->layer_runs, (ram->layer_run_count + 1) * sizeof(*grown));
 
 	if (!grown)
@@ -93,21 +94,16 @@ static int remember_run(struct ram *ram, uint64_t start, uint64_t end)
 	return 0;
 }
 
-struct layer_mapping {
-	struct ram *ram;
-	int fd;
-};
-
-static int map_run(void *arg, uint64_t start, uint64_t end)
+static int map_run(const struct ram *ram, const struct layer_run *run, int fd)
 {
-	const struct layer_mapping *layer = arg;
-	uint8_t *address = layer->ram->base + start;
+	uint8_t *address = ram->base + run->start;
+	size_t bytes = run->end - run->start;
 
-	if (mmap(address, end - start, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, layer->fd,
-		 (off_t)start) == MAP_FAILED)
+	if (mmap(address, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED | MAP_NORESERVE, fd,
+		 (off_t)run->start) == MAP_FAILED)
 		return -errno;
-	advise(address, end - start);
-	return remember_run(layer->ram, start, end);
+	advise(address, bytes);
+	return 0;
 }
 
 /* Mappings left for QEMU itself: threads, buffers, libraries. */
@@ -119,17 +115,6 @@ static size_t max_runs(void)
 	size_t limit = kernel_max_mappings();
 
 	return limit > SPARE_MAPPINGS ? (limit - SPARE_MAPPINGS) / 2 : 0;
-}
-
-/* Running out of mappings half way would leave RAM half mapped, and QEMU without memory for itself: look first. */
-static int check_mapping_count(const struct ram *ram, int layer_fd)
-{
-	size_t runs = ram->layer_run_count;
-	int error = layer_count_runs(layer_fd, &runs);
-
-	if (error)
-		return error;
-	return runs > max_runs() ? -E2BIG : 0;
 }
 
 size_t ram_run_budget(const struct ram *ram, size_t below)
@@ -152,6 +137,26 @@ static int remember_layer(struct ram *ram, int fd)
 	return 0;
 }
 
+/*
+ * To find the runs the kernel looks at every page of a file in tmpfs: that is most of the time, so it is done once. Running out of mappings
+ * half way would leave RAM half mapped, and QEMU without memory for itself, so all are known before the first is mapped.
+ */
+static int map_runs(struct ram *ram, int fd)
+{
+	size_t first = ram->layer_run_count;
+	int error = layer_each_run(fd, remember_run, ram);
+
+	if (!error && ram->layer_run_count > max_runs())
+		error = -E2BIG;
+	for (size_t i = first; i < ram->layer_run_count && !error; i++)
+		error = map_run(ram, &ram->layer_runs[i], fd);
+	if (!error)
+		error = remember_layer(ram, fd);
+	if (error)
+		ram->layer_run_count = first;
+	return error;
+}
+
 int ram_map_layer(struct ram *ram, const char *path)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -165,11 +170,7 @@ int ram_map_layer(struct ram *ram, const char *path)
 	else if ((size_t)info.st_size != ram->bytes)
 		error = -EINVAL;
 	else
-		error = check_mapping_count(ram, fd);
-	if (!error)
-		error = layer_each_run(fd, map_run, &(struct layer_mapping){.ram = ram, .fd = fd});
-	if (!error)
-		error = remember_layer(ram, fd);
+		error = map_runs(ram, fd);
 	if (error)
 		close(fd);
 	return error;
