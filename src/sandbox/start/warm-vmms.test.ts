@@ -53,10 +53,14 @@ describe('WarmVmms', () => {
     return Promise.resolve({ vmm: { exited: exited.promise, kill }, pager: { close } } as unknown as Vm);
   };
 
-  function warmVmms(count: number, how: StartEmptyVm = start): WarmVmms {
+  function warmVmms(
+    count: number,
+    how: StartEmptyVm = start,
+    asked: Pick<Admission, 'admitNow' | 'isShort'> = admission,
+  ): WarmVmms {
     const tiers = { stateDir: join(root, 'state'), hotDir: join(root, 'hot') };
     const emit = (name: string): void => void told.push(name);
-    return new WarmVmms({ tiers, sandboxes, admission, emit, vmHost: {} as VmHost }, count, how);
+    return new WarmVmms({ tiers, sandboxes, admission: asked, emit, vmHost: {} as VmHost }, count, how);
   }
 
   /** Resolves when `warm` has as many idle ones. */
@@ -132,6 +136,25 @@ describe('WarmVmms', () => {
     warm.refill();
     await warm.stop();
     assert.equal(started.length, 1);
+  });
+
+  it('gives them back when memory runs short, also after it could not be told once', async (t) => {
+    t.mock.timers.enable({ apis: ['setInterval'] });
+    const answers = [() => Promise.reject(new Error('too many open files')), () => Promise.resolve(true)];
+    const admitNow = admission.admitNow.bind(admission);
+    const isShort = async (): Promise<boolean> => (await answers.shift()?.()) ?? false;
+    const warm = warmVmms(1, start, { admitNow, isShort });
+    await warm.noteStart(manifestOf('a'), 4096);
+    warm.refill();
+    await until(warm, 1);
+    for (const left of [1, 0]) {
+      t.mock.timers.tick(1000);
+      await new Promise(setImmediate);
+      assert.equal(answers.length, left);
+    }
+    await until(warm, 0);
+    await warm.stop();
+    assert.deepEqual(ended, started);
   });
 
   it('forgets one that ends by itself, and tells of one that cannot be made', async () => {

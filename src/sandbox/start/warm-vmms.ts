@@ -67,7 +67,8 @@ export class WarmVmms {
     this.#count = count;
     this.#start = start;
     this.#rounds = startRounds(PRESSURE_ROUND_MS, async () => {
-      if (await context.admission.isShort()) await this.giveBack();
+      // What cannot be looked at now, for want of descriptors, is looked at again.
+      if (await context.admission.isShort().catch(() => false)) await this.giveBack();
     });
   }
 
