@@ -138,6 +138,29 @@ describe('WarmVmms', () => {
     assert.equal(started.length, 1);
   });
 
+  it('gives back the one that is being made, too, where a start finds no room', async () => {
+    const [asked, goOn] = [new Deferred<void>(), new Deferred<void>()];
+    const warm = warmVmms(2, async (host, request) => {
+      asked.resolve();
+      await goOn.promise;
+      return start(host, request);
+    });
+    await warm.noteStart(manifestOf('a'), 4096);
+    availableMiB = 300;
+    warm.refill();
+    await asked.promise;
+    assert.equal((await admission.admitNow(150 * MIB, 1)).tickets.length, 0);
+    const gave = warm.giveBack();
+    goOn.resolve();
+    assert.equal(await gave, true);
+    assert.deepEqual([started.length, ended, warm.idleCount], [1, started, 0]);
+    const { tickets } = await admission.admitNow(150 * MIB, 1);
+    assert.equal(tickets.length, 1);
+    tickets[0]?.release();
+    await warm.stop();
+    assert.deepEqual(told, []);
+  });
+
   it('gives them back when memory runs short, also after it could not be told once', async (t) => {
     t.mock.timers.enable({ apis: ['setInterval'] });
     const answers = [() => Promise.reject(new Error('too many open files')), () => Promise.resolve(true)];

@@ -54,12 +54,12 @@ export class WarmVmms {
   readonly #context: Context;
   readonly #count: number;
   readonly #start: StartEmptyVm;
-  readonly #stopping = new AbortController();
   /** By what a snapshot says of its machine; the latest last. */
   readonly #ready = new Map<string, Ready>();
   readonly #ending = new WorkSet();
   readonly #rounds: Rounds;
-  #refilling: Promise<void> | undefined;
+  #refilling: { readonly giveUp: AbortController; readonly over: Promise<void> } | undefined;
+  #isStopped = false;
 
   /** `count` of each machine. */
   constructor(context: Context, count: number, start: StartEmptyVm = startEmptyVm) {
@@ -102,25 +102,30 @@ export class WarmVmms {
 
   /** Makes up for those that were taken, one after the other and in the background, as far as there is memory for them. */
   refill(): void {
-    if (this.#missing() === undefined) return;
-    this.#refilling ??= this.#refill()
-      .catch((err: unknown) => this.#context.emit('vmm.not-warm', { err }))
+    if (this.#refilling !== undefined || this.#missing() === undefined) return;
+    const giveUp = new AbortController();
+    const over = this.#refill(giveUp.signal)
+      .catch((err: unknown) => {
+        if (err !== giveUp.signal.reason) this.#context.emit('vmm.not-warm', { err });
+      })
       .finally(() => (this.#refilling = undefined));
+    this.#refilling = { giveUp, over };
   }
 
-  /** Ends those that are idle; true if there were any. */
+  /** Ends those that are idle, and the one that is being made ready, which holds room as well; true if there were any. */
   async giveBack(): Promise<boolean> {
+    const refilling = this.#refilling;
+    refilling?.giveUp.abort();
     const all = this.#all();
     for (const { idle } of this.#ready.values()) idle.clear();
-    await closeAll(all);
-    return all.length > 0;
+    await Promise.all([closeAll(all), refilling?.over]);
+    return all.length > 0 || refilling !== undefined;
   }
 
   /** Ends all that nobody has taken, and makes no more. Idempotent. */
   async stop(): Promise<void> {
-    this.#stopping.abort();
+    this.#isStopped = true;
     await this.#rounds.stop();
-    await this.#refilling;
     await this.giveBack();
     await this.#ending.settled();
   }
@@ -131,28 +136,29 @@ export class WarmVmms {
 
   /** Of the latest machine first. */
   #missing(): Ready | undefined {
-    if (this.#stopping.signal.aborted) return undefined;
+    if (this.#isStopped) return undefined;
     return [...this.#ready.values()].findLast(({ idle }) => idle.size < this.#count);
   }
 
-  async #refill(): Promise<void> {
+  async #refill(signal: AbortSignal): Promise<void> {
     for (let ready = this.#missing(); ready !== undefined; ready = this.#missing()) {
       const { tickets } = await this.#context.admission.admitNow(bootBytes(0), 1);
       const [ticket] = tickets;
       if (ticket === undefined) return;
       try {
-        await this.#makeReady(ready);
+        signal.throwIfAborted();
+        await this.#makeReady(ready, signal);
       } finally {
         ticket.release();
       }
     }
   }
 
-  async #makeReady(ready: Ready): Promise<void> {
+  async #makeReady(ready: Ready, signal: AbortSignal): Promise<void> {
     await using undo = new ResourceStack();
     const paths = await makeGround(this.#context, undo);
-    const { signal } = this.#stopping;
     const vm = await startWalled(this.#context, { ...ready.shape, paths, signal }, undo, this.#start);
+    signal.throwIfAborted();
     const isForgotten = ![...this.#ready.values()].includes(ready);
     if (isForgotten) return;
     const warm = { paths, vm, undo: undo.move() };
