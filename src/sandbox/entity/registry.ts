@@ -66,6 +66,8 @@ export class SandboxRegistry {
    */
   async remove(sandbox: Sandbox): Promise<boolean> {
     await sandbox.remove();
+    // One that was never listed: others of its request failed.
+    this.giveUp(sandbox.paths.id);
     const listed = this.#byId.get(sandbox.id);
     if (listed !== undefined && listed !== sandbox) return this.remove(listed);
     return this.forget(sandbox.id);

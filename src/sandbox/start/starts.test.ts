@@ -51,6 +51,7 @@ function fixture(
     const index = ++made;
     await spawn(index, signal ?? new AbortController().signal);
     const id = `sandbox${index}`;
+    sandboxes.begin(id);
     return {
       ...{ id, paths: { id }, state: 'running', record: { snapshotTag: 'base', createdAtUnix: 1 } },
       privateBytes: () => Promise.resolve(childBytes(MEMORY_MIB) / 2 / 1.25),
@@ -59,7 +60,7 @@ function fixture(
   };
   const starts = new Starts(context, spawnFake);
   const listed = (): string[] => sandboxes.list().map(({ id }) => id);
-  return { starts, listed, removed, counts: () => ({ made, leases }) };
+  return { starts, sandboxes, listed, removed, counts: () => ({ made, leases }) };
 }
 
 describe('Starts', () => {
@@ -87,12 +88,13 @@ describe('Starts', () => {
   });
 
   it('all() removes the others when one fails, lists none, and tells why that one failed', async () => {
-    const { starts, listed, removed } = fixture(9, (index) =>
+    const { starts, sandboxes, listed, removed } = fixture(9, (index) =>
       index === 2 ? Promise.reject(new Error('no luck')) : Promise.resolve(),
     );
     await assert.rejects(starts.all('base', 4, {}), /no luck/);
     assert.deepEqual(listed(), []);
     assert(removed.includes('sandbox1'));
+    assert(!removed.some((id) => sandboxes.owns(id)));
   });
 
   it('all() leaves none when the caller gives up, before or after some are there', async () => {
