@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -139,22 +140,24 @@ struct clone_arguments {
 	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, set_tid_count, cgroup;
 };
 
+/* What every kernel knows of it that has the call (5.3); one that does not know the rest refuses it unless it is zero. */
+#define FIRST_CLONE_BYTES offsetof(struct clone_arguments, set_tid)
+
 /*
  * As fork(), and the child begins in the cgroup: one that moves there by itself waits until every processor has been through the scheduler,
- * milliseconds for each program. Where it cannot begin there its members are only harder to find: no reason to stop.
+ * milliseconds for each program. Where it cannot begin there (before 5.7) its members are only harder to find: no reason to stop.
  */
 static pid_t fork_into(int group_fd, int *pidfd)
 {
 	struct clone_arguments how = { .flags = CLONE_PIDFD, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD };
+	struct clone_arguments grouped = how;
 	pid_t pid = -1;
 
-	if (group_fd >= 0) {
-		how.cgroup = (uint64_t)group_fd;
-		how.flags |= INTO_CGROUP;
-		pid = (pid_t)syscall(SYS_clone3, &how, sizeof how);
-		how.flags &= ~INTO_CGROUP;
-	}
-	return pid < 0 ? (pid_t)syscall(SYS_clone3, &how, sizeof how) : pid;
+	grouped.flags |= INTO_CGROUP;
+	grouped.cgroup = (uint64_t)group_fd;
+	if (group_fd >= 0)
+		pid = (pid_t)syscall(SYS_clone3, &grouped, sizeof grouped);
+	return pid < 0 ? (pid_t)syscall(SYS_clone3, &how, FIRST_CLONE_BYTES) : pid;
 }
 
 static int spawn_as(const struct launch *launch, const struct user *user, struct child *child)
