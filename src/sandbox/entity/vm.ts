@@ -147,7 +147,7 @@ export async function fillVm({ vmm, pager, user }: Vm, content: VmContent): Prom
   ];
   await Promise.all([
     vmm.whileAnswering(pager.map(paths.ramMarker, layerPaths), MAP_DEADLINE_MS),
-    plugDisk(vmm.qmp, chain),
+    plugDisk(vmm.qmp, chain, { signal }),
   ]);
   await failpoint('spawn.mapped');
   if ('deviceState' in from) await load(vmm, paths.incomingSocket, from.deviceState, signal);
