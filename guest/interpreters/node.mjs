@@ -2,9 +2,9 @@
  * Warm Node.js interpreter: evaluates code in one vm context, for ever.
  *
  * JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true}, answers {"code":...} with {"result", "error",
- * "exit_code"}, takes {"env":...}, what changes in the environment (null: it is gone), without an answer. Code is a script whose last
- * value is the result, as util.inspect shows it, null for undefined; {a: 1} is an object and not a block; a promise is waited for.
- * SIGINT interrupts the code, and only the code.
+ * "exit_code"}, takes {"changes":...} in the environment (null: it is gone) without an answer. Code is a script whose last value is the
+ * result, as util.inspect shows it, null for undefined; {a: 1} is an object and not a block; a promise is waited for. SIGINT interrupts
+ * the code, and only the code.
  */
 import { createRequire } from 'node:module';
 import net from 'node:net';
@@ -99,8 +99,8 @@ function changeEnvironment(changes) {
 
 async function take(line) {
   const message = JSON.parse(line);
-  if (message.env !== undefined) {
-    changeEnvironment(message.env);
+  if (message.changes !== undefined) {
+    changeEnvironment(message.changes);
     return;
   }
   control.write(`${JSON.stringify(await evaluate(message.code))}\n`);

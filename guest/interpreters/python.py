@@ -3,7 +3,7 @@
     python3 python.py [MODULE | MODULE=ALIAS]...
 
 JSON lines on the socket whose number is in BOUGH_FD: says {"ready":true,"reseeds":true}, answers {"code":...} with {"result",
-"error", "exit_code"}, takes {"env":...}, what changes in the environment (null: it is gone), and {"reseed":true} without an answer. The
+"error", "exit_code"}, takes {"changes":...} in the environment (null: it is gone) and {"reseed":true} without an answer. The
 result is the repr of the last statement if that is an expression, null for None and for everything else. SIGINT interrupts the code,
 and only the code.
 
@@ -144,8 +144,8 @@ def main() -> None:
     control.sendall(b'{"ready":true,"reseeds":true}\n')
     for line in control.makefile('rb'):
         message = json.loads(line)
-        if 'env' in message:
-            change_environment(message['env'])
+        if 'changes' in message:
+            change_environment(message['changes'])
             continue
         if 'reseed' in message:
             reseed()

@@ -79,7 +79,10 @@ static void take_env(struct text *line)
 		return;
 	env_changed = false;
 	line->failed = environment(&env) != 0;
+	/* All of it for those of images that were made before changes were told. */
 	text_put(line, "{\"env\":");
+	env_quote(&env, line);
+	text_put(line, ",\"changes\":");
 	if (!env_quote_changes(&told, &env, line) && !line->failed)
 		text_free(line);
 	else

@@ -2,10 +2,10 @@
  * The interpreter's process: pipes, lines of JSON, and what it printed.
  *
  * The process finds its end of a socket pair by the number in BOUGH_FD. It says {"ready":true} once, then answers each {"code":...} with
- * {"result","error","exit_code"}; {"env":...}, what has changed in its environment (null: it is gone), has no answer, nor has
- * {"reseed":true}, which those take that said "reseeds":true at first. Its standard output and error are pipes of their own, so nothing
- * that a program prints can be taken for an answer. All that is printed before an answer is written is in the pipes when the answer comes,
- * so they are emptied first. What is printed while nothing is collected is thrown away: it can never block on a full pipe.
+ * {"result","error","exit_code"}; {"env":...,"changes":...} has no answer: its environment, and what has changed in it (null: it is gone).
+ * Nor has {"reseed":true}, which those take that said "reseeds":true at first. Its standard output and error are pipes of their own, so
+ * nothing that a program prints can be taken for an answer. All that is printed before an answer is written is in the pipes when the answer
+ * comes, so they are emptied first. What is printed while nothing is collected is thrown away: it can never block on a full pipe.
  *
  * Interpreters keep what they answer short themselves; one that answers without end is killed.
  *

@@ -254,6 +254,32 @@ describe('the guest agent', { timeout: 60_000 }, () => {
     await assert.rejects(client.setEnv({ 'A=': 'x' }), refused('bad_request'));
   });
 
+  it('set_env tells an interpreter of an older image, which knows of no changes, all of its environment', async () => {
+    const script = `
+import json, os, socket
+control = socket.socket(fileno=int(os.environ.pop('BOUGH_FD')))
+say = lambda message: control.sendall(json.dumps(message).encode() + b'\\n')
+say({'ready': True, 'reseeds': True})
+for line in control.makefile('rb'):
+    message = json.loads(line)
+    if 'env' in message:
+        os.environ.clear()
+        os.environ.update(message['env'])
+    if 'code' in message:
+        say({'result': repr(eval(message['code'])), 'error': None, 'exit_code': 0})`;
+    const other = await startRealAgent(['python3', '-c', script]);
+    try {
+      const client = new AgentClient({ host: '127.0.0.1', port: other.port });
+      await client.waitReady();
+      await client.identify(identity('secret-of-the-older'));
+      await client.waitWarm();
+      await client.setEnv({ ADDED: 'a' });
+      assert.equal((await client.eval('[os.environ["ADDED"], "PATH" in os.environ]')).result, "['a', True]");
+    } finally {
+      await other.close();
+    }
+  });
+
   it('eval draws other numbers in a copy of the machine', async () => {
     const forks =
       'import random, tempfile, ssl, os; kept = 1; random.seed(1); state = random.getstate(); names = tempfile._get_candidate_names()';
