@@ -124,6 +124,23 @@ describe('Starts', () => {
     assert.equal((outcomes[2]?.error as { code: string }).code, 'no_memory');
   });
 
+  it('has VMMs made ready once, when no start is under way any more', async () => {
+    let refills = 0;
+    const context = { warmVmms: { refill: () => (refills += 1) } } as unknown as HostContext;
+    const starts = new Starts(context);
+    const works = [new Deferred<void>(), new Deferred<void>(), new Deferred<void>()];
+    const running = works.map(({ promise }) => starts.run(() => promise));
+    for (const [index, work] of works.entries()) {
+      work.resolve();
+      await running[index];
+      await new Promise(setImmediate);
+      assert.equal(refills, index === works.length - 1 ? 1 : 0);
+    }
+    await starts.run(() => Promise.resolve());
+    await new Promise(setImmediate);
+    assert.equal(refills, 2);
+  });
+
   it('stop() aborts what is under way, waits for it, and refuses what comes later', async () => {
     const begun = new Deferred<undefined>();
     const { starts, listed, counts } = fixture(9, async (_index, signal) => {

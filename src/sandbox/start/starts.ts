@@ -40,6 +40,8 @@ export class Starts {
   readonly #stopping = new AbortController();
   readonly #underWay = new WorkSet();
   readonly #childSizes = new ChildSizes();
+  /** One wait for all: on a host where one start follows the other, each would wait for ever. */
+  #refilling: Promise<void> | undefined;
 
   constructor(context: HostContext, spawn: SpawnChild = spawnChild) {
     this.#context = context;
@@ -52,9 +54,15 @@ export class Starts {
     if (signal.aborted) return Promise.reject(new BoughError('shutting_down'));
     const working = work(signal);
     this.#underWay.add(working);
-    // Those that wait for their VM go before those who have not asked yet.
-    void this.#underWay.settled().then(() => this.#context.warmVmms?.refill());
+    if (this.#refilling === undefined) this.#refilling = this.#refillAfter();
     return working;
+  }
+
+  /** Those that wait for their VM go before those who have not asked yet. */
+  async #refillAfter(): Promise<void> {
+    await this.#underWay.settled();
+    this.#refilling = undefined;
+    this.#context.warmVmms?.refill();
   }
 
   /** Starts `count` children of one snapshot, all or none; none if `caller` is aborted. Throws BoughError, or what nobody foresaw. */
