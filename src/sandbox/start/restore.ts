@@ -148,7 +148,7 @@ async function runningIn(
     throw (await group?.hasRunOut()) ? tooSmall(error) : loadFailure(manifest, version, error);
   });
   callers.use(undo.move());
-  if (gate === undefined && group === undefined) await context.warmVmms?.noteStart(manifest, diskBytes);
+  if (gate === undefined && group === undefined) context.warmVmms?.noteStart(manifest, diskBytes);
   return { paths, record, vm };
 }
 

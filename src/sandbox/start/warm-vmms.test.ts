@@ -74,7 +74,7 @@ describe('WarmVmms', () => {
   it('makes some ready of a machine that was started, for any snapshot with the same and for no other', async () => {
     const warm = warmVmms(2);
     warm.refill();
-    await warm.noteStart(manifestOf('a'), 4096);
+    warm.noteStart(manifestOf('a'), 4096);
     warm.refill();
     await until(warm, 2);
     assert.equal(warm.take(manifestOf('b')), undefined);
@@ -89,7 +89,7 @@ describe('WarmVmms', () => {
 
   it('leaves nothing of those that nobody has taken when it stops, and makes none any more', async () => {
     const warm = warmVmms(2);
-    await warm.noteStart(manifestOf('a'), 4096);
+    warm.noteStart(manifestOf('a'), 4096);
     warm.refill();
     await until(warm, 2);
     await warm.stop();
@@ -107,19 +107,19 @@ describe('WarmVmms', () => {
   it('keeps those of the last two machines', async () => {
     const warm = warmVmms(1);
     for (const base of ['a', 'b', 'c']) {
-      await warm.noteStart(manifestOf(base), 4096);
+      warm.noteStart(manifestOf(base), 4096);
       warm.refill();
       await until(warm, base === 'a' ? 1 : 2);
     }
-    assert.deepEqual(ended, started.slice(0, 1));
     assert.equal(warm.take(manifestOf('a')), undefined);
     assert(warm.take(manifestOf('b')) && warm.take(manifestOf('c')));
     await warm.stop();
+    assert.deepEqual(ended, started.slice(0, 1));
   });
 
   it('gives them back where a start finds no room, and makes none where there is too little', async () => {
     const warm = warmVmms(1);
-    await warm.noteStart(manifestOf('a'), 4096);
+    warm.noteStart(manifestOf('a'), 4096);
     warm.refill();
     await until(warm, 1);
     availableMiB = 150;
@@ -145,7 +145,7 @@ describe('WarmVmms', () => {
       await goOn.promise;
       return start(host, request);
     });
-    await warm.noteStart(manifestOf('a'), 4096);
+    warm.noteStart(manifestOf('a'), 4096);
     availableMiB = 300;
     warm.refill();
     await asked.promise;
@@ -167,7 +167,7 @@ describe('WarmVmms', () => {
     const admitNow = admission.admitNow.bind(admission);
     const isShort = async (): Promise<boolean> => (await answers.shift()?.()) ?? false;
     const warm = warmVmms(1, start, { admitNow, isShort });
-    await warm.noteStart(manifestOf('a'), 4096);
+    warm.noteStart(manifestOf('a'), 4096);
     warm.refill();
     await until(warm, 1);
     for (const left of [1, 0]) {
@@ -182,7 +182,7 @@ describe('WarmVmms', () => {
 
   it('forgets one that ends by itself, and tells of one that cannot be made', async () => {
     const warm = warmVmms(1);
-    await warm.noteStart(manifestOf('a'), 4096);
+    warm.noteStart(manifestOf('a'), 4096);
     warm.refill();
     await until(warm, 1);
     exits[0]?.resolve('gone');
@@ -190,7 +190,7 @@ describe('WarmVmms', () => {
     await warm.stop();
     assert(!sandboxes.owns(started[0] ?? ''));
     const failing = warmVmms(1, () => Promise.reject(new Error('no')));
-    await failing.noteStart(manifestOf('a'), 4096);
+    failing.noteStart(manifestOf('a'), 4096);
     failing.refill();
     await failing.stop();
     assert.deepEqual(told, ['vmm.not-warm']);

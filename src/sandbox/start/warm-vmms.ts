@@ -85,7 +85,7 @@ export class WarmVmms {
   }
 
   /** A child of the snapshot was asked for: others are likely to be. */
-  async noteStart(manifest: Manifest, diskBytes: number): Promise<void> {
+  noteStart(manifest: Manifest, diskBytes: number): void {
     const key = keyOf(manifest);
     const { machine, agent } = manifest;
     const ready = this.#ready.get(key) ?? {
@@ -97,7 +97,8 @@ export class WarmVmms {
     const [oldest] = this.#ready;
     if (oldest === undefined || this.#ready.size <= MAX_MACHINES) return;
     this.#ready.delete(oldest[0]);
-    await closeAll(oldest[1].idle);
+    // The child of the latest does not wait for it.
+    this.#ending.add(closeAll(oldest[1].idle));
   }
 
   /** Makes up for those that were taken, one after the other and in the background, as far as there is memory for them. */
