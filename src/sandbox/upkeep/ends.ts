@@ -103,8 +103,8 @@ export class SandboxEnds<S extends SandboxWithEnd> {
     const isClaimed = sandbox.isBranching || sandbox.isRollingBack;
     const isTaken = isClaimed || (sandbox.isBeingRemoved && !sandbox.isHalfRemoved);
     if (this.#ending.has(id) || isTaken) return undefined;
-    const isBegun = record.endTag !== undefined || sandbox.isHalfRemoved;
-    const why = isBegun ? 'its end has begun before' : lifetime.due();
+    const begun = record.endTag === undefined ? undefined : 'its end has begun before';
+    const why = sandbox.isHalfRemoved ? 'its removal has begun before' : (begun ?? lifetime.due());
     if (why === undefined) {
       lifetime.warning = undefined;
       this.#retries.delete(id);
