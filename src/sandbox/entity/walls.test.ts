@@ -13,7 +13,8 @@ describe('Walls.take()', () => {
     const users = ['a', 'b', 'c'].map((name) => walls.take(name));
     assert.deepEqual(users.map(({ uid }) => uid).sort(), [11, 12, 13]);
     assert.deepEqual(new Set(users.map(({ readersGid }) => readersGid)), new Set([10]));
-    assert.throws(() => walls.take('d'), /every user from 11 to 13 has a VM/);
+    const refusal = { code: 'vmm_failed', message: /every user from 11 to 13 has a VM/ };
+    assert.throws(() => walls.take('d'), refusal);
   });
 
   it('gives none that a record names, as that of a daemon before', () => {

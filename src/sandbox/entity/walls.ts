@@ -5,6 +5,7 @@
  * which is in the records, nowhere else: what a daemon that comes back does not find there is free.
  */
 import { randomInt } from 'node:crypto';
+import { BoughError } from '../../contract/index.js';
 import type { UidRange, VmmUser } from '../../vmm/index.js';
 import type { SandboxRegistry } from './registry.js';
 
@@ -26,12 +27,15 @@ export class Walls {
     return this.range.first;
   }
 
-  /** A user that no other VM has, for the one of that name. Throws where every one is in use. */
+  /** A user that no other VM has, for the one of that name. Throws `vmm_failed` where every one is in use. */
   take(vmName: string): VmmUser {
     for (const name of this.#starting.keys()) if (!this.#sandboxes.owns(name)) this.#starting.delete(name);
     const used = new Set([...this.#starting.values(), ...this.#sandboxes.list().map(uidOf)]);
     const { first, last } = this.range;
-    if (used.size >= last - first) throw new Error(`every user from ${first + 1} to ${last} has a VM`);
+    if (used.size >= last - first) {
+      const problem = `every user from ${first + 1} to ${last} has a VM; --vmm-uids is the range`;
+      throw new BoughError('vmm_failed', { operation: 'start', problem });
+    }
     let uid = randomInt(first + 1, last + 1);
     while (used.has(uid)) uid = uid === last ? first + 1 : uid + 1;
     this.#starting.set(vmName, uid);
