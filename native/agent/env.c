@@ -90,8 +90,7 @@ int env_settle(struct env *env)
 	return 0;
 }
 
-/* Of the name that `name`, which ends there or goes on with "=", begins with. */
-static const char *value_of(const struct env *env, const char *name)
+const char *env_get(const struct env *env, const char *name)
 {
 	size_t length = strcspn(name, "=");
 
@@ -99,11 +98,6 @@ static const char *value_of(const struct env *env, const char *name)
 		if (strncmp(env->entries[i], name, length) == 0 && env->entries[i][length] == '=')
 			return env->entries[i] + length + 1;
 	return NULL;
-}
-
-const char *env_get(const struct env *env, const char *name)
-{
-	return value_of(env, name);
 }
 
 /* A member of an object that so far has `count`. */
@@ -132,13 +126,13 @@ bool env_quote_changes(const struct env *before, const struct env *after, struct
 
 	text_put(text, "{");
 	for (size_t i = 0; i < after->count; i++) {
-		const char *old = value_of(before, after->entries[i]), *now = strchr(after->entries[i], '=') + 1;
+		const char *old = env_get(before, after->entries[i]), *now = strchr(after->entries[i], '=') + 1;
 
 		if (old == NULL || strcmp(old, now) != 0)
 			quote_member(after->entries[i], now, count++, text);
 	}
 	for (size_t i = 0; i < before->count; i++)
-		if (value_of(after, before->entries[i]) == NULL)
+		if (env_get(after, before->entries[i]) == NULL)
 			quote_member(before->entries[i], NULL, count++, text);
 	text_put(text, "}");
 	return count > 0;

@@ -20,7 +20,7 @@ int env_add(struct env *env, const struct env *more);
 /* Leaves one entry a name, and a NULL behind the last: what execve() takes. 0 or -ENOMEM. */
 int env_settle(struct env *env);
 
-/* The value of a name in a settled environment, or NULL. */
+/* The value of a name in a settled environment, or NULL. The name ends at a "=" too, so an entry stands for its own. */
 const char *env_get(const struct env *env, const char *name);
 
 /* As a JSON object. */
