@@ -9,7 +9,7 @@
  *
  * Not handled: sandboxes with a network, with a memory limit, or in namespaces of their own. What those are started with is known with the request only.
  */
-import { compact, ResourceStack, startRounds, WorkSet, type Rounds } from '../../base/index.js';
+import { ResourceStack, startRounds, WorkSet, type Rounds } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
 import type { Manifest } from '../../store/index.js';
 import type { SandboxPaths, Tiers } from '../entity/paths.js';
@@ -177,16 +177,5 @@ async function closeAll(warm: Iterable<WarmVm>): Promise<void> {
 /** Snapshots that have it in common differ in nothing that QEMU is started with: the lowest disk says how large the guest's is. */
 function keyOf({ machine, agent, disks }: Manifest): string {
   const { machineType, accel, cpuModel, vcpus, memoryMiB } = machine;
-  const [base] = disks;
-  return JSON.stringify([
-    {
-      machineType,
-      accel,
-      cpuModel,
-      vcpus,
-      memoryMiB,
-      agentPort: agent.guestPort,
-      ...compact({ base: base?.id }),
-    },
-  ]);
+  return JSON.stringify([machineType, accel, cpuModel, vcpus, memoryMiB, agent.guestPort, disks[0]?.id]);
 }
