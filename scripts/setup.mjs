@@ -52,17 +52,28 @@ export const TEST_REQUIREMENTS = [
   { needs: 'setcap', package: 'libcap2-bin' },
 ];
 
+/** Besides, what the images tier needs: images are handed over by those who have them. */
+export const ENGINE_REQUIREMENTS = [
+  { needs: 'dockerd', package: 'docker.io' },
+  { needs: 'docker', package: 'docker.io' },
+  { needs: 'podman', package: 'podman' },
+];
+
 /** A reason to stop that the user can act on; printed without a stack. */
 export class SetupFailed extends Error {}
 
 /**
  * Runs every step; resolves once `dist/` and the pager are built from the present sources. `guests`: real VMs are to run then;
- * `tests`: tests are.
+ * `tests`: tests are; `engines`: some of Docker and Podman.
  */
-export async function setup({ guests = false, tests = false } = {}) {
+export async function setup({ guests = false, tests = false, engines = false } = {}) {
   checkNode(process.versions.node);
   if (guests) checkGuestHost(process.getuid?.(), osReleaseText());
-  await ensureDebianPackages(tests ? [...REQUIREMENTS, ...TEST_REQUIREMENTS] : REQUIREMENTS);
+  await ensureDebianPackages([
+    ...REQUIREMENTS,
+    ...(tests ? TEST_REQUIREMENTS : []),
+    ...(engines ? ENGINE_REQUIREMENTS : []),
+  ]);
   await ensureNpmPackages();
   await ensureBuilt();
   if (guests) await ensureMapCount();
@@ -114,7 +125,8 @@ export function missingDebianPackages(requirements = REQUIREMENTS) {
   const folders = `${process.env.PATH ?? ''}${delimiter}/usr/sbin${delimiter}/sbin`.split(delimiter);
   const isMet = (needs) =>
     needs.startsWith('/') ? existsSync(needs) : folders.some((folder) => existsSync(join(folder, needs)));
-  return requirements.filter(({ needs }) => !isMet(needs)).map((requirement) => requirement.package);
+  const missing = requirements.filter(({ needs }) => !isMet(needs)).map((requirement) => requirement.package);
+  return [...new Set(missing)];
 }
 
 async function ensureDebianPackages(requirements) {

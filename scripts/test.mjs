@@ -11,7 +11,7 @@
  *   chance  daemon                test/chance: what is done, and when it is killed, is drawn
  *   qemu10  a second QEMU         test/qemu10, only where named: see test-qemu10.mjs
  *   programs  an image of its own  test/programs, only where named
- *   images  the images that come with bough  test/images, only where named
+ *   images  images that come with bough, and Docker's and Podman's  test/images, only where named
  *
  * test/kvm is for test-kvm.mjs to run.
  *
@@ -209,7 +209,7 @@ if (isMain(import.meta.url)) {
       throw new SetupFailed(`No tier "${unknown}": choose from ${Object.keys(TIERS).join(', ')}`);
     }
     const guests = tiers.some((tier) => TIERS[tier].prepared);
-    await setup({ guests, tests: guests || tiers.includes('host') });
+    await setup({ guests, tests: guests || tiers.includes('host'), engines: tiers.includes('images') });
     const tally = new Tally();
     await runTiers(tiers, tally);
     return tally.conclude();

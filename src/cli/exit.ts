@@ -149,8 +149,14 @@ export function describeFailure(error: unknown): Failure {
   if (error instanceof UsageError) return { exitCode: exitCodes.usage, words, hint: usageHint };
   // A configuration that cannot work, or a name that is none: the caller's, like a wrong flag.
   const isUsage = error instanceof TypeError || hasName(error, 'ConfigError');
-  const hint = localHints.find(([name]) => hasName(error, name))?.[1];
+  const hint = localHints.find(([name]) => hasName(error, name))?.[1] ?? ownHint(error);
   return { exitCode: isUsage ? exitCodes.usage : exitCodes.failed, words, hint };
+}
+
+/** What an error of this process says itself of what may be done. */
+function ownHint(error: unknown): string | undefined {
+  const hint = error instanceof Error && 'hint' in error ? error.hint : undefined;
+  return typeof hint === 'string' ? hint : undefined;
 }
 
 function hasName(error: unknown, name: string): boolean {

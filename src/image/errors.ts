@@ -21,4 +21,11 @@ export class ImageUnusable extends Error {
 /** A build did not succeed; nothing of it is left. */
 export class ImageBuildFailed extends Error {
   override readonly name = 'ImageBuildFailed';
+  /** What a person may do about it. */
+  hint: string | undefined;
+
+  withHint(hint: string | undefined): this {
+    this.hint = hint;
+    return this;
+  }
 }

@@ -20,6 +20,7 @@ import { checkHost, IMPORT_TOOLS, PDEATHSIG, runTool } from './host-tools.js';
 import { AGENT_PORT, type Image, type ImageRecord, type Origin } from './image.js';
 import { kernelPackage } from './kernel-package.js';
 import { keptKernelsDir, makeKernel } from './kernel.js';
+import { hintFor } from './oci/engines.js';
 import { fetchImage, LAYOUT_TAG, type FetchedImage } from './oci/layout.js';
 import { nameOf, sourceOf, type Source } from './oci/reference.js';
 import { watchGrowth, watchRoom } from './watch.js';
@@ -121,12 +122,13 @@ async function bring(input: BringInput): Promise<FetchedImage> {
   const scratchDir = join(workDir, 'fetching');
   await mkdir(scratchDir, { mode: 0o700 });
   const growth = { what: `fetch ${source.from}`, stallMs };
-  const stalled = watchGrowth([layout, scratchDir], growth, undo);
-  return await fetchImage(source, layout, {
-    authFile,
-    scratchDir,
-    signal: AbortSignal.any([signal, stalled]),
-  });
+  const stalled = AbortSignal.any([signal, watchGrowth([layout, scratchDir], growth, undo)]);
+  try {
+    return await fetchImage(source, layout, { authFile, scratchDir, signal: stalled });
+  } catch (error) {
+    const elsewhere = error instanceof ImageBuildFailed && !stalled.aborted;
+    throw elsewhere && error.hint === undefined ? error.withHint(await hintFor(source)) : error;
+  }
 }
 
 interface MakeImageInput {

@@ -4,8 +4,6 @@
  * The layout outlives a copy that breaks off: blobs appear in it whole, and the next try fetches only the others. What is read of it
  * here is checked against the digest that names it; umoci does the same with the layers. Nobody else can read it: what comes from a
  * registry that wants a password is not for every user of this host.
- *
- * Not handled: the HEALTHCHECK of an image that a Docker daemon hands over, which is lost on the way.
  */
 import { createHash } from 'node:crypto';
 import { chmod, mkdir, readdir, rm, stat } from 'node:fs/promises';
@@ -21,6 +19,7 @@ import {
   type Healthcheck,
   type ImageConfig,
 } from './config.js';
+import { handedOver } from './engines.js';
 import type { Source } from './reference.js';
 
 /** What guests of this host are. */
@@ -62,12 +61,12 @@ export interface FetchedImage {
 
 /** Copies the image into the layout, and reads what is said of it. Throws ImageBuildFailed with skopeo's words. */
 export async function fetchImage(
-  source: Source,
+  asked: Source,
   layout: string,
   options: FetchOptions,
 ): Promise<FetchedImage> {
-  const { from } = source;
-  await checkClaims(from, options.signal);
+  const source = await handedOver(asked, options);
+  await checkClaims(source.from, options.signal);
   await makeLayoutFolder(layout);
   const args = ['copy', '--quiet', '--retry-times=2', '--dest-compress-format=gzip'];
   await skopeo(
@@ -76,9 +75,9 @@ export async function fetchImage(
     [`oci:${layout}:${LAYOUT_TAG}`],
     options,
   );
-  const { digest, config } = await readLayout(layout, from);
-  const asked = config.config?.Healthcheck ?? (await lostHealthcheck(source, options));
-  return { digest, defaults: guestDefaults(config, asked) };
+  const { digest, config } = await readLayout(layout, source.said);
+  const health = config.config?.Healthcheck ?? (await lostHealthcheck(source, options));
+  return { digest, defaults: guestDefaults(config, health) };
 }
 
 async function makeLayoutFolder(layout: string): Promise<void> {
@@ -95,14 +94,14 @@ const access = (prefix: string, { plain }: Source, { authFile }: FetchOptions): 
 ];
 
 async function skopeo(
-  { from }: Source,
+  { from, said }: Source,
   args: readonly string[],
   rest: readonly string[],
   { scratchDir, signal }: FetchOptions,
 ): Promise<string> {
   const platform = [`--override-os=${PLATFORM.os}`, `--override-arch=${PLATFORM.architecture}`];
   return runTool('setpriv', [...PDEATHSIG, 'skopeo', ...platform, ...args, '--', from, ...rest], {
-    ...{ what: `fetch ${from}`, env: { TMPDIR: scratchDir }, signal },
+    ...{ what: `fetch ${said}`, env: { TMPDIR: scratchDir }, signal },
   });
 }
 
@@ -111,7 +110,7 @@ async function lostHealthcheck(source: Source, options: FetchOptions): Promise<H
   if (!/^(docker:\/\/|docker-archive:|containers-storage:|dir:)/.test(source.from)) return undefined;
   const args = ['inspect', '--config', '--raw', '--retry-times=2', ...access('', source, options)];
   const text = await skopeo(source, args, [], options);
-  return parsed(imageConfigSchema, text, source.from).config?.Healthcheck;
+  return parsed(imageConfigSchema, text, source.said).config?.Healthcheck;
 }
 
 async function readLayout(layout: string, from: string): Promise<{ digest: string; config: ImageConfig }> {

@@ -18,6 +18,8 @@ const MAX_NAME = 63;
 export interface Source {
   /** skopeo's reference. */
   readonly from: string;
+  /** The same where it is spoken of. */
+  readonly said: string;
   /** Without TLS: a registry on the loopback, which nobody else can be between. */
   readonly plain: boolean;
 }
@@ -25,7 +27,7 @@ export interface Source {
 /** Throws ImageBuildFailed for a path that is no image. */
 export async function sourceOf(reference: string, signal?: AbortSignal): Promise<Source> {
   const from = await transportOf(reference, signal);
-  return { from, plain: /^docker:\/\/(localhost|127\.[0-9.]+|\[::1\])(:\d+)?\//.test(from) };
+  return { from, said: from, plain: /^docker:\/\/(localhost|127\.[0-9.]+|\[::1\])(:\d+)?\//.test(from) };
 }
 
 /** `postgres-16` of `registry.example/postgres:16`; `latest` is left out, as is what no name may hold. */
