@@ -303,13 +303,13 @@ describe('what comes instead of a snapshot', () => {
   it('is refused when it unpacks to more, or to less, than it says', async () => {
     const bomb = await compressed(Buffer.alloc(64 << 20));
     assert(bomb.length < 8192);
-    await refused(forged(archive, { chunks: ([, ...rest]) => [bomb, ...rest] }), /bytes for 15|holds more/);
+    await refused(forged(archive, { chunks: ([, ...rest]) => [bomb, ...rest] }), /unpacked to the 15 bytes/);
     const little = await compressed(Buffer.from('x'));
     await refused(forged(archive, { chunks: ([, ...rest]) => [little, ...rest] }), /15 bytes holds 1/);
     const [, ...others] = await Promise.all([0, 1, 2, 3].map(() => compressed(Buffer.alloc(1 << 20))));
     await refused(
       forged(archive, { chunks: ([state, ...rest]) => [state ?? bomb, others[0] ?? bomb, ...rest.slice(1)] }),
-      /holds more/,
+      /unpacked to the \d+ bytes/,
     );
   });
 

@@ -7,7 +7,7 @@
  * Invariant: no byte reaches a program or a file before its sha256 was found to be what the manifest says.
  */
 import { open, type FileHandle } from 'node:fs/promises';
-import { errorCode } from '../base/index.js';
+import { errorCode, ResourceStack } from '../base/index.js';
 import type { Run } from '../store/index.js';
 import { ArchiveReader } from './archive.js';
 import { BadSnapshotArchive, SnapshotUntrusted } from './errors.js';
@@ -30,16 +30,14 @@ import {
   type SnapshotConfig,
 } from './format.js';
 import { isSignedBy, type Keyring } from './keys.js';
-import { bytesOf, CHUNK_BYTES, piecesOf, type Piece } from './pieces.js';
+import { bytesOf, CHUNK_BYTES, piecesOf } from './pieces.js';
 import { checkedVirtualBytes } from './qcow2.js';
-import { compressedBound, decompressed } from './zstd.js';
+import { Unpackers, type Place } from './unpackers.js';
+import { compressedBound } from './zstd.js';
 
 const MAX_SMALL_BYTES = 64 << 10;
 /** What a qcow2 header and the name of a backing file take. */
 const HEAD_BYTES = 4096;
-
-/** Being unpacked while the next one comes; each takes its bytes and what they become. */
-const CHUNKS_AT_ONCE = 2;
 
 /** Whom to believe. */
 export interface Trust {
@@ -67,12 +65,6 @@ interface Part {
   readonly path?: string | undefined;
   readonly bytes: number;
   readonly runs: readonly Run[];
-}
-
-/** A piece of a file. */
-interface Place {
-  readonly file: FileHandle;
-  readonly piece: Piece;
 }
 
 export class IncomingSnapshot {
@@ -142,7 +134,7 @@ export class IncomingSnapshot {
     return this.#reader.skip();
   }
 
-  /** Writes every file of the guest, and says how large its disk is. Throws BadSnapshotArchive, ProgramMissing, or the I/O error. */
+  /** Writes every file of the guest, and says how large its disk is. Throws BadSnapshotArchive or the I/O error. */
   async unpack(targets: UnpackTargets, signal?: AbortSignal): Promise<{ diskBytes: number }> {
     const { disks, memory } = this.config;
     const firstDisk = 1 + memory.length;
@@ -168,37 +160,37 @@ export class IncomingSnapshot {
     signal?: AbortSignal,
   ): Promise<T> {
     this.#isUnpacked = true;
+    await using undo = new ResourceStack();
     const files: (FileHandle | undefined)[] = [];
-    const underWay: Promise<void>[] = [];
-    try {
-      const places = new Map<string, Place[]>();
-      let at = 0;
-      for (const { path, bytes, runs } of parts) {
-        const file = path === undefined ? undefined : await open(path, 'wx+', 0o600);
-        files.push(file);
-        if (file !== undefined) await setSize(file, bytes);
-        for (const piece of piecesOf(runs)) {
-          const digest = this.#chunks[at++]?.digest ?? '';
-          if (file === undefined) continue;
-          const known = places.get(digest) ?? [];
-          known.push({ file, piece });
-          places.set(digest, known);
-        }
-      }
-      for (const [digest, size] of sizesOf(this.#chunks)) {
-        const chunk = await document(this.#reader, { digest, size });
-        if (underWay.length === CHUNKS_AT_ONCE) await underWay.shift();
-        const writing = write(chunk, places.get(digest) ?? [], signal);
-        writing.catch(() => undefined);
-        underWay.push(writing);
-      }
-      await Promise.all(underWay);
-      await this.#reader.end();
-      return await check(files);
-    } finally {
-      await Promise.allSettled(underWay);
+    undo.defer(async () => {
       for (const file of files) await file?.close();
+    });
+    const places = new Map<string, Place[]>();
+    let at = 0;
+    for (const { path, bytes, runs } of parts) {
+      const file = path === undefined ? undefined : await open(path, 'wx+', 0o600);
+      files.push(file);
+      if (file !== undefined) await setSize(file, bytes);
+      for (const piece of piecesOf(runs)) {
+        const digest = this.#chunks[at++]?.digest ?? '';
+        if (file === undefined) continue;
+        const known = places.get(digest) ?? [];
+        known.push({ fd: file.fd, piece });
+        places.set(digest, known);
+      }
     }
+    // They end before the files are closed.
+    const unpackers = new Unpackers(undo);
+    for (const [digest, bytes] of sizesOf(this.#chunks)) {
+      signal?.throwIfAborted();
+      const chunk = await this.#reader.member(blobName(digest), { bytes });
+      const wanted = places.get(digest) ?? [];
+      const rawBytes = wanted[0] && bytesOf(wanted[0].piece);
+      await unpackers.give({ chunk, digest, rawBytes, places: wanted });
+    }
+    await unpackers.finish();
+    await this.#reader.end();
+    return await check(files);
   }
 }
 
@@ -316,26 +308,6 @@ function checkChunks(config: SnapshotConfig, { layers }: ArtifactManifest): void
     if ((sizes.get(digest) ?? both) !== both)
       throw new BadSnapshotArchive(`the chunk ${digest} is of two sizes`);
     sizes.set(digest, both);
-  }
-}
-
-async function write(chunk: Buffer, places: readonly Place[], signal?: AbortSignal): Promise<void> {
-  signal?.throwIfAborted();
-  const [first] = places;
-  if (first === undefined) return;
-  const bytes = await decompressed(chunk, bytesOf(first.piece), signal);
-  for (const { file, piece } of places) {
-    let at = 0;
-    for (const [offset, length] of piece) {
-      await writeFully(file, bytes.subarray(at, at + length), offset);
-      at += length;
-    }
-  }
-}
-
-async function writeFully(file: FileHandle, bytes: Buffer, offset: number): Promise<void> {
-  for (let done = 0; done < bytes.length;) {
-    done += (await file.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
   }
 }
 
