@@ -1,9 +1,8 @@
 #!/bin/sh
 # Hooks of mmdebstrap: what happens to a root file system besides installing packages. Run as
 #   rootfs-hook.sh setup ROOT      before packages are fetched: offer those that an earlier build fetched
-#   rootfs-hook.sh customize ROOT  after they are installed: keep the packages, add ours, fetch a kernel
-# BOUGH_DEBS is the folder of fetched packages, BOUGH_STAGE the tree to lay over the root file system, BOUGH_KERNEL_PACKAGE
-# the kernel's (meta-)package, BOUGH_KERNEL_DIR where its .deb goes.
+#   rootfs-hook.sh customize ROOT  after they are installed: keep the packages, add ours
+# BOUGH_DEBS is the folder of fetched packages, BOUGH_STAGE the tree to lay over the root file system.
 set -eu
 
 archives="$2/var/cache/apt/archives"
@@ -31,14 +30,6 @@ customize)
 	if [ -x "$2/usr/bin/python3" ] && [ -d "$2/usr/lib/bough" ]; then
 		chroot "$2" /usr/bin/python3 -m compileall -q --invalidation-mode unchecked-hash /usr/lib/bough
 	fi
-
-	# The package lists are still there, so the kernel costs no second update.
-	export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
-	kernel=$(apt-cache depends --important "$BOUGH_KERNEL_PACKAGE" |
-		sed -n 's/^ *Depends: *\(linux-image-[^ ]*\)$/\1/p' | head -n 1)
-	cd "$BOUGH_DEBS"
-	apt-get download -o APT::Sandbox::User=root "$kernel"
-	cp --reflink=auto "$(ls "$kernel"_*.deb | sort -V | tail -n 1)" "$BOUGH_KERNEL_DIR/kernel.deb"
 	;;
 *)
 	echo "rootfs-hook.sh: unknown hook $1" >&2

@@ -22,6 +22,7 @@ import { freeName } from './free-name.js';
 import { BUILD_TOOLS, checkHost } from './host-tools.js';
 import { AGENT_PORT, bootSettings, type BootSettings, type Image, type ImageRecord } from './image.js';
 import { recipeDigest, type Folders } from './ingredients.js';
+import { kernelPackage } from './kernel-package.js';
 import { keptKernelsDir, makeKernel } from './kernel.js';
 import { makeRootTree, stageFiles } from './debian/rootfs.js';
 import { makeExt4 } from './ext4.js';
@@ -144,28 +145,12 @@ async function makeImage(input: MakeImageInput): Promise<string> {
   onProgress(`Installing Debian ${codename} with ${definition.packages.join(', ')}`);
   const rootDir = join(workDir, 'root');
   const { packages, rootfsMiB } = definition;
-  const kernelDir = workDir;
-  await makeRootTree({
-    codename,
-    packages,
-    guestDir,
-    stageDir,
-    debsDir,
-    kernelDir,
-    workDir,
-    rootDir,
-    signal,
-  });
+  await makeRootTree({ codename, packages, guestDir, stageDir, debsDir, workDir, rootDir, signal });
 
   onProgress('Making kernel and modules');
-  const debPath = join(kernelDir, 'kernel.deb');
-  const kernelRelease = await makeKernel({
-    debPath,
-    keptDir: keptKernelsDir(debsDir),
-    workDir,
-    imageDir: made,
-    signal,
-  });
+  const debPath = await kernelPackage({ codename, debsDir, workDir, refresh: true, onProgress, signal });
+  const keptDir = keptKernelsDir(debsDir);
+  const kernelRelease = await makeKernel({ debPath, keptDir, workDir, imageDir: made, signal });
 
   onProgress('Writing the root file system');
   const rootfsPath = join(made, IMAGE_FILES.rootfs);

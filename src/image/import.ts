@@ -153,7 +153,7 @@ async function makeImage(input: MakeImageInput): Promise<string> {
 
   onProgress('Making kernel and modules');
   const debsDir = join(input.cacheDir, 'debs');
-  const debPath = await kernelPackage({ codename, debsDir, workDir, signal });
+  const debPath = await kernelPackage({ ...input, debsDir, refresh: false });
   const keptDir = keptKernelsDir(debsDir);
   const kernelRelease = await makeKernel({ debPath, keptDir, workDir, imageDir: made, signal });
 

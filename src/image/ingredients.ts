@@ -12,7 +12,7 @@ import type { ImageDefinition } from './definition.js';
 import { ImageUnusable } from './errors.js';
 
 /** Raise it when the builder makes something else of the same input. */
-const BUILDER_VERSION = 4;
+const BUILDER_VERSION = 5;
 
 /** Where our own files are in a guest. */
 const GUEST_FOLDER = '/usr/lib/bough';

@@ -12,9 +12,6 @@ import { ImageBuildFailed } from './errors.js';
 import { runTool } from './host-tools.js';
 import { modulesInOrder, type KernelModule } from './kernel-modules.js';
 
-/** Small, made for virtual machines, with every virtio driver as a module. */
-export const KERNEL_PACKAGE = 'linux-image-cloud-amd64';
-
 /**
  * What stands between a guest and its disk and network, the rest of virtio is theirs to pull in; and what the agent of a copy ends
  * inherited connections with.

@@ -11,7 +11,7 @@ import { existsSync } from 'node:fs';
 import { copyFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { execa } from 'execa';
-import { debianSources } from '../../src/image/debian/apt-sources.js';
+import { sourcesOfRelease } from '../../src/image/debian/apt-sources.js';
 import { hostAptOptions } from '../../src/image/debian/rootfs.js';
 
 const CODENAME = 'trixie';
@@ -62,7 +62,7 @@ export function qemuOf(tree: string): string {
 /** This host's sources with the release's name replaced; themselves on a Debian 13. */
 async function sourcesOf(codename: string): Promise<string[]> {
   const own = /^VERSION_CODENAME=(.*)$/m.exec(await readFile('/etc/os-release', 'utf8'))?.[1] ?? codename;
-  return (await debianSources(own)).map((line) => line.replaceAll(` ${own}`, ` ${codename}`));
+  return sourcesOfRelease(codename, own);
 }
 
 async function install(dir: string, sources: readonly string[]): Promise<void> {

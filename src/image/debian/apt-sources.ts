@@ -35,6 +35,11 @@ export async function debianSources(codename: string, aptDir = '/etc/apt'): Prom
   return [...new Set(lines)];
 }
 
+/** Where a host of release `own` gets `release` from, whose name takes the place of its own. */
+export async function sourcesOfRelease(release: string, own: string, aptDir?: string): Promise<string[]> {
+  return (await debianSources(own, aptDir)).map((line) => line.replaceAll(` ${own}`, ` ${release}`));
+}
+
 async function readSources(aptDir: string): Promise<AptSource[]> {
   const names = await readdir(join(aptDir, 'sources.list.d')).catch(noneIfAbsent);
   const paths = ['sources.list', ...names.sort().map((name) => join('sources.list.d', name))];

@@ -7,7 +7,6 @@ import { debianSources } from './apt-sources.js';
 import type { ImageDefinition } from '../definition.js';
 import { PDEATHSIG, runTool } from '../host-tools.js';
 import { ingredients, isSource, type Folders } from '../ingredients.js';
-import { KERNEL_PACKAGE } from '../kernel.js';
 
 /** In every image: what a person or a program expects of the smallest usable system. */
 const BASE_PACKAGES = ['ca-certificates', 'procps'];
@@ -59,14 +58,12 @@ export interface RootTreeInput {
   readonly stageDir: string;
   /** Packages of earlier builds; new ones are added. */
   readonly debsDir: string;
-  /** Gets kernel.deb. */
-  readonly kernelDir: string;
   readonly workDir: string;
   readonly rootDir: string;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Makes the tree of files, and fetches the kernel's package on the way. */
+/** Makes the tree of files. */
 export async function makeRootTree(input: RootTreeInput): Promise<void> {
   const { codename, workDir, rootDir, signal } = input;
   const sourcesPath = join(workDir, 'sources.list');
@@ -96,8 +93,6 @@ export async function makeRootTree(input: RootTreeInput): Promise<void> {
       TMPDIR: workDir,
       BOUGH_DEBS: input.debsDir,
       BOUGH_STAGE: input.stageDir,
-      BOUGH_KERNEL_PACKAGE: KERNEL_PACKAGE,
-      BOUGH_KERNEL_DIR: input.kernelDir,
     },
     signal,
   });
