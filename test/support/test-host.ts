@@ -12,9 +12,8 @@ import { loadConfig, type WantedIsolation } from '../../src/daemon/config.js';
 import { buildImage, findImage, kernelCmdline, type Image } from '../../src/image/index.js';
 import type { LocalHost } from '../../src/sandbox/host/local-host.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
-import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
 import { MANIFEST_VERSION } from '../../src/store/index.js';
-import { probeQemu, type WantedAccelerator } from '../../src/vmm/index.js';
+import { DEVICE_LAYOUT, probeQemu, type WantedAccelerator } from '../../src/vmm/index.js';
 
 export const TEMPLATE_TAG = 'python-numpy';
 

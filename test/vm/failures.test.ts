@@ -11,7 +11,6 @@ import {
 } from '../../src/base/index.js';
 import { errorCatalogue, isBoughError } from '../../src/contract/index.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
-import { DEVICE_LAYOUT } from '../../src/sandbox/start/create-snapshot.js';
 import { PAGER_LIBRARY } from '../../src/sandbox/host/open-host.js';
 import { OverlayTemplates } from '../../src/sandbox/disk/overlays.js';
 import {
@@ -22,7 +21,7 @@ import {
   sandboxPaths,
 } from '../../src/sandbox/entity/paths.js';
 import { startVm } from '../../src/sandbox/entity/vm.js';
-import { probeQemu } from '../../src/vmm/index.js';
+import { DEVICE_LAYOUT, probeQemu } from '../../src/vmm/index.js';
 import { captureBegins } from '../support/capture-begins.js';
 import { foreignSnapshot } from '../support/foreign-snapshot.js';
 import { Guest } from '../support/guest.js';

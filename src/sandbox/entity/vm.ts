@@ -264,6 +264,7 @@ function machineSpec(host: VmHost, request: EmptyVmRequest): MachineSpec {
     cpuModel: machine.cpuModel,
     vcpus: machine.vcpus,
     memoryMiB: machine.memoryMiB,
+    generationId: machine.deviceLayout >= 2,
     memoryMarkerPath: paths.ramMarker,
     ...compact({ boot }),
     disk: { emptyBytes: request.diskBytes },

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { isBoughError } from '../../contract/index.js';
 import type { MachineIdentity, Manifest } from '../../store/index.js';
-import { DeviceStateRejected, hostProcessor, type Accelerator } from '../../vmm/index.js';
+import { DEVICE_LAYOUT, DeviceStateRejected, hostProcessor, type Accelerator } from '../../vmm/index.js';
 import { checkCompatible, loadFailure } from './compatible.js';
 import type { HostContext } from '../host/context.js';
-import { DEVICE_LAYOUT } from './create-snapshot.js';
 
 const context = {
   vmHost: { qemu: { version: '7.2.22', machineType: 'pc-i440fx-7.2' } },
@@ -102,6 +101,7 @@ describe('checkCompatible()', () => {
       `processor: Vendor 1 2 3 Other, not ${await hostProcessor()}`,
     );
     assert.equal(await refusedFor({ ...KVM, processor: await hostProcessor() }), undefined);
+    assert.equal(await refusedFor({ ...TCG, deviceLayout: 1 }), undefined, 'of an earlier version');
     assert.equal(
       await refusedFor({ ...TCG, deviceLayout: 99 }),
       `device layout: 99, not ${String(DEVICE_LAYOUT)}`,

@@ -5,6 +5,8 @@ import type { Manifest } from '../../store/index.js';
 import {
   chooseAccelerator,
   cpuModelFor,
+  DEVICE_LAYOUT,
+  DEVICE_LAYOUTS,
   DeviceStateRejected,
   hostProcessor,
   knownAccelerator,
@@ -12,7 +14,6 @@ import {
   type Accelerator,
 } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
-import { DEVICE_LAYOUT } from './create-snapshot.js';
 import { NO_RECIPE } from './made-again.js';
 
 /** What is to be known of a snapshot. */
@@ -31,6 +32,7 @@ export async function checkCompatible(
   const { machine, tag } = manifest;
   // QEMU always has TCG, so what was made with it runs where KVM works too.
   const accelerator = machine.accel === 'tcg' ? 'tcg' : await insteadOfKvm(context, manifest);
+  const layout = DEVICE_LAYOUTS.includes(machine.deviceLayout) ? machine.deviceLayout : DEVICE_LAYOUT;
   const pairs: [field: string, wanted: string, found: string][] = [
     ['QEMU version', releaseSeries(machine.qemuVersion), releaseSeries(qemu.version)],
     ['machine type', machine.machineType, qemu.machineType],
@@ -41,7 +43,7 @@ export async function checkCompatible(
     ...(machine.processor === undefined
       ? []
       : [['processor', machine.processor, await hostProcessor()] satisfies [string, string, string]]),
-    ['device layout', String(machine.deviceLayout), String(DEVICE_LAYOUT)],
+    ['device layout', String(machine.deviceLayout), String(layout)],
   ];
   for (const [field, wanted, found] of pairs) {
     if (wanted !== found) {

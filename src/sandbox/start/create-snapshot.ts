@@ -17,7 +17,7 @@ import {
   type RequestKey,
   type SnapshotView,
 } from '../../store/index.js';
-import { chooseAccelerator, cpuModelFor, hostProcessor } from '../../vmm/index.js';
+import { chooseAccelerator, cpuModelFor, DEVICE_LAYOUT, hostProcessor } from '../../vmm/index.js';
 import type { PagerCapture } from '../../pager/index.js';
 import { bootBytes } from './admission.js';
 import { bringUp, makeGround, makeOverlay, openGate } from './bring-up.js';
@@ -33,9 +33,6 @@ import { asSnapshot } from './made-again.js';
 import { isGuestFiles, type BootSpec, type SnapshotSpec } from './boot-spec.js';
 import { serviceOf, type Service } from './service.js';
 import { warmUp, warmUpSteps, type WarmUpSteps } from './warm-up.js';
-
-/** Version of the device layout in vmm/machine.ts; a device state loads only into the same layout. */
-export const DEVICE_LAYOUT = 1;
 
 const CAPTURE_DEADLINE_MS = 120_000;
 

@@ -176,6 +176,7 @@ async function closeAll(warm: Iterable<WarmVm>): Promise<void> {
 
 /** Snapshots that have it in common differ in nothing that QEMU is started with: the lowest disk says how large the guest's is. */
 function keyOf({ machine, agent, disks }: Manifest): string {
-  const { machineType, accel, cpuModel, vcpus, memoryMiB } = machine;
-  return JSON.stringify([machineType, accel, cpuModel, vcpus, memoryMiB, agent.guestPort, disks[0]?.id]);
+  const { machineType, accel, cpuModel, vcpus, memoryMiB, deviceLayout } = machine;
+  const ofMachine = [machineType, accel, cpuModel, vcpus, memoryMiB, deviceLayout];
+  return JSON.stringify([...ofMachine, agent.guestPort, disks[0]?.id]);
 }

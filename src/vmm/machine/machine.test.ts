@@ -132,6 +132,15 @@ describe('qemuArgv()', () => {
     assert.deepEqual(valuesOf(qemuArgv(gated), '-device'), valuesOf(qemuArgv(spec), '-device'));
   });
 
+  it('has a generation id where it is asked for, and the other devices are the same', () => {
+    const devices = (of: MachineSpec) => valuesOf(qemuArgv(of), '-device');
+    const added = devices({ ...spec, generationId: true }).filter(
+      (device) => !devices(spec).includes(device),
+    );
+    assert.deepEqual(added, ['vmgenid,guid=auto,id=generation']);
+    assert(!devices({ ...spec, generationId: false }).some((device) => device.startsWith('vmgenid')));
+  });
+
   it('doubles commas in paths and refuses names and socket paths that QEMU would misread', () => {
     const argv = qemuArgv({ ...spec, memoryMarkerPath: '/a,b' });
     assert.match(valuesOf(argv, '-object')[0] ?? '', /mem-path=\/a,,b,/);

@@ -12,6 +12,11 @@ import { diskArguments, type Disk } from './disk-graph.js';
 
 export type Accelerator = 'kvm' | 'tcg';
 
+/** Lists of devices that a VM can be built with, oldest first; a device state loads only into the one that it was saved with. 2 adds the generation id. */
+export const DEVICE_LAYOUTS: readonly number[] = [1, 2];
+/** What new guests are booted with. */
+export const DEVICE_LAYOUT = 2;
+
 /** One VM. Sizes in MiB, paths absolute. */
 export interface MachineSpec {
   /** Sandbox id; appears as `guest=<name>` in the process's arguments, which is how an adopted process is recognised. */
@@ -22,6 +27,11 @@ export interface MachineSpec {
   readonly cpuModel: string;
   readonly vcpus: number;
   readonly memoryMiB: number;
+  /**
+   * A device that tells the guest's kernel when it finds itself in another VM, so that it reseeds (Linux 5.18's `CONFIG_VMGENID`): each VMM
+   * has an id of its own, which QEMU writes into the guest's memory when a device state has been loaded.
+   */
+  readonly generationId?: boolean;
   /** Sparse file whose name marks guest RAM in /proc/<pid>/maps; without it RAM is anonymous and cannot be layered. */
   readonly memoryMarkerPath?: string;
   /** Size of TCG's translation buffer (QEMU's own default is up to 1 GiB); 64 if absent. */
@@ -74,6 +84,7 @@ export function qemuArgv(spec: MachineSpec): string[] {
     ...bootArguments(spec),
     ...diskArguments(spec.disk),
     ...networkArguments(spec),
+    ...(spec.generationId === true ? ['-device', 'vmgenid,guid=auto,id=generation'] : []),
     ...consoleArguments(spec),
     ...['-qmp', socketBackend(spec.qmpSocketPath)],
     ...(spec.pagerQmpSocketPath === undefined ? [] : ['-qmp', socketBackend(spec.pagerQmpSocketPath)]),
