@@ -27,6 +27,8 @@ export interface KernelPackageInput {
   /** Asks for a newer one; otherwise one that an earlier image was made with will do. */
   readonly refresh: boolean;
   readonly onProgress: Progress;
+  /** As /etc/apt, for tests. */
+  readonly aptDir?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -64,13 +66,14 @@ async function newestIn(dir: string): Promise<string | undefined> {
 async function download(
   release: string,
   dir: string,
-  { codename, workDir, signal }: KernelPackageInput,
+  { codename, workDir, aptDir, signal }: KernelPackageInput,
 ): Promise<void> {
   const apt = join(workDir, `apt-${release}`);
   const lists = join(dir, 'lists');
   await mkdir(join(lists, 'partial'), { recursive: true });
   await mkdir(join(apt, 'archives/partial'), { recursive: true });
-  await writeFile(join(apt, 'sources.list'), `${(await sourcesOfRelease(release, codename)).join('\n')}\n`);
+  const sources = await sourcesOfRelease(release, codename, aptDir);
+  await writeFile(join(apt, 'sources.list'), `${sources.join('\n')}\n`);
   const settings = [`Dir::State::lists "${lists}";`, `Dir::Cache "${apt}";`];
   settings.push(`Dir::Etc::SourceList "${apt}/sources.list";`, 'Dir::Etc::SourceParts "-";');
   settings.push('Acquire::GzipIndexes "true";', 'APT::Update::Error-Mode "any";');
