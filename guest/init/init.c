@@ -13,6 +13,7 @@
 #include "init.h"
 
 #include <arpa/inet.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <net/if.h>
@@ -113,6 +114,35 @@ static void quiet_kernel(void)
 	write_file("/proc/sys/vm/compaction_proactiveness", "0");
 	write_file("/proc/sys/vm/stat_interval", "3600");
 	write_file("/proc/sys/kernel/hung_task_timeout_secs", "0");
+}
+
+#define DEBUGFS "/sys/kernel/debug"
+#define FAIR_SERVERS DEBUGFS "/sched/fair_server"
+
+/*
+ * From Linux 6.8 on a server of each processor keeps a twentieth of it for programs of no real-time priority, of which the agent is the only one here, by a
+ * timer that goes off each second in which anything has run. The same share of the longest period that it takes (4.19 s) wakes a quarter as often.
+ */
+static void stretch_fair_servers(void)
+{
+	char path[sizeof FAIR_SERVERS + 280];
+	struct dirent *entry;
+	DIR *servers;
+
+	if (mount("debugfs", DEBUGFS, "debugfs", 0, NULL) != 0)
+		return;
+	servers = opendir(FAIR_SERVERS);
+	while (servers && (entry = readdir(servers))) {
+		if (entry->d_name[0] == '.')
+			continue;
+		snprintf(path, sizeof path, FAIR_SERVERS "/%s/period", entry->d_name);
+		write_file(path, "4000000000");
+		snprintf(path, sizeof path, FAIR_SERVERS "/%s/runtime", entry->d_name);
+		write_file(path, "200000000");
+	}
+	if (servers)
+		closedir(servers);
+	umount(DEBUGFS);
 }
 
 #define HPET_PATH "/sys/bus/acpi/devices/PNP0103:00"
@@ -289,6 +319,7 @@ void serve_guest(const struct own_files *own)
 	if (own->is_imported)
 		complete_image();
 	quiet_kernel();
+	stretch_fair_servers();
 	end_unheard_timer();
 	protect_names();
 	set_hostname();
