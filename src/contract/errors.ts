@@ -93,7 +93,8 @@ export const errorCatalogue = {
   image_not_found: {
     status: 404,
     retryable: false,
-    message: (a: { image: string }) => `No image named "${a.image}" has been built on this host`,
+    message: (a: { image: string; isOutdated?: boolean }) =>
+      `No image named "${a.image}" has been built on this host${a.isOutdated === true ? ' since what it is made of changed' : ''}`,
   },
   secret_not_found: {
     status: 404,

@@ -51,6 +51,11 @@ export async function findRecorded(cacheDir: string, name: string): Promise<Imag
   return newest && imageOf(newest);
 }
 
+/** Whether there are images of that name, of whichever recipe. */
+export async function wasBuilt(cacheDir: string, name: string): Promise<boolean> {
+  return (await newestOf(cacheDir, name, () => true)) !== undefined;
+}
+
 /** Now, or later than every image of that name was made: the newest is the one that is found, also of two in a second. */
 export async function builtNow(cacheDir: string, name: string): Promise<number> {
   const newest = await newestOf(cacheDir, name, () => true).catch(() => undefined);

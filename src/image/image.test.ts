@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { buildDefinition } from './build.js';
-import { contentDigest, findImage, IMAGE_FILES, imageDir, listImages } from './catalog.js';
+import { contentDigest, findImage, IMAGE_FILES, imageDir, listImages, wasBuilt } from './catalog.js';
 import { CPIO_FILE, cpioArchive } from './cpio.js';
 import { DEFAULT_GUEST_DIR, definitionNames, readDefinition, readDefinitionFile } from './definition.js';
 import { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';
@@ -196,12 +196,16 @@ describe('findImage()', () => {
   });
 
   it('takes an image for out of date when something it is made of has changed', async (t) => {
-    const { guestDir } = await guestCopy(t);
+    const { guestDir, cacheDir } = await guestCopy(t);
+    assert(!(await wasBuilt(cacheDir, 'nodejs')));
     for (const path of ['interpreters/node.mjs', 'build/rootfs-hook.sh']) {
       const before = await recipeOf(guestDir);
+      await plantImage(cacheDir, { recipe: before });
       await appendFile(join(guestDir, path), '\n');
       assert.notEqual(await recipeOf(guestDir), before, path);
     }
+    assert.equal(await findImage(cacheDir, 'nodejs', guestDir), undefined);
+    assert(await wasBuilt(cacheDir, 'nodejs'));
   });
 
   it('does not when it was a file of another image, a note, or how much memory it is given', async (t) => {

@@ -3,7 +3,7 @@ export { buildDefinition, buildImage } from './build.js';
 export type { BuildImageOptions } from './build.js';
 export { buildDockerfile } from './dockerfile/build.js';
 export type { BuildDockerfileOptions } from './dockerfile/build.js';
-export { findImage, listImages } from './catalog.js';
+export { findImage, listImages, wasBuilt } from './catalog.js';
 export { DEFAULT_GUEST_DIR, definitionNames, readDefinition } from './definition.js';
 export type { ImageDefinition } from './definition.js';
 export { ImageBuildFailed, ImageUnknown, ImageUnusable } from './errors.js';

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { compact, failpoint, linkOrCopy, MiB, monotonicMs, ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import { findImage, kernelCmdline, type Image } from '../../image/index.js';
+import { findImage, wasBuilt, kernelCmdline, type Image } from '../../image/index.js';
 import {
   copyDisk,
   diskDigest,
@@ -143,9 +143,13 @@ async function captureWhole(
 async function requestedImage(context: HostContext, request: BootSpec, signal?: AbortSignal): Promise<Image> {
   if (isGuestFiles(request.image)) return imageOfFiles(request.image, signal);
   if (typeof request.image !== 'string') return request.image;
-  const image = await findImage(context.cacheDir, request.image);
-  if (image === undefined) throw new BoughError('image_not_found', { image: request.image });
-  return image;
+  const { image: name } = request;
+  const image = await findImage(context.cacheDir, name);
+  if (image !== undefined) return image;
+  throw new BoughError('image_not_found', {
+    image: name,
+    isOutdated: await wasBuilt(context.cacheDir, name),
+  });
 }
 
 async function bootMachine(
