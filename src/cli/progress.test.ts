@@ -48,7 +48,7 @@ describe('withProgress()', () => {
     }
     await withProgress(io, 'sending', async ({ counted, moved, doing }) => {
       const pieces: Uint8Array[] = [];
-      for await (const piece of counted(halves(), 2 << 20)) pieces.push(piece);
+      for await (const piece of counted(halves(), () => 2 << 20)) pieces.push(piece);
       assert.equal(pieces.length, 2);
       await shows(/^\r<erased>sending … \ds$/);
       moved(512);

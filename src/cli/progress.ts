@@ -23,8 +23,11 @@ export interface Progress {
   readonly doing: (what: string) => void;
   /** So many of these bytes have moved; in a bar where it is known how many there are. */
   readonly moved: (bytes: number, totalBytes?: number) => void;
-  /** The same pieces, counted while they pass. */
-  readonly counted: (pieces: AsyncIterable<Uint8Array>, totalBytes?: number) => AsyncIterable<Uint8Array>;
+  /** The same pieces, counted while they pass; of how many may be known when the first does. */
+  readonly counted: (
+    pieces: AsyncIterable<Uint8Array>,
+    totalBytes?: () => number | undefined,
+  ) => AsyncIterable<Uint8Array>;
 }
 
 /** Does `work` while that is shown of it. */
@@ -38,12 +41,12 @@ export async function withProgress<T>(
   const moved: Progress['moved'] = (bytes, totalBytes) => void (far = `${howFar(bytes, totalBytes)}, `);
   async function* counted(
     pieces: AsyncIterable<Uint8Array>,
-    totalBytes?: number,
+    totalBytes?: () => number | undefined,
   ): AsyncGenerator<Uint8Array> {
     let bytes = 0;
     for await (const piece of pieces) {
       bytes += piece.length;
-      moved(bytes, totalBytes);
+      moved(bytes, totalBytes?.());
       yield piece;
     }
     // What is still to be done is done elsewhere.

@@ -86,7 +86,10 @@ export interface Providers {
   readonly trustHubKey: (keysDir: string, pem: string) => Promise<HubKey>;
   readonly listHubKeys: (keysDir: string) => Promise<(HubKey & { readonly signs: boolean })[]>;
   /** Sends a snapshot that comes as one file to a registry. */
-  readonly pushSnapshot: (bytes: AsyncIterable<Uint8Array>, how: RegistryRequest) => Promise<Pushed>;
+  readonly pushSnapshot: (
+    bytes: AsyncIterable<Uint8Array>,
+    how: RegistryRequest & { readonly onSent?: (bytes: number, totalBytes: number) => void },
+  ) => Promise<Pushed>;
   /** Fetches one, which stays until it was taken; with keys, in PEM, only one that a key of these has signed. */
   readonly pullSnapshot: (
     how: RegistryRequest & {
@@ -158,7 +161,7 @@ export const providers: Providers = {
   },
   async pushSnapshot(bytes, how) {
     const { pushSnapshot, remoteOf } = await import('../hub/index.js');
-    return pushSnapshot(bytes, remoteOf(how.reference), byRegistry(how));
+    return pushSnapshot(bytes, remoteOf(how.reference), { ...byRegistry(how), onSent: how.onSent });
   },
   async pullSnapshot(how) {
     const { keyringOf, pullSnapshot, remoteOf } = await import('../hub/index.js');

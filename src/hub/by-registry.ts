@@ -9,7 +9,7 @@ import { join } from 'node:path';
 import { errorCode, isNoRoom, lockFile, LockHeld, ResourceStack } from '../base/index.js';
 import type { OnArrival } from './arrival.js';
 import { BadSnapshotArchive, RegistryFailed, SnapshotUntrusted } from './errors.js';
-import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed } from './format.js';
+import { digestOf, manifestSchema, MAX_MANIFEST_BYTES, parsed, type ArtifactManifest } from './format.js';
 import type { Keyring } from './keys.js';
 import { openLayout, readBlob, saveLayout } from './layout.js';
 import { archiveBytes, archiveOf, type Layout } from './pack.js';
@@ -38,11 +38,11 @@ export interface Pushed {
   readonly claimedBy: string | undefined;
 }
 
-/** Sends a snapshot that comes as one file. Throws RegistryFailed, ProgramMissing, BadSnapshotArchive for a file that is cut off. */
+/** Sends a snapshot that comes as one file; `onSent` is told how much has gone of all that might: what is there is not sent. Throws RegistryFailed, ProgramMissing, BadSnapshotArchive for a file that is cut off. */
 export async function pushSnapshot(
   bytes: AsyncIterable<Uint8Array>,
   remote: Remote,
-  options: ByRegistryOptions,
+  { onSent, ...options }: ByRegistryOptions & { readonly onSent?: OnArrival | undefined },
 ): Promise<Pushed> {
   await using undo = new ResourceStack();
   const dir = join(await takeFolder(options.workDir, undo), 'leaving');
@@ -56,19 +56,29 @@ export async function pushSnapshot(
     });
   });
   const { digest, claimedBy, config } = incoming;
-  await checkConfigSize(dir, digest);
-  await pushLayout(dir, { tag: config.tag, digest, isSigned: claimedBy !== undefined }, remote, options);
+  const totalBytes = await sizeIn(dir, digest);
+  const onWritten = onSent && ((sent: number) => onSent(sent, totalBytes));
+  const what = { tag: config.tag, digest, isSigned: claimedBy !== undefined };
+  await pushLayout(dir, what, remote, { ...options, onWritten });
   return { digest, claimedBy };
 }
 
-/** A registry would take more, and nobody could fetch it. */
-async function checkConfigSize(dir: string, digest: string): Promise<void> {
-  const { config } = parsed(manifestSchema, await readBlob(dir, digest), 'the manifest');
+/** All that a registry may have to be sent. Throws for a config that one would take, and from which nobody could fetch it. */
+async function sizeIn(dir: string, digest: string): Promise<number> {
+  const manifest = parsed(manifestSchema, await readBlob(dir, digest), 'the manifest');
+  const { config } = manifest;
   if (config.size > MAX_MANIFEST_BYTES)
     throw new RegistryFailed(
       'failed',
       `Its memory lies in too many places: ${config.size} bytes describe it, and clients of registries take ${MAX_MANIFEST_BYTES}; send it as a file (\`bough export\`)`,
     );
+  return bytesOfBlobs(manifest);
+}
+
+/** Of its parts, each once. */
+function bytesOfBlobs({ config, layers }: ArtifactManifest): number {
+  const blobs = new Map([config, ...layers].map(({ digest, size }) => [digest, size]));
+  return [...blobs.values()].reduce((sum, size) => sum + size, 0);
 }
 
 /** A snapshot that was fetched, as one file. */
@@ -136,17 +146,17 @@ export async function inspectSnapshot(
 ): Promise<RemoteFacts> {
   await using undo = new ResourceStack();
   const bytes = await readManifest(remote, options);
-  const { layers, config, annotations = {} } = parsed(manifestSchema, bytes, 'the manifest');
+  const manifest = parsed(manifestSchema, bytes, 'the manifest');
+  const { layers, annotations = {} } = manifest;
   const digest = digestOf(bytes);
   await mkdir(options.workDir, { recursive: true, mode: 0o700 });
   const dir = await mkdtemp(join(options.workDir, '.signature-'));
   undo.defer(() => rm(dir, { recursive: true, force: true }));
   const signatureDigest = await fetchSignature(remote, digest, dir, options);
   const verdict = await verdictIn(dir, { digest, signatureDigest }, keyring);
-  const blobs = new Map([config, ...layers].map((each) => [each.digest, each.size]));
   return {
     ...{ digest, annotations, signedBy: undefined, claimedBy: undefined, ...verdict },
-    ...{ chunks: layers.length, bytes: [...blobs.values()].reduce((sum, size) => sum + size, 0) },
+    ...{ chunks: layers.length, bytes: bytesOfBlobs(manifest) },
   };
 }
 

@@ -30,13 +30,16 @@ export async function pushLayout(
   dir: string,
   { tag, digest, isSigned }: { readonly tag: string; readonly digest: string; readonly isSigned: boolean },
   remote: Remote,
-  options: RegistryOptions = {},
+  { onWritten, ...options }: RegistryOptions = {},
 ): Promise<void> {
-  const push = (from: string, name: string): Promise<string> =>
-    copy(access('dest-', remote, options), [`oci:${dir}:${from}`, transport(remote, name)], remote, options);
+  const push = (from: string, name: string, told?: RegistryOptions['onWritten']): Promise<string> =>
+    copy(access('dest-', remote, options), [`oci:${dir}:${from}`, transport(remote, name)], remote, {
+      ...options,
+      onWritten: told,
+    });
   // Whoever finds the snapshot there finds its signature.
   if (isSigned) await push(signatureTag(digest), signatureTag(digest));
-  await push(tag, remote.name);
+  await push(tag, remote.name, onWritten);
   const found = await readManifest(remote, options).catch(undefinedIfMissing);
   if (found === undefined || digestOf(found) !== digest)
     throw new RegistryFailed(

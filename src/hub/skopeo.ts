@@ -24,6 +24,8 @@ export interface SkopeoOptions {
   readonly signal?: AbortSignal | undefined;
   /** The layout that it copies into. */
   readonly layoutDir?: string | undefined;
+  /** Told now and then how many bytes it has written: files, pipes and sockets alike. */
+  readonly onWritten?: ((bytes: number) => void) | undefined;
 }
 
 /** What it prints. Throws RegistryFailed, ProgramMissing, or the signal's reason. */
@@ -31,7 +33,7 @@ export async function skopeo(
   args: readonly string[],
   rest: readonly string[],
   remote: Remote,
-  { signal, stallMs = STALL_MS, layoutDir }: SkopeoOptions,
+  { signal, stallMs = STALL_MS, layoutDir, onWritten }: SkopeoOptions,
 ): Promise<string> {
   const ended = new AbortController();
   const end = (kind: RegistryProblem, problem: string): void =>
@@ -47,7 +49,11 @@ export async function skopeo(
     cancelSignal: signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]),
   });
   const rounds = [
-    watchBytes(running.pid, stallMs, () => end('unreachable', `has said nothing for ${stallMs / 1000} s`)),
+    watchBytes(running.pid, {
+      stallMs,
+      onStall: () => end('unreachable', `has said nothing for ${stallMs / 1000} s`),
+      onWritten,
+    }),
     watchBlobs(layoutDir, () => end('failed', 'sends more than any part of a snapshot has')),
   ];
   try {
@@ -67,8 +73,13 @@ export async function unfinishedBlobs(dir: string): Promise<string[]> {
   return (await readdir(dir).catch(() => [])).filter((name) => name.startsWith(UNFINISHED_BLOB));
 }
 
+interface Watching extends Pick<SkopeoOptions, 'onWritten'> {
+  readonly stallMs: number;
+  readonly onStall: () => void;
+}
+
 /** Calls `onStall` when the process has neither read nor written for so long: files, pipes and sockets alike. */
-function watchBytes(pid: number | undefined, stallMs: number, onStall: () => void): Rounds {
+function watchBytes(pid: number | undefined, { stallMs, onStall, onWritten }: Watching): Rounds {
   let known = '';
   let movedAtMs = monotonicMs();
   return startRounds(Math.min(WATCH_MS, stallMs / 4), async () => {
@@ -77,6 +88,7 @@ function watchBytes(pid: number | undefined, stallMs: number, onStall: () => voi
     );
     if (counts !== known) [known, movedAtMs] = [counts, monotonicMs()];
     else if (monotonicMs() - movedAtMs > stallMs) onStall();
+    onWritten?.(Number(/^wchar: (\d+)$/m.exec(counts)?.[1] ?? 0));
   });
 }
 

@@ -23,10 +23,10 @@ export type { Processes, StartRequest } from './processes.js';
 export type { StreamOptions } from './reconnect.js';
 export type { ListOptions, Sandboxes } from './sandboxes.js';
 export type { Secrets } from './secrets.js';
-export type { Snapshots } from './snapshots.js';
+export type { ExportOptions, Snapshots } from './snapshots.js';
 export type { OpenSocket, SocketListener, WebSocketLike } from './socket.js';
 export type { SandboxTimeline } from './timeline.js';
-export type { CallOptions, CallParts, Page, Transport, TransportOptions } from './transport.js';
+export type { ByteStream, CallOptions, CallParts, Page, Transport, TransportOptions } from './transport.js';
 export type { ErrorCode } from '../contract/errors.js';
 export type {
   BranchRequestInput,

@@ -6,6 +6,23 @@ import type { Sendable } from './sendable.js';
 import type { CallOptions, Transport } from './transport.js';
 
 /**
+ * For `snapshots.export`.
+ *
+ * @example
+ * ```ts
+ * const sizes: number[] = [];
+ * const options: ExportOptions = { onSize: (bytes) => sizes.push(bytes) };
+ * let bytes = 0;
+ * for await (const piece of bough.snapshots.export('base', options)) bytes += piece.length;
+ * console.log(sizes[0] === bytes); // true
+ * ```
+ */
+export interface ExportOptions extends CallOptions {
+  /** Told how many bytes there will be, before the first comes. */
+  readonly onSize?: ((bytes: number) => unknown) | undefined;
+}
+
+/**
  * `bough.snapshots`: what sandboxes start from, and what branching them makes.
  *
  * @example
@@ -129,8 +146,13 @@ export class Snapshots {
    * console.log(bytes > 0); // true
    * ```
    */
-  async *export(tag: string, options?: CallOptions): AsyncGenerator<Uint8Array, void, undefined> {
-    yield* await this.#transport.stream('exportSnapshot', '*/*', { ...options, params: { tag } });
+  async *export(
+    tag: string,
+    { onSize, ...options }: ExportOptions = {},
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    const bytes = await this.#transport.stream('exportSnapshot', '*/*', { ...options, params: { tag } });
+    onSize?.(Number(bytes.headers.get('content-length')));
+    yield* bytes;
   }
 
   /**

@@ -131,6 +131,20 @@ export interface Page<N extends PagedRouteName> {
 }
 
 /**
+ * What `stream` gives: bytes as they come, and the headers of the answer.
+ *
+ * @example
+ * ```ts
+ * const bytes: ByteStream = await bough.transport.stream('exportSnapshot', '*\/*', { params: { tag: 'base' } });
+ * console.log(Number(bytes.headers.get('content-length')) > 0); // true
+ * ```
+ */
+export interface ByteStream extends AsyncIterable<Uint8Array> {
+  /** Such as `content-length`, where it is known. */
+  readonly headers: Headers;
+}
+
+/**
  * Makes calls to one daemon, any route by its name in the [API](api.md). Never repeats one.
  *
  * @example
@@ -199,18 +213,11 @@ export class Transport {
    * }
    * ```
    */
-  stream<N extends StreamRouteName>(
-    route: N,
-    type: string,
-    ...parts: CallArguments<N>
-  ): Promise<AsyncIterable<Uint8Array>>;
-  async stream(
-    route: StreamRouteName,
-    type: string,
-    parts: AnyParts = {},
-  ): Promise<AsyncIterable<Uint8Array>> {
+  stream<N extends StreamRouteName>(route: N, type: string, ...parts: CallArguments<N>): Promise<ByteStream>;
+  async stream(route: StreamRouteName, type: string, parts: AnyParts = {}): Promise<ByteStream> {
     const response = await this.#ask(route, parts, type);
-    return chunksOf(response, { url: this.url, signal: parts.signal });
+    const { headers } = response;
+    return Object.assign(chunksOf(response, { url: this.url, signal: parts.signal }), { headers });
   }
 
   /**

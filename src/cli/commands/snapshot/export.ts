@@ -6,6 +6,7 @@ import { messageOf, temporaryPath } from '../../../base/index.js';
 import { nameArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
+import { exported } from '../../exported.js';
 import { Interrupts } from '../../interrupts.js';
 import { withProgress } from '../../progress.js';
 
@@ -22,9 +23,12 @@ export function registerExport(parent: Command, context: Context): void {
     const { snapshots } = await clientFor(command, context);
     using interrupts = new Interrupts(io);
     const { signal } = interrupts;
-    const bytes = snapshots.export(tag, { signal });
-    if (path === '-') for await (const piece of bytes) await io.write('stdout', piece);
-    else await withProgress(io, `writing ${path}`, ({ counted }) => writeWhole(path, counted(bytes)));
+    if (path === '-')
+      for await (const piece of snapshots.export(tag, { signal })) await io.write('stdout', piece);
+    else
+      await withProgress(io, `packing ${tag}`, (progress) =>
+        writeWhole(path, exported(snapshots, tag, { progress, doing: `writing ${path}`, signal })),
+      );
   });
   withExample(command, 'bough export base base.bough');
 }

@@ -34,7 +34,10 @@ export function registerImport(parent: Command, context: Context): void {
     const { bytes, size } = path === '-' ? { bytes: io.stdinChunks(signal) } : await bytesOf(path);
     const how = { ...options, allowUnsigned: options.allowUnsigned === true, signal };
     const made = await withProgress(io, `taking in ${path}`, ({ counted }) =>
-      snapshots.import(counted(bytes, size), how),
+      snapshots.import(
+        counted(bytes, () => size),
+        how,
+      ),
     );
     const said = [
       how.allowUnsigned ? 'Nobody may have vouched for this snapshot: it was allowed to be unsigned.' : [],

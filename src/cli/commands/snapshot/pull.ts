@@ -50,7 +50,10 @@ export function registerPull(parent: Command, context: Context): void {
         signal,
       };
       const made = await withProgress(io, 'taking it in', ({ counted }) =>
-        snapshots.import(counted(pulled.bytes, pulled.sizeBytes), taking),
+        snapshots.import(
+          counted(pulled.bytes, () => pulled.sizeBytes),
+          taking,
+        ),
       ).catch(async (error: unknown) => {
         // What is damaged here would be found to be here by the next pull.
         if (error instanceof BoughApiError && error.code === 'bad_snapshot_archive') await pulled.forget();

@@ -6,6 +6,7 @@ import { nameArgument } from '../../arguments.js';
 import { addCacheDirOption, cacheDirOf } from '../../cache-dir.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
+import { exported } from '../../exported.js';
 import { Interrupts } from '../../interrupts.js';
 import { addOutputOption, printResult } from '../../output.js';
 import { withProgress } from '../../progress.js';
@@ -25,16 +26,20 @@ export function registerPush(parent: Command, context: Context): void {
       const { snapshots } = await clientFor(command, context);
       using interrupts = new Interrupts(io);
       const { signal } = interrupts;
-      const bytes = snapshots.export(tag, { signal });
       const how = {
         reference,
         cacheDir: await cacheDirOf(options, io),
         signal,
         ...compact({ authFile: options.authfile }),
       };
-      const pushed = await withProgress(io, `sending ${tag}`, ({ counted }) =>
-        providers.pushSnapshot(counted(bytes), how),
-      );
+      const pushed = await withProgress(io, `packing ${tag}`, (progress) => {
+        const onSent = (bytes: number, totalBytes: number): void => {
+          progress.doing(`sending ${tag}`);
+          progress.moved(bytes, totalBytes);
+        };
+        const bytes = exported(snapshots, tag, { progress, doing: `reading ${tag}`, signal });
+        return providers.pushSnapshot(bytes, { ...how, onSent });
+      });
       const { claimedBy: key } = pushed;
       const words =
         key === undefined ? 'It is not signed: `bough hub keygen` makes a key.' : `Signed by ${key}.`;
