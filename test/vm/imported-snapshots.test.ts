@@ -11,12 +11,12 @@ import { readRecord } from '../../src/sandbox/entity/record.js';
 import { forged } from '../support/archive-forge.js';
 import { Lab } from '../support/lab.js';
 import { vmProcesses } from '../support/leftovers.js';
-
 import { emptyFolders, TEMPLATE_TAG } from '../support/test-host.js';
+import { limitMs } from '../support/time-limit.js';
 
 const CALL: CallContext = ownCall();
 
-describe('a snapshot that goes to another host', { timeout: 240_000 }, () => {
+describe('a snapshot that goes to another host', { timeout: limitMs(400_000) }, () => {
   let here: Lab;
   let there: Lab;
   before(async () => {
@@ -61,23 +61,38 @@ describe('a snapshot that goes to another host', { timeout: 240_000 }, () => {
     await here.clean();
   });
 
-  it('is booted there from the image that came along, where its memory cannot be loaded', async () => {
-    const { bytes } = await here.host.hub.export(TEMPLATE_TAG, CALL);
-    const archive = forged(await buffer(bytes), { config: { 'machine.qemuVersion': '1.0.0' } });
-    const cacheDir = await mkdtemp(join(tmpdir(), 'bough-no-images-'));
-    const bare = await Lab.open('bare', { folders: { ...(await emptyFolders('bare')), cacheDir } });
-    try {
-      const spec = { tag: 'again', allowUnsigned: true, bytes: inOne(archive) };
-      const { snapshot } = await bare.host.hub.import(spec, CALL);
-      assert.match(snapshot.rebuilt ?? '', /^its QEMU version is 1\.0, this host has/);
-      const guest = await bare.spawn('again');
-      assert.equal(await guest.python('int(np.arange(10).sum())'), '45');
-      await assert.rejects(readdir(join(cacheDir, 'images')), { code: 'ENOENT' });
-      await bare.clean();
-    } finally {
+  describe('where its memory cannot be loaded', () => {
+    let bare: Lab;
+    let archive: Buffer;
+    before(async () => {
+      archive = await buffer((await here.host.hub.export(TEMPLATE_TAG, CALL)).bytes);
+      const cacheDir = await mkdtemp(join(tmpdir(), 'bough-no-images-'));
+      const folders = await emptyFolders('bare');
+      bare = await Lab.open('bare', { folders: { ...folders, cacheDir, accelerator: 'tcg' } });
+    });
+    after(async () => {
       await bare.close();
-      await rm(cacheDir, { recursive: true });
-    }
+      await rm(bare.folders.cacheDir, { recursive: true });
+    });
+
+    const others: readonly (readonly [what: string, machine: Record<string, string>, why: RegExp])[] = [
+      ['QEMU', { qemuVersion: '1.0.0' }, /^its QEMU version is 1\.0, this host has \d+\.\d+$/],
+      ['CPU', { accel: 'tcg', cpuModel: 'qemu64' }, /^its CPU model is qemu64, this host has max$/],
+      ['accelerator', { accel: 'kvm' }, /^its accelerator is kvm, this host has tcg$/],
+    ];
+    for (const [what, machine, why] of others)
+      it(`is booted there from the image that came along: another ${what}`, async () => {
+        const config = Object.fromEntries(
+          Object.entries(machine).map(([key, value]) => [`machine.${key}`, value]),
+        );
+        const spec = { tag: 'again', allowUnsigned: true, bytes: inOne(forged(archive, { config })) };
+        const { snapshot } = await bare.host.hub.import(spec, CALL);
+        assert.match(snapshot.rebuilt ?? '', why);
+        const guest = await bare.spawn('again');
+        assert.equal(await guest.python('int(np.arange(10).sum())'), '45');
+        await assert.rejects(readdir(join(bare.folders.cacheDir, 'images')), { code: 'ENOENT' });
+        await bare.clean();
+      });
   });
 });
 
