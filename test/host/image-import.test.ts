@@ -217,9 +217,14 @@ describe('importImage(): where images are', { skip, timeout: 240_000 }, () => {
       assert.match(await onDisk(image, 'cat /hello'), /^hello$/m, kind);
       assert.equal(image.origin?.reference, path);
     }
+    for (const path of [kinds['docker-archive'], kinds['oci-archive']]) {
+      await execa('gzip', [path]);
+      const image = await importImage(cacheDir, `${path}.gz`, { name: 'compressed' });
+      assert.match(await onDisk(image, 'cat /hello'), /^hello$/m, path);
+    }
     assert.deepEqual(
       (await listImages(cacheDir)).map(({ name }) => name),
-      ['packed', 'plain', 'saved'],
+      ['compressed', 'packed', 'plain', 'saved'],
     );
   });
 

@@ -7,6 +7,7 @@
  *
  * Not handled: images of another user's Podman, which keeps each user's apart.
  */
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { ImageBuildFailed } from '../errors.js';
 import { missingTools, missingWords, PDEATHSIG, runTool, type Tool } from '../host-tools.js';
@@ -67,6 +68,7 @@ export async function handedOver(source: Source, { scratchDir, signal }: Handing
 export async function hintFor({ from }: Source): Promise<string | undefined> {
   if (!from.startsWith('docker://')) return undefined;
   const name = from.slice('docker://'.length);
+  if (existsSync(name)) return `there is a file of that name: \`bough image import ./${name}\``;
   for (const engine of [DOCKER, PODMAN]) {
     if ((await missingTools([engine.tool])).length > 0) continue;
     const asked = idOf(engine, name, 'ask', AbortSignal.timeout(ASKED_MS));

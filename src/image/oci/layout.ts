@@ -20,6 +20,7 @@ import {
   type ImageConfig,
 } from './config.js';
 import { handedOver } from './engines.js';
+import { gunzipped } from './gzipped.js';
 import type { Source } from './reference.js';
 
 /** What guests of this host are. */
@@ -65,7 +66,7 @@ export async function fetchImage(
   layout: string,
   options: FetchOptions,
 ): Promise<FetchedImage> {
-  const source = await handedOver(asked, options);
+  const source = await gunzipped(await handedOver(asked, options), options);
   await checkClaims(source.from, options.signal);
   await makeLayoutFolder(layout);
   const args = ['copy', '--quiet', '--retry-times=2', '--dest-compress-format=gzip'];
