@@ -47,7 +47,8 @@ describe('bough export and import', () => {
     assert.equal(code, 1);
     assert.match(stderr, /^error: Cannot write .*absent\/x: ENOENT/);
     const full = await daemon.run(['export', 'base', dir]);
-    assert.match(full.stderr, /^error: Cannot write /);
+    assert.equal(full.code, 2);
+    assert.match(full.stderr, /^error: Cannot write .*: it is a folder/);
     assert(!(await readdir(tmpdir())).some((name) => name.startsWith(`.tmp-${dir.split('/').at(-1) ?? ''}`)));
   });
 });

@@ -1,11 +1,12 @@
 /** `bough snapshot export`, or `bough export`: a snapshot as one file. */
 
 import type { Command } from 'commander';
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm, stat } from 'node:fs/promises';
 import { messageOf, temporaryPath } from '../../../base/index.js';
 import { nameArgument } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
+import { UsageError } from '../../exit.js';
 import { exported } from '../../exported.js';
 import { Interrupts } from '../../interrupts.js';
 import { withProgress } from '../../progress.js';
@@ -20,6 +21,7 @@ export function registerExport(parent: Command, context: Context): void {
     .argument('<tag>', 'the snapshot', nameArgument)
     .argument('<file>', 'where to write it, whole or not at all; - for standard output');
   addClientOptions(command).action(async (tag: string, path: string) => {
+    await requireNoFolder(path);
     const { snapshots } = await clientFor(command, context);
     using interrupts = new Interrupts(io);
     const { signal } = interrupts;
@@ -31,6 +33,13 @@ export function registerExport(parent: Command, context: Context): void {
       );
   });
   withExample(command, 'bough export base base.bough');
+}
+
+/** Else it would be found out when all of it has been written. */
+async function requireNoFolder(path: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined);
+  if (path.endsWith('/') || found?.isDirectory() === true)
+    throw new UsageError(`Cannot write ${path}: it is a folder`);
 }
 
 /** Nobody sees the file before all of it is on disk. */
