@@ -20,6 +20,26 @@ static inline int call_connect(int fd, const struct sockaddr *to, socklen_t byte
 	return (int)syscall(SYS_connect, fd, to, bytes);
 }
 
+static inline int call_bind(int fd, const struct sockaddr *to, socklen_t bytes)
+{
+	return (int)syscall(SYS_bind, fd, to, bytes);
+}
+
+static inline int call_listen(int fd, int backlog)
+{
+	return (int)syscall(SYS_listen, fd, backlog);
+}
+
+static inline int call_accept(int fd, struct sockaddr *from, socklen_t *bytes, int flags)
+{
+	return (int)syscall(SYS_accept4, fd, from, bytes, flags);
+}
+
+static inline int call_getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+	return (int)syscall(SYS_getsockname, fd, address, bytes);
+}
+
 static inline int call_close(int fd)
 {
 	return (int)syscall(SYS_close, fd);

@@ -3,14 +3,13 @@
  *
  *   guest ── virtio-net ──▶ QEMU: libslirp ── connect(), sendto() ──▶ here ── Unix socket ──▶ egress ──▶ world
  *
- * Until libslirp listens on the forwarded port, an internet socket is the kernel's, and it can only listen. From then on it
- * is a stand-in of ours and the kernel makes no other (seal.h). The egress hears that this happened, by HELLO, only if the
- * listening call came from libslirp: then it is a shared library and our functions are the ones it calls. Whoever started
- * the VMM lets it run only then.
+ * An internet socket is a stand-in of ours, also the one that libslirp listens on (forward.h), and the kernel makes no other,
+ * from before main() on (seal.h). The egress hears that this is so, by HELLO, only if the listening call came from libslirp:
+ * then it is a shared library and our functions are the ones it calls. Whoever started the VMM lets a guest that is to have
+ * a network run only then.
  *
- * The library is a guest in someone's process: it never exits, aborts, prints, waits, or touches the guest's memory. It must
- * stand before other libraries in LD_PRELOAD that interpose listen(). Each hook is safe to interpose because for descriptors
- * that are not ours it makes the very system call libc's function makes.
+ * The library is a guest in someone's process: it never exits, aborts, prints, waits, or touches the guest's memory. Each hook
+ * is safe to interpose because for descriptors that are not ours it makes the very system call libc's function makes.
  *
  * Not handled: a libslirp built to call the checked forms of libc's functions (__recv_chk): its guests' cut connections
  * would look complete; and IPv6, which QEMU is to be told to leave out.
@@ -19,7 +18,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <netinet/in.h>
-#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +26,7 @@
 
 #include "calls.h"
 #include "channel.h"
+#include "forward.h"
 #include "protocol.h"
 #include "seal.h"
 #include "stream.h"
@@ -38,8 +37,9 @@
 /* A pending connection has three descriptors; QEMU's own are few. */
 #define DESCRIPTORS_WANTED 8192
 
-static bool enabled; /* set before any other thread is there */
-static atomic_bool sealed;
+/* Set before any other thread is there. */
+static bool enabled;
+static int seal_error;
 
 /* libc's convention out of ours. */
 static ssize_t result_of(ssize_t result)
@@ -74,6 +74,12 @@ EXPORT ssize_t sendto(int fd, const void *data, size_t bytes, int flags, const s
 	return result_of(udp_send(fd, data, bytes, (const struct sockaddr_in *)to));
 }
 
+static void tell(struct sockaddr *address, socklen_t *bytes, const struct sockaddr_in *told)
+{
+	memcpy(address, told, *bytes < sizeof(*told) ? *bytes : sizeof(*told));
+	*bytes = sizeof(*told);
+}
+
 static bool is_datagram(int fd)
 {
 	struct descriptor *descriptor;
@@ -96,10 +102,8 @@ EXPORT ssize_t recvfrom(int fd, void *data, size_t bytes, int flags, struct sock
 	if (!is_datagram(fd))
 		return call_recvfrom(fd, data, bytes, flags, from, from_bytes);
 	got = udp_receive(fd, data, bytes, &sender);
-	if (got >= 0 && from && from_bytes) {
-		memcpy(from, &sender, *from_bytes < sizeof(sender) ? *from_bytes : sizeof(sender));
-		*from_bytes = sizeof(sender);
-	}
+	if (got >= 0 && from && from_bytes)
+		tell(from, from_bytes, &sender);
 	return result_of(got);
 }
 
@@ -127,6 +131,7 @@ EXPORT int close(int fd)
 		table_forget(fd);
 		table_unlock();
 	}
+	forward_forget(fd);
 	return call_close(fd);
 }
 
@@ -152,7 +157,7 @@ EXPORT int socket(int domain, int type, int protocol)
 	int kind = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), result;
 	bool is_udp = kind == SOCK_DGRAM;
 
-	if (!enabled || !atomic_load(&sealed) || (domain != AF_INET && domain != AF_INET6))
+	if (!enabled || (domain != AF_INET && domain != AF_INET6))
 		return call_socket(domain, type, protocol);
 	if (domain != AF_INET || (kind != SOCK_STREAM && !is_udp) || (is_udp && protocol == IPPROTO_ICMP))
 		return (int)result_of(-EACCES);
@@ -162,14 +167,51 @@ EXPORT int socket(int domain, int type, int protocol)
 	return (int)result_of(result);
 }
 
-static bool is_inet(int fd)
+/* The stand-in becomes the one socket that listens; it is in no table from then on. */
+static int bind_locked(int fd)
 {
-	struct sockaddr_storage address;
-	socklen_t bytes = sizeof(address);
+	struct descriptor *descriptor = table_find(fd);
+	int error = descriptor && !descriptor->is_udp ? forward_bind(fd) : -EACCES;
 
-	/* The cast is what the sockets API asks for: sockaddr_storage is large and aligned enough for any address. */
-	return getsockname(fd, (struct sockaddr *)&address, &bytes) == 0 &&
-	       (address.ss_family == AF_INET || address.ss_family == AF_INET6);
+	if (!error)
+		table_forget(fd);
+	return error;
+}
+
+EXPORT int bind(int fd, const struct sockaddr *to, socklen_t bytes)
+{
+	int error;
+
+	if (!is_internet(to))
+		return call_bind(fd, to, bytes);
+	table_lock();
+	error = bind_locked(fd);
+	table_unlock();
+	return (int)result_of(error);
+}
+
+EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *bytes)
+{
+	struct sockaddr_in told;
+
+	if (!forward_is_listener(fd))
+		return call_getsockname(fd, address, bytes);
+	forward_name(&told);
+	tell(address, bytes, &told);
+	return 0;
+}
+
+EXPORT int accept(int fd, struct sockaddr *from, socklen_t *bytes)
+{
+	struct sockaddr_in told;
+	int accepted;
+
+	if (!forward_is_listener(fd))
+		return call_accept(fd, from, bytes, 0);
+	accepted = forward_accept(fd, &told);
+	if (accepted >= 0 && from && bytes)
+		tell(from, bytes, &told);
+	return (int)result_of(accepted);
 }
 
 static bool is_from_libslirp(const void *caller)
@@ -179,26 +221,15 @@ static bool is_from_libslirp(const void *caller)
 	return dladdr(caller, &object) != 0 && object.dli_fname && strstr(object.dli_fname, "libslirp");
 }
 
-/* The forwarded port listens: nothing in this process needs an internet socket any more. */
-static void seal(const void *caller)
-{
-	int error = seal_process();
-
-	/* Also without the kernel's filter nothing leaves by a hook: every one refuses what is not a stand-in. */
-	atomic_store(&sealed, true);
-	(void)channel_start(error == 0 && is_from_libslirp(caller));
-}
-
 EXPORT int listen(int fd, int backlog)
 {
-	/* The next library's, which may change the backlog. The cast: dlsym() has one type for everything it finds. */
-	int (*next)(int, int) = (int (*)(int, int))dlsym(RTLD_NEXT, "listen");
-	int result = next ? next(fd, backlog) : (int)syscall(SYS_listen, fd, backlog);
-	int error = errno;
+	int result;
 
-	if (enabled && result == 0 && !atomic_load(&sealed) && is_inet(fd))
-		seal(__builtin_return_address(0));
-	errno = error;
+	if (!forward_is_listener(fd))
+		return call_listen(fd, backlog);
+	result = call_listen(fd, FORWARD_BACKLOG);
+	if (result == 0)
+		(void)channel_start(seal_error == 0 && is_from_libslirp(__builtin_return_address(0)));
 	return result;
 }
 
@@ -256,6 +287,9 @@ __attribute__((constructor)) static void start(void)
 	/* Programs QEMU might start are not VMMs. A path that is none refuses everything: nobody can be dialled. */
 	unsetenv("LD_PRELOAD");
 	(void)channel_init(path);
+	(void)forward_init(getenv(GATE_ENV_FORWARD));
 	raise_limit();
+	/* Where the kernel has no such filter nothing leaves by a hook either: each refuses what is not a stand-in. */
+	seal_error = seal_process();
 	enabled = true;
 }

@@ -25,9 +25,11 @@
 
 /*
  * Environment of the VMM: the sandbox's socket at the egress. Without it the library does nothing at all; where it is empty there is no egress,
- * and what is left is that the process can make no internet socket once its port listens.
+ * and what is left is that the process can make no internet socket.
  */
 #define GATE_ENV_SOCKET "BOUGH_GATE_SOCKET"
+/* And where the port that is forwarded to the guest's agent listens, a path. Without it nothing can be forwarded. */
+#define GATE_ENV_FORWARD "BOUGH_GATE_FORWARD"
 
 enum frame_type { FRAME_HELLO = 1, FRAME_QUERY = 2, FRAME_REPLY = 3, FRAME_END = 4, FRAME_CONNECT = 5 };
 enum verdict { VERDICT_ACCEPTED = 0, VERDICT_REFUSED = 1 };

@@ -3,8 +3,7 @@
  * that is not of the Unix kind. What no hook catches the kernel refuses.
  *
  * Also refused: rings that could make sockets past the filter (io_uring), and system calls of another ABI, whose numbers
- * differ. Not handled: a ring, or the listening socket of the forwarded port, that the process had before. Honest code
- * makes no use of them; code that an attacker runs inside the VMM could. A network namespace is the wall against that.
+ * differ. It is set before main(): the process never has a socket or a ring of before.
  */
 #ifndef BOUGH_GATE_SEAL_H
 #define BOUGH_GATE_SEAL_H

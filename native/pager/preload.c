@@ -1,5 +1,5 @@
 /*
- * preload.c - how the pager gets into the VMM: LD_PRELOAD, a constructor, and open() and listen() interposed.
+ * preload.c - how the pager gets into the VMM: LD_PRELOAD, a constructor, and open() interposed.
  *
  * The library is a guest in someone's process: it never exits, aborts or prints. If it cannot start, QEMU runs as
  * if it were not there, and the daemon notices that nobody listens.
@@ -9,9 +9,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdbool.h>
-#include <netinet/in.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -46,29 +44,6 @@ EXPORT int open64(const char *path, int flags, ...)
 }
 
 EXPORT int open(const char *path, int flags, ...) __attribute__((alias("open64")));
-
-#define FORWARD_BACKLOG 128
-
-static bool is_inet(int fd)
-{
-	struct sockaddr_storage address;
-	socklen_t size = sizeof(address);
-
-	/* The cast is what the sockets API asks for: sockaddr_storage is large and aligned enough for any address. */
-	return getsockname(fd, (struct sockaddr *)&address, &size) == 0 && address.ss_family == AF_INET;
-}
-
-/*
- * libslirp listens on a forwarded port with a backlog of 1: of clients that come together the kernel drops all but two, and
- * each tries again after 1, 3, 7 seconds. QEMU's own sockets are of the Unix kind and keep theirs. Safe to interpose
- * because it is the very system call libc's function makes, and a longer queue is all that differs.
- */
-EXPORT int listen(int fd, int backlog)
-{
-	if (backlog == 1 && is_inet(fd))
-		backlog = FORWARD_BACKLOG;
-	return (int)syscall(SYS_listen, fd, backlog);
-}
 
 __attribute__((constructor)) static void start(void)
 {

@@ -15,7 +15,8 @@
 import type { z } from 'zod';
 import { abortReason, messageOf } from '../base/index.js';
 import { readAnswer } from './answers.js';
-import { Channel, type ChannelAddress } from './channel.js';
+import { Channel } from './channel.js';
+import { addressText, type ChannelAddress } from './connection.js';
 import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 import { FrameKind, MAX_REQUEST_BYTES, type Frame } from './frames.js';
 import { sendFrames, sendInput, type Input } from './input.js';
@@ -23,7 +24,8 @@ import type { Slots } from './slots.js';
 import { toWire } from './wire.js';
 
 /** The agent of one guest, and who we are to it. */
-export interface Endpoint extends ChannelAddress {
+export interface Endpoint {
+  readonly address: ChannelAddress;
   readonly secret: string | undefined;
   readonly slots: Slots;
   /** Of calls that are open for as long as somebody listens. */
@@ -75,7 +77,7 @@ export async function* framesOf(
     const slots = operation.isStream === true ? endpoint.streams : endpoint.slots;
     if (operation.isShort !== true) giveBack = await slots.take(stop.signal);
     stop.begun();
-    channel = Channel.open(endpoint);
+    channel = Channel.open(endpoint.address);
     void channel.send({ kind: FrameKind.request, payload });
     if (input !== undefined) sendInput(channel, input).catch((error: unknown) => stop.abort(error));
     if (frames !== undefined) sendFrames(channel, frames).catch((error: unknown) => stop.abort(error));
@@ -152,10 +154,10 @@ function tooManyCalls(op: string): AgentRefused {
 }
 
 function unreachable(
-  { host, port }: Endpoint,
+  { address }: Endpoint,
   op: string,
   reason: { readonly sent: boolean; readonly cause: unknown },
 ): AgentUnreachable {
-  const what = `No answer to ${op} from the guest agent at ${host}:${port}: ${messageOf(reason.cause)}`;
+  const what = `No answer to ${op} from the guest agent at ${addressText(address)}: ${messageOf(reason.cause)}`;
   return new AgentUnreachable(what, reason);
 }

@@ -1,18 +1,13 @@
 /**
  * A two-way channel to the guest agent: frames down, frames up, each side at its own pace, on one connection.
  *
- * Frames are pulled: while nobody asks for the next one the socket is paused, TCP slows the agent down and
+ * Frames are pulled: while nobody asks for the next one the socket is paused, which slows the agent down, and
  * the agent slows the program down. Sending waits likewise. Closing is what cancels in the guest.
  *
  * Not handled: what frames mean. A channel knows no operation, no end and no deadline; see call.ts.
  */
-import { Connection } from './connection.js';
+import { Connection, type ChannelAddress } from './connection.js';
 import { encodeFrame, FrameDecoder, type Frame } from './frames.js';
-
-export interface ChannelAddress {
-  readonly host: string;
-  readonly port: number;
-}
 
 export class Channel {
   readonly #connection: Connection;
@@ -22,8 +17,8 @@ export class Channel {
   }
 
   /** Begins to connect; what is sent meanwhile waits, and a failure to connect is told by `frames()`. */
-  static open({ host, port }: ChannelAddress): Channel {
-    return new Channel(new Connection(host, port));
+  static open(address: ChannelAddress): Channel {
+    return new Channel(new Connection(address));
   }
 
   /** Whether there ever was a connection, so that something may have arrived. */

@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { CallOptions, Endpoint } from './call.js';
+import type { ChannelAddress } from './connection.js';
 import { AgentFiles } from './files.js';
 import type { Frame } from './frames.js';
 import type { Input } from './input.js';
@@ -46,11 +47,7 @@ import { guestStats, type GuestStats } from './operations/stats.js';
 import { Slots } from './slots.js';
 
 /** Where the agent is, from the host; no secret yet for a guest that has just been booted. */
-export interface AgentAddress {
-  readonly host: string;
-  readonly port: number;
-  readonly secret?: string;
-}
+export type AgentAddress = ChannelAddress & { readonly secret?: string };
 
 /** Calls to one guest at a time, those that wait for a program included; more wait. Its agent takes 200. */
 export const MAX_CALLS = 128;
@@ -63,8 +60,8 @@ export class AgentClient {
   /** The guest's files. */
   readonly files = new AgentFiles(() => this.#endpoint);
 
-  constructor({ host, port, secret }: AgentAddress) {
-    this.#endpoint = { host, port, secret, slots: new Slots(MAX_CALLS), streams: new Slots(MAX_STREAMS) };
+  constructor({ secret, ...address }: AgentAddress) {
+    this.#endpoint = { address, secret, slots: new Slots(MAX_CALLS), streams: new Slots(MAX_STREAMS) };
   }
 
   /** Whether the agent answers and how its warm interpreter is. Every call throws what errors.ts lists. */

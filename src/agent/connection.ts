@@ -1,6 +1,6 @@
 /**
- * A TCP connection that is read one chunk at a time: between two reads the socket is paused, so TCP slows the
- * other side down.
+ * A connection that is read one chunk at a time: between two reads the socket is paused, which slows the other
+ * side down.
  *
  * It is hung up in good order, also in the middle of output. Destroying it would be a reset, and a reset is
  * what the agent sees when its machine is a fresh branch: it would wait for a while before it cancels
@@ -11,14 +11,21 @@ import { abortReason } from '../base/index.js';
 
 const HANG_UP_MS = 2_000;
 
+/** Where a guest's agent is: at the path of a Unix socket, or, where no gate is in the VMM or an earlier version of it, at a port. */
+export type ChannelAddress = { readonly path: string } | { readonly host: string; readonly port: number };
+
+/** As people write it. */
+export const addressText = (address: ChannelAddress): string =>
+  'path' in address ? address.path : `${address.host}:${address.port}`;
+
 export class Connection {
   readonly #socket: Socket;
   /** Whether it was ever established. */
   connected = false;
   #error: Error | undefined;
 
-  constructor(host: string, port: number) {
-    this.#socket = connect({ host, port, noDelay: true });
+  constructor(address: ChannelAddress) {
+    this.#socket = 'path' in address ? connect(address.path) : connect({ ...address, noDelay: true });
     this.#socket.once('connect', () => (this.connected = true));
     this.#socket.on('error', (error) => (this.#error = error));
     this.#socket.pause();

@@ -1,5 +1,5 @@
 /**
- * The guest seen from outside: how long one question over TCP takes to be answered, asked again and again.
+ * The guest seen from outside: how long one question takes to be answered, asked again and again.
  *
  * What is asked is the agent, without its secret: it answers "unauthorized", and that is an answer. Every
  * question is a connection of its own, so the longest one spans whatever kept the guest from running: pause
@@ -7,7 +7,9 @@
  */
 import { once } from 'node:events';
 import { createConnection } from 'node:net';
+import type { ChannelAddress } from '../agent/index.js';
 import { monotonicMs } from '../base/index.js';
+import type { Sandbox } from '../contract/index.js';
 
 /** Then a question has failed. */
 export const ECHO_DEADLINE_MS = 30_000;
@@ -18,13 +20,13 @@ export const PING_FRAME = requestFrame({ op: 'ping' });
 
 /** Runs `work` and resolves with its result and the longest time one answer took meanwhile, in ms. */
 export async function longestEchoDuring<T>(
-  port: number,
+  agent: ChannelAddress,
   work: () => Promise<T>,
 ): Promise<{ result: T; echoMs: number }> {
   const over = new AbortController();
   const asking = (async () => {
     let longestMs = 0;
-    do longestMs = Math.max(longestMs, await askOnce(port));
+    do longestMs = Math.max(longestMs, await askOnce(agent));
     while (!over.signal.aborted);
     return longestMs;
   })();
@@ -39,10 +41,13 @@ export async function longestEchoDuring<T>(
   }
 }
 
+/** Where the agent of a sandbox is, for who is on its host. */
+export const agentOf = ({ guest_addr: path }: Sandbox): ChannelAddress => ({ path });
+
 /** Asks once and resolves with the ms until the first byte of an answer. */
-export async function askOnce(port: number): Promise<number> {
+export async function askOnce(agent: ChannelAddress): Promise<number> {
   const began = monotonicMs();
-  const socket = createConnection({ host: '127.0.0.1', port });
+  const socket = createConnection(agent);
   const signal = AbortSignal.timeout(ECHO_DEADLINE_MS);
   try {
     socket.write(PING_FRAME);

@@ -8,7 +8,7 @@
 import { monotonicMs, ResourceStack } from '../base/index.js';
 import type { Sandbox } from '../contract/index.js';
 import { failureWords, withSandbox, type BenchContext } from './context.js';
-import { askOnce, ECHO_DEADLINE_MS } from './echo-probe.js';
+import { agentOf, askOnce, ECHO_DEADLINE_MS } from './echo-probe.js';
 import { ratioVerdict, reached, summaryCells, summaryColumns, type Section } from './section.js';
 import { summarize, type Summary } from './statistics.js';
 import { bootStockPeer } from './stock-peer.js';
@@ -40,11 +40,11 @@ export async function benchExecLoad(context: BenchContext): Promise<Section> {
     const rounds = Math.ceil(context.iterations / QUESTIONS_SHARE / ASKED_TOGETHER);
     for (let round = 0; round < rounds; round++) {
       asked.push(
-        ...(await together('sandbox', ASKED_TOGETHER, ASKED_TOGETHER, () => askOnce(portOf(sandbox)))),
+        ...(await together('sandbox', ASKED_TOGETHER, ASKED_TOGETHER, () => askOnce(agentOf(sandbox)))),
       );
       await stock.wake();
       asked.push(
-        ...(await together('stock', ASKED_TOGETHER, ASKED_TOGETHER, () => askOnce(stock.agentHostPort))),
+        ...(await together('stock', ASKED_TOGETHER, ASKED_TOGETHER, () => askOnce(stock.agentAddress))),
       );
       await stock.rest();
       context.say(`exec-load: ${round + 1} of ${rounds}, ${ASKED_TOGETHER} questions at a time`);
@@ -55,10 +55,6 @@ export async function benchExecLoad(context: BenchContext): Promise<Section> {
     return [...asked, ...called];
   });
   return section(context, rows);
-}
-
-function portOf({ guest_addr: address }: Sandbox): number {
-  return Number(address.split(':')[1]);
 }
 
 async function evaluate({ client, signal }: BenchContext, { id }: Sandbox): Promise<number> {

@@ -41,16 +41,17 @@ describe('longestEchoDuring()', () => {
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as { port: number };
+    const agent = { host: '127.0.0.1', port };
     const work = async () => {
       while (asked < 3) await new Promise((resolve) => setImmediate(resolve));
       return 'done';
     };
-    const { result, echoMs } = await longestEchoDuring(port, work);
+    const { result, echoMs } = await longestEchoDuring(agent, work);
     assert.equal(result, 'done');
     assert(echoMs > 0);
     await new Promise((resolve) => server.close(resolve));
     await assert.rejects(
-      longestEchoDuring(port, () => Promise.resolve()),
+      longestEchoDuring(agent, () => Promise.resolve()),
       /ECONNREFUSED/,
     );
   });

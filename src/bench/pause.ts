@@ -6,6 +6,7 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { ChannelAddress } from '../agent/index.js';
 import { ResourceStack, sleep } from '../base/index.js';
 import type { BranchMode, Sandbox } from '../contract/index.js';
 import {
@@ -17,7 +18,7 @@ import {
   withSandbox,
   type BenchContext,
 } from './context.js';
-import { longestEchoDuring } from './echo-probe.js';
+import { agentOf, longestEchoDuring } from './echo-probe.js';
 import { startGapProbe, type GapProbe } from './gap-probe.js';
 import { startProgram, writerProgram } from './guest-programs.js';
 import { sandboxGuest, type Guest } from './guest.js';
@@ -116,8 +117,7 @@ async function ownSubject(
   { probes }: PauseOptions,
 ): Promise<Subject> {
   const guest = sandboxGuest(context.client, sandbox.id, context.signal);
-  const port = Number(sandbox.guest_addr.split(':').at(-1));
-  const watch = await watcher(context, guest, port, probes);
+  const watch = await watcher(context, guest, agentOf(sandbox), probes);
   return {
     async measure(mode) {
       if (mode === 'control') return (await watch(() => sleep(CONTROL_MS, context.signal))).seen;
@@ -153,7 +153,7 @@ async function stockSubject(
   resources: ResourceStack,
 ): Promise<Subject> {
   const machine = await bootStockPeer(context, resources);
-  const watch = await watcher(context, machine.guest, machine.agentHostPort, probes);
+  const watch = await watcher(context, machine.guest, machine.agentAddress, probes);
   await machine.rest();
   return {
     async measure(mode) {
@@ -179,7 +179,7 @@ type Seen = Pick<PauseRow, 'guest_gap_ms' | 'echo_gap_ms'>;
 async function watcher(
   { dirtyMiBPerSecond }: BenchContext,
   guest: Guest,
-  port: number,
+  agent: ChannelAddress,
   probes: boolean,
 ): Promise<<T>(work: () => Promise<T>) => Promise<{ result: T; seen: Seen }>> {
   if (dirtyMiBPerSecond > 0) await startProgram(guest, writerProgram, dirtyMiBPerSecond);
@@ -187,7 +187,7 @@ async function watcher(
   const gapProbe: GapProbe = await startGapProbe(guest);
   return async (work) => {
     // One after the other would be two branches; at the same time the echo's own work shows in the gap, in every mode alike.
-    const { result, gapMs } = await gapProbe.during(() => longestEchoDuring(port, work));
+    const { result, gapMs } = await gapProbe.during(() => longestEchoDuring(agent, work));
     return { result: result.result, seen: { guest_gap_ms: gapMs, echo_gap_ms: result.echoMs } };
   };
 }

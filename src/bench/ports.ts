@@ -1,7 +1,7 @@
 /**
  * How soon a port of a guest answers: through the daemon, against a direct connection to the guest.
  *
- * The agent's own port is both: the one port of a guest that the host reaches directly, through QEMU's user network, and a port like any
+ * The agent's own port is both: the one port of a guest that the host reaches directly, through a Unix socket of QEMU's, and a port like any
  * other for the daemon to connect to. Each connection asks it the same, which it answers without work, so that nothing differs but the
  * way. The two take turns.
  */
@@ -10,7 +10,7 @@ import { WebSocket } from 'ws';
 import { monotonicMs } from '../base/index.js';
 import type { Sandbox } from '../contract/index.js';
 import { withSandbox, type BenchContext } from './context.js';
-import { askOnce, ECHO_DEADLINE_MS, PING_FRAME } from './echo-probe.js';
+import { agentOf, askOnce, ECHO_DEADLINE_MS, PING_FRAME } from './echo-probe.js';
 import { formatMs, reached, type Section } from './section.js';
 import { csvOf, inTurns, summaryOf, tableOf, type Turn } from './turns.js';
 
@@ -21,7 +21,7 @@ const MAX_DIFFERENCE_MS = 3;
 export async function benchPorts(context: BenchContext): Promise<Section> {
   const turns = await withSandbox(context, context.sourceTag, (sandbox) =>
     inTurns(context.iterations, {
-      direct: () => askOnce(Number(sandbox.guest_addr.split(':')[1])),
+      direct: () => askOnce(agentOf(sandbox)),
       daemon: () => askThroughDaemon(context, sandbox),
     }),
   );

@@ -15,7 +15,7 @@
 import { execa } from 'execa';
 import { mkdtemp, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { AgentClient } from '../agent/index.js';
+import { AgentClient, type ChannelAddress } from '../agent/index.js';
 import { compact, monotonicMs, ResourceStack, sleep } from '../base/index.js';
 import { kernelCmdline, type Image } from '../image/index.js';
 import { QmpCommandError, type QmpEvent } from '../qmp/index.js';
@@ -52,8 +52,8 @@ const SAVEVM_TAG = 'bench';
 export class StockMachine {
   readonly guest: Guest;
   readonly agent: AgentClient;
-  /** Port on 127.0.0.1 that leads to the guest's agent. */
-  readonly agentHostPort: number;
+  /** A port: there is no gate in it. */
+  readonly agentAddress: ChannelAddress;
   readonly #vmm: Vmm;
   readonly #statePath: string;
   readonly #stateUri: string;
@@ -61,14 +61,14 @@ export class StockMachine {
 
   private constructor(
     vmm: Vmm,
-    { agent, hostPort }: { agent: AgentClient; hostPort: number },
+    { agent, agentAddress }: { agent: AgentClient; agentAddress: ChannelAddress },
     state: { path: string; uri: string },
     resources: ResourceStack,
   ) {
     this.#vmm = vmm;
     this.agent = agent;
     this.guest = agentGuest(agent);
-    this.agentHostPort = hostPort;
+    this.agentAddress = agentAddress;
     this.#statePath = state.path;
     this.#stateUri = state.uri;
     this.#resources = resources;
@@ -111,10 +111,11 @@ export class StockMachine {
     await vmm.qmp.execute('migrate-set-parameters', { 'max-bandwidth': MIGRATION_BYTES_PER_SECOND });
     await vmm.qmp.execute('cont');
     const hostPort = await hostForwardPort(vmm.qmp, image.agentPort);
-    const secret = await claimGuest(hostPort, { deadlineMs: BOOT_DEADLINE_MS }, signal);
-    const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret });
+    const agentAddress = { host: '127.0.0.1', port: hostPort };
+    const secret = await claimGuest(agentAddress, { deadlineMs: BOOT_DEADLINE_MS }, signal);
+    const agent = new AgentClient({ ...agentAddress, secret });
     const path = join(dir, 'state');
-    return new StockMachine(vmm, { agent, hostPort }, { path, uri: fileUri(qemu, path) }, undo.move());
+    return new StockMachine(vmm, { agent, agentAddress }, { path, uri: fileUri(qemu, path) }, undo.move());
   }
 
   /** Stops it until `wake()`. */

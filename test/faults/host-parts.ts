@@ -95,7 +95,7 @@ export const bootSteps = (tail: string | Buffer = 'tail'): BootSteps => ({
   freezeGuest: () => Promise.resolve(undefined),
   startVm: () =>
     Promise.resolve({
-      agentHostPort: 1,
+      agentAddress: { path: '/nowhere' },
       vmm: {
         exited: new Promise(() => undefined),
         kill: () => Promise.resolve(),

@@ -4,6 +4,7 @@ import { mkdtemp, readdir, readFile, rm, stat } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, describe, it } from 'node:test';
+import type { ChannelAddress } from '../../src/agent/index.js';
 import { BoughError } from '../../src/contract/index.js';
 import { archiveOf, IncomingSnapshot, packSnapshot } from '../../src/hub/index.js';
 import { SnapshotHub } from '../../src/sandbox/host/snapshot-hub.js';
@@ -58,7 +59,7 @@ describe('a snapshot from another host', () => {
   ): Promise<SnapshotView> =>
     catalogued({ operation: 'import' }, async () => {
       const incoming = await IncomingSnapshot.open(inTwo(archive), TRUST);
-      const identifyChild = (_port: number, known: string): Promise<string> => {
+      const identifyChild = (_agent: ChannelAddress, known: string): Promise<string> => {
         assert.equal(known, 'known elsewhere');
         return Promise.resolve('only here');
       };

@@ -23,7 +23,7 @@ export function aRecord(more: Partial<SandboxFields> = {}): SandboxRecord {
     agent: { guestPort: 1, secret: 's' },
     ...{ layers: [], disks: [], overlay: { id: 'o', path: '/o', format: 'qcow2' } },
     ...{ overlayNode: 'overlay0', switchCount: 0, branchCount: 0 },
-    process: { pid: 1, startTimeTicks: 1, agentHostPort: 4000 },
+    process: { pid: 1, startTimeTicks: 1 },
     ...more,
   });
 }
@@ -47,7 +47,7 @@ export function fakeVm(): Vm & { readonly wasKilled: () => boolean } {
     kill: () => Promise.resolve(void (killed = true)),
     ...{ release: nothing, pid: 1, startTimeTicks: 1 },
   };
-  const vm = { vmm, pager: { close: nothing }, agentHostPort: 4000, wasKilled: () => killed };
+  const vm = { vmm, pager: { close: nothing }, agentAddress: { path: '/nowhere' }, wasKilled: () => killed };
   return vm as unknown as Vm & { readonly wasKilled: () => boolean };
 }
 

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { copyFile, mkdir, readdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { pipeline } from 'node:stream';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { armFailpoints, disarmFailpoints, sleep } from '../../src/base/index.js';
 import { QmpClient } from '../../src/qmp/index.js';
@@ -261,6 +263,36 @@ describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_0
     }
   });
 
+  it('reaches the guest of a VM that an earlier version started at the port that its record names', async () => {
+    const source = await spawnGuest();
+    const socket = join(folders.hotDir, 'sandboxes', source.id, 'agent');
+    const forwarded = createServer({ allowHalfOpen: true }, (client) => {
+      const agent = connect({ path: `${socket}.kept`, allowHalfOpen: true });
+      pipeline(client, agent, () => undefined);
+      pipeline(agent, client, () => undefined);
+    }).listen(0, '127.0.0.1');
+    await once(forwarded, 'listening');
+    const { port } = forwarded.address() as AddressInfo;
+    await whileNoDaemonRuns(async () => {
+      await rename(socket, `${socket}.kept`);
+      const { process, ...record } = await recordOf(source.id);
+      assert(process);
+      const earlier = { ...record, version: 1, process: { ...process, agentHostPort: port } };
+      await writeFile(join(stateDirOf(source.id), 'record.json'), JSON.stringify(earlier));
+    });
+    try {
+      const { agentAddr } = await lab.host.getSandbox(source.id);
+      assert.equal(agentAddr, `127.0.0.1:${port}`);
+      const again = Guest.ofHost(lab.host, source.id);
+      assert.equal(await again.shell('echo here'), 'here');
+      await branch(again);
+      await whileNoDaemonRuns(() => Promise.resolve());
+      assert.equal(await Guest.ofHost(lab.host, source.id).python('6 * 7'), '42');
+    } finally {
+      forwarded.close();
+    }
+  });
+
   it('leaves a VMM alone that it cannot adopt, and says why, until it can', async () => {
     const source = await spawnGuest();
     const { pid } = await lab.host.getSandbox(source.id);
@@ -351,8 +383,8 @@ describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_0
     const id = 'fromthefuture000';
     await lab.host.close();
     await mkdir(stateDirOf(id), { recursive: true });
-    await writeFile(join(stateDirOf(id), 'record.json'), '{"version": 2}');
-    await assert.rejects(open(), /version 2, this bough knows up to 1/);
+    await writeFile(join(stateDirOf(id), 'record.json'), '{"version": 3}');
+    await assert.rejects(open(), /version 3, this bough knows up to 2/);
     await rm(stateDirOf(id), { recursive: true });
     lab.host = await open();
   });

@@ -4,7 +4,7 @@
  *   calls            everything, from a process that is sealed as QEMU is
  *   calls stranger   somebody else than libslirp listens: the egress must hear that this process is not sealed
  *
- * Runs under LD_PRELOAD=libgate.so, and with the gate linked in. It starts itself again with the socket's path in the
+ * Runs under LD_PRELOAD=libgate.so, and with the gate linked in. It starts itself again with the sockets' paths in the
  * environment, since the gate reads that before main().
  */
 #define _GNU_SOURCE
@@ -24,6 +24,7 @@
 #include "../protocol.h"
 #include "../../test/check.h"
 #include "fake_egress.h"
+#include "forwarding.h"
 
 #define PATIENCE_MS 10000
 #define TCP_MAX 1024
@@ -322,45 +323,38 @@ static void check_many(void)
 	CHECK(open_fds() <= before, "%d descriptors, %d before", open_fds(), before);
 }
 
-static void *try_kernel(void *unused)
+static void try_kernel(void)
 {
-	(void)unused;
 	CHECK(syscall(SYS_socket, AF_INET, SOCK_STREAM, 0) == -1 && errno == EACCES, "errno %d", errno);
 	CHECK(syscall(SYS_socket, AF_INET6, SOCK_DGRAM, 0) == -1 && errno == EACCES, "errno %d", errno);
 	CHECK(syscall(SYS_io_uring_setup, 1, NULL) == -1 && errno == EACCES, "errno %d", errno);
 	CHECK(syscall(0x40000000 | SYS_socket, AF_INET, SOCK_STREAM, 0) == -1 && errno == EACCES, "errno %d", errno);
-	return NULL;
 }
 
-static atomic_bool is_sealed;
-static void *earlier_thread(void *unused)
+/* As tcp_listen() does it. Returns the listener. */
+static int check_seal(bool stranger)
 {
-	while (!atomic_load(&is_sealed))
-		usleep(1000);
-	return try_kernel(unused);
-}
+	struct sockaddr_in any = at(INADDR_LOOPBACK, 0), name = {0};
+	int fd = socket(AF_INET, SOCK_STREAM, 0), other = socket(AF_INET, SOCK_STREAM, 0), one = 1, status;
+	socklen_t size = sizeof(name);
 
-static void check_seal(bool stranger)
-{
-	struct sockaddr_in any = at(INADDR_LOOPBACK, 0), to = at(INADDR_LOOPBACK, PORT_ECHO);
-	int fd = socket(AF_INET, SOCK_STREAM, 0), status;
-	pthread_t earlier;
-
-	CHECK(connect(fd, (struct sockaddr *)&to, sizeof(to)) == -1 && errno == EACCES, "errno %d", errno);
+	try_kernel();
+	CHECK(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0, "errno %d", errno);
 	CHECK(bind(fd, (struct sockaddr *)&any, sizeof(any)) == 0, "errno %d", errno);
-	pthread_create(&earlier, NULL, earlier_thread, NULL);
+	CHECK(bind(other, (struct sockaddr *)&any, sizeof(any)) == -1 && errno == EACCES, "errno %d", errno);
+	close(other);
 	CHECK((stranger ? listen(fd, 1) : libslirp_listen(fd)) == 0, "errno %d", errno);
 	CHECK(fake_egress_await(&egress.hellos, 1), "no hello");
 	CHECK(atomic_load(&egress.flags) == (stranger ? 0 : HELLO_SEALED), "flags %u", atomic_load(&egress.flags));
-	atomic_store(&is_sealed, true);
-	try_kernel(NULL);
-	pthread_join(earlier, NULL);
+	CHECK(getsockname(fd, (struct sockaddr *)&name, &size) == 0, "errno %d", errno);
+	CHECK(size == sizeof(name) && name.sin_family == AF_INET && name.sin_addr.s_addr == any.sin_addr.s_addr, "another name");
 	pid_t child = fork();
 	if (child == 0) {
-		try_kernel(NULL);
+		try_kernel();
 		_exit(0);
 	}
 	CHECK(waitpid(child, &status, 0) == child && status == 0, "a child: status %d", status);
+	return fd;
 }
 
 static void check_resolvers(void)
@@ -373,17 +367,21 @@ int main(int argc, char **argv)
 {
 	bool stranger = argc > 1 && strcmp(argv[1], "stranger") == 0;
 	const char *socket_path = getenv(GATE_ENV_SOCKET);
+	int listener;
 
 	if (!socket_path) {
 		snprintf(path, sizeof(path), "/tmp/gate-calls-%d", (int)getpid());
 		setenv(GATE_ENV_SOCKET, path, 1);
+		snprintf(path, sizeof(path), "/tmp/gate-agent-%d", (int)getpid());
+		setenv(GATE_ENV_FORWARD, path, 1);
 		execv("/proc/self/exe", argv);
 		CHECK(false, "errno %d", errno);
 	}
 	snprintf(path, sizeof(path), "%s", socket_path);
 	fake_egress_start(&egress, path);
-	check_seal(stranger);
+	listener = check_seal(stranger);
 	if (!stranger) {
+		check_forwarding(listener);
 		check_streams();
 		check_refusals();
 		check_families();
@@ -394,6 +392,7 @@ int main(int argc, char **argv)
 		check_restarts();
 	}
 	unlink(path);
+	unlink(getenv(GATE_ENV_FORWARD));
 	printf("calls%s: %lu checks\n", stranger ? " stranger" : "", check_count);
 	fflush(stdout);
 	_Exit(0); /* threads still run: nothing to tear down politely */

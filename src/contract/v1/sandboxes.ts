@@ -34,7 +34,7 @@ export const isolationSchema = z.object({
   level: z
     .enum(ISOLATION_LEVELS)
     .describe(
-      "`none`: the VMM runs as the daemon's user. `namespaced`: as that too, in namespaces of its own with no files but what a virtual machine needs, no network, and no hold on other processes. `user`: as one of its own, without capabilities, which reaches no files of the daemon's but its sandbox's. `confined`: also no other files than a virtual machine needs, and no network",
+      "`none`: the VMM runs as the daemon's user. `namespaced`: as that too, in namespaces of its own with no files but what a virtual machine needs, no network, and no hold on other processes. `user`: as one of its own, without capabilities and without a network, which reaches no files of the daemon's but its sandbox's. `confined`: also no other files than a virtual machine needs",
     ),
   uid: z.int().describe('user the VMM runs as'),
   seccomp: z.boolean().describe("whether QEMU's system call filter is on"),
@@ -55,7 +55,11 @@ const metadataSchema = z.record(z.string().max(128), z.string().max(1024));
 export const sandboxSchema = z.object({
   id: z.string().describe('opaque, unguessable, lower-case letters and digits'),
   snapshot_tag: z.string().describe('snapshot it started from'),
-  guest_addr: z.string().describe("`host:port` of the guest's agent"),
+  guest_addr: z
+    .string()
+    .describe(
+      "path of the Unix socket of the guest's agent, which its VMM's user alone may open; `host:port` where an earlier version started it",
+    ),
   created_at_unix: unixSecondsSchema,
   has_branched: z.boolean(),
   branch_count: z.int().min(0),

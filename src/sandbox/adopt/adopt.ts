@@ -230,7 +230,7 @@ async function connect(
   { process, memoryLimitMiB }: Found,
   patience: Patience,
 ): Promise<Vm> {
-  const { pid, startTimeTicks, agentHostPort, user, namespaced } = process;
+  const { pid, startTimeTicks, agentHostPort: port, user, namespaced } = process;
   const group =
     memoryLimitMiB === undefined
       ? undefined
@@ -244,7 +244,8 @@ async function connect(
   });
   try {
     const pager = await connectPager(paths, patience.pagerMs);
-    return { vmm, agentHostPort, ...compact({ user, namespaced }), ...pager };
+    const agentAddress = port === undefined ? { path: paths.agentSocket } : { host: '127.0.0.1', port };
+    return { vmm, agentAddress, ...compact({ user, namespaced }), ...pager };
   } catch (error) {
     await vmm.release();
     throw error;

@@ -26,6 +26,8 @@ export interface SandboxPaths {
   readonly pagerSocket: string;
   readonly pagerQmpSocket: string;
   readonly incomingSocket: string;
+  /** What is forwarded to the guest's agent. */
+  readonly agentSocket: string;
 }
 
 /** The two tiers' roots. */
@@ -57,6 +59,7 @@ export function sandboxPaths(tiers: Tiers, id: string): SandboxPaths {
     pagerSocket: join(hotDir, 'pager'),
     pagerQmpSocket: join(hotDir, 'pager-qmp'),
     incomingSocket: join(hotDir, 'incoming'),
+    agentSocket: join(hotDir, 'agent'),
   };
 }
 

@@ -16,7 +16,8 @@ import {
 } from '../../store/index.js';
 import { lifetimeSchema } from './lifetime.js';
 
-const RECORD_VERSION = 1;
+/** Of the first, VMs had a port for their agents. */
+const RECORD_VERSION = 2;
 
 const diskRefSchema = z.object({
   id: z.string(),
@@ -48,7 +49,7 @@ const scheduleSchema = z.object({ everySecs: z.number(), thinning: thinningSchem
 export type CheckpointSchedule = z.infer<typeof scheduleSchema>;
 
 const recordSchema = z.object({
-  version: z.literal(RECORD_VERSION),
+  version: z.int().min(1).max(RECORD_VERSION),
   id: z.string(),
   /** How often it was rolled back. Of several folders with a record of its id the one of the latest generation is the sandbox. */
   generation: z.number().optional(),
@@ -91,7 +92,9 @@ const recordSchema = z.object({
   lastBranchMemoryPath: z.string().optional(),
   process: z
     .object({
-      ...{ pid: z.number(), startTimeTicks: z.number(), agentHostPort: z.number() },
+      ...{ pid: z.number(), startTimeTicks: z.number() },
+      /** Port on 127.0.0.1 that leads to the agent, where an earlier version started it; else that is a socket in its folder. */
+      agentHostPort: z.number().optional(),
       /** Whom it runs as, if not as the daemon. */
       user: z
         .object({ uid: z.number(), readersGid: z.number(), confined: z.boolean().optional() })

@@ -1,4 +1,5 @@
 /** A sandbox as the host shows it: plain data, of one moment. */
+import { addressText } from '../../agent/index.js';
 import { compact } from '../../base/index.js';
 import type { IsolationLevel, NetworkMode } from '../../contract/index.js';
 import type { MachineIdentity } from '../../store/index.js';
@@ -69,7 +70,7 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
   return {
     id: record.id,
     snapshotTag: record.snapshotTag,
-    agentAddr: `127.0.0.1:${record.process?.agentHostPort ?? 0}`,
+    agentAddr: vm === undefined ? '' : addressText(vm.agentAddress),
     createdAtUnix: record.createdAtUnix,
     branchCount: record.branchCount,
     state,

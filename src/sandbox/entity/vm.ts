@@ -9,13 +9,13 @@
  */
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import type { ChannelAddress } from '../../agent/index.js';
 import { abortReason, compact, failpoint, MiB, ResourceStack, withDeadline } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../../pager/index.js';
 import type { DiskRef, LayerRef, MachineIdentity } from '../../store/index.js';
 import {
   DeviceStateRejected,
-  hostForwardPort,
   listenForDeviceState,
   loadDeviceState,
   plugDisk,
@@ -85,8 +85,7 @@ export interface Vm {
   readonly pager: PagerClient;
   /** The protocol of a pager that another version of bough started: it can be asked nothing but that. */
   readonly foreignPagerVersion?: number;
-  /** Port on 127.0.0.1 that leads to the agent. */
-  readonly agentHostPort: number;
+  readonly agentAddress: ChannelAddress;
   /** Whom its VMM runs as, if not as the daemon. */
   readonly user?: VmmUser;
   /** Its VMM has namespaces of its own. */
@@ -119,7 +118,7 @@ export async function startEmptyVm(host: VmHost, request: EmptyVmRequest): Promi
     pagerLibrary: host.pagerLibrary,
     env: { ...pagerEnvironment(paths), ...gateEnvironment(given) },
     ...compact({ signal, user, group: request.group }),
-    ...(isGated(given) && { gateLibrary: host.gateLibrary }),
+    gateLibrary: host.gateLibrary,
     ...(isConfined(given) && { reach: reachOf(given) }),
   });
   undo.defer(() => vmm.kill());
@@ -130,9 +129,8 @@ export async function startEmptyVm(host: VmHost, request: EmptyVmRequest): Promi
   requireProtocol(foreignPagerVersion);
   if (request.boot === undefined)
     await listenForDeviceState(vmm.qmp, paths.incomingSocket, compact({ signal }));
-  const agentHostPort = await hostForwardPort(vmm.qmp, request.agentPort);
   undo.move();
-  return { vmm, pager, agentHostPort, ...compact({ user, namespaced }) };
+  return { vmm, pager, agentAddress: { path: paths.agentSocket }, ...compact({ user, namespaced }) };
 }
 
 /** Makes a VM that is empty one of the snapshot, or one that can boot. On failure it is of no use. */
@@ -195,6 +193,7 @@ function requireVersion(found: string, wanted: string): void {
 
 /** As native/gate/protocol.h has it. */
 const GATE_ENV_SOCKET = 'BOUGH_GATE_SOCKET';
+const GATE_ENV_FORWARD = 'BOUGH_GATE_FORWARD';
 const PAGER_DEADLINE_MS = 10_000;
 /** Mapping takes milliseconds. */
 const MAP_DEADLINE_MS = 60_000;
@@ -226,14 +225,12 @@ function pagerEnvironment(paths: SandboxPaths): Record<string, string> {
   return { [PAGER_ENV_SOCKET]: paths.pagerSocket, [PAGER_ENV_QMP]: paths.pagerQmpSocket };
 }
 
-/** A VMM that is to make no connection has one also where its guest has no network: it leads nowhere. */
-const isGated = (request: EmptyVmRequest): boolean => request.gate !== undefined || isConfined(request);
-
 const isConfined = ({ user, namespaced }: EmptyVmRequest): boolean =>
   user?.confined === true || namespaced === true;
 
-function gateEnvironment(request: EmptyVmRequest): Record<string, string> {
-  return isGated(request) ? { [GATE_ENV_SOCKET]: request.gate?.socketPath ?? '' } : {};
+/** Where a guest has no network its gate leads nowhere; the way to its agent is the gate's too. */
+function gateEnvironment({ gate, paths }: EmptyVmRequest): Record<string, string> {
+  return { [GATE_ENV_SOCKET]: gate?.socketPath ?? '', [GATE_ENV_FORWARD]: paths.agentSocket };
 }
 
 /** Its own folders, with the disks that it stands on, and those in which a branch of it is written. */

@@ -85,7 +85,7 @@ export async function createSnapshot(
   await failpoint('create.warm');
 
   await draft.addAncestry({ layers: [], disks: [base] });
-  const held = await steps.freezeGuest(vm.agentHostPort, secret, signal);
+  const held = await steps.freezeGuest(vm.agentAddress, secret, signal);
   undo.defer(() => held?.release());
   const { runs, capturedBytes, pauseMs } = await captureWhole(vm, paths, draft, overlay);
   held?.requireHeld(monotonicMs() - pauseMs);

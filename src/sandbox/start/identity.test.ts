@@ -16,7 +16,10 @@ async function requestsOf(t: TestContext, delaysMs: readonly number[], setClockA
   });
   t.after(() => agent.close());
   assert.match(
-    await identifyChild(agent.port, 'old', { id: 'sb1', env: { OPENED: 'yes' } }),
+    await identifyChild({ host: '127.0.0.1', port: agent.port }, 'old', {
+      id: 'sb1',
+      env: { OPENED: 'yes' },
+    }),
     /^[0-9a-f]{64}$/,
   );
   return agent.received;
@@ -59,7 +62,10 @@ it('claimGuest() gives a guest its variables, before it waits for its interprete
     else connection.end({ pong: true, interpreter: 'ready', uptime_secs: 1 });
   });
   t.after(() => agent.close());
-  await claimGuest(agent.port, { deadlineMs: limitMs(10_000), env: { OPENED: 'yes' } });
+  await claimGuest(
+    { host: '127.0.0.1', port: agent.port },
+    { deadlineMs: limitMs(10_000), env: { OPENED: 'yes' } },
+  );
   const asked = agent.received.map(({ op }) => op);
   const identify = agent.received[asked.indexOf('identify')];
   assert.deepEqual(identify?.['env'], { OPENED: 'yes' });

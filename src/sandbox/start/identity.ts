@@ -8,7 +8,7 @@
  * much. So one that took long is told the time once more, now that it is awake, until it takes it quickly: the clock is behind by no more than that.
  */
 import { randomBytes } from 'node:crypto';
-import { AgentClient, AgentRefused, type HeldPrograms } from '../../agent/index.js';
+import { AgentClient, AgentRefused, type ChannelAddress, type HeldPrograms } from '../../agent/index.js';
 import { compact, monotonicMs } from '../../base/index.js';
 import { newId } from '../entity/paths.js';
 
@@ -29,11 +29,11 @@ interface WithVariables {
 
 /** Claims a guest that boots and waits until it is warm; returns the secret it was given. */
 export async function claimGuest(
-  hostPort: number,
+  agentAddress: ChannelAddress,
   { deadlineMs, env }: WithVariables & { readonly deadlineMs: number },
   signal?: AbortSignal,
 ): Promise<string> {
-  const agent = new AgentClient({ host: '127.0.0.1', port: hostPort });
+  const agent = new AgentClient(agentAddress);
   const options = { timeoutMs: deadlineMs, signal };
   const secret = newSecret();
   await agent.waitReady(options);
@@ -48,11 +48,11 @@ export async function claimGuest(
  * where the agent does not know how, or the kernel: those of somebody's own files.
  */
 export async function freezeGuest(
-  hostPort: number,
+  agentAddress: ChannelAddress,
   secret: string,
   signal?: AbortSignal,
 ): Promise<HeldPrograms | undefined> {
-  const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret });
+  const agent = new AgentClient({ ...agentAddress, secret });
   try {
     return await agent.freeze({ sync: true, timeoutMs: FREEZE_DEADLINE_MS, signal });
   } catch (error) {
@@ -63,12 +63,12 @@ export async function freezeGuest(
 
 /** Gives a restored child its own identity; returns its new secret. */
 export async function identifyChild(
-  hostPort: number,
+  agentAddress: ChannelAddress,
   sourceSecret: string,
   { id, env }: WithVariables & { readonly id: string },
   signal?: AbortSignal,
 ): Promise<string> {
-  const agent = new AgentClient({ host: '127.0.0.1', port: hostPort, secret: sourceSecret });
+  const agent = new AgentClient({ ...agentAddress, secret: sourceSecret });
   const secret = newSecret();
   let sentMs = monotonicMs();
   await agent.identify(

@@ -151,7 +151,7 @@ async function claimed(
   const vm = await bringUp(context, request, undo, steps.startVm).catch((error: unknown) => {
     throw loadFailure({ tag, machine: config.machine }, machine.qemuVersion, error);
   });
-  const secret = await steps.identifyChild(vm.agentHostPort, foreignSecret, { id: paths.id }, signal);
+  const secret = await steps.identifyChild(vm.agentAddress, foreignSecret, { id: paths.id }, signal);
   return { paths, vm, secret, overlay };
 }
 

@@ -56,17 +56,17 @@ export async function restore(
 ): Promise<Restored> {
   const { paths, record, vm } = await running(context, lease, plan, undo, signal);
   await failpoint('spawn.running');
-  const { agentHostPort, vmm } = vm;
+  const { agentAddress, vmm } = vm;
   const isOpened = plan.network?.policy.secrets !== undefined;
   const identity = compact({ id: plan.id ?? paths.id, env: isOpened ? TRUST_VARIABLES : undefined });
-  const secret = await identifyChild(agentHostPort, lease.manifest.agent.secret, identity, signal);
+  const secret = await identifyChild(agentAddress, lease.manifest.agent.secret, identity, signal);
   if (isOpened) {
-    const agent = new AgentClient({ host: '127.0.0.1', port: agentHostPort, secret });
+    const agent = new AgentClient({ ...agentAddress, secret });
     await trustEgress(agent, await context.networks.certificate(), signal);
   }
   const { user, namespaced } = vm;
   const { pid, startTimeTicks } = vmm;
-  const process = { pid, startTimeTicks, agentHostPort, ...compact({ user, namespaced }) };
+  const process = { pid, startTimeTicks, ...compact({ user, namespaced }) };
   await failpoint('spawn.identified');
   return { paths, vm, record: { ...record, agent: { ...record.agent, secret }, process } };
 }

@@ -43,11 +43,10 @@ export async function warmUp(
   });
   died.catch(() => undefined);
   const warm = async (): Promise<string> => {
-    const { agentHostPort: port } = vm;
     const env = certificate === undefined ? undefined : TRUST_VARIABLES;
     const claim = { deadlineMs: BOOT_DEADLINE_MS, env };
-    const secret = await steps.claimGuest(port, claim, stop);
-    const agent = new AgentClient({ host: '127.0.0.1', port, secret });
+    const secret = await steps.claimGuest(vm.agentAddress, claim, stop);
+    const agent = new AgentClient({ ...vm.agentAddress, secret });
     if (certificate !== undefined) await trustEgress(agent, certificate, stop);
     if (service !== undefined) await steps.startService(agent, service, stop);
     await sleep(restMs, stop);

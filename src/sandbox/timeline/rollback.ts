@@ -162,7 +162,7 @@ function withRequest(
 }
 
 function answers({ record, vm }: Restored, signal: AbortSignal): Promise<unknown> {
-  const agent = new AgentClient({ host: '127.0.0.1', port: vm.agentHostPort, secret: record.agent.secret });
+  const agent = new AgentClient({ ...vm.agentAddress, secret: record.agent.secret });
   return agent.ping({ timeoutMs: ANSWER_DEADLINE_MS, signal });
 }
 

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, withDeadline } from '../../base/index.js';
 import { readSeal } from '../../network/index.js';
@@ -63,7 +63,11 @@ function startQemu(qemuPath: string, library: string, socketPath: string): Child
   const network = ['-netdev', 'user,id=net0,restrict=off,ipv6=off,hostfwd=tcp:127.0.0.1:0-:1'];
   return spawn(qemuPath, [...machine, ...network], {
     stdio: 'ignore',
-    env: { LD_PRELOAD: library, BOUGH_GATE_SOCKET: socketPath },
+    env: {
+      LD_PRELOAD: library,
+      BOUGH_GATE_SOCKET: socketPath,
+      BOUGH_GATE_FORWARD: join(dirname(socketPath), 'agent'),
+    },
   });
 }
 
