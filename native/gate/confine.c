@@ -1,7 +1,7 @@
 /*
  * confine.c - `bough-confine NAME PRELOAD [namespaced] [read=PATH | write=PATH]... -- PROGRAM [ARGUMENT]...`: becomes PROGRAM, behind Landlock.
  *
- * What becomes of it opens no file but below these paths, makes no TCP connection, listens on no TCP port but one that the kernel picks,
+ * What becomes of it opens no file but below these paths, makes no TCP connection, listens on no TCP port,
  * traces nobody, and, where the kernel knows how, reaches no abstract socket and signals nobody outside. That is for good, and for all its threads, of
  * which there are at most 1,024.
  *
@@ -9,7 +9,7 @@
  * passed over. Invariant: where less than that can be had, nothing is run (status 125, and why on stderr).
  *
  * Landlock knows nothing of Unix sockets of the file system, nor of chmod(): modes of folders keep others out, if PROGRAM is nobody's user. Where it is
- * the user of others, `namespaced` does: nothing but the paths is there (namespace.h), and scopes are a must.
+ * the user of others, `namespaced` does: nothing but the paths is there, and no network (namespace.h), and scopes are a must.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -37,7 +37,6 @@
 #define CALL_RESTRICT_SELF 446
 #define FLAG_VERSION 1u
 #define RULE_PATH 1
-#define RULE_PORT 2
 
 #define FS_EXECUTE (1ull << 0)
 #define FS_WRITE_FILE (1ull << 1)
@@ -66,9 +65,6 @@ struct path_rule {
 	uint64_t allowed;
 	int32_t parent_fd;
 } __attribute__((packed));
-struct port_rule {
-	uint64_t allowed, port;
-};
 
 #define READ (FS_EXECUTE | FS_READ_FILE | FS_READ_DIR)
 #define WRITE (FS_READ_FILE | FS_WRITE_FILE | FS_TRUNCATE | FS_REMOVE_FILE | FS_MAKE_REG | FS_MAKE_SOCK | FS_IOCTL_DEV)
@@ -109,14 +105,6 @@ static int allow_path(int ruleset_fd, const struct ruleset *handled, const char 
 	return close(rule.parent_fd);
 }
 
-/* libslirp asks for port 0, which means any that the kernel picks. */
-static int allow_forwarding(int ruleset_fd)
-{
-	struct port_rule rule = {.allowed = NET_BIND_TCP, .port = 0};
-
-	return (int)syscall(CALL_ADD_RULE, ruleset_fd, RULE_PORT, &rule, 0);
-}
-
 static int allow(int ruleset_fd, const struct ruleset *handled, const char *rule)
 {
 	if (strncmp(rule, "read=", 5) == 0)
@@ -145,8 +133,6 @@ static int confine(char **rules, bool is_namespaced)
 	for (; *rules; rules++)
 		if (allow(ruleset_fd, &handled, *rules) != 0)
 			return fail("cannot allow ", *rules);
-	if (allow_forwarding(ruleset_fd) != 0)
-		return fail("cannot allow a port", "");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || syscall(CALL_RESTRICT_SELF, ruleset_fd, 0) != 0)
 		return fail("cannot be confined", "");
 	close(ruleset_fd);

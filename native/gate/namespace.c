@@ -162,7 +162,7 @@ int namespace_enter(char **rules, const char **step)
 		count++;
 	qsort(rules, count, sizeof(*rules), by_length);
 	*step = "a user namespace";
-	error = result(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC));
+	error = result(unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWNET));
 	error = error ? error : keep_user(uid, gid);
 	if (error)
 		return error;

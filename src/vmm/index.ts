@@ -24,7 +24,7 @@ export type { DiskState } from './process/disk-state.js';
 export type { Reach } from './process/confinement.js';
 export { Cgroup } from './process/cgroup.js';
 export { Cgroups } from './process/cgroups.js';
-export { DEFAULT_VMM_UIDS, NotWalled, setprivArguments } from './process/vmm-user.js';
+export { DEFAULT_VMM_UIDS, NotWalled, wallCommand } from './process/vmm-user.js';
 export type { UidRange, VmmUser } from './process/vmm-user.js';
 export { MEMORY_LIMIT, readConsoleTail } from './process/last-words.js';
 export type { LastWords } from './process/last-words.js';

@@ -7,6 +7,9 @@ import { appendFile, chmod, open, readdir, readFile, rename, symlink, unlink } f
 import { createSocket } from 'node:dgram';
 import { createConnection } from 'node:net';
 import { once } from 'node:events';
+import { networkInterfaces } from 'node:os';
+
+const refusal = (code: string): Error => Object.assign(new Error(code), { code });
 
 /** How each try is made, of a path or a process's id. */
 const tries = {
@@ -19,6 +22,7 @@ const tries = {
   unlink: (path: string) => unlink(path),
   'move-away': (path: string) => rename(path, `${path}-away`),
   'make-link': (path: string) => symlink('/etc/passwd', path),
+  /** A path that begins with NUL is no file's. */
   connect: async (path: string) => {
     const socket = createConnection(path);
     await once(socket, 'connect');
@@ -39,6 +43,10 @@ const tries = {
         else fail(error);
       });
     }),
+  /** What is up in its network. */
+  'see-interfaces': () => {
+    if (Object.keys(networkInterfaces()).length === 0) throw refusal('ENETDOWN');
+  },
   signal: (pid: string) => process.kill(Number(pid), 0),
   /** The kernel asks for what ptrace would need. */
   'write-memory': async (pid: string) => (await open(`/proc/${pid}/mem`, 'r+')).close(),

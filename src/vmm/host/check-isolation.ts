@@ -4,7 +4,7 @@ import { messageOf, MiB } from '../../base/index.js';
 import type { IsolationLevel } from '../../contract/index.js';
 import type { Cgroups } from '../process/cgroups.js';
 import { CONFINE_PROGRAM, confinedLaunch } from '../process/confinement.js';
-import { DEFAULT_VMM_UIDS, setprivArguments, type UidRange } from '../process/vmm-user.js';
+import { DEFAULT_VMM_UIDS, wallCommand, type UidRange } from '../process/vmm-user.js';
 import { ok, warn, type Check } from './check.js';
 
 /** Makes a group with limits, and removes it. */
@@ -43,15 +43,12 @@ export async function whyNotWalled(
   const shell = ['/bin/sh', '-c', REACH_SCRIPT, 'reach', ...there];
   const options = { reject: false, timeout: PROBE_DEADLINE_MS, cwd: '/', extendEnv: false } as const;
   const { execa } = await import('execa');
-  const result = await execa(
-    '/usr/bin/setpriv',
-    [...setprivArguments(last, [first]), '--', ...shell],
-    options,
-  );
+  const [program = '', ...command] = wallCommand(last, [first]);
+  const result = await execa(program, [...command, ...shell], options);
   if (!result.failed) return undefined;
   if (result.stdout !== '') return `another user does not reach ${result.stdout}`;
   const said = result.stderr.trim();
-  return `setpriv does not work: ${said === '' ? (result.shortMessage ?? 'it says nothing') : said}`;
+  return said === '' ? (result.shortMessage ?? 'it says nothing') : said;
 }
 
 /** Why VMMs cannot be kept from what they do not need here, with a user of their own or in namespaces; undefined where they can. QEMU is tried. */
@@ -88,7 +85,7 @@ export async function checkIsolation(
       'Run the daemon as root, with util-linux, bough and its folders where other users may pass; or where guests are not trusted on a host of its own',
     );
   const whyNotMore = await whyNotConfined(qemuPath, { namespaced: false });
-  const asOwn = 'each VMM runs as a user of its own, without capabilities';
+  const asOwn = 'each VMM runs as a user of its own, without capabilities and without a network';
   if (wanted === 'none')
     return warn(
       name,
@@ -97,7 +94,7 @@ export async function checkIsolation(
     );
   if (whyNotMore !== undefined) return ok(name, `${asOwn}; confined it cannot be: ${whyNotMore}`);
   if (wanted === 'user') return ok(name, `${asOwn}; with --isolation confined it would reach less`);
-  return ok(name, `${asOwn}, and reaches no network and no files but what it needs`);
+  return ok(name, `${asOwn}, and reaches no files but what it needs`);
 }
 
 const asDaemonsUser = (): string => `VMMs run as the daemon's user (uid ${process.getuid?.() ?? 'unknown'})`;

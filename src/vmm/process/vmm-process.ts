@@ -40,8 +40,8 @@ export interface SpawnOptions {
   readonly logPath: string;
   /** Files of cgroups; who writes into each is in the group. */
   readonly entrances?: readonly string[];
-  /** What `setpriv` is told before QEMU; without, QEMU runs as we do. */
-  readonly setpriv?: readonly string[];
+  /** The command that runs QEMU with less than we have; without, QEMU runs as we do. */
+  readonly walls?: readonly string[];
 }
 
 const UFFD_DEVICE = '/dev/userfaultfd';
@@ -75,7 +75,7 @@ if [ -n "$walls" ]; then
     exec ${UFFD_DEVICE_FD}<> ${UFFD_DEVICE}
     export ${PAGER_ENV_USERFAULTFD}=${UFFD_DEVICE_FD}
   fi
-  exec /usr/bin/setpriv $walls -- /bin/sh -c '${PRELOAD_SCRIPT}' ${LAUNCHER_NAME} "$preload" "$@"
+  exec $walls /bin/sh -c '${PRELOAD_SCRIPT}' ${LAUNCHER_NAME} "$preload" "$@"
 fi
 set -- "$preload" "$@"
 ${PRELOAD_SCRIPT}`;
@@ -90,7 +90,7 @@ export async function spawnVmmProcess(options: SpawnOptions): Promise<VmmProcess
       LAUNCHER_NAME,
       options.libraries.join(' '),
       (options.entrances ?? []).join(':'),
-      (options.setpriv ?? []).join(':'),
+      (options.walls ?? []).join(':'),
       options.qemuPath,
       ...options.argv,
     ];

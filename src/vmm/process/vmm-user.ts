@@ -2,9 +2,10 @@
  * The user a VMM runs as where the daemon is root: a number that belongs to no account and to no other VMM, with a group of the same number.
  *
  * setpriv (util-linux) becomes that user on the way to QEMU: no capability is left, none can be gained, and no program that QEMU could run gives
- * it more. What was done, /proc tells; a VMM in which it is not so is not let run.
+ * it more. Before it, unshare takes the VMM to a network namespace in which nothing is, not even a loopback that is up: what it shares with the host are sockets that have a
+ * path. What was done, /proc tells; a VMM in which it is not so is not let run.
  */
-import { readFile } from 'node:fs/promises';
+import { readFile, readlink } from 'node:fs/promises';
 
 export interface VmmUser {
   readonly uid: number;
@@ -23,11 +24,12 @@ export interface UidRange {
 /** A part that no distribution gives to accounts, containers or services (uids of systemd, and the subordinate ones of Debian). */
 export const DEFAULT_VMM_UIDS: UidRange = { first: 1_879_048_192, last: 2_147_352_575 };
 
-/** For `setpriv`, up to the program that it runs. `groups` are what it is a member of besides its own. */
-export function setprivArguments(uid: number, groups: readonly number[]): string[] {
+/** Runs the program that follows as that user, in a network namespace with nothing in it. `groups` are what it is a member of besides its own. */
+export function wallCommand(uid: number, groups: readonly number[]): string[] {
   return [
+    ...['/usr/bin/unshare', '--net', '--', '/usr/bin/setpriv'],
     ...[`--reuid=${uid}`, `--regid=${uid}`, `--groups=${groups.join(',')}`],
-    ...['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--no-new-privs'],
+    ...['--inh-caps=-all', '--ambient-caps=-all', '--bounding-set=-all', '--no-new-privs', '--'],
   ];
 }
 
@@ -36,9 +38,14 @@ export class NotWalled extends Error {
   override readonly name = 'NotWalled';
 }
 
-/** Throws NotWalled unless the process is that user, without a way to be more. */
+/** Throws NotWalled unless the process is that user, without a way to be more, and has a network of its own. */
 export async function requireWalled(pid: number, uid: number): Promise<void> {
-  const missing = missingWalls(await readFile(`/proc/${pid}/status`, 'utf8'), uid);
+  const [status, network, ours] = await Promise.all([
+    readFile(`/proc/${pid}/status`, 'utf8'),
+    readlink(`/proc/${pid}/ns/net`),
+    readlink('/proc/self/ns/net'),
+  ]);
+  const missing = missingWalls(status, uid) ?? (network === ours ? "its network is the daemon's" : undefined);
   if (missing !== undefined) throw new NotWalled(`Process ${pid} was to run as uid ${uid}, but ${missing}`);
 }
 

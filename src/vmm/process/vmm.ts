@@ -28,7 +28,7 @@ import type { Cgroup } from './cgroup.js';
 import { confinedLaunch, type Reach } from './confinement.js';
 import { guestsOwnEnd, MEMORY_LIMIT, readConsoleTail, type LastWords } from './last-words.js';
 import { isSameProcess, isStopped, runsVmNamed } from './process-identity.js';
-import { requireWalled, setprivArguments, type VmmUser } from './vmm-user.js';
+import { requireWalled, wallCommand, type VmmUser } from './vmm-user.js';
 import { spawnVmmProcess, watchVmmProcess, type VmmExit, type VmmProcess } from './vmm-process.js';
 
 export const DEFAULT_QEMU_PATH = '/usr/bin/qemu-system-x86_64';
@@ -172,7 +172,7 @@ export class Vmm {
       ...(options.reach === undefined ? launch : confinedLaunch(launch, options.reach)),
       env: options.env ?? {},
       logPath,
-      ...compact({ entrances: group?.entrances, setpriv: user && (await setprivFor(user, spec)) }),
+      ...compact({ entrances: group?.entrances, walls: user && (await wallsFor(user, spec)) }),
     });
     undo.defer(() => killAndWait(process));
     const qmp = await connectTo(process, spec.qmpSocketPath, logPath, { deadlineMs, signal });
@@ -274,12 +274,12 @@ export class Vmm {
 }
 
 /** Under KVM it has to open the device. */
-async function setprivFor(
+async function wallsFor(
   { uid, readersGid }: VmmUser,
   { accelerator }: Pick<MachineSpec, 'accelerator'>,
 ): Promise<string[]> {
   const device = accelerator === 'kvm' ? [(await stat('/dev/kvm')).gid] : [];
-  return setprivArguments(uid, [readersGid, ...device]);
+  return wallCommand(uid, [readersGid, ...device]);
 }
 
 async function findVmm(noted: Pick<VmmAdoptOptions, 'name' | 'pid' | 'startTimeTicks'>): Promise<VmmProcess> {
