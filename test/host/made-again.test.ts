@@ -16,6 +16,7 @@ import { importSnapshot, type ImportSteps } from '../../src/sandbox/start/import
 import { Starts } from '../../src/sandbox/start/starts.js';
 import { takeIn } from '../../src/sandbox/start/take-in.js';
 import type { Manifest, SnapshotView, Store } from '../../src/store/index.js';
+import { cpuModelFor } from '../../src/vmm/index.js';
 import { bootSteps, contextOver } from '../faults/host-parts.js';
 import { openIn, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
@@ -157,6 +158,16 @@ describe('a snapshot that is made again', () => {
     assert.deepEqual([recipe, agent.secret, layers.length], [RECIPE, 'secret', 1]);
     assert.equal(rebuilt, view.rebuilt);
   });
+
+  const others = [
+    [{ 'machine.cpuModel': 'qemu64' }, `its CPU model is qemu64, this host has ${cpuModelFor('tcg')}`],
+    [{ 'machine.accel': 'kvm' }, 'its accelerator is kvm, this host has tcg'],
+  ] as const;
+  for (const [config, rebuilt] of others)
+    it(`is booted where ${rebuilt}`, async () => {
+      const { view, unread } = await taken(forged(await archived(), { config }));
+      assert.deepEqual([view.rebuilt, unread, started], [rebuilt, 0, [SERVICE]]);
+    });
 
   it('comes of nothing else: not of a branch, of another build, or without an image', async () => {
     await refused(
