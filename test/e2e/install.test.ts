@@ -28,10 +28,11 @@ describe('an installation', { timeout: 600_000 }, () => {
     await assert.rejects(execa(join(prefix, 'bin/bough'), ['--version']), /ENOENT/);
   });
 
-  it('the systemd unit stops the daemon alone, and starts it again only after a failure', async () => {
+  it('the systemd unit stops the daemon alone, starts it again only after a failure, and lets it give VMMs their walls', async () => {
     const unit = await readFile(join(PROJECT_DIR, 'scripts/bough.service'), 'utf8');
     const settings = new Map(unit.split('\n').map((line) => line.split(/=(.*)/s, 2) as [string, string]));
     const asked = ['ExecStart', 'KillMode', 'OOMPolicy', 'Restart', 'DevicePolicy', 'NoNewPrivileges'];
+    assert.equal(settings.get('RestrictNamespaces'), 'net');
     assert.deepEqual(
       asked.map((name) => settings.get(name)),
       ['/usr/bin/env bough serve', 'process', 'continue', 'on-failure', 'closed', 'yes'],
