@@ -91,7 +91,6 @@ const host: Readonly<Record<string, string>> = {
   'spawn.folders-made': 'spawn',
   'spawn.linked': 'spawn',
   'spawn.overlay-made': 'spawn',
-  'spawn.recorded': 'spawn',
   'spawn.started': 'spawn',
   'spawn.mapped': 'spawn',
   'spawn.loaded': 'spawn',

@@ -193,7 +193,7 @@ describe('a child in a VMM that stood ready', { timeout: limitMs(300_000) }, () 
     await host.close();
     const { stateDir, hotDir, cacheDir } = folders;
     const flags = ['--state-dir', stateDir, '--hot-dir', hotDir, '--cache-dir', cacheDir, '--warm-vmms', '1'];
-    for (const place of ['spawn.linked', 'spawn.recorded', 'spawn.mapped', 'spawn.identified']) {
+    for (const place of ['spawn.linked', 'spawn.overlay-made', 'spawn.mapped', 'spawn.identified']) {
       const env = { ...process.env, BOUGH_FAILPOINTS: `${place}:2=abort` };
       const daemon = await startOwnDaemon(flags, env);
       await daemon.client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG });

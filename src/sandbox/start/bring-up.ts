@@ -40,7 +40,7 @@ export async function makeGround(
 
 /** The overlay that a new VM writes to, on a disk of `diskBytes`. */
 export async function makeOverlay(
-  { overlays }: { readonly overlays: OverlayTemplates },
+  { overlays }: { readonly overlays: Pick<OverlayTemplates, 'create'> },
   { stateDir }: SandboxPaths,
   diskBytes: number,
 ): Promise<DiskRef> {

@@ -1,10 +1,10 @@
 /**
  * A snapshot's instant in a new VM, with an identity of its own: what a child and a sandbox that is rolled back have in common.
  *
- *   folders and links -> record -> VM (layers mapped, devices loaded) -> run -> identify -> the caller writes the record that owns it
+ *   folders and links -> VM (layers mapped, devices loaded) -> run -> identify -> the caller writes the record that owns it
  *
  * Nobody talks to a guest before identify() has given it clock, entropy, names and a secret of its own. Until the caller moves the stack it
- * gives, a failure leaves no trace, and neither does the next daemon: the record that is written here names no process.
+ * gives, a failure leaves no trace, and neither does the next daemon, which finds no record.
  */
 import { AgentClient } from '../../agent/index.js';
 import { compact, failpoint, monotonicMs, ResourceStack } from '../../base/index.js';
@@ -15,7 +15,7 @@ import type { HostContext } from '../host/context.js';
 import { guestDiskBytes } from '../disk/overlays.js';
 import type { SnapshotNetwork } from '../entity/networks.js';
 import type { SandboxPaths } from '../entity/paths.js';
-import { newRecord, writeRecord, type SandboxFields, type SandboxRecord } from '../entity/record.js';
+import { newRecord, type SandboxFields, type SandboxRecord } from '../entity/record.js';
 import { TRUST_VARIABLES, trustEgress } from '../entity/trust.js';
 import { fillVm, type Vm, type VmRequest } from '../entity/vm.js';
 import { bringUp, letRun, makeGround, makeGroup, makeOverlay, openGate } from './bring-up.js';
@@ -119,8 +119,8 @@ async function runningIn(
   const linked = await lease.linkInto(paths.hotDir, paths.stateDir);
   await failpoint('spawn.linked');
   const { layers, disks, vmstatePath } = linked;
-  const diskBytes = await guestDiskBytes(disks);
-  const overlay = await makeOverlay(context, paths, diskBytes);
+  const diskBytes = warm?.diskBytes ?? (await guestDiskBytes(disks));
+  const overlay = warm?.overlay ?? (await makeOverlay(context, paths, diskBytes));
   await failpoint('spawn.overlay-made');
   const gate = await openGate(context, paths, plan.network, undo);
   const record = newRecord(
@@ -136,8 +136,6 @@ async function runningIn(
       switchCount: 0,
     }),
   );
-  await writeRecord(paths.record, record);
-  await failpoint('spawn.recorded');
 
   const { machine, agent } = manifest;
   const group = await makeGroup(context, { ...record, id: paths.id }, undo);

@@ -60,7 +60,9 @@ describe('WarmVmms', () => {
   ): WarmVmms {
     const tiers = { stateDir: join(root, 'state'), hotDir: join(root, 'hot') };
     const emit = (name: string): void => void told.push(name);
-    return new WarmVmms({ tiers, sandboxes, admission: asked, emit, vmHost: {} as VmHost }, count, how);
+    const overlays = { create: () => Promise.resolve() };
+    const context = { tiers, overlays, sandboxes, admission: asked, emit, vmHost: {} as VmHost };
+    return new WarmVmms(context, count, how);
   }
 
   /** Resolves when `warm` has as many idle ones. */

@@ -4,20 +4,21 @@
  *   made ready, when no start is under way ─▶ idle ─▶ taken: it becomes a child of whichever snapshot has such a machine
  *                                              └─ memory runs short, it ends by itself, the host closes ─▶ gone without a trace
  *
- * One that is idle has all that a sandbox has before it is of a snapshot: id, folders, a user of its own, a port. No record names it, so a daemon
+ * One that is idle has all that a sandbox has before it is of a snapshot: id, folders, an empty overlay, a user of its own, a port. No record names it, so a daemon
  * that comes back ends it as it ends every start that was cut short.
  *
  * Not handled: sandboxes with a network, with a memory limit, or in namespaces of their own. What those are started with is known with the request only.
  */
 import { ResourceStack, startRounds, WorkSet, type Rounds } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
-import type { Manifest } from '../../store/index.js';
+import type { DiskRef, Manifest } from '../../store/index.js';
+import type { OverlayTemplates } from '../disk/overlays.js';
 import type { SandboxPaths, Tiers } from '../entity/paths.js';
 import type { SandboxRegistry } from '../entity/registry.js';
 import { startEmptyVm, type EmptyVmRequest, type Vm, type VmHost } from '../entity/vm.js';
 import type { Walls } from '../entity/walls.js';
 import { bootBytes, type Admission } from './admission.js';
-import { makeGround, startWalled } from './bring-up.js';
+import { makeGround, makeOverlay, startWalled } from './bring-up.js';
 
 /** Of the latest ones; others are forgotten, with what stands ready for them. */
 const MAX_MACHINES = 2;
@@ -29,6 +30,8 @@ type Shape = Pick<EmptyVmRequest, 'machine' | 'agentPort' | 'diskBytes'>;
 export interface WarmVm {
   readonly paths: SandboxPaths;
   readonly vm: Vm;
+  readonly diskBytes: number;
+  readonly overlay: DiskRef;
   /** Ends it, and removes what there is of it. */
   readonly undo: ResourceStack;
 }
@@ -40,6 +43,7 @@ interface Ready {
 
 interface Context {
   readonly tiers: Tiers;
+  readonly overlays: Pick<OverlayTemplates, 'create'>;
   readonly sandboxes: SandboxRegistry;
   readonly vmHost: VmHost;
   readonly walls?: Walls;
@@ -158,11 +162,13 @@ export class WarmVmms {
   async #makeReady(ready: Ready, signal: AbortSignal): Promise<void> {
     await using undo = new ResourceStack();
     const paths = await makeGround(this.#context, undo);
+    const { diskBytes } = ready.shape;
+    const overlay = await makeOverlay(this.#context, paths, diskBytes);
     const vm = await startWalled(this.#context, { ...ready.shape, paths, signal }, undo, this.#start);
     signal.throwIfAborted();
     const isForgotten = ![...this.#ready.values()].includes(ready);
     if (isForgotten) return;
-    const warm = { paths, vm, undo: undo.move() };
+    const warm = { paths, vm, diskBytes, overlay, undo: undo.move() };
     ready.idle.add(warm);
     void vm.vmm.exited.then(() => {
       if (ready.idle.delete(warm)) this.#ending.add(closeAll([warm]));
