@@ -6,6 +6,7 @@
  * window, copying, faults.
  */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { createConnection } from 'node:net';
 import type { ChannelAddress } from '../agent/index.js';
 import { monotonicMs } from '../base/index.js';
@@ -41,8 +42,16 @@ export async function longestEchoDuring<T>(
   }
 }
 
-/** Where the agent of a sandbox is, for who is on its host. */
-export const agentOf = ({ guest_addr: path }: Sandbox): ChannelAddress => ({ path });
+/** As native/gate/protocol.h has it: the path that the gate of a VMM was told. */
+const GATE_ENV_FORWARD = 'BOUGH_GATE_FORWARD';
+
+/** Where the agent of a sandbox is, for who is on its host and may look at its VMM. */
+export function agentOf({ id, pid }: Pick<Sandbox, 'id' | 'pid'>): ChannelAddress {
+  const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
+  const forward = variables.find((variable) => variable.startsWith(`${GATE_ENV_FORWARD}=`));
+  if (forward === undefined) throw new Error(`The VMM of sandbox "${id}" has no gate`);
+  return { path: forward.slice(GATE_ENV_FORWARD.length + 1) };
+}
 
 /** Asks once and resolves with the ms until the first byte of an answer. */
 export async function askOnce(agent: ChannelAddress): Promise<number> {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import { Lab } from '../support/lab.js';
 
 const CLIENTS = 64;
@@ -21,8 +22,10 @@ describe('the forwarded port of a real guest', { timeout: 120_000 }, () => {
     const { id } = await lab.spawn();
     const { pid, agentAddr } = await lab.host.getSandbox(id);
     assert(pid !== undefined);
+    assert.equal(agentAddr, '10.0.2.15:10000');
+    const { agentSocket } = sandboxPaths(lab.folders, id);
     process.kill(pid, 'SIGSTOP');
-    const sockets = Array.from({ length: QUEUED }, () => connect(agentAddr));
+    const sockets = Array.from({ length: QUEUED }, () => connect(agentSocket));
     try {
       // Who does not get in at once is not let in at a later try either: nobody accepts.
       const signal = AbortSignal.timeout(DEADLINE_MS);

@@ -58,7 +58,7 @@ export const sandboxSchema = z.object({
   guest_addr: z
     .string()
     .describe(
-      "path of the Unix socket of the guest's agent, which its VMM's user alone may open; `host:port` where an earlier version started it",
+      "`host:port` of its agent in the sandbox's own network, which nobody else is in; a port of the host where an earlier version started it",
     ),
   created_at_unix: unixSecondsSchema,
   has_branched: z.boolean(),

@@ -1,5 +1,4 @@
 /** A sandbox as the host shows it: plain data, of one moment. */
-import { addressText } from '../../agent/index.js';
 import { compact } from '../../base/index.js';
 import type { IsolationLevel, NetworkMode } from '../../contract/index.js';
 import type { MachineIdentity } from '../../store/index.js';
@@ -62,6 +61,15 @@ export interface Viewed {
   readonly vm: Vm | undefined;
 }
 
+/** QEMU's user network gives it to every guest. */
+const GUEST_ADDRESS = '10.0.2.15';
+
+/** In the guest's own network; of a VM that an earlier version started, the port that leads there. */
+function agentAddressOf({ agent, process }: SandboxRecord): string {
+  const port = process?.agentHostPort;
+  return port === undefined ? `${GUEST_ADDRESS}:${agent.guestPort}` : `127.0.0.1:${port}`;
+}
+
 export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): SandboxView {
   const isOutdated = vm?.foreignPagerVersion !== undefined;
   const cgroup = vm?.vmm.group !== undefined;
@@ -70,7 +78,7 @@ export function viewOf({ record, shown, lifetime, seccomp, vm }: Viewed): Sandbo
   return {
     id: record.id,
     snapshotTag: record.snapshotTag,
-    agentAddr: vm === undefined ? '' : addressText(vm.agentAddress),
+    agentAddr: agentAddressOf(record),
     createdAtUnix: record.createdAtUnix,
     branchCount: record.branchCount,
     state,
