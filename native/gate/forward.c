@@ -15,7 +15,7 @@
 #define PORTS 65536
 
 static struct sockaddr_un address;
-static int listener_fd = -1; /* set once, by the thread that binds it, before anybody can connect */
+static int listener_fd = -1; /* set by the thread that binds it, before anybody can connect, until it is closed */
 
 /* Ports of connections by descriptor, 0 for what is none; and which those are. The lock is for the second and for `latest`. */
 static uint16_t ports[TABLE_FDS];
@@ -89,6 +89,8 @@ int forward_accept(int fd, struct sockaddr_in *from)
 /* Only its owner, the caller, closes a descriptor: nobody else looks at its port meanwhile. */
 void forward_forget(int fd)
 {
+	if (forward_is_listener(fd))
+		listener_fd = -1;
 	if (fd < 0 || fd >= TABLE_FDS || ports[fd] == 0)
 		return;
 	pthread_mutex_lock(&lock);

@@ -184,6 +184,9 @@ EXPORT int bind(int fd, const struct sockaddr *to, socklen_t bytes)
 
 	if (!is_internet(to))
 		return call_bind(fd, to, bytes);
+	/* Nobody forwards a port to a VMM that the kernel does not hold: without one it does not start. */
+	if (seal_error)
+		return (int)result_of(-EACCES);
 	table_lock();
 	error = bind_locked(fd);
 	table_unlock();

@@ -2,13 +2,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { messageOf, withDeadline } from '../../base/index.js';
 import { readSeal } from '../../network/index.js';
-import { ok, warn, type Check } from './check.js';
+import { fail, ok, warn, type Check } from './check.js';
 import type { QemuFacts } from './probe.js';
 
 /** Built beside the TypeScript: native/gate/build of the package this file is part of. */
@@ -19,18 +19,18 @@ export const GATE_LIBRARY = fileURLToPath(
 const NAME = 'network';
 const DEADLINE_MS = 10_000;
 const REMEDY =
-  'Sandboxes can be started without a network only. Use a QEMU that has libslirp as a shared library, as Debian’s does, and run npm run build';
+  'No sandbox can be started. Use a QEMU that has libslirp as a shared library, as Debian’s does, and run npm run build';
 
-/** A warning where it cannot: sandboxes without a network need none. Nothing stays behind. */
+/** A failure where it cannot: through it every guest's agent is reached. Nothing stays behind. */
 export async function checkGate(qemu: QemuFacts | string, library = GATE_LIBRARY): Promise<Check> {
   if (typeof qemu === 'string') return warn(NAME, 'not tried without QEMU', REMEDY);
   const dir = await mkdtemp(join(tmpdir(), 'bough-gate-'));
   try {
     const isSealed = await tryGate(qemu.qemuPath, library, join(dir, 'gate'));
     if (isSealed) return ok(NAME, 'sandboxes can be given one: QEMU makes no connection by itself');
-    return warn(NAME, 'the gate does not hold QEMU', REMEDY);
+    return fail(NAME, 'the gate does not hold QEMU', REMEDY);
   } catch (error) {
-    return warn(NAME, `the gate does not answer: ${messageOf(error)}`, REMEDY);
+    return fail(NAME, `the gate does not answer: ${messageOf(error)}`, REMEDY);
   } finally {
     await rm(dir, { recursive: true });
   }
@@ -49,7 +49,9 @@ async function tryGate(qemuPath: string, library: string, socketPath: string): P
       server.on('connection', (socket) => void sealOn(socket).then(resolve, reject));
       ended.then(() => reject(new Error('QEMU has ended')), reject);
     });
-    return await withDeadline(seal, DEADLINE_MS, 'The word of the gate');
+    const isSealed = await withDeadline(seal, DEADLINE_MS, 'The word of the gate');
+    await requireForward(forwardPath(socketPath));
+    return isSealed;
   } finally {
     qemu.kill('SIGKILL');
     await ended.catch(() => undefined);
@@ -66,9 +68,18 @@ function startQemu(qemuPath: string, library: string, socketPath: string): Child
     env: {
       LD_PRELOAD: library,
       BOUGH_GATE_SOCKET: socketPath,
-      BOUGH_GATE_FORWARD: join(dirname(socketPath), 'agent'),
+      BOUGH_GATE_FORWARD: forwardPath(socketPath),
     },
   });
+}
+
+const forwardPath = (socketPath: string): string => join(dirname(socketPath), 'agent');
+
+/** A gate of another version than this one says that it is sealed as well, and forwards nothing. */
+async function requireForward(path: string): Promise<void> {
+  const socket = connect(path);
+  await once(socket, 'connect');
+  socket.destroy();
 }
 
 async function sealOn(socket: Socket): Promise<boolean> {

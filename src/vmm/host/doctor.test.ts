@@ -70,13 +70,13 @@ describe('folder checks', () => {
 });
 
 describe('checkGate()', () => {
-  it('warns where QEMU is not there, or has no gate to hold it', async () => {
+  it('fails where QEMU has no gate to hold it, and warns where there is no QEMU', async () => {
     const found = async (qemu: QemuFacts | string) => checkGate(qemu, '/nowhere/libgate.so');
     assert.equal((await found('no QEMU')).status, 'warn');
     const qemuPath = join(dir, 'idle');
     await writeFile(qemuPath, '#!/bin/sh\nexit 1\n', { mode: 0o755 });
     const check = await found({ qemuPath } as QemuFacts);
-    assert.match(`${check.status}: ${check.found}`, /^warn: .*QEMU has ended/);
+    assert.match(`${check.status}: ${check.found}`, /^fail: .*QEMU has ended/);
   });
 });
 

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { missingWalls } from './vmm-user.js';
+import { missingNetworkWall, missingWalls } from './vmm-user.js';
 
 const NONE = '0000000000000000';
 const status = (changes: Readonly<Record<string, string>> = {}): string =>
@@ -31,5 +31,27 @@ describe('what /proc tells of the walls around a VMM', () => {
 
   it('is what is not told', () => {
     assert.equal(missingWalls('', 7), 'its Uid is missing');
+  });
+});
+
+describe('missingNetworkWall()', () => {
+  const HEAD = `Inter-|   Receive                            |  Transmit
+ face |bytes    packets errs|bytes    packets errs
+`;
+
+  it('finds nothing in a network that was just made', () => {
+    assert.equal(
+      missingNetworkWall(`${HEAD}    lo:       0       0    0        0       0    0\n`),
+      undefined,
+    );
+  });
+
+  it("names what is in one that is somebody's", () => {
+    const used = `${HEAD}    lo:  420684    1034    0   420684    1034    0\n`;
+    assert.equal(missingNetworkWall(used), 'its network has lo');
+    assert.equal(
+      missingNetworkWall(`${HEAD}  eth0:       0       0    0        0       0    0\n`),
+      'its network has eth0',
+    );
   });
 });

@@ -5,7 +5,7 @@
  * it more. Before it, unshare takes the VMM to a network namespace in which nothing is, not even a loopback that is up: what it shares with the host are sockets that have a
  * path. What was done, /proc tells; a VMM in which it is not so is not let run.
  */
-import { readFile, readlink } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 
 export interface VmmUser {
   readonly uid: number;
@@ -40,13 +40,18 @@ export class NotWalled extends Error {
 
 /** Throws NotWalled unless the process is that user, without a way to be more, and has a network of its own. */
 export async function requireWalled(pid: number, uid: number): Promise<void> {
-  const [status, network, ours] = await Promise.all([
-    readFile(`/proc/${pid}/status`, 'utf8'),
-    readlink(`/proc/${pid}/ns/net`),
-    readlink('/proc/self/ns/net'),
-  ]);
-  const missing = missingWalls(status, uid) ?? (network === ours ? "its network is the daemon's" : undefined);
+  const [status, network] = await Promise.all(
+    ['status', 'net/dev'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8')),
+  );
+  const missing = missingWalls(status ?? '', uid) ?? missingNetworkWall(network ?? '');
   if (missing !== undefined) throw new NotWalled(`Process ${pid} was to run as uid ${uid}, but ${missing}`);
+}
+
+/** Pure. What of /proc/PID/net/dev, which anybody may read, is not as it is to be: a new network has a loopback that nothing has passed. */
+export function missingNetworkWall(devices: string): string | undefined {
+  const found = [...devices.matchAll(/^ *([^ :]+):((?: +\d+)+)$/gm)];
+  const used = found.find(([, name, counts = '']) => name !== 'lo' || /[1-9]/.test(counts));
+  return used && `its network has ${used[1]}`;
 }
 
 /** Pure. What of /proc/PID/status is not as it is to be; undefined if all is. */
