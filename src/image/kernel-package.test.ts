@@ -100,3 +100,18 @@ it('takes the kernel of the host where the archive has no Debian 13, and says so
   assert.equal(deb, debOf('6.1.1'));
   assert.match(said.join(), /^Taking the kernel of Debian bookworm: .*trixie/s);
 });
+
+it('takes what was fetched before where nothing can be fetched, the newer release first', async (t) => {
+  const archive = await makeArchive(t);
+  const debsDir = join(archive.dir, 'debs');
+  await mkdir(debsDir);
+  await writeFile(join(debsDir, debOf('6.1.0')), 'of an earlier version');
+  const before = await taken(archive);
+  assert.equal(before.deb, debOf('6.1.0'));
+  assert.match(before.said.join(), /Taking the kernel linux-image-6\.1\.0/);
+
+  await addRelease(archive, 'trixie', '6.12.9');
+  await taken(archive);
+  await rm(join(archive.dir, 'dists'), { recursive: true });
+  assert.equal((await taken(archive)).deb, debOf('6.12.9'));
+});

@@ -6,7 +6,7 @@
  * finds itself copied. Where the host's mirror does not have that release it is the host's own.
  */
 import { copyFile, mkdir, readdir, rename, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { temporaryPath } from '../base/index.js';
 import { sourcesOfRelease } from './debian/apt-sources.js';
 import { hostAptOptions } from './debian/rootfs.js';
@@ -46,11 +46,20 @@ export async function kernelPackage(input: KernelPackageInput): Promise<string> 
 }
 
 async function packageOf(release: string, input: KernelPackageInput): Promise<string> {
-  const dir = join(input.debsDir, release);
+  const { debsDir, codename, refresh, onProgress, signal } = input;
+  const dir = join(debsDir, release);
   await mkdir(dir, { recursive: true });
-  const kept = input.refresh ? undefined : await newestIn(dir);
-  if (kept !== undefined) return kept;
-  await download(release, dir, input);
+  const kept = await newestIn(dir);
+  if (kept !== undefined && !refresh) return kept;
+  try {
+    await download(release, dir, input);
+  } catch (error) {
+    // Earlier versions left those of the host's release a folder above.
+    const old = kept ?? (release === codename ? await newestIn(debsDir) : undefined);
+    if (old === undefined || !(error instanceof ImageBuildFailed) || signal?.aborted === true) throw error;
+    onProgress(`Taking the kernel ${basename(old)} of before: ${error.message}`);
+    return old;
+  }
   const fetched = await newestIn(dir);
   if (fetched === undefined) throw new ImageBuildFailed('Cannot build an image: apt-get fetched no kernel');
   return fetched;
