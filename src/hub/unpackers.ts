@@ -44,11 +44,12 @@ export class Unpackers {
 
   /** They end with `undo`, which waits for what they write. */
   constructor(undo: ResourceStack) {
-    this.#threads = Array.from({ length: THREADS }, startThread);
+    this.#threads = [];
     undo.defer(async () => {
       await Promise.allSettled(this.#threads.map(({ underWay }) => underWay));
       await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
     });
+    while (this.#threads.length < THREADS) this.#threads.push(startThread());
   }
 
   /** Resolves when one of them has begun it; rejects with what became of an earlier one. The chunk is theirs from then on. */

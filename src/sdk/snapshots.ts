@@ -151,7 +151,8 @@ export class Snapshots {
     { onSize, ...options }: ExportOptions = {},
   ): AsyncGenerator<Uint8Array, void, undefined> {
     const bytes = await this.#transport.stream('exportSnapshot', '*/*', { ...options, params: { tag } });
-    onSize?.(Number(bytes.headers.get('content-length')));
+    const size = bytes.headers.get('content-length');
+    if (size !== null) onSize?.(Number(size));
     yield* bytes;
   }
 

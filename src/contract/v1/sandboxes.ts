@@ -34,7 +34,7 @@ export const isolationSchema = z.object({
   level: z
     .enum(ISOLATION_LEVELS)
     .describe(
-      "`none`: the VMM runs as the daemon's user. `namespaced`: as that too, in namespaces of its own with no files but what a virtual machine needs, no network, and no hold on other processes. `user`: as one of its own, without capabilities and without a network, which reaches no files of the daemon's but its sandbox's. `confined`: also no other files than a virtual machine needs",
+      "`none`: the VMM runs as the daemon's user. `namespaced`: as that too, in namespaces of its own with no files but what a virtual machine needs, no network, and no hold on other processes. `user`: as one of its own, without capabilities and without a network, which reaches no files of the daemon's but its sandbox's. `confined`: also no other files than a virtual machine needs. A VMM that bough started before it was updated may share the host's network",
     ),
   uid: z.int().describe('user the VMM runs as'),
   seccomp: z.boolean().describe("whether QEMU's system call filter is on"),

@@ -1,8 +1,8 @@
 /**
  * What is written down about a sandbox: enough for the next daemon to adopt it, or to clean up after it.
  *
- * `record.json` is replaced as a whole whenever something in it changes. Invariant: the record that names a process
- * is written before the process's guest runs, and the one without it before the process is started.
+ * `record.json` is replaced as a whole whenever something in it changes. It is there from when the guest is its own and before anybody is told of
+ * the sandbox: without it, what was begun is removed by the next daemon.
  */
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';

@@ -4,7 +4,7 @@
  *   made ready, when no start is under way ─▶ idle ─▶ taken: it becomes a child of whichever snapshot has such a machine
  *                                              └─ memory runs short, it ends by itself, the host closes ─▶ gone without a trace
  *
- * One that is idle has all that a sandbox has before it is of a snapshot: id, folders, an empty overlay, a user of its own, a port. No record names it, so a daemon
+ * One that is idle has all that a sandbox has before it is of a snapshot: id, folders, an empty overlay, a user of its own, the agent's socket. No record names it, so a daemon
  * that comes back ends it as it ends every start that was cut short.
  *
  * Not handled: sandboxes with a network, with a memory limit, or in namespaces of their own. What those are started with is known with the request only.

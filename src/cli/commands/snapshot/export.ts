@@ -21,7 +21,7 @@ export function registerExport(parent: Command, context: Context): void {
     .argument('<tag>', 'the snapshot', nameArgument)
     .argument('<file>', 'where to write it, whole or not at all; - for standard output');
   addClientOptions(command).action(async (tag: string, path: string) => {
-    await requireNoFolder(path);
+    if (path !== '-') await requireNoFolder(path);
     const { snapshots } = await clientFor(command, context);
     using interrupts = new Interrupts(io);
     const { signal } = interrupts;
