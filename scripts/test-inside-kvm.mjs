@@ -19,6 +19,7 @@ const ALL = [
   'vm/branch',
   'vm/exactness',
   'vm/daemon-killed',
+  'vm/memory-limit',
   'kvm/outer-kernel',
 ];
 /** Parts that need no warm guest to start from. */
