@@ -4,7 +4,7 @@ export { encodeFrame, FrameDecoder, FrameKind, type Frame } from './frames.js';
 export { MAX_CAPTURED_BYTES, OutputLimit } from './capture.js';
 export { AgentClient, MAX_CALLS, MAX_STREAMS } from './client.js';
 export type { AgentAddress } from './client.js';
-export { addressText, type ChannelAddress } from './connection.js';
+export type { ChannelAddress } from './connection.js';
 export { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 export type { AgentFiles } from './files.js';
 export { InputFailed } from './input.js';

@@ -11,6 +11,7 @@ import { createConnection } from 'node:net';
 import type { ChannelAddress } from '../agent/index.js';
 import { monotonicMs } from '../base/index.js';
 import type { Sandbox } from '../contract/index.js';
+import { GATE_ENV_FORWARD } from '../vmm/index.js';
 
 /** Then a question has failed. */
 export const ECHO_DEADLINE_MS = 30_000;
@@ -42,10 +43,7 @@ export async function longestEchoDuring<T>(
   }
 }
 
-/** As native/gate/protocol.h has it: the path that the gate of a VMM was told. */
-const GATE_ENV_FORWARD = 'BOUGH_GATE_FORWARD';
-
-/** Where the agent of a sandbox is, for who is on its host and may look at its VMM. */
+/** Where the agent of a sandbox is, for who is on its host and may look at its VMM: the path that its gate was told. */
 export function agentOf({ id, pid }: Pick<Sandbox, 'id' | 'pid'>): ChannelAddress {
   const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
   const forward = variables.find((variable) => variable.startsWith(`${GATE_ENV_FORWARD}=`));

@@ -3,7 +3,7 @@ export { chooseAccelerator, knownAccelerator } from './host/accelerator.js';
 export type { WantedAccelerator } from './host/wanted-accelerator.js';
 export type { Check, KernelSetting } from './host/check.js';
 export { whyNotConfined, whyNotWalled } from './host/check-isolation.js';
-export { GATE_LIBRARY } from './host/check-gate.js';
+export { GATE_ENV_FORWARD, GATE_ENV_SOCKET, GATE_LIBRARY } from './host/check-gate.js';
 export { checkDurableDir, checkHotDir } from './host/check-folders.js';
 export { diskNodeName, spareOverlayNode } from './machine/disk-graph.js';
 export { runDoctor } from './host/doctor.js';

@@ -16,6 +16,8 @@ import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } 
 import type { DiskRef, LayerRef, MachineIdentity } from '../../store/index.js';
 import {
   DeviceStateRejected,
+  GATE_ENV_FORWARD,
+  GATE_ENV_SOCKET,
   listenForDeviceState,
   loadDeviceState,
   plugDisk,
@@ -191,9 +193,6 @@ function requireVersion(found: string, wanted: string): void {
   throw new BoughError('vmm_failed', { operation: 'start a virtual machine', problem });
 }
 
-/** As native/gate/protocol.h has it. */
-const GATE_ENV_SOCKET = 'BOUGH_GATE_SOCKET';
-const GATE_ENV_FORWARD = 'BOUGH_GATE_FORWARD';
 const PAGER_DEADLINE_MS = 10_000;
 /** Mapping takes milliseconds. */
 const MAP_DEADLINE_MS = 60_000;

@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 import { compact, failpoint, linkOrCopy, MiB, monotonicMs, ResourceStack } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
-import { findImage, wasBuilt, kernelCmdline, type Image } from '../../image/index.js';
+import { findImage, kernelCmdline, wasBuilt, type Image } from '../../image/index.js';
 import {
   copyDisk,
   diskDigest,

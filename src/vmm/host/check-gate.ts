@@ -16,6 +16,10 @@ export const GATE_LIBRARY = fileURLToPath(
   new URL('../../../../native/gate/build/libgate.so', import.meta.url),
 );
 
+/** Of a VMM's environment, as native/gate/protocol.h has it: the sandbox's socket at the egress, and where its agent is reached. */
+export const GATE_ENV_SOCKET = 'BOUGH_GATE_SOCKET';
+export const GATE_ENV_FORWARD = 'BOUGH_GATE_FORWARD';
+
 const NAME = 'network';
 const DEADLINE_MS = 10_000;
 const REMEDY =
@@ -67,8 +71,8 @@ function startQemu(qemuPath: string, library: string, socketPath: string): Child
     stdio: 'ignore',
     env: {
       LD_PRELOAD: library,
-      BOUGH_GATE_SOCKET: socketPath,
-      BOUGH_GATE_FORWARD: forwardPath(socketPath),
+      [GATE_ENV_SOCKET]: socketPath,
+      [GATE_ENV_FORWARD]: forwardPath(socketPath),
     },
   });
 }

@@ -3,7 +3,7 @@
  *
  * The idea: the guest-visible machine depends on `MachineSpec` only, device by device with fixed PCI slots, and never on QEMU's
  * defaults. A child that is to load a snapshot's device state therefore gets the same layout, whatever else differs (console
- * backend, host port, number of disk layers, direct kernel boot).
+ * backend, number of disk layers, direct kernel boot).
  *
  * Invariant: the VM starts stopped (`-S`), so that guest RAM can be mapped before the first instruction.
  * Not handled: below 3 GiB and above are the same here; what that means for RAM offsets is the pager's business.
@@ -41,10 +41,10 @@ export interface MachineSpec {
   /** Of layers the last one is the guest's disk, all below it are read-only. No layers: no disk. */
   readonly disk: Disk;
   /**
-   * User network reaching nothing but this: 127.0.0.1:hostPort (0 or absent: the kernel picks) to the guest's agentPort. `gated`:
+   * User network reaching nothing but this: a port of 127.0.0.1 that the kernel picks, to the guest's agentPort; the gate makes a Unix socket of it. `gated`:
    * libslirp takes the guest's connections, and the gate in QEMU is what decides on them.
    */
-  readonly network?: { readonly agentPort: number; readonly hostPort?: number; readonly gated?: boolean };
+  readonly network?: { readonly agentPort: number; readonly gated?: boolean };
   /** Serial console: appended to a file, or the last 64 KiB kept in memory (`ringbuf-read`, device `console`). */
   readonly console: { readonly filePath: string } | 'ringbuf';
   readonly qmpSocketPath: string;
@@ -123,7 +123,7 @@ function bootArguments({ boot }: MachineSpec): string[] {
 
 function networkArguments({ network }: MachineSpec): string[] {
   if (network === undefined) return [];
-  const forward = `hostfwd=tcp:127.0.0.1:${network.hostPort ?? 0}-:${network.agentPort}`;
+  const forward = `hostfwd=tcp:127.0.0.1:0-:${network.agentPort}`;
   return [
     ...[
       '-netdev',
