@@ -65,6 +65,20 @@ describe('an egress that is killed', () => {
     process.kill(await pidOf(socketPath), 'SIGKILL');
     await client.close();
   });
+
+  it('is nobody while it still takes connections: another one is started', async () => {
+    const socketPath = join(dir, 'ends');
+    const ending = createServer((socket) => {
+      socket.destroy();
+      ending.close();
+    });
+    ending.listen(socketPath);
+    await once(ending, 'listening');
+    const onLost = (): void => assert.fail('Nothing of use was lost');
+    const client = new EgressClient({ socketPath, outputPath: '/dev/null', onLost });
+    assert.equal(await client.ask({ get: 's' }), null);
+    await client.close();
+  });
 });
 
 async function pidOf(socketPath: string): Promise<number> {

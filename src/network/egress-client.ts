@@ -3,6 +3,9 @@
  *
  *   ask ─▶ connected? ─no─▶ connect ─nobody there─▶ start the process, connect ─▶ a line out, a line back, in order
  *
+ * A process that was killed takes connections until the kernel has closed its last socket, and answers none: whoever
+ * ends a connection before the first answer counts as nobody.
+ *
  * The process is one of its own, in a session of its own and without anything of the daemon's environment: it outlives
  * the daemon as sandboxes do. Whoever holds the lock of the state folder is the only one that may start it.
  *
@@ -94,30 +97,43 @@ export class EgressClient {
     return this.#looked;
   }
 
-  #open(start: (() => Promise<Socket>) | undefined): Promise<Connection> {
+  #open(start: (() => Promise<Connection>) | undefined): Promise<Connection> {
     const opened = this.#connect(start);
     opened.catch(() => this.#forget(opened));
     return opened;
   }
 
-  async #connect(start: (() => Promise<Socket>) | undefined): Promise<Connection> {
+  async #connect(start: (() => Promise<Connection>) | undefined): Promise<Connection> {
     if (this.#isClosed) throw new EgressUnavailable('the daemon stops');
-    const socket = await connected(this.#options.socketPath).catch((error: unknown) => {
-      if (start !== undefined) return start();
-      throw new EgressUnavailable(messageOf(error));
-    });
-    const connection = new Connection(socket, (error) => {
+    const connection = (await this.#found()) ?? (await start?.());
+    if (connection === undefined) throw new EgressUnavailable('none runs');
+    connection.onEnded = (error) => {
       this.#connection = undefined;
       if (!this.#isClosed) this.#options.onLost(error);
-    });
+    };
     return connection;
+  }
+
+  /** To a process that runs and answers; undefined if there is none. */
+  async #found(): Promise<Connection | undefined> {
+    const socket = await connected(this.#options.socketPath).catch(() => undefined);
+    if (socket === undefined) return undefined;
+    const connection = new Connection(socket);
+    try {
+      await connection.ask({ get: '' });
+      return connection;
+    } catch (error) {
+      if (connection.hasEnded) return undefined;
+      await connection.close();
+      throw error;
+    }
   }
 
   #forget(connection: Promise<Connection>): void {
     if (this.#connection === connection) this.#connection = undefined;
   }
 
-  async #start(): Promise<Socket> {
+  async #start(): Promise<Connection> {
     const { socketPath, outputPath, dnsServers = [] } = this.#options;
     const output = openSync(outputPath, 'a', 0o600);
     const child = spawn(process.execPath, [MAIN, socketPath, ...dnsServers], {
@@ -130,12 +146,10 @@ export class EgressClient {
     if (failed !== undefined) throw new EgressUnavailable(messageOf(failed));
     const giveUpAtMs = monotonicMs() + START_DEADLINE_MS;
     for (;;) {
-      try {
-        return await connected(socketPath);
-      } catch (error) {
-        if (monotonicMs() > giveUpAtMs || child.exitCode !== null)
-          throw new EgressUnavailable(`it does not start: ${messageOf(error)}`);
-      }
+      const connection = await this.#found();
+      if (connection !== undefined) return connection;
+      if (monotonicMs() > giveUpAtMs || child.exitCode !== null)
+        throw new EgressUnavailable(`it does not start: see ${outputPath}`);
       await sleep(START_POLL_MS);
     }
   }
@@ -151,8 +165,9 @@ async function connected(path: string): Promise<Socket> {
 class Connection {
   readonly #socket: Socket;
   readonly #waiting: Deferred<unknown>[] = [];
+  onEnded: (error: EgressUnavailable) => void = () => undefined;
 
-  constructor(socket: Socket, onLost: (error: Error) => void) {
+  constructor(socket: Socket) {
     const lines = new BoundedLines(16 * MiB);
     this.#socket = socket;
     // A daemon that is done need not wait for it.
@@ -164,8 +179,12 @@ class Connection {
     socket.once('close', () => {
       const error = new EgressUnavailable('it has ended');
       for (const waiting of this.#waiting.splice(0)) waiting.reject(error);
-      onLost(error);
+      this.onEnded(error);
     });
+  }
+
+  get hasEnded(): boolean {
+    return this.#socket.destroyed;
   }
 
   async ask(request: object): Promise<unknown> {
@@ -183,7 +202,7 @@ class Connection {
   }
 
   async close(): Promise<void> {
-    if (this.#socket.destroyed) return;
+    if (this.hasEnded) return;
     this.#socket.destroy();
     await once(this.#socket, 'close');
   }
