@@ -1,9 +1,9 @@
 /*
  * confine.c - `bough-confine NAME PRELOAD [namespaced] [read=PATH | write=PATH]... -- PROGRAM [ARGUMENT]...`: becomes PROGRAM, behind Landlock.
  *
- * What becomes of it opens no file but below these paths, makes no TCP connection, listens on no TCP port,
- * traces nobody, and, where the kernel knows how, reaches no abstract socket and signals nobody outside. That is for good, and for all its threads, of
- * which there are at most 1,024.
+ * What becomes of it opens no file but below these paths, traces nobody, and, where the kernel knows how, makes no TCP connection, listens on no TCP
+ * port, reaches no abstract socket and signals nobody outside. That is for good, and for all its threads, of which there are at most 1,024. A network
+ * with nothing in it is for whoever starts it to make, so that TCP is nowhere to be had.
  *
  * It is the last program on the way to QEMU, which alone gets PRELOAD. NAME is for whoever looks for VMMs meanwhile. A path that is not there is
  * passed over. Invariant: where less than that can be had, nothing is run (status 125, and why on stderr).
@@ -47,14 +47,16 @@
 #define FS_MAKE_SOCK (1ull << 9)
 #define FS_TRUNCATE (1ull << 14)
 #define FS_IOCTL_DEV (1ull << 15)
-#define FS_ALL_OF_4 ((1ull << 15) - 1)
+#define FS_ALL_OF_2 ((1ull << 14) - 1)
 #define NET_BIND_TCP (1ull << 0)
 #define NET_CONNECT_TCP (1ull << 1)
 #define SCOPE_ABSTRACT_SOCKET (1ull << 0)
 #define SCOPE_SIGNAL (1ull << 1)
 
-/* TCP came with it (Linux 6.7); rights over devices with 5, scopes with 6. */
-#define VERSION_LEAST 4
+/* Debian 12 has 2 (Linux 5.19). Truncation came with 3, until when modes alone decide about it; TCP with 4, rights over devices with 5. */
+#define VERSION_LEAST 2
+#define VERSION_TRUNCATE 3
+#define VERSION_TCP 4
 #define VERSION_DEVICES 5
 #define VERSION_SCOPES 6
 
@@ -84,8 +86,9 @@ static long handled_by_kernel(long least, struct ruleset *handled)
 	*handled = (struct ruleset){0};
 	if (version < least)
 		return version;
-	handled->fs = FS_ALL_OF_4 | (version >= VERSION_DEVICES ? FS_IOCTL_DEV : 0);
-	handled->net = NET_BIND_TCP | NET_CONNECT_TCP;
+	handled->fs = FS_ALL_OF_2 | (version >= VERSION_TRUNCATE ? FS_TRUNCATE : 0) |
+		      (version >= VERSION_DEVICES ? FS_IOCTL_DEV : 0);
+	handled->net = version >= VERSION_TCP ? NET_BIND_TCP | NET_CONNECT_TCP : 0;
 	handled->scoped = version >= VERSION_SCOPES ? SCOPE_ABSTRACT_SOCKET | SCOPE_SIGNAL : 0;
 	return version;
 }
@@ -124,7 +127,7 @@ static int confine(char **rules, bool is_namespaced)
 
 	if (version >= 0 && handled.fs == 0) {
 		fprintf(stderr, "bough-confine: Landlock is of version %ld here, and %d is needed (Linux %s)\n", version,
-			least, is_namespaced ? "6.12" : "6.7");
+			least, is_namespaced ? "6.12" : "5.19");
 		return STATUS_NOT_RUN;
 	}
 	ruleset_fd = version < 0 ? -1 : (int)syscall(CALL_CREATE_RULESET, &handled, sizeof(handled), 0);
