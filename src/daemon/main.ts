@@ -16,6 +16,7 @@ import type { OpenHost } from './open-host.js';
 import type { SettingName } from './settings.js';
 import { Keyring } from './auth/keyring.js';
 import { serve } from './serve.js';
+import { tellReady } from './service-manager.js';
 import { stopSignal } from './stop-signal.js';
 
 export interface RunDaemonOptions {
@@ -56,8 +57,9 @@ export async function runDaemon(
   try {
     const daemon = await serve(config, host, { log, events });
     onListening?.({ address: daemon.address, stateDir: config.stateDir });
-    const why = await stopSignal(env);
-    log.info({ why }, 'stopping');
+    const told = stopSignal(env);
+    await tellReady(env);
+    log.info({ why: await told }, 'stopping');
     await daemon.close();
   } finally {
     await host.close();

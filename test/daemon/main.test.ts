@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -29,6 +29,25 @@ describe('runDaemon()', () => {
     assert.deepEqual(events, ['host opened', 'host closed']);
     process.removeAllListeners('SIGTERM');
     process.removeAllListeners('SIGINT');
+  });
+
+  it('tells a service manager that waits for it when it answers, as itself', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'bough-main-'));
+    const noted = join(dir, 'noted');
+    // In the place of systemd's, which speaks for the process that started it.
+    const script = `#!/bin/sh\necho "$1 $NOTIFY_SOCKET $PPID" > ${noted}; kill -TERM $PPID\n`;
+    await writeFile(join(dir, 'systemd-notify'), script, { mode: 0o755 });
+    const env = { ...quiet, NOTIFY_SOCKET: '/run/manager', PATH: `${dir}:${process.env['PATH'] ?? ''}` };
+    let isListening = false;
+    await runDaemon({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, env, {
+      openHost: () => Promise.resolve(fakeHost()),
+      onListening: () => (isListening = true),
+    });
+    assert.ok(isListening);
+    assert.equal(await readFile(noted, 'utf8'), `--ready /run/manager ${process.pid}\n`);
+    process.removeAllListeners('SIGTERM');
+    process.removeAllListeners('SIGINT');
+    await rm(dir, { recursive: true });
   });
 
   it('refuses what may not start before it opens a host', async () => {

@@ -31,11 +31,30 @@ describe('an installation', { timeout: 600_000 }, () => {
   it('the systemd unit stops the daemon alone, starts it again only after a failure, and lets it give VMMs their walls', async () => {
     const unit = await readFile(join(PROJECT_DIR, 'scripts/bough.service'), 'utf8');
     const settings = new Map(unit.split('\n').map((line) => line.split(/=(.*)/s, 2) as [string, string]));
-    const asked = ['ExecStart', 'KillMode', 'OOMPolicy', 'Restart', 'DevicePolicy', 'NoNewPrivileges'];
+    const asked = [
+      'Type',
+      'ExecStart',
+      'KillMode',
+      'OOMPolicy',
+      'Restart',
+      'DevicePolicy',
+      'NoNewPrivileges',
+    ];
     assert.equal(settings.get('RestrictNamespaces'), 'net');
     assert.deepEqual(
       asked.map((name) => settings.get(name)),
-      ['/usr/bin/env bough serve', 'process', 'continue', 'on-failure', 'closed', 'yes'],
+      ['notify', '/usr/bin/env bough serve', 'process', 'continue', 'on-failure', 'closed', 'yes'],
     );
+  });
+
+  it('the systemd unit is one that systemd takes without a word, and calls no more exposed than it was', async (t) => {
+    const analyze = (...args: string[]) =>
+      execa('systemd-analyze', [...args, join(PROJECT_DIR, 'scripts/bough.service')], { all: true });
+    if ((await execa('systemd-analyze', ['--version']).catch(() => undefined)) === undefined) {
+      t.skip('systemd is not installed here');
+      return;
+    }
+    assert.equal((await analyze('verify')).all, '');
+    await analyze('security', '--offline=true', '--threshold=40', '--no-pager');
   });
 });
