@@ -198,6 +198,13 @@ describe('an attacker who has taken over a QEMU', { skip: notRoot }, () => {
     await vmm.exited;
   });
 
+  it('leaves the tiers themselves to root: systemd gives back all of a StateDirectory that is another’s', async () => {
+    for (const tier of [tiers.stateDir, tiers.hotDir]) {
+      const { uid, gid, mode } = await stat(tier);
+      assert.deepEqual([uid, gid, mode & 0o777], [0, process.getgid?.(), 0o711]);
+    }
+  });
+
   it('is seen to be without privileges, as a VMM is before its guest runs', async () => {
     const walled = wallCommand(user.uid, [user.readersGid]);
     const options = { qemuPath: '/bin/sleep', argv: ['600'], libraries: [], env: {} };

@@ -1,7 +1,8 @@
 /**
  * Files that are handed to a VMM that runs as a user of its own, which then reaches those of its sandbox and no others.
  *
- *   tiers, sandboxes/, snapshots/       root:readers  0710   who knows the way may pass; nobody can look around
+ *   tiers                               root:root     0711   who knows the way may pass; nobody can look around
+ *   sandboxes/, snapshots/              root:readers  0710   the same for VMMs alone
  *   sandboxes/<id>/ and its folders     root:<own>    0710   (in the hot tier 0770 until the guest runs: QEMU makes its sockets there)
  *   memory layers, frozen disks         root:readers  0440   the same file for all that stand on it
  *   overlay, spares, RAM marker         <own>:<own>   0600
@@ -18,6 +19,7 @@ import { errorCode } from '../../base/index.js';
 import type { VmmUser } from '../../vmm/index.js';
 import { sandboxesDir, type SandboxPaths, type Tiers } from './paths.js';
 
+const PASS_ALL = 0o711;
 const PASS = 0o710;
 const PASS_AND_MAKE = 0o770;
 const OWN = 0o600;
@@ -25,11 +27,16 @@ const READ = 0o440;
 
 const self = (): number => process.getuid?.() ?? 0;
 
-/** Lets VMMs through what all sandboxes share. */
+/**
+ * Lets VMMs through what all sandboxes share. The tiers themselves stay with our own group: systemd gives all that is in a StateDirectory back to root,
+ * disks of running VMs too, when the folder is not of root's user and group.
+ */
 export async function openWays({ stateDir, hotDir }: Tiers, readersGid: number): Promise<void> {
-  for (const root of [stateDir, hotDir])
-    for (const folder of [root, sandboxesDir(root), join(root, 'snapshots')])
-      await letPass(folder, readersGid);
+  for (const root of [stateDir, hotDir]) {
+    await chown(root, self(), process.getgid?.() ?? 0);
+    await chmod(root, PASS_ALL);
+    for (const folder of [sandboxesDir(root), join(root, 'snapshots')]) await letPass(folder, readersGid);
+  }
 }
 
 export interface GivenFiles {
