@@ -140,8 +140,9 @@ export function watchVmmProcess(pid: number, startTimeTicks: number): VmmProcess
     return true;
   };
   const timer = setInterval(() => void look(), WATCH_INTERVAL_MS).unref();
+  let isReleased = false;
   const lookClosely = async (): Promise<void> => {
-    for (let round = 0; round < CLOSE_WATCH_ROUNDS && !(await look()); round++)
+    for (let round = 0; round < CLOSE_WATCH_ROUNDS && !isReleased && !(await look()); round++)
       await sleep(CLOSE_WATCH_INTERVAL_MS);
   };
   return {
@@ -161,6 +162,9 @@ export function watchVmmProcess(pid: number, startTimeTicks: number): VmmProcess
       void lookClosely();
     },
     expectExit: () => void lookClosely(),
-    release: () => clearInterval(timer),
+    release: () => {
+      isReleased = true;
+      clearInterval(timer);
+    },
   };
 }
