@@ -54,7 +54,7 @@ static struct branch_outcome run_steps(struct branch *branch, const struct step 
 
 static int take_tail(struct branch *branch)
 {
-	return disk_take_tail(&branch->disk, &branch->memory.stage, &branch->window);
+	return disk_take_tail(&branch->disk, branch->memory.stage, &branch->window);
 }
 
 static int track_writes(struct branch *branch)
@@ -148,7 +148,7 @@ static int fold_layers(struct branch *branch)
 /* A capture that stands still stages no pages, but the tail. */
 static int reserve_stage(struct branch *branch)
 {
-	return branch->request->mode == BRANCH_LIVE ? memory_reserve_stage(&branch->memory) : stage_reserve(&branch->memory.stage, 0);
+	return branch->request->mode == BRANCH_LIVE ? memory_reserve_stage(&branch->memory) : stage_reserve(branch->memory.stage, 0);
 }
 
 static int settle_disk(struct branch *branch)
@@ -169,7 +169,7 @@ static int sweep(struct branch *branch)
 
 static int write_staged(struct branch *branch)
 {
-	return stage_write(&branch->memory.stage, &branch->memory.capture, branch->disk.tail_fd);
+	return stage_write(branch->memory.stage, &branch->memory.capture, branch->disk.tail_fd);
 }
 
 static int keep_mappable(struct branch *branch)
@@ -313,8 +313,8 @@ static struct branch_outcome pause_guest(struct branch *branch)
 	return outcome;
 }
 
-struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const struct branch_request *request,
-				 struct branch_report *report,
+struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struct stage *stage,
+				 const struct branch_request *request, struct branch_report *report,
 				 void (*running)(void *arg, const struct branch_report *report), void *arg)
 {
 	struct branch branch = {
@@ -323,7 +323,7 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 		.ram = ram,
 		.qmp.fd = -1,
 		.disk = DISK_CLOSED,
-		.memory = MEMORY_CLOSED,
+		.memory = MEMORY_CLOSED(tracker, stage),
 		.layer_fd = -1,
 		.durable_fd = -1,
 		.window.state_path = request->state,
@@ -334,7 +334,6 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const
 	struct branch_outcome outcome;
 
 	*report = (struct branch_report){0};
-	branch.memory.tracker = tracker;
 	branch.memory.is_tracked = request->mode == BRANCH_LIVE && request->tracking == TRACKING_ASYNC;
 	branch.memory.report = &report->memory;
 	lay_ground(&branch);

@@ -84,9 +84,12 @@ struct branch_outcome {
 	const char *operation;
 };
 
-/* Runs the branch; calls running() as soon as the guest runs again after a window that succeeded. */
-struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, const struct branch_request *request,
-				 struct branch_report *report,
+/*
+ * Runs the branch; calls running() as soon as the guest runs again after a window that succeeded. The tracker and the stage are those
+ * of the branch before, if there was one.
+ */
+struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struct stage *stage,
+				 const struct branch_request *request, struct branch_report *report,
 				 void (*running)(void *arg, const struct branch_report *report), void *arg);
 
 #endif

@@ -28,6 +28,7 @@ struct request {
 static struct {
 	struct ram ram;
 	struct tracker tracker;
+	struct stage stage;
 	char *qmp_path;
 	int listen_fd;
 	int connection_fd;
@@ -254,7 +255,7 @@ static void handle_branch(const struct request *request)
 		answer_error(-EOPNOTSUPP, "track writes");
 		return;
 	}
-	outcome = branch_run(&pager.ram, &pager.tracker, &branch, &report, answer_running, NULL);
+	outcome = branch_run(&pager.ram, &pager.tracker, &pager.stage, &branch, &report, answer_running, NULL);
 	if (outcome.error)
 		answer_error(outcome.error, outcome.operation);
 	else

@@ -21,7 +21,7 @@ void memory_close(struct memory *memory)
 	/* After a failure pages may still be armed: the guest must get them back before anything else. */
 	if (memory->armed.stop_fd >= 0)
 		armed_destroy(&memory->armed);
-	stage_destroy(&memory->stage);
+	stage_release(memory->stage);
 	capture_destroy(&memory->capture);
 }
 
@@ -74,7 +74,7 @@ int memory_last_pass(struct memory *memory)
 
 int memory_reserve_stage(struct memory *memory)
 {
-	return stage_reserve(&memory->stage, memory->is_tracked ? memory->capture.page_count : SIZE_MAX);
+	return stage_reserve(memory->stage, memory->is_tracked ? memory->capture.page_count : SIZE_MAX);
 }
 
 int memory_scan_stopped(struct memory *memory)
@@ -98,7 +98,7 @@ int memory_take_residue(struct memory *memory, const struct window *pause)
 		if (memory->armed.begun)
 			memory->report->armed_pages = memory->armed.page_count;
 	}
-	return capture_write_found(capture, stage_pages(&memory->stage, capture, pause), pause);
+	return capture_write_found(capture, stage_pages(memory->stage, capture, pause), pause);
 }
 
 int memory_write_stopped(struct memory *memory, bool flat, const struct window *pause)

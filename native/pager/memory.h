@@ -41,12 +41,12 @@ struct memory {
 	bool goes_on;	 /* what is armed stands in the layers below already */
 	struct armed armed;
 	struct capture capture; /* after the window, what it found is the residue */
-	struct stage stage;
+	struct stage *stage;
 	struct memory_report *report;
 };
 
-/* Reserves memory for scans. memory_close() is due also after a failure, and after MEMORY_CLOSED alone. */
-#define MEMORY_CLOSED ((struct memory){.armed.stop_fd = -1})
+/* Reserves memory for scans. memory_close() is due also after a failure, and after MEMORY_CLOSED() alone. */
+#define MEMORY_CLOSED(of_tracker, of_stage) ((struct memory){.armed.stop_fd = -1, .tracker = (of_tracker), .stage = (of_stage)})
 int memory_prepare(struct memory *memory, struct ram *ram, int layer_fd);
 void memory_close(struct memory *memory);
 

@@ -27,26 +27,39 @@ static int fault_in(uint8_t *memory, size_t bytes)
 	return 0;
 }
 
+static void unmap(struct stage *stage)
+{
+	if (stage->memory)
+		munmap(stage->memory, stage->bytes);
+	*stage = (struct stage){0};
+}
+
 int stage_reserve(struct stage *stage, size_t page_count)
 {
-	void *memory;
+	size_t bytes;
 
 	if (page_count < STAGE_MIN_PAGES)
 		page_count = STAGE_MIN_PAGES;
 	if (page_count > STAGE_MAX_PAGES)
 		page_count = STAGE_MAX_PAGES;
-	stage->bytes = STAGE_TAIL_BYTES + page_count * PAGE_BYTES;
-	memory = mmap(NULL, stage->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (memory == MAP_FAILED)
-		return -errno;
-	stage->memory = memory;
-	return fault_in(memory, stage->bytes);
+	bytes = STAGE_TAIL_BYTES + page_count * PAGE_BYTES;
+	if (bytes != stage->bytes) {
+		void *memory;
+
+		unmap(stage);
+		memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		if (memory == MAP_FAILED)
+			return -errno;
+		*stage = (struct stage){.memory = memory, .bytes = bytes};
+	}
+	return fault_in(stage->memory, bytes);
 }
 
-void stage_destroy(struct stage *stage)
+void stage_release(struct stage *stage)
 {
-	if (stage->memory)
-		munmap(stage->memory, stage->bytes);
+	stage->tail_bytes = stage->page_bytes = 0;
+	if (stage->bytes != STAGE_LEAST_BYTES || madvise(stage->memory, stage->bytes, MADV_FREE))
+		unmap(stage);
 }
 
 size_t stage_pages(struct stage *stage, const struct capture *capture, const struct window *pause)
