@@ -135,7 +135,7 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
 
   it('answers with the snapshot also when the source cannot be noted to have been branched', async () => {
     const source = await lab.spawn();
-    armFailpoints('branch.published=errno:ENOSPC');
+    armFailpoints('record.changed=errno:ENOSPC');
     const child = await lab.spawn(await lab.branch(source));
     assert.equal(await child.python('6 * 7'), '42');
     assert.equal((await lab.host.getSandbox(source.id)).branchCount, 1);

@@ -340,6 +340,7 @@ export class Sandbox {
   /** Lets go of the VM, which runs on for the next daemon. */
   async release(): Promise<void> {
     await this.noteUse().catch(() => undefined);
+    await this.#written;
     this.#happened({ what: 'daemon-stops' });
     await this.#vm?.pager.close();
     await this.#vm?.vmm.release();

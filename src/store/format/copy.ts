@@ -132,7 +132,7 @@ async function readAll(
   target: FileHandle | undefined,
   signal: AbortSignal | undefined,
 ): Promise<void> {
-  const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+  const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, (await source.stat()).size + 1));
   let position = 0;
   for (;;) {
     if (signal?.aborted === true) throw abortReason(signal);

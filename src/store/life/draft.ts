@@ -257,14 +257,17 @@ export class DraftFolder implements Draft {
   async #seal(fields: PublishFields): Promise<Manifest> {
     const { memory, hasTail } = fields;
     await this.#lent?.takeBack();
-    const memoryBytes = (await stat(this.memoryPath)).size;
+    const [{ size: memoryBytes }, { size: vmstateBytes }, sha256] = await Promise.all([
+      stat(this.memoryPath),
+      stat(this.vmstatePath),
+      fileDigest(this.vmstatePath),
+      chmod(this.memoryPath, 0o400),
+      chmod(this.vmstatePath, 0o400),
+    ]);
     if (memoryBytes !== memory.logicalBytes) {
       throw new Error(`${MEMORY_FILE} has ${memoryBytes} bytes, the guest's RAM ${memory.logicalBytes}`);
     }
-    const vmstateBytes = (await stat(this.vmstatePath)).size;
     if (vmstateBytes === 0) throw new Error(`${VMSTATE_FILE} is empty`);
-    await chmod(this.memoryPath, 0o400);
-    await chmod(this.vmstatePath, 0o400);
     if (hasTail) {
       const { id, format, path } = this.tail;
       this.#pushDisk({ id, format, file: diskFile(id, format) }, path, undefined);
@@ -291,7 +294,7 @@ export class DraftFolder implements Draft {
         manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined),
       ],
       disks: await Promise.all(this.#disks.map(withSize)),
-      vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256: await fileDigest(this.vmstatePath) },
+      vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256 },
     } satisfies Manifest);
   }
 
