@@ -131,7 +131,7 @@ export class DraftFolder implements Draft {
     this.#hotReservation = await hotSpace.reserve(reserveHotBytes, () => allocatedBytes(this.memoryPath));
     await this.#durableRoom.ensure(reserveDurableBytes);
     await failpoint('draft.reserved');
-    await removeFailed(this.#context.durable.failed, this.tag);
+    await removeFailed(this.#context.hot.failed, this.tag);
     await this.#inTier('hot', async () => {
       for (const folder of ['', 'layers', 'disk'])
         await mkdir(join(this.#hotStaging, folder), { mode: 0o700 });
@@ -216,7 +216,7 @@ export class DraftFolder implements Draft {
 
   async announce(): Promise<void> {
     this.#announced = true;
-    await writeFailed(this.#context.durable.failed, { ...this.#identity(), reason: STOPPED_REASON });
+    await writeFailed(this.#context.hot.failed, { ...this.#identity(), reason: STOPPED_REASON });
     await failpoint('draft.announced');
   }
 
@@ -306,19 +306,19 @@ export class DraftFolder implements Draft {
     this.#hotReservation?.release();
     catalog.put(stored);
     this.#entry.settled.resolve();
-    if (this.#announced) this.#context.running.add(removeFailed(this.#context.durable.failed, this.tag));
+    if (this.#announced) this.#context.running.add(removeFailed(this.#context.hot.failed, this.tag));
     this.#onReady(stored);
     return catalog.view(stored, (entry) => listedFolder(this.#context, entry));
   }
 
   async #end(reason: string): Promise<void> {
-    const { catalog, durable } = this.#context;
+    const { catalog, durable, hot } = this.#context;
     try {
       // A publish that failed half way may have renamed the durable half already.
       for (const folder of [this.#hotStaging, this.durableStaging, durable.ready(this.id)])
         await removeAll(folder);
       await failpoint('abandon.removed');
-      if (this.#announced) await writeFailed(durable.failed, { ...this.#identity(), reason });
+      if (this.#announced) await writeFailed(hot.failed, { ...this.#identity(), reason });
     } finally {
       this.#hotReservation?.release();
       this.#durableRoom.release();

@@ -2,7 +2,8 @@
  * Captures that came to nothing after their name had been given out: `failed/<tag>.json`.
  *
  * The file is written when the name is given out, with the crash of the daemon as its reason, and removed
- * when the snapshot is published or abandoned: so a crash needs no code to be reported.
+ * when the snapshot is published or abandoned: so a crash needs no code to be reported. It is in the hot tier, as what was captured is until it
+ * is durable: whoever waits for a name waits for no disk, and after a loss of power neither is there.
  */
 import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -101,7 +101,7 @@ describe('draft', () => {
     for (const folder of [fixture.stateDir, fixture.hotDir]) {
       assert.deepEqual(await readdir(join(folder, 'snapshots')), []);
     }
-    assert.deepEqual(await readdir(join(fixture.stateDir, 'failed')), []);
+    assert.deepEqual(await readdir(join(fixture.hotDir, 'failed')), []);
     await snapshot(store, { tag: 'a' });
   });
 

@@ -46,9 +46,9 @@ export async function recover(context: StoreContext): Promise<StoredEntry[]> {
   await failpoint('recover.cleaned');
   entries.sort((a, b) => a.createdAtUnix - b.createdAtUnix || a.ancestors.length - b.ancestors.length);
   for (const entry of entries) catalog.put(entry);
-  for (const failed of await readFailed(durable.failed)) {
+  for (const failed of await readFailed(hot.failed)) {
     if (catalog.find(failed.tag) === undefined) catalog.put(failed);
-    else await removeFailed(durable.failed, failed.tag);
+    else await removeFailed(hot.failed, failed.tag);
   }
   return entries.filter((entry) => !entry.durable);
 }

@@ -24,7 +24,7 @@ export async function removeSnapshot(
   const entry = context.catalog.get(tag);
   if (entry.kind === 'failed') {
     context.catalog.remove(tag);
-    await removeFailed(context.durable.failed, tag);
+    await removeFailed(context.hot.failed, tag);
     return;
   }
   const victims = cascade ? [entry, ...context.catalog.dependentsOf(entry.id)] : [entry];

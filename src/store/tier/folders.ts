@@ -7,7 +7,7 @@
  *     snapshots/.loading-…       hot copies being made          garbage after a crash
  *     snapshots/.deleted-…       being unlinked                 garbage after a crash
  *     quarantine/<tag>-<id>-…    damaged, kept for a person to look at, never read again
- *     failed/<tag>.json          why a capture whose name had been given out came to nothing (durable tier only)
+ *     failed/<tag>.json          why a capture whose name had been given out came to nothing (hot tier only)
  *
  * Tags cannot start with a dot, so no snapshot can be mistaken for a staging folder.
  */
