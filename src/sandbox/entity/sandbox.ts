@@ -245,10 +245,10 @@ export class Sandbox {
     return this.update({ endTag: tag });
   }
 
-  /** Writes down when it was last used, if that has changed. */
+  /** Writes down when it was last used, if that has changed; on disk are all changes of before, too, when this resolves. */
   async noteUse(): Promise<void> {
     const lastUsedAtUnix = this.lifetime.unnotedUse();
-    if (lastUsedAtUnix !== undefined) await this.update({ lastUsedAtUnix });
+    await (lastUsedAtUnix === undefined ? this.#written : this.update({ lastUsedAtUnix }));
   }
 
   /** For a branch, until what is returned is called: nothing is left to do then but notes in the record. Throws as `require`. */
@@ -340,7 +340,6 @@ export class Sandbox {
   /** Lets go of the VM, which runs on for the next daemon. */
   async release(): Promise<void> {
     await this.noteUse().catch(() => undefined);
-    await this.#written;
     this.#happened({ what: 'daemon-stops' });
     await this.#vm?.pager.close();
     await this.#vm?.vmm.release();

@@ -151,9 +151,8 @@ export class DraftFolder implements Draft {
   }
 
   async addAncestry({ layers, disks }: Ancestry): Promise<void> {
-    if (layers.length >= MAX_CHAIN_DEPTH || disks.length >= MAX_CHAIN_DEPTH) {
+    if (layers.length >= MAX_CHAIN_DEPTH || disks.length >= MAX_CHAIN_DEPTH)
       throw new RangeError(`A snapshot cannot stand on ${MAX_CHAIN_DEPTH} layers; compact it first`);
-    }
     for (const layer of layers) await this.#addLayer(layer);
     await failpoint('draft.layers-linked');
     for (const disk of disks) await this.addDisk(disk);
@@ -187,9 +186,8 @@ export class DraftFolder implements Draft {
         this.#pushDisk({ id, file, format }, destination, known);
       } else {
         const copied = await copyDisk(path, { path: destination }, kindOfDigest(sha256));
-        if (sha256 !== undefined && copied !== sha256) {
+        if (sha256 !== undefined && copied !== sha256)
           throw new IntegrityError(this.tag, path, 'does not match its digest');
-        }
         this.#pushDisk({ id, file, format }, destination, copied);
       }
     });
@@ -264,9 +262,8 @@ export class DraftFolder implements Draft {
       chmod(this.memoryPath, 0o400),
       chmod(this.vmstatePath, 0o400),
     ]);
-    if (memoryBytes !== memory.logicalBytes) {
+    if (memoryBytes !== memory.logicalBytes)
       throw new Error(`${MEMORY_FILE} has ${memoryBytes} bytes, the guest's RAM ${memory.logicalBytes}`);
-    }
     if (vmstateBytes === 0) throw new Error(`${VMSTATE_FILE} is empty`);
     if (hasTail) {
       const { id, format, path } = this.tail;

@@ -286,11 +286,16 @@ describe('openStore()', () => {
     await assert.rejects(open(join(stateDir, 'file', 'below')), BadStoreFolder);
   });
 
-  for (const name of ['snapshots', 'quarantine', 'failed']) {
+  for (const [tier, name] of [
+    ['stateDir', 'snapshots'],
+    ['stateDir', 'quarantine'],
+    ['hotDir', 'failed'],
+  ] as const) {
     it(`refuses a link or a foreign folder as ${name}/`, async (t) => {
-      const { stateDir, hotDir } = await makeFixture(t);
-      const path = join(stateDir, name);
-      await symlink(hotDir, path);
+      const fixture = await makeFixture(t);
+      const { stateDir, hotDir } = fixture;
+      const path = join(fixture[tier], name);
+      await symlink(stateDir, path);
       await assert.rejects(openStore({ stateDir, hotDir }), {
         name: 'BadStoreFolder',
         message: `Cannot use ${path}: it is a symbolic link; name the folder itself`,
