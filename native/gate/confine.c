@@ -9,7 +9,7 @@
  * passed over. Invariant: where less than that can be had, nothing is run (status 125, and why on stderr).
  *
  * Landlock knows nothing of Unix sockets of the file system, nor of chmod(): modes of folders keep others out, if PROGRAM is nobody's user. Where it is
- * the user of others, `namespaced` does: nothing but the paths is there, and no network (namespace.h), and scopes are a must.
+ * the user of others, `namespaced` does: nothing but the paths is there, and no network (namespace.h), and it signals nobody else (signals.h).
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -26,6 +26,7 @@
 #include <unistd.h>
 
 #include "namespace.h"
+#include "signals.h"
 
 #define STATUS_NOT_RUN 125
 /* Threads and processes of the user, who has nothing but this VMM: far more than one of 64 processors makes. */
@@ -78,13 +79,13 @@ static int fail(const char *what, const char *whom)
 	return STATUS_NOT_RUN;
 }
 
-/* What the kernel can be asked to forbid; handled->fs is 0 where that is less than version `least` can. */
-static long handled_by_kernel(long least, struct ruleset *handled)
+/* What the kernel can be asked to forbid; handled->fs is 0 where that is too little. */
+static long handled_by_kernel(struct ruleset *handled)
 {
 	long version = syscall(CALL_CREATE_RULESET, NULL, 0, FLAG_VERSION);
 
 	*handled = (struct ruleset){0};
-	if (version < least)
+	if (version < VERSION_LEAST)
 		return version;
 	handled->fs = FS_ALL_OF_2 | (version >= VERSION_TRUNCATE ? FS_TRUNCATE : 0) |
 		      (version >= VERSION_DEVICES ? FS_IOCTL_DEV : 0);
@@ -118,16 +119,15 @@ static int allow(int ruleset_fd, const struct ruleset *handled, const char *rule
 	return -1;
 }
 
-static int confine(char **rules, bool is_namespaced)
+static int confine(char **rules)
 {
 	struct ruleset handled;
-	int least = is_namespaced ? VERSION_SCOPES : VERSION_LEAST;
-	long version = handled_by_kernel(least, &handled);
+	long version = handled_by_kernel(&handled);
 	int ruleset_fd;
 
 	if (version >= 0 && handled.fs == 0) {
-		fprintf(stderr, "bough-confine: Landlock is of version %ld here, and %d is needed (Linux %s)\n", version,
-			least, is_namespaced ? "6.12" : "5.19");
+		fprintf(stderr, "bough-confine: Landlock is of version %ld here, and %d is needed (Linux 5.19)\n", version,
+			VERSION_LEAST);
 		return STATUS_NOT_RUN;
 	}
 	ruleset_fd = version < 0 ? -1 : (int)syscall(CALL_CREATE_RULESET, &handled, sizeof(handled), 0);
@@ -168,9 +168,11 @@ int main(int argc, char **argv)
 	}
 	argv[at] = NULL; /* the end of the rules */
 	status = is_namespaced ? hide_all_but(rules) : 0;
-	status = status ? status : confine(rules, is_namespaced);
+	status = status ? status : confine(rules);
 	if (status != 0)
 		return status;
+	if (is_namespaced && (errno = -signals_confine()) != 0)
+		return fail("cannot be kept from signalling others", "");
 	if (setrlimit(RLIMIT_NPROC, &tasks) != 0)
 		return fail("cannot limit its threads", "");
 	if (argv[2][0] != '\0' && setenv("LD_PRELOAD", argv[2], 1) != 0)

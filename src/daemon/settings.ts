@@ -159,7 +159,7 @@ export const settings = {
     env: 'BOUGH_ISOLATION',
     placeholder: 'level',
     summary:
-      'walls around VMMs: none; namespaced, where each has namespaces of its own and reaches no network and no files but what it needs (Linux 6.12; the daemon must not be root); user, where each runs as a user of its own and reaches no network (the daemon must be root); confined, where it also reaches no files but what it needs (Linux 5.19); or auto, as much as the host can (default none)',
+      'walls around VMMs: none; namespaced, where each has namespaces of its own and reaches no network and no files but what it needs (Linux 5.19; the daemon must not be root); user, where each runs as a user of its own and reaches no network (the daemon must be root); confined, where it also reaches no files but what it needs (Linux 5.19); or auto, as much as the host can (default none)',
   },
   requireIsolation: {
     flag: '--require-isolation',

@@ -20,6 +20,24 @@ const USER = 1_879_047_001;
 const GROUP = 1_879_047_002;
 const AS_USER = [`--reuid=${USER}`, `--regid=${GROUP}`, '--clear-groups', '--inh-caps=-all'];
 
+/** Sends signals in each way there is; what the kernel said. A program of C's ways, since Node knows one. */
+const SIGNALS = `
+import fcntl, json, os, signal, socket, sys, threading
+other, own = int(sys.argv[1]), os.getpid()
+file = socket.socketpair()[0]
+def got(way):
+    try: way(); return 'done'
+    except OSError as error: return type(error).__name__
+print(json.dumps({name: got(way) for name, way in {
+    'itself': lambda: os.kill(own, 0),
+    'a thread of its own': lambda: signal.pthread_kill(threading.get_ident(), 0),
+    'another': lambda: os.kill(other, 0),
+    'its group': lambda: os.kill(0, 0),
+    'by a descriptor': lambda: signal.pidfd_send_signal(os.pidfd_open(own), 0),
+    'by a file that is another’s': lambda: fcntl.fcntl(file, fcntl.F_SETOWN, other),
+    'by one that is its own': lambda: fcntl.fcntl(file, fcntl.F_SETOWN, own),
+}.items()}))
+`;
 const ABSTRACT = `\0bough-namespaces-${process.pid}`;
 
 describe('an attacker who has taken over a QEMU of a daemon that is not root', { skip: notRoot }, () => {
@@ -99,10 +117,17 @@ describe('an attacker who has taken over a QEMU of a daemon that is not root', {
     'see a network': ['see-interfaces', ''],
   });
 
-  /** Starts it as such a daemon starts a VMM, and returns what it got. */
-  async function play(asked: Tries, reach?: Reach): Promise<Record<string, string>> {
+  const play = (asked: Tries, reach?: Reach): Promise<Record<string, string>> =>
+    run(process.execPath, [ESCAPEE, JSON.stringify(asked)], reach);
+
+  /** Starts a program as such a daemon starts a VMM, and returns what it got. */
+  async function run(
+    program: string,
+    argv: readonly string[],
+    reach?: Reach,
+  ): Promise<Record<string, string>> {
     const logPath = join(root, `log-${logs++}`);
-    const launch = { qemuPath: process.execPath, argv: [ESCAPEE, JSON.stringify(asked)], libraries: [] };
+    const launch = { qemuPath: program, argv, libraries: [] };
     const options = { ...(reach ? confinedLaunch(launch, reach) : launch), env: {}, logPath };
     const vmm = await spawnVmmProcess({ ...options, walls: ['/usr/bin/setpriv', ...AS_USER, '--'] });
     assert.deepEqual(await vmm.exited, { code: 0, signal: null }, await readFile(logPath, 'utf8'));
@@ -139,6 +164,21 @@ describe('an attacker who has taken over a QEMU of a daemon that is not root', {
       [],
     );
     assert.equal(await readFile(layer(), 'utf8'), 'memory');
+  });
+
+  it('signals nobody but himself, in no way', async (t) => {
+    const why = await whyNotConfined('/usr/bin/python3', { namespaced: true });
+    if (why !== undefined) {
+      t.skip(why);
+      return;
+    }
+    const reach = { namespaced: true, reads: [], writes: [] };
+    const argv = ['-c', SIGNALS, String(sibling.pid)];
+    assert.deepEqual(await run('/usr/bin/python3', argv, reach), {
+      ...{ itself: 'done', 'a thread of its own': 'done' },
+      ...{ another: 'PermissionError', 'its group': 'PermissionError', 'by a descriptor': 'PermissionError' },
+      ...{ 'by a file that is another’s': 'PermissionError', 'by one that is its own': 'PermissionError' },
+    });
   });
 
   it('would reach all of it without the walls', async () => {

@@ -110,7 +110,7 @@ async function checkNamespaces(
     return warn(
       name,
       `${asDaemonsUser()}: the daemon is not root, and ${why}`,
-      'Run the daemon as root, or on Linux 6.12 where users may make namespaces; or where guests are not trusted on a host of its own',
+      'Run the daemon as root, or on Linux 5.19 where users may make namespaces; or where guests are not trusted on a host of its own',
     );
   if (wanted === 'none')
     return warn(
