@@ -3,11 +3,12 @@
  * so neither layers nor overlays may pile up on the source's path.
  *
  * One branch is a noisy sample, so there are several rounds, each on a fresh source; the 20th of a round is
- * compared with the median of that round's first ten, and the median of the rounds decides.
+ * compared with the median of that round's first ten, and the median of the rounds decides. As many rounds more wait for nothing but
+ * the source to run again.
  */
 import { sleep } from '../base/index.js';
 import { discard, freshTag, measureBranch, withSandbox, type BenchContext } from './context.js';
-import { formatMs, ratioVerdict, reached, type Section } from './section.js';
+import { formatMs, limitVerdict, ratioVerdict, reached, type Section } from './section.js';
 import { median } from './statistics.js';
 
 const BRANCHES = 20;
@@ -15,10 +16,11 @@ const FIRST = 10;
 const LIMIT = 1.3;
 const BETWEEN_MS = 100;
 
-const columns = ['round', 'branch', 'pause_ms', 'http_round_trip_ms', 'captured_bytes'] as const;
+const columns = ['round', 'wait', 'branch', 'pause_ms', 'http_round_trip_ms', 'captured_bytes'] as const;
 
 interface Row {
   readonly round: number;
+  readonly wait: boolean;
   readonly branch: number;
   readonly pause_ms: number;
   readonly http_round_trip_ms: number;
@@ -31,31 +33,34 @@ export async function benchConsecutive(context: BenchContext): Promise<Section> 
   const rows: Row[] = [];
   for (let round = 1; round <= roundCount; round++) {
     context.say(`consecutive: round ${round} of ${roundCount}`);
-    rows.push(...(await runRound(context, round)));
+    for (const wait of [true, false]) rows.push(...(await runRound(context, round, wait)));
   }
+  const waited = rows.filter(({ wait }) => wait);
   return {
     name: 'consecutive',
     title: `${BRANCHES} branches of one source in a row`,
     conditions: [
-      `idle source ${context.sourceTag}, live, wait:true, every snapshot kept`,
-      `n = ${roundCount} rounds`,
+      `idle source ${context.sourceTag}, live, every snapshot kept`,
+      `n = ${roundCount} rounds of each`,
     ],
     tables: [
       {
-        title: 'Medians over the rounds, ms',
+        title: 'Medians over the rounds, wait:true, ms',
         columns: ['branch', 'pause', 'round trip'],
-        rows: [1, 2, 5, 10, 15, 20].map((branch) => [branch, ...medians(rows, branch).map(formatMs)]),
+        rows: [1, 2, 5, 10, 15, 20].map((branch) => [branch, ...medians(waited, branch).map(formatMs)]),
       },
     ],
     verdicts: reached([
-      growthVerdict('pause', rows, 'pause_ms'),
-      growthVerdict('round trip', rows, 'http_round_trip_ms'),
+      growthVerdict('pause', waited, 'pause_ms'),
+      growthVerdict('round trip', waited, 'http_round_trip_ms'),
+      laterVerdict(rows, true, 12),
+      laterVerdict(rows, false, 8),
     ]),
     csv: { columns, rows: rows.map((row) => ({ ...row })) },
   };
 }
 
-async function runRound(context: BenchContext, round: number): Promise<Row[]> {
+async function runRound(context: BenchContext, round: number, wait: boolean): Promise<Row[]> {
   const tags: string[] = [];
   try {
     return await withSandbox(context, context.sourceTag, async ({ id }) => {
@@ -63,9 +68,10 @@ async function runRound(context: BenchContext, round: number): Promise<Row[]> {
       for (let branch = 1; branch <= BRANCHES; branch++) {
         const tag = freshTag();
         tags.push(tag);
-        const measured = await measureBranch(context, id, { mode: 'live', wait: true, tag });
+        const measured = await measureBranch(context, id, { mode: 'live', wait, tag });
         rows.push({
           round,
+          wait,
           branch,
           pause_ms: measured.pauseMs,
           http_round_trip_ms: measured.httpRoundTripMs,
@@ -91,6 +97,12 @@ function growthVerdict(what: string, rows: readonly Row[], column: 'pause_ms' | 
   );
   const promise = `the 20th branch’s ${what} ≤ ${LIMIT} × the median of the first ten`;
   return ratioVerdict(promise, median(ratios), 1, LIMIT);
+}
+
+function laterVerdict(rows: readonly Row[], wait: boolean, limitMs: number) {
+  const later = rows.filter((row) => row.wait === wait && row.branch > 1);
+  const promise = `the round trip of all but the first, wait:${wait}, p50 ≤ ${limitMs} ms`;
+  return limitVerdict(promise, median(later.map((row) => row.http_round_trip_ms)), limitMs);
 }
 
 /** For each round, its last branch against the median of its first ten. */

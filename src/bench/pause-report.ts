@@ -15,7 +15,8 @@ import {
 } from './section.js';
 import { summarize, type Summary } from './statistics.js';
 
-type TimeColumn = 'pause_ms' | 'http_round_trip_ms' | 'completion_ms' | 'guest_gap_ms' | 'echo_gap_ms';
+type TimeColumn =
+  'pause_ms' | 'events_ms' | 'http_round_trip_ms' | 'completion_ms' | 'guest_gap_ms' | 'echo_gap_ms';
 
 const timeTitles: readonly [TimeColumn, string][] = [
   ['pause_ms', 'Pause window, ms'],
@@ -57,12 +58,13 @@ export function pauseVerdicts(rows: readonly PauseRow[]): Verdict[] {
   const completion = summaryOf(rows, background, 'completion_ms')?.p50;
   const sync = summaryOf(rows, 'live-sync', 'http_round_trip_ms')?.p50;
   const async = summaryOf(rows, 'live-async', 'http_round_trip_ms')?.p50;
+  const events = summaryOf(rows, 'live-sync', 'events_ms') ?? summaryOf(rows, 'live-async', 'events_ms');
   return reached([
     ratioVerdict(
-      'live pause p50 ≤ 1/20 of stock background-snapshot’s',
+      'live pause p50 ≤ 1/30 of stock background-snapshot’s',
       live?.p50,
       summaryOf(rows, background, 'pause_ms')?.p50,
-      1 / 20,
+      1 / 30,
     ),
     ratioVerdict(
       'live pause p50 ≤ 1/200 of full’s',
@@ -77,6 +79,8 @@ export function pauseVerdicts(rows: readonly PauseRow[]): Verdict[] {
       1 / 20,
     ),
     limitVerdict('live pause p50 < 2 ms', live?.p50, 2),
+    limitVerdict('live pause p50 ≤ 0.65 ms', live?.p50, 0.65),
+    limitVerdict('STOP to RESUME p50 ≤ 0.35 ms', events?.p50, 0.35),
     limitVerdict('live pause p99 < 8 ms', live?.p99, 8),
     limitVerdict('round trip p50, wait:true, < 60 ms', sync, 60),
     limitVerdict('round trip p50, wait:false, < 20 ms', async, 20),
