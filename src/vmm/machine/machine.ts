@@ -60,8 +60,9 @@ export interface MachineSpec {
 export const SANDBOX_FILTER = 'on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny';
 const DEFAULT_TRANSLATION_BUFFER_MIB = 64;
 /**
- * Each eventfd by which a device is notified is closed at a stop and made again before the vCPUs run: time of the pause. Under KVM
- * it spares a vCPU the way out of the kernel; under TCG it only hands the work to another thread. The guest does not see it.
+ * Each eventfd by which a device is notified is closed at a stop and made again before the vCPUs run: time of the pause. Under KVM each
+ * of these may wait for a grace period of the host's kernel, which on a busy host is seconds for all of them; without, a notification
+ * leaves the kernel. Under TCG they only hand the work to another thread. The guest does not see it.
  */
 const WITHOUT_IOEVENTFD = ['virtio-blk-pci', 'virtio-net-pci'].flatMap((device) => [
   '-global',
@@ -105,9 +106,8 @@ function coreArguments(spec: MachineSpec): string[] {
       : `memory-backend-file,id=mem,size=${spec.memoryMiB}M,mem-path=${escaped(spec.memoryMarkerPath)},share=off`;
   return [
     ...['-M', machine.join(',')],
-    ...(spec.accelerator === 'tcg'
-      ? ['-accel', `tcg,tb-size=${bufferMiB}`, ...WITHOUT_IOEVENTFD]
-      : ['-accel', 'kvm']),
+    ...['-accel', spec.accelerator === 'tcg' ? `tcg,tb-size=${bufferMiB}` : 'kvm'],
+    ...WITHOUT_IOEVENTFD,
     ...['-cpu', spec.cpuModel],
     ...['-smp', String(spec.vcpus)],
     ...['-m', String(spec.memoryMiB)],
