@@ -9,6 +9,7 @@
  * Not handled: E2B's error shape (`{code, message}`), which its own adapter makes from the same errors.
  */
 
+import { branchErrors } from './branch-errors.js';
 import { doorErrors } from './door-errors.js';
 import { fileErrors } from './file-errors.js';
 import { serviceErrors } from './service-errors.js';
@@ -117,11 +118,6 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { name: string }) => `A sandbox named "${a.name}" exists already`,
   },
-  branch_in_progress: {
-    status: 409,
-    retryable: true,
-    message: (a: { id: string }) => `Sandbox "${a.id}" is being branched by another request`,
-  },
   snapshot_in_use: {
     status: 409,
     retryable: false,
@@ -154,12 +150,6 @@ export const errorCatalogue = {
     status: 409,
     retryable: false,
     message: (a: { id: string; state: string }) => `Sandbox "${a.id}" is ${a.state}, not running`,
-  },
-  sandbox_outdated: {
-    status: 409,
-    retryable: false,
-    message: (a: { id: string; wanted: number; found: number }) =>
-      `Cannot branch sandbox "${a.id}": another version of bough started it, whose pager speaks protocol ${a.found} where this one speaks ${a.wanted}`,
   },
   process_not_started: {
     status: 400,
@@ -212,11 +202,6 @@ export const errorCatalogue = {
     retryable: false,
     message: () => 'The idempotency key was given with another request: take a new one for each',
   },
-  mode_unsupported: {
-    status: 400,
-    retryable: false,
-    message: (a: { mode: string; reason: string }) => `Cannot branch in mode "${a.mode}": ${a.reason}`,
-  },
   network_fixed: {
     status: 409,
     retryable: false,
@@ -234,11 +219,6 @@ export const errorCatalogue = {
     retryable: false,
     message: (a: { limit: string; problem: string }) =>
       `Cannot start a sandbox with "${a.limit}": ${a.problem}`,
-  },
-  too_many_branches: {
-    status: 503,
-    retryable: true,
-    message: (a: { limit: number }) => `Too many branches at once: the limit is ${a.limit}`,
   },
   too_many_open_files: {
     status: 503,
@@ -288,12 +268,7 @@ export const errorCatalogue = {
       `Sandbox "${a.id}" did not finish within ${a.timeoutMs} ms`,
   },
 
-  source_died: {
-    status: 500,
-    retryable: false,
-    message: (a: { id: string; reason: string }) =>
-      `Sandbox "${a.id}" ended while it was being branched: ${a.reason}`,
-  },
+  ...branchErrors,
   integrity_error: {
     status: 500,
     retryable: false,

@@ -139,6 +139,7 @@ const branchErrors = [
   'no_space',
   'not_durable',
   'integrity_error',
+  'branch_not_in_time',
   'source_died',
   'vmm_failed',
   'too_many_mappings',

@@ -124,6 +124,7 @@ const rollbackErrors = [
   'egress_unavailable',
   'integrity_error',
   'sandbox_outdated',
+  'branch_not_in_time',
   'source_died',
   'vmm_failed',
 ] as const satisfies readonly ErrorCode[];

@@ -94,7 +94,9 @@ function explained(sandbox: Sandbox, cause: unknown): unknown {
     return new BoughError('sandbox_not_running', { id: sandbox.id, state: BEING_REMOVED }, { cause });
   }
   const { failure } = sandbox.record;
-  const isOfVm = isBoughError(cause, 'vmm_failed') || isBoughError(cause, 'source_died');
+  const isOfVm = (['vmm_failed', 'source_died', 'branch_not_in_time'] as const).some((code) =>
+    isBoughError(cause, code),
+  );
   if (failure === undefined || (cause instanceof BoughError && !isOfVm)) return cause;
   return new BoughError('source_died', { id: sandbox.id, reason: failure }, { cause });
 }

@@ -54,6 +54,14 @@ describe('toCatalogue()', () => {
     assert.deepEqual(refused, ['vmm_failed', { operation: 'start a child', problem }]);
   });
 
+  it('asks for another try where a sandbox was not captured in time', () => {
+    const late = new PagerError('save the device state', constants.errno.ETIMEDOUT);
+    const made = toCatalogue(late, { operation: 'branch the sandbox', sandboxId: 'source' });
+    assert(made instanceof BoughError);
+    assert.deepEqual([made.code, made.retryable], ['branch_not_in_time', true]);
+    assert.equal(catalogued(late)?.[0], 'vmm_failed');
+  });
+
   it('names the sysctl where memory is in too many pieces, at the branch and at the start of a child', () => {
     for (const operation of [
       'keep the layer within vm.max_map_count',

@@ -158,6 +158,9 @@ function fromVm(cause: unknown, { operation, sandboxId }: Attempt): BoughError |
       const reason = 'this kernel has no userfaultfd write-protection for unprivileged or any use';
       return new BoughError('mode_unsupported', { mode: 'live', reason }, options);
     }
+    // A pause ends at its deadline with the guest running; where there is no sandbox, nothing runs on.
+    if (cause.errnoName === 'ETIMEDOUT' && sandboxId !== undefined)
+      return new BoughError('branch_not_in_time', { id: sandboxId, problem: cause.message }, options);
     return new BoughError('vmm_failed', { operation, problem: cause.message }, options);
   }
   if (cause instanceof PagerDisconnected) {

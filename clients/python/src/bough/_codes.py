@@ -85,6 +85,7 @@ CODES: dict[str, Code] = {
     "agent_protocol": Code(errors.AgentError),
     "agent_refused": Code(errors.AgentError),
     "agent_deadline": Code(errors.AgentDeadline),
+    "branch_not_in_time": Code(retryable=True),
     "source_died": Code(),
     "integrity_error": Code(),
     "boot_failed": Code(),
