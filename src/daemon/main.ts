@@ -56,11 +56,14 @@ export async function runDaemon(
   const host = await openHost(config, events.emit);
   try {
     const daemon = await serve(config, host, { log, events });
-    onListening?.({ address: daemon.address, stateDir: config.stateDir });
-    const told = stopSignal(env);
-    await tellReady(env);
-    log.info({ why: await told }, 'stopping');
-    await daemon.close();
+    try {
+      onListening?.({ address: daemon.address, stateDir: config.stateDir });
+      const told = stopSignal(env);
+      await tellReady(env);
+      log.info({ why: await told }, 'stopping');
+    } finally {
+      await daemon.close();
+    }
   } finally {
     await host.close();
   }

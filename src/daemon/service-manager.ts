@@ -9,7 +9,11 @@ import { spawn } from 'node:child_process';
 /** Resolves once it was told, or with nobody to tell; rejects where that fails, since the manager would wait without end. */
 export async function tellReady(env: Readonly<Record<string, string | undefined>>): Promise<void> {
   if (env['NOTIFY_SOCKET'] === undefined) return;
-  const child = spawn('systemd-notify', ['--ready'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+  // Else it waits for the manager's answer, which a busy one does not give in time.
+  const child = spawn('systemd-notify', ['--ready', '--no-block'], {
+    env,
+    stdio: ['ignore', 'ignore', 'inherit'],
+  });
   await new Promise<void>((resolve, reject) => {
     child.once('error', reject);
     child.once('exit', (code, signal) =>
