@@ -54,6 +54,8 @@ describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_0
     (await lab.host.branch(id, { mode: 'live', wait: 'ready' })).tag;
   const stateDirOf = (id: string): string => join(folders.stateDir, 'sandboxes', id);
   const recordOf = (id: string): Promise<SandboxRecord> => readRecord(join(stateDirOf(id), 'record.json'));
+  const changeRecord = async (id: string, changes: Partial<SandboxRecord>): Promise<void> =>
+    writeRecord(join(stateDirOf(id), 'record.json'), { ...(await recordOf(id)), ...changes });
   const disksOf = async (id: string): Promise<string[]> =>
     (await readdir(join(stateDirOf(id), 'disk'))).sort();
 
@@ -144,13 +146,21 @@ describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_0
     await assertDiskFiles(stateDirOf(source.id), record);
   });
 
+  it('numbers branches on from those that its snapshots tell of, where the record has not heard of them', async () => {
+    const source = await spawnGuest();
+    const kept = { mode: 'live', wait: 'ready', retention: { keepLast: 5 } } as const;
+    const ordinal = async (): Promise<number | undefined> =>
+      (await lab.host.branch(source.id, kept)).retention?.ordinal;
+    assert.deepEqual([await ordinal(), await ordinal(), await ordinal()], [1, 2, 3]);
+    await whileNoDaemonRuns(() => changeRecord(source.id, { branchCount: 1 }));
+    assert.equal(await ordinal(), 4);
+  });
+
   it('kills the VMM of a sandbox that nobody was told of, and the VMM whose folders are gone', async () => {
     const untold = await spawnGuest();
     const orphan = await spawnGuest();
     await whileNoDaemonRuns(async () => {
-      const record = { ...(await recordOf(untold.id)) };
-      delete record.process;
-      await writeRecord(join(stateDirOf(untold.id), 'record.json'), record);
+      await changeRecord(untold.id, { process: undefined });
       await rm(stateDirOf(orphan.id), { recursive: true });
       await rm(join(folders.hotDir, 'sandboxes', orphan.id), { recursive: true });
     });
@@ -352,10 +362,9 @@ describe('openHost() over what an earlier daemon left', { timeout: limitMs(300_0
     const stranger = spawn('sleep', ['60']);
     const { pid: qemuPid } = await lab.host.getSandbox(id);
     await whileNoDaemonRuns(async () => {
-      const record = await recordOf(id);
-      assert(record.process);
-      const process = { ...record.process, pid: stranger.pid ?? 0 };
-      await writeRecord(join(stateDirOf(id), 'record.json'), { ...record, process });
+      const { process } = await recordOf(id);
+      assert(process);
+      await changeRecord(id, { process: { ...process, pid: stranger.pid ?? 0 } });
     });
     assert.equal(stranger.exitCode, null);
     assert.equal((await lab.host.getSandbox(id)).state, 'failed');

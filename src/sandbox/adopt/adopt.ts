@@ -17,6 +17,7 @@ import { join } from 'node:path';
 import pLimit from 'p-limit';
 import { z } from 'zod';
 import { compact, errorCode, failpoint, messageOf, MiB, namesIn } from '../../base/index.js';
+import type { SnapshotView } from '../../store/index.js';
 import { GuestEnded, Vmm, VmmGone, VmmStartFailed, type Cgroups, type RunningVmm } from '../../vmm/index.js';
 import type { HostContext } from '../host/context.js';
 import { foldIfLong } from '../disk/fold.js';
@@ -182,10 +183,16 @@ async function adoptOrBury(
   }
 }
 
+/** A branch is answered before the record has it: what the next is to be numbered after, its snapshots know as well. */
+function countedBranches({ id, branchCount }: SandboxRecord, snapshots: readonly SnapshotView[]): number {
+  const own = snapshots.filter(({ branchedFrom }) => branchedFrom === id);
+  return Math.max(branchCount, ...own.map(({ retention }) => retention?.ordinal ?? 0));
+}
+
 const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
 
 async function adopt(
-  { vmHost, emit, networks, cgroups }: HostContext,
+  { vmHost, emit, networks, cgroups, store }: HostContext,
   paths: SandboxPaths,
   record: Found,
   patience: Patience,
@@ -193,7 +200,8 @@ async function adopt(
   const vm = await connect(cgroups, paths, record, patience);
   try {
     await failpoint('adopt.connected');
-    const current = { ...record, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
+    const branchCount = countedBranches(record, store.list());
+    const current = { ...record, branchCount, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
     await failpoint('adopt.reconciled');
     // What was frozen while nobody noted it.
     if (vm.user !== undefined) for (const { path } of current.disks) await letRead(path, vm.user);
