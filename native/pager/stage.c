@@ -37,6 +37,7 @@ static void unmap(struct stage *stage)
 int stage_reserve(struct stage *stage, size_t page_count)
 {
 	size_t bytes;
+	int error;
 
 	if (page_count < STAGE_MIN_PAGES)
 		page_count = STAGE_MIN_PAGES;
@@ -52,7 +53,10 @@ int stage_reserve(struct stage *stage, size_t page_count)
 			return -errno;
 		*stage = (struct stage){.memory = memory, .bytes = bytes};
 	}
-	return fault_in(stage->memory, bytes);
+	error = fault_in(stage->memory, bytes);
+	if (error) /* the next is not to meet the same memory */
+		unmap(stage);
+	return error;
 }
 
 void stage_release(struct stage *stage)
