@@ -27,11 +27,13 @@ export async function processUsage(pid: number): Promise<ProcessUsage> {
   const [utime = 0, stime = 0] = fieldsAfterName(stat ?? '')
     .slice(11, 13)
     .map(Number);
+  // Given to the kernel, which takes it when memory is short: nobody is without it.
+  const freeBytes = bytesOf(rollup ?? '', 'LazyFree');
   return {
     cpuTimeMs: ((utime + stime) * 1000) / TICKS_PER_SEC,
-    anonymousBytes: anonymousIn(status ?? ''),
+    anonymousBytes: anonymousIn(status ?? '') - freeBytes,
     fileBytes: bytesOf(status ?? '', 'RssFile') + bytesOf(status ?? '', 'RssShmem'),
-    proportionalBytes: bytesOf(rollup ?? '', 'Pss'),
+    proportionalBytes: bytesOf(rollup ?? '', 'Pss') - freeBytes,
   };
 }
 
