@@ -28,6 +28,7 @@ export {
 export { lockFile, LockHeld, lockHolder } from './lock-file.js';
 export { BoundedLines } from './lines.js';
 export { messageOf } from './message.js';
+export { pick } from './pick.js';
 export { startRounds } from './rounds.js';
 export type { Rounds } from './rounds.js';
 export { ResourceStack } from './resource-stack.js';

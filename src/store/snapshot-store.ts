@@ -3,7 +3,6 @@
  *
  * Invariant: between `openStore` and `close` this process holds the locks of both tiers, so nobody else renames anything in them.
  */
-import { rm } from 'node:fs/promises';
 import pLimit from 'p-limit';
 import { lockFile, LockHeld, monotonicMs, orAborted, ResourceStack, WorkSet } from '../base/index.js';
 import { Catalog, StoredEntry } from './catalog.js';
@@ -56,8 +55,6 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   for (const tier of [durable, hot]) undo.use(await lock(tier));
   await prepareSubfolders(durable, false);
   await prepareSubfolders(hot, true);
-  // Where earlier versions had it, and whoever branched waited for the disk.
-  await rm(durable.failed, { recursive: true, force: true });
   const closing = new AbortController();
   const hotSpace = new Space('hot', hot.path);
   const { freeBytes } = await hotSpace.measure();

@@ -13,6 +13,7 @@ import {
   failpoint,
   linkIfPossible,
   messageOf,
+  pick,
   unixSeconds,
 } from '../../base/index.js';
 import { StoredEntry, type WritingEntry } from '../catalog.js';
@@ -214,7 +215,7 @@ export class DraftFolder implements Draft {
 
   async announce(): Promise<void> {
     this.#announced = true;
-    await writeFailed(this.#context.hot.failed, { ...this.#identity(), reason: STOPPED_REASON });
+    await writeFailed(this.#context, { ...this.#identity(), reason: STOPPED_REASON });
     await failpoint('draft.announced');
   }
 
@@ -309,17 +310,19 @@ export class DraftFolder implements Draft {
   }
 
   async #end(reason: string): Promise<void> {
-    const { catalog, durable, hot } = this.#context;
+    const { catalog, durable } = this.#context;
+    const failed = { ...this.#identity(), reason };
     try {
       // A publish that failed half way may have renamed the durable half already.
       for (const folder of [this.#hotStaging, this.durableStaging, durable.ready(this.id)])
         await removeAll(folder);
       await failpoint('abandon.removed');
-      if (this.#announced) await writeFailed(hot.failed, { ...this.#identity(), reason });
+      // Where that cannot be written it is known until the next start, and is no other failure.
+      if (this.#announced) await writeFailed(this.#context, failed).catch(() => undefined);
     } finally {
       this.#hotReservation?.release();
       this.#durableRoom.release();
-      if (this.#announced) catalog.put({ kind: 'failed', ...this.#identity(), reason });
+      if (this.#announced) catalog.put({ kind: 'failed', ...failed });
       else catalog.remove(this.tag);
       this.#entry.settled.resolve();
     }
@@ -390,11 +393,4 @@ function manifestLayer(
   const physicalBytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
   const layer = { id, file, logicalBytes, runs: runs.map(([o, l]) => [o, l] as const), physicalBytes };
   return sha256 === undefined ? layer : { ...layer, sha256 };
-}
-
-/** The given keys of an object which have a value. */
-function pick<T extends object, K extends keyof T>(object: T, keys: readonly K[]): Pick<T, K> {
-  return Object.fromEntries(
-    keys.filter((key) => object[key] !== undefined).map((key) => [key, object[key]]),
-  ) as Pick<T, K>;
 }

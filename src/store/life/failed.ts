@@ -5,11 +5,12 @@
  * when the snapshot is published or abandoned: so a crash needs no code to be reported. It is in the hot tier, as what was captured is until it
  * is durable: whoever waits for a name waits for no disk, and after a loss of power neither is there.
  */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { writeFileAtomic } from '../../base/index.js';
+import { namesIn, writeFileAtomic } from '../../base/index.js';
 import type { FailedEntry } from '../catalog.js';
+import type { StoreContext } from '../context.js';
 import { OBJECT_ID_PATTERN, TAG_PATTERN } from '../format/manifest.js';
 
 const schema = z.object({
@@ -25,18 +26,26 @@ export const STOPPED_REASON = 'The daemon stopped while the snapshot was being w
 
 const pathOf = (folder: string, tag: string): string => join(folder, `${tag}.json`);
 
-export async function writeFailed(folder: string, entry: Omit<FailedEntry, 'kind'>): Promise<void> {
-  await writeFileAtomic(pathOf(folder, entry.tag), `${JSON.stringify(schema.parse(entry))}\n`);
+/** Throws NoSpace. */
+export async function writeFailed(
+  { hot, hotSpace }: Pick<StoreContext, 'hot' | 'hotSpace'>,
+  entry: Omit<FailedEntry, 'kind'>,
+): Promise<void> {
+  try {
+    await writeFileAtomic(pathOf(hot.failed, entry.tag), `${JSON.stringify(schema.parse(entry))}\n`);
+  } catch (error) {
+    throw await hotSpace.explain(error);
+  }
 }
 
 export async function removeFailed(folder: string, tag: string): Promise<void> {
   await rm(pathOf(folder, tag), { force: true });
 }
 
-/** All entries of the folder; files that are not one are removed, they hold nothing but a reason. */
+/** All entries of the folder, if it is there; files that are not one are removed, they hold nothing but a reason. */
 export async function readFailed(folder: string): Promise<FailedEntry[]> {
   const entries: FailedEntry[] = [];
-  for (const name of await readdir(folder)) {
+  for (const name of await namesIn(folder)) {
     const entry = parse(await readFile(join(folder, name), 'utf8'));
     if (entry !== undefined && `${entry.tag}.json` === name) entries.push(entry);
     else await rm(join(folder, name), { force: true, recursive: true });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chown,
+  cp,
   mkdir,
   readdir,
   readFile,
@@ -213,11 +214,16 @@ describe('openStore()', () => {
     await capture(store, { tag: 'silent' });
     const { draft } = await capture(store, { tag: 'announced' });
     await draft.announce();
+    const listed = (): string[][] => store.list().map(({ tag, status }) => [tag, status]);
     store = await fixture.reopen();
-    assert.deepEqual(
-      store.list().map(({ tag, status }) => [tag, status]),
-      [['announced', 'failed']],
-    );
+    assert.deepEqual(listed(), [['announced', 'failed']]);
+    // Where earlier versions have noted it.
+    await cp(join(fixture.hotDir, 'failed'), join(fixture.stateDir, 'failed'), { recursive: true });
+    await rm(join(fixture.hotDir, 'failed'), { recursive: true });
+    store = await fixture.reopen();
+    assert.deepEqual(listed(), [['announced', 'failed']]);
+    assert.deepEqual(await readdir(join(fixture.hotDir, 'failed')), ['announced.json']);
+    assert(!(await readdir(fixture.stateDir)).includes('failed'));
     for (const folder of [fixture.stateDir, fixture.hotDir]) {
       assert.deepEqual(await readdir(join(folder, 'snapshots')), []);
     }

@@ -4,13 +4,13 @@
  * Both tiers are read completely before anything is changed, so that a store written by a later version stays as it is. Only names,
  * manifests and sizes are looked at here; contents are checked when a snapshot is first used.
  */
-import { lstat, mkdir, readdir } from 'node:fs/promises';
+import { lstat, mkdir, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { errorCode, failpoint, fsyncPath } from '../../base/index.js';
 import { StoredEntry } from '../catalog.js';
 import { removeAll, type StoreContext } from '../context.js';
 import { StoreTooNew } from '../errors.js';
-import { readFailed, removeFailed } from './failed.js';
+import { readFailed, removeFailed, writeFailed } from './failed.js';
 import { READY_PREFIX, type TierFolder } from '../tier/folders.js';
 import { readManifest } from '../format/manifest-file.js';
 import { TAG_PATTERN, type Manifest } from '../format/manifest.js';
@@ -46,11 +46,19 @@ export async function recover(context: StoreContext): Promise<StoredEntry[]> {
   await failpoint('recover.cleaned');
   entries.sort((a, b) => a.createdAtUnix - b.createdAtUnix || a.ancestors.length - b.ancestors.length);
   for (const entry of entries) catalog.put(entry);
+  await takeOverFailed(context);
   for (const failed of await readFailed(hot.failed)) {
     if (catalog.find(failed.tag) === undefined) catalog.put(failed);
     else await removeFailed(hot.failed, failed.tag);
   }
   return entries.filter((entry) => !entry.durable);
+}
+
+/** Earlier versions had them on disk. */
+async function takeOverFailed(context: StoreContext): Promise<void> {
+  const { failed } = context.durable;
+  for (const entry of await readFailed(failed)) await writeFailed(context, entry);
+  await rm(failed, { recursive: true, force: true });
 }
 
 async function recoverHot(
