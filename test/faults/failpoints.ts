@@ -15,6 +15,7 @@ export interface FailpointCase {
 /** Places where nothing can fail but the process: what follows is a change in memory. */
 export const KILL_ONLY: readonly string[] = [
   'publish.renamed',
+  'branch.published',
   'load.renamed',
   'branch.failed',
   'branch.disk-corrected',

@@ -10,6 +10,7 @@ import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import { readRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
 import { assertDiskFiles } from '../support/disk-files.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
+import type { Snapshot } from '../../src/sdk/index.js';
 import type { FaultLab } from './fault-lab.js';
 
 /** The tag that operations make or remove. */
@@ -81,15 +82,25 @@ const recordOf = ({ folders, source }: FaultLab): Promise<SandboxRecord> =>
 
 const lineLength = async (lab: FaultLab): Promise<number> => (await recordOf(lab)).line?.layers.length ?? 0;
 
+/** How long the line is when the record has the branch, which is answered before. */
+async function lineAfter(lab: FaultLab, { dir }: Snapshot): Promise<number> {
+  for (let waitedMs = 0; waitedMs < PATIENCE_MS; waitedMs += 10) {
+    const { lastBranchMemoryPath } = await recordOf(lab);
+    if (lastBranchMemoryPath === join(dir, 'memory.bin')) return lineLength(lab);
+    await sleep(10);
+  }
+  throw new Error(`The record does not name the branch in ${dir}`);
+}
+
 /** A source after whose next branch layers of its line are merged; of that only the latest snapshot is there. */
 async function makeLongLine(lab: FaultLab): Promise<void> {
   const { client, source } = lab;
   await source.python("small = b'x' * 100000");
   let [tag = '', other = ''] = TAGS_BEFORE;
-  await client.sandboxes.branch(source.id, { tag });
-  while ((await lineLength(lab)) !== LINE_LIMIT - 1) {
+  let latest = await client.sandboxes.branch(source.id, { tag });
+  while ((await lineAfter(lab, latest)) !== LINE_LIMIT - 1) {
     [tag, other] = [other, tag];
-    await client.sandboxes.branch(source.id, { tag });
+    latest = await client.sandboxes.branch(source.id, { tag });
     // Not the latest: the line ends with that.
     await client.snapshots.delete(other);
   }

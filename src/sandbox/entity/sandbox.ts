@@ -63,8 +63,8 @@ export class Sandbox {
   #endPause: (() => void) | undefined;
   #fold: DiskFold | undefined;
   #removing: Promise<void> | undefined;
-  /** The latest write of the record. */
-  #written: Promise<void> = Promise.resolve();
+  /** The latest write of the record, and whether that went well. */
+  #written: Promise<boolean> = Promise.resolve(true);
   /** Resolves when the end of the VMM has been noted. */
   #exitNoted: Promise<void> = Promise.resolve();
 
@@ -248,7 +248,8 @@ export class Sandbox {
   /** Writes down when it was last used, if that has changed; on disk are all changes of before, too, when this resolves. */
   async noteUse(): Promise<void> {
     const lastUsedAtUnix = this.lifetime.unnotedUse();
-    await (lastUsedAtUnix === undefined ? this.#written : this.update({ lastUsedAtUnix }));
+    if (!(await this.#written) || lastUsedAtUnix !== undefined)
+      await this.update(compact({ lastUsedAtUnix }));
   }
 
   /** For a branch, until what is returned is called: nothing is left to do then but notes in the record. Throws as `require`. */
@@ -281,15 +282,15 @@ export class Sandbox {
     void fold.over.then(() => (this.#fold = undefined));
   }
 
-  /** Changes the record, in memory at once and then on disk. */
+  /** Changes the record, in memory at once and then on disk: one write after the other, of which the last has all changes. */
   async update(changes: Partial<SandboxRecord>): Promise<void> {
     this.#record = { ...this.#record, ...changes };
-    const write = async (): Promise<void> => {
+    const write = async (): Promise<boolean> => {
       if (this.takes('record')) await writeRecord(this.paths.record, this.#record);
+      return true;
     };
-    // One after the other: the last one to be written has all changes.
     const written = this.#written.then(write);
-    this.#written = written.catch(() => undefined);
+    this.#written = written.catch(() => false);
     await written;
   }
 

@@ -346,8 +346,11 @@ export class LocalHost implements Host {
       (err: unknown) => this.#context.emit('branches.left', { err }),
     );
     await Promise.all(this.#context.sandboxes.list().map((sandbox) => sandbox.release()));
-    // Those that were left fail with their VM let go, and clean up after themselves.
+    // Those that were left fail with their VM let go, and clean up after themselves; or they had captured, and note that.
     await this.#branches.settled();
+    await Promise.all(
+      this.#context.sandboxes.list().map((sandbox) => sandbox.noteUse().catch(() => undefined)),
+    );
     await this.#context.networks.close();
     await this.#context.cgroups.removeEmpty().catch(() => undefined);
     await this.#context.store.close();
