@@ -26,7 +26,7 @@ export const branchErrors = {
     status: 503,
     retryable: true,
     message: (a: { id: string; problem: string }) =>
-      `Sandbox "${a.id}" runs on, but was not captured in time: ${a.problem}`,
+      `Sandbox "${a.id}" is as it was, but was not captured in time: ${a.problem}`,
   },
   source_died: {
     status: 500,
