@@ -101,7 +101,7 @@ function growthVerdict(what: string, rows: readonly Row[], column: 'pause_ms' | 
 
 function laterVerdict(rows: readonly Row[], wait: boolean, limitMs: number) {
   const later = rows.filter((row) => row.wait === wait && row.branch > 1);
-  const promise = `the round trip of all but the first, wait:${wait}, p50 ≤ ${limitMs} ms`;
+  const promise = `the round trip of all but the first, wait:${wait}, p50 < ${limitMs} ms`;
   return limitVerdict(promise, median(later.map((row) => row.http_round_trip_ms)), limitMs);
 }
 
