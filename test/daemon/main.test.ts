@@ -50,6 +50,19 @@ describe('runDaemon()', () => {
     await rm(dir, { recursive: true });
   });
 
+  it('ends whole where it cannot tell its service manager', async () => {
+    const env = { ...quiet, NOTIFY_SOCKET: '/run/manager', PATH: '/nowhere' };
+    let address = '';
+    const running = runDaemon({ listen: '127.0.0.1:0', stateDir: '/nowhere' }, env, {
+      openHost: () => Promise.resolve(fakeHost()),
+      onListening: (told) => (address = told.address),
+    });
+    await assert.rejects(running, { code: 'ENOENT' });
+    await assert.rejects(fetch(`${address}/healthz`));
+    process.removeAllListeners('SIGTERM');
+    process.removeAllListeners('SIGINT');
+  });
+
   it('refuses what may not start before it opens a host', async () => {
     const open = () => Promise.reject(new Error('opened'));
     await assert.rejects(runDaemon({ listen: '0.0.0.0:0' }, quiet, { openHost: open }), /without a token/);

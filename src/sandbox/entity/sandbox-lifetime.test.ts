@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { owned, recorded as recordedIn } from '../../../test/support/recorded-sandbox.js';
-import { hostClock, unixSeconds } from '../../base/index.js';
+import { armFailpoints, hostClock, unixSeconds } from '../../base/index.js';
 import { isBoughError } from '../../contract/index.js';
 import { lifetimeOf } from './lifetime.js';
 import type { SandboxPaths } from './paths.js';
@@ -58,6 +58,18 @@ describe('the lifetime of a sandbox in its record', () => {
     }
     await sandbox.noteEnd(undefined);
     (await owned(paths)).require('use');
+  });
+
+  it('is written when the daemon lets go, also what could not be written before and what nobody waited for', async (t) => {
+    const paths = await recorded(t);
+    const sandbox = await owned(paths);
+    armFailpoints('record.changed=errno:ENOSPC');
+    await assert.rejects(sandbox.update({ branchCount: 7 }), { code: 'ENOSPC' });
+    await sandbox.noteUse();
+    assert.equal((await readRecord(paths.record)).branchCount, 7);
+    void sandbox.update({ branchCount: 8 });
+    await sandbox.release();
+    assert.equal((await readRecord(paths.record)).branchCount, 8);
   });
 
   it('keeps every change when several are written at once', async (t) => {
