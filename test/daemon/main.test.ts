@@ -35,7 +35,7 @@ describe('runDaemon()', () => {
     const dir = await mkdtemp(join(tmpdir(), 'bough-main-'));
     const noted = join(dir, 'noted');
     // In the place of systemd's, which speaks for the process that started it.
-    const script = `#!/bin/sh\necho "$1 $NOTIFY_SOCKET $PPID" > ${noted}; kill -TERM $PPID\n`;
+    const script = `#!/bin/sh\necho "$* $NOTIFY_SOCKET $PPID" > ${noted}; kill -TERM $PPID\n`;
     await writeFile(join(dir, 'systemd-notify'), script, { mode: 0o755 });
     const env = { ...quiet, NOTIFY_SOCKET: '/run/manager', PATH: `${dir}:${process.env['PATH'] ?? ''}` };
     let isListening = false;
@@ -44,7 +44,7 @@ describe('runDaemon()', () => {
       onListening: () => (isListening = true),
     });
     assert.ok(isListening);
-    assert.equal(await readFile(noted, 'utf8'), `--ready /run/manager ${process.pid}\n`);
+    assert.equal(await readFile(noted, 'utf8'), `--ready --no-block /run/manager ${process.pid}\n`);
     process.removeAllListeners('SIGTERM');
     process.removeAllListeners('SIGINT');
     await rm(dir, { recursive: true });

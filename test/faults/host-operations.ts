@@ -8,9 +8,9 @@ import { LINE_LIMIT } from '../../src/sandbox/branch/line.js';
 import { CHAIN_LIMIT } from '../../src/sandbox/disk/fold.js';
 import { sandboxPaths } from '../../src/sandbox/entity/paths.js';
 import { readRecord, type SandboxRecord } from '../../src/sandbox/entity/record.js';
+import type { Snapshot } from '../../src/sdk/index.js';
 import { assertDiskFiles } from '../support/disk-files.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
-import type { Snapshot } from '../../src/sdk/index.js';
 import type { FaultLab } from './fault-lab.js';
 
 /** The tag that operations make or remove. */

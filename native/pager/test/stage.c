@@ -1,5 +1,5 @@
 /*
- * stage.c - the stage of one branch serves the next, and holds nothing of it. One that was larger than most is given back.
+ * stage.c - the stage of one branch serves the next, and holds nothing of it. One larger than the least is given back.
  */
 #include "../stage.h"
 #include "../../test/check.h"
