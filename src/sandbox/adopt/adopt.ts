@@ -71,6 +71,7 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
   }
   for (const [id, error] of unreadable) await quarantine(context, id, error);
   for (const id of outlived(records)) records.delete(id);
+  countBranches(records, context.store.list());
   await removeUnfinishedFiles(context);
   await failpoint('adopt.read');
   const running = await findVmms(context.tiers);
@@ -90,6 +91,17 @@ export async function adoptSandboxes(context: HostContext): Promise<void> {
     if (sandbox === undefined) continue;
     context.sandboxes.add(sandbox);
     foldIfLong(context, sandbox);
+  }
+}
+
+/** A branch is answered before the record has it: what the next is to be numbered after, its snapshots know as well. */
+function countBranches(records: Map<string, SandboxRecord>, snapshots: readonly SnapshotView[]): void {
+  const told = new Map<string, number>();
+  for (const { branchedFrom = '', retention } of snapshots)
+    told.set(branchedFrom, Math.max(told.get(branchedFrom) ?? 0, retention?.ordinal ?? 0));
+  for (const [folder, record] of records) {
+    const branchCount = Math.max(record.branchCount, told.get(record.id) ?? 0);
+    records.set(folder, { ...record, branchCount });
   }
 }
 
@@ -183,16 +195,10 @@ async function adoptOrBury(
   }
 }
 
-/** A branch is answered before the record has it: what the next is to be numbered after, its snapshots know as well. */
-function countedBranches({ id, branchCount }: SandboxRecord, snapshots: readonly SnapshotView[]): number {
-  const own = snapshots.filter(({ branchedFrom }) => branchedFrom === id);
-  return Math.max(branchCount, ...own.map(({ retention }) => retention?.ordinal ?? 0));
-}
-
 const hasProcess = (record: SandboxRecord | undefined): record is Found => record?.process !== undefined;
 
 async function adopt(
-  { vmHost, emit, networks, cgroups, store }: HostContext,
+  { vmHost, emit, networks, cgroups }: HostContext,
   paths: SandboxPaths,
   record: Found,
   patience: Patience,
@@ -200,8 +206,7 @@ async function adopt(
   const vm = await connect(cgroups, paths, record, patience);
   try {
     await failpoint('adopt.connected');
-    const branchCount = countedBranches(record, store.list());
-    const current = { ...record, branchCount, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
+    const current = { ...record, ...(await reconcileDisk(paths, record, vm.vmm.qmp)) };
     await failpoint('adopt.reconciled');
     // What was frozen while nobody noted it.
     if (vm.user !== undefined) for (const { path } of current.disks) await letRead(path, vm.user);
