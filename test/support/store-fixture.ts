@@ -1,4 +1,6 @@
 /** A store in temporary folders, and captures that write what a pager would. */
+import assert from 'node:assert/strict';
+import { readSync } from 'node:fs';
 import { mkdtemp, open, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -131,10 +133,15 @@ export async function linkAsSandbox(
 
 /** The RAM a child would see: the stack of layers over zeros, runs only. */
 export async function readMemory(ancestry: Pick<Ancestry, 'layers'>): Promise<Buffer> {
-  const memory = Buffer.alloc(RAM_BYTES);
+  const memory = Buffer.alloc(ancestry.layers[0]?.logicalBytes ?? RAM_BYTES);
   for (const { path, runs } of ancestry.layers) {
-    const bytes = await readFile(path);
-    for (const [offset, length] of runs) bytes.copy(memory, offset, offset, offset + length);
+    const file = await open(path);
+    try {
+      for (const [offset, length] of runs)
+        assert.equal(readSync(file.fd, memory, offset, length, offset), length);
+    } finally {
+      await file.close();
+    }
   }
   return memory;
 }
