@@ -129,6 +129,7 @@ function registerHostGauges(registry: Registry, readGauges: () => HostGauges): v
       },
     });
   single('bough_branches_in_flight', 'Branches that are being taken', (gauges) => gauges.branchesInFlight);
+  single('bough_warm_vmms', 'VMMs that stand ready to become children', (gauges) => gauges.warmVmms);
   single('bough_hot_store_bytes', 'Bytes of memory layers in the hot store', (gauges) => gauges.hotBytes);
   single(
     'bough_durable_store_bytes',

@@ -173,6 +173,7 @@ describe('routes', () => {
     const again = await ask(server, 'POST', '/v1/sandboxes/sandbox1/branch', { tag: 'b2' });
     assert.deepEqual([again.status, again.json.code], [409, 'tag_exists']);
     const metrics = await server.app.inject({ url: '/metrics', headers: { host: 'localhost' } });
+    assert.match(metrics.body, /^bough_warm_vmms 0$/m);
     assert.match(metrics.body, /bough_sandboxes\{state="running"\} 1/);
     assert.match(String(metrics.headers['content-type']), /^text\/plain/);
   });

@@ -172,6 +172,7 @@ export function fakeHost(script: Partial<Host> = {}): FakeHost {
     sandboxes: { running: sandboxes.size },
     snapshots: { ready: snapshots.size },
     branchesInFlight: 0,
+    warmVmms: 0,
     hotBytes: 0,
     durableBytes: 0,
   });

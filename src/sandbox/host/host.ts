@@ -101,6 +101,8 @@ export interface HostGauges {
   readonly sandboxes: Readonly<Partial<Record<SandboxState, number>>>;
   readonly snapshots: Readonly<Partial<Record<SnapshotView['status'], number>>>;
   readonly branchesInFlight: number;
+  /** VMMs that stand ready to become children. */
+  readonly warmVmms: number;
   /** Bytes of memory layers in the hot store. */
   readonly hotBytes: number;
   /** Bytes of snapshots in the durable store. */

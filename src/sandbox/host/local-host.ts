@@ -336,7 +336,8 @@ export class LocalHost implements Host {
     for (const { state } of this.#context.sandboxes.list()) sandboxes[state] = (sandboxes[state] ?? 0) + 1;
     const snapshots: Counts<SnapshotView['status']> = {};
     for (const { status } of this.#context.store.list()) snapshots[status] = (snapshots[status] ?? 0) + 1;
-    return { sandboxes, snapshots, branchesInFlight: this.#branches.count, ...this.#hotTier.bytes };
+    const warmVmms = this.#context.warmVmms?.idleCount ?? 0;
+    return { sandboxes, snapshots, branchesInFlight: this.#branches.count, warmVmms, ...this.#hotTier.bytes };
   }
 
   async close(): Promise<void> {
