@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- --minutes N [--seed S]`: sets up what is missing, then runs test/faults/soak.ts with the
+ * `npm run soak -- --minutes N [--seed S] [--warm-vmms N]`: sets up what is missing, then runs test/faults/soak.ts with the
  * same arguments.
  */
 import { join } from 'node:path';

@@ -8,14 +8,15 @@ import { Seeded } from '../faults/seeded.js';
 const STEPS = 40;
 
 describe('a daemon with VMs', { timeout: 600_000 }, () => {
+  const random = Seeded.fromEnvironment();
+  const warmVmms = random.below(3);
   let lab: FaultLab;
   before(async () => {
-    lab = await FaultLab.open('model');
+    lab = await FaultLab.open('model', { warmVmms });
   });
   after(() => lab.close());
 
   it('does what a model of it does, kills included', async () => {
-    const random = Seeded.fromEnvironment();
     const model = await HostModel.of(lab, random);
     const did: string[] = [];
     try {
@@ -25,6 +26,6 @@ describe('a daemon with VMs', { timeout: 600_000 }, () => {
       assert.fail(`${random.name}: ${what}\nafter: ${did.join('; ')}`);
     }
     await lab.clean();
-    console.log(`# model of a daemon: ${STEPS} steps, ${random.name}`);
+    console.log(`# model of a daemon: ${STEPS} steps, ${warmVmms} VMMs that stand ready, ${random.name}`);
   });
 });

@@ -8,8 +8,10 @@ import { Seeded } from '../faults/seeded.js';
 
 /** Kills at places alone come to nearly as many; at any moment as many as make these. */
 const LEAST_KILLS = 200;
-/** Labs side by side: a kill is mostly waiting. Each has its share of the places, and as many kills as the other. */
+/** Labs without warm VMMs, side by side: a kill is mostly waiting. Each has its share of the places, and as many kills as the other. */
 const LABS = 2;
+/** In the one where VMMs stand ready. */
+const LEAST_KILLS_WARM = 24;
 /** A child is started of every so-manyth snapshot that survived. */
 const CHILD_EVERY = 8;
 
@@ -35,10 +37,15 @@ const CASES: readonly Case[] = [
 describe('a daemon with VMs that is killed', { timeout: 1_400_000, concurrency: LABS }, () => {
   const random = Seeded.fromEnvironment();
   const total = { daemonKills: 0, vmmKills: 0, faults: 0 };
+  const inCold = CASES.filter(({ warm }) => warm !== true);
   for (let share = 0; share < LABS; share++) {
-    const places = CASES.filter((_, at) => at % LABS === share);
-    describe(`in lab ${share + 1} of ${LABS}`, { concurrency: 1 }, () => inLab(share, places, random, total));
+    const places = inCold.filter((_, at) => at % LABS === share);
+    const lab = { name: `kills${share}`, warmVmms: 0, places, leastKills: LEAST_KILLS / LABS };
+    describe(`in lab ${share + 1} of ${LABS}`, { concurrency: 1 }, () => inLab(lab, random, total));
   }
+  const places = CASES.filter(({ warm }) => warm === true);
+  const lab = { name: 'kills-warm', warmVmms: 1, places, leastKills: LEAST_KILLS_WARM };
+  describe('in a lab where VMMs stand ready', { concurrency: 1 }, () => inLab(lab, random, total));
   after(() => {
     const { daemonKills, vmmKills, faults } = total;
     console.log(
@@ -47,9 +54,16 @@ describe('a daemon with VMs that is killed', { timeout: 1_400_000, concurrency: 
   });
 });
 
+interface LabOfKills {
+  readonly name: string;
+  readonly warmVmms: number;
+  readonly places: readonly Case[];
+  /** At places and, to make up for what these are too few, at any moment. */
+  readonly leastKills: number;
+}
+
 function inLab(
-  share: number,
-  places: readonly Case[],
+  { name, warmVmms, places, leastKills }: LabOfKills,
   random: Seeded,
   total: { daemonKills: number; vmmKills: number; faults: number },
 ): void {
@@ -57,7 +71,7 @@ function inLab(
   let [kills, survived] = [0, 0];
 
   before(async () => {
-    lab = await FaultLab.open(`kills${share}`);
+    lab = await FaultLab.open(name, { warmVmms });
   });
   beforeEach(() => lab.begin());
   after(() => lab.close());
@@ -144,16 +158,16 @@ function inLab(
     });
   }
 
-  it(`SIGKILL at any moment, until there were ${LEAST_KILLS / LABS}`, async () => {
+  it(`SIGKILL at any moment, until there were ${leastKills}`, async () => {
     const operations = ['branch', 'switch', 'capture', 'delete', 'spawn', 'fork', 'remove'] as const;
-    for (; kills < LEAST_KILLS / LABS; kills++) {
-      const name = random.pick(operations);
-      const operation = HOST_OPERATIONS[name] ?? {};
+    for (; kills < leastKills; kills++) {
+      const operationName = random.pick(operations);
+      const operation = HOST_OPERATIONS[operationName] ?? {};
       const isVmm = operation.vmm === 'source' && random.below(4) === 0;
       await operation.prepare?.(lab);
       const pid = await lab.sourcePid();
       const ended = lab.outcome(operation.run?.(lab) ?? Promise.resolve());
-      await sleep(random.below(name === 'spawn' || name === 'fork' ? 400 : 60));
+      await sleep(random.below(['spawn', 'fork'].includes(operationName) ? 400 : 60));
       if (isVmm) {
         process.kill(pid, 'SIGKILL');
         total.vmmKills += 1;

@@ -7,25 +7,19 @@
  * is left.
  */
 import assert from 'node:assert/strict';
-import { fork, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { sleep, withDeadline } from '../../src/base/index.js';
+import { sleep } from '../../src/base/index.js';
 import type { Sandbox } from '../../src/contract/index.js';
-import { Bough, BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
+import { BoughApiError, BoughUnreachable } from '../../src/sdk/index.js';
 import { assertOwnLayers } from '../support/layer-files.js';
 import { Guest } from '../support/guest.js';
-import { difference, inventory, sandboxFolders, vmProcesses } from '../support/leftovers.js';
+import { difference, inventory, sandboxFolders, vmProcesses, type VmProcess } from '../support/leftovers.js';
 import { beatsBeyond, SELDOM_MS, startPulse } from '../support/pulse.js';
 import { foldersWithTemplate, type OwnFolders } from '../support/template-copy.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
-import type { DaemonUsage, Order } from './controlled-daemon.js';
-import { answered, order } from './orders.js';
+import { DEADLINE_MS, LabDaemon, POLL_MS } from './lab-daemon.js';
 
-const DAEMON = fileURLToPath(new URL('controlled-daemon.js', import.meta.url));
-const DEADLINE_MS = 60_000;
-const POLL_MS = 50;
+const LEFTOVER_MS = 5_000;
 
 /** What `settle` is told about the fault. */
 export interface Expected {
@@ -44,27 +38,17 @@ export interface Expected {
   readonly sandboxes?: number;
 }
 
-export class FaultLab {
-  readonly folders: OwnFolders;
+export class FaultLab extends LabDaemon {
   source!: Guest;
   bystander!: Guest;
-  #daemon!: ChildProcess;
-  /** The next daemon, loaded. */
-  #standby: ChildProcess | undefined;
-  #client!: Bough;
-  #exited!: Promise<NodeJS.Signals | null>;
-  #log = '';
   #before: string[] = [];
   #beats = 0;
   #requests = 0;
   #isClean = true;
 
-  private constructor(folders: OwnFolders) {
-    this.folders = folders;
-  }
-
-  static async open(folders: string | OwnFolders): Promise<FaultLab> {
-    const lab = new FaultLab(typeof folders === 'string' ? await foldersWithTemplate(folders) : folders);
+  static async open(folders: string | OwnFolders, { warmVmms = 0 } = {}): Promise<FaultLab> {
+    const own = typeof folders === 'string' ? await foldersWithTemplate(folders) : folders;
+    const lab = new FaultLab(own, warmVmms);
     try {
       await lab.start();
       lab.#before = await lab.inventory();
@@ -77,104 +61,19 @@ export class FaultLab {
     return lab;
   }
 
-  get client(): Bough {
-    return this.#client;
-  }
-
   /** Idempotency key of the operation that is interrupted; `clean` ends with another. */
   get requestName(): string {
     return `request-${this.#requests}`;
   }
 
-  /** The end of what the daemons have logged. */
-  get log(): string {
-    return this.#log;
-  }
-
-  /** Starts the next daemon, and waits until it listens; false if it ended instead. */
-  async start(failpoints = ''): Promise<boolean> {
-    const child = this.#standby ?? this.#load();
-    this.#daemon = child;
-    this.#exited = once(child, 'exit').then(() => child.signalCode);
-    const { stateDir, hotDir, cacheDir } = this.folders;
-    const flags = { listen: '127.0.0.1:0', stateDir, hotDir, cacheDir, logLevel: 'warn' };
-    const listens = order(this.#daemon, { run: { flags, failpoints } }, ({ address }) => address);
-    const orEnded = listens.catch(() => undefined);
-    const address = await withDeadline(orEnded, DEADLINE_MS, 'The start of the daemon');
-    this.#standby = this.#load();
-    if (address === undefined) return false;
-    this.#client = new Bough({ url: address });
+  override async start(failpoints = ''): Promise<boolean> {
+    if (!(await super.start(failpoints))) return false;
     // The guests of before are now reached through this daemon.
     for (const which of ['source', 'bystander'] as const) {
       const guest = this[which] as Guest | undefined;
-      if (guest !== undefined) this[which] = Guest.ofDaemon(this.#client, guest.id);
+      if (guest !== undefined) this[which] = Guest.ofDaemon(this.client, guest.id);
     }
     return true;
-  }
-
-  /** Loading takes most of the time of a start: it passes while the daemon before is at work. */
-  #load(): ChildProcess {
-    const child = fork(DAEMON, [], {
-      execArgv: ['--expose-gc'],
-      stdio: ['ignore', 'ignore', 'pipe', 'ipc'],
-    });
-    child.stderr
-      ?.setEncoding('utf8')
-      .on('data', (text: string) => (this.#log = (this.#log + text).slice(-8000)));
-    return child;
-  }
-
-  /** Waits until the daemon has ended; the signal that ended it. */
-  died(): Promise<NodeJS.Signals | null> {
-    return withDeadline(this.#exited, DEADLINE_MS, 'The end of the daemon');
-  }
-
-  async kill(): Promise<void> {
-    this.#daemon.kill('SIGKILL');
-    await this.died();
-  }
-
-  /** Arms failpoints of the running daemon, instead of those armed before. */
-  async arm(failpoints: string): Promise<void> {
-    await order(this.#daemon, { arm: failpoints }, ({ fired }) => fired);
-  }
-
-  /** Waits until the daemon has come to an armed place, which it may do after its answer. */
-  async reached(place: string): Promise<void> {
-    for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
-      const fired = await order(this.#daemon, { list: true }, (answer) => answer.fired);
-      if (fired.includes(place)) return;
-      await sleep(POLL_MS);
-    }
-    assert.fail(`${place} was not reached`);
-  }
-
-  /**
-   * Has the daemon wait at a place until `meanwhile` is over; `over` resolves then, and rejects if the place is not
-   * reached in time.
-   */
-  async meet(
-    place: string,
-    count: number,
-    meanwhile: () => Promise<void>,
-  ): Promise<{ readonly over: Promise<void> }> {
-    const reached = withDeadline(
-      answered(this.#daemon, ({ met: where }) => where),
-      DEADLINE_MS,
-      `Reaching ${place}`,
-    );
-    const over = reached.then(async () => {
-      await meanwhile();
-      this.#daemon.send({ go: true } satisfies Order);
-    });
-    over.catch(() => undefined);
-    this.#daemon.send({ meet: place, count } satisfies Order);
-    await answered(this.#daemon, ({ fired }) => fired);
-    return { over };
-  }
-
-  measure(): Promise<DaemonUsage> {
-    return order(this.#daemon, { measure: true }, ({ usage }) => usage);
   }
 
   async spawn(tag = TEMPLATE_TAG): Promise<Guest> {
@@ -196,10 +95,25 @@ export class FaultLab {
     return pid;
   }
 
-  /** VMMs that belong to no sandbox of the list: children on their way. */
+  /** Processes of VMMs that belong to no sandbox of the list: children on their way, and those that stand ready. */
   async unlistedVmms(): Promise<number[]> {
+    return (await this.#unlisted()).map(({ pid }) => pid);
+  }
+
+  async #unlisted(): Promise<VmProcess[]> {
     const listed = new Set((await this.client.sandboxes.list()).map(({ pid }) => pid));
-    return (await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid).filter((pid) => !listed.has(pid));
+    return (await vmProcesses(this.folders.hotDir)).filter(({ pid }) => !listed.has(pid));
+  }
+
+  /** Those that stand ready, when there are no others that belong to no sandbox; waits for `least`. */
+  async idleVmms(least = 0): Promise<VmProcess[]> {
+    let unlisted: VmProcess[] = [];
+    for (let waitedMs = 0; waitedMs < DEADLINE_MS; waitedMs += POLL_MS) {
+      unlisted = await this.#unlisted();
+      if (unlisted.length >= least && (await this.idleCount()) === unlisted.length) return unlisted;
+      await sleep(POLL_MS);
+    }
+    assert.fail(`VMMs are left that are no sandboxes: ${unlisted.map(({ pid }) => pid).join()}`);
   }
 
   /**
@@ -254,7 +168,7 @@ export class FaultLab {
       await beatsBeyond(child, 0);
       await this.client.sandboxes.delete(child.id);
     }
-    assert.deepEqual(await this.#leftovers(), [], 'files belong to nobody');
+    assert.deepEqual(await settled(() => this.#leftovers()), [], 'files belong to nobody');
     await this.#checkOwnLayers();
   }
 
@@ -268,14 +182,20 @@ export class FaultLab {
     for (const { tag } of await this.client.snapshots.list()) {
       if (tag !== TEMPLATE_TAG) await this.client.snapshots.delete(tag, { force: true });
     }
-    const folders = await this.#sandboxFolders(kept);
-    const left = difference(this.#before, await this.inventory());
     assert.deepEqual(
-      left.filter((line) => !folders.some((name) => line.includes(name)) && !line.startsWith('+ process')),
+      await settled(() => this.#leftAfterAll(kept)),
       [],
       'files are left after everything was deleted',
     );
     this.#isClean = true;
+  }
+
+  async #leftAfterAll(kept: readonly string[]): Promise<string[]> {
+    const left = difference(this.#before, await this.inventory());
+    const folders = [...(await this.#sandboxFolders(kept)), ...(await this.#idleFolders())];
+    return left.filter(
+      (line) => !folders.some((name) => line.includes(name)) && !line.startsWith('+ process'),
+    );
   }
 
   inventory(): Promise<string[]> {
@@ -285,7 +205,7 @@ export class FaultLab {
   /** Before a test: whatever the one before has failed with, a daemon runs with nothing armed, and only the two sandboxes are there. */
   async begin(): Promise<void> {
     if (!this.#isClean) {
-      await this.#ensureRunning();
+      await this.ensureRunning();
       await this.arm('');
       await this.outcome(this.client.sandboxes.delete(this.source.id));
       await this.newSource();
@@ -294,19 +214,12 @@ export class FaultLab {
     this.#isClean = false;
   }
 
-  async #ensureRunning(): Promise<void> {
-    if (this.#daemon.exitCode !== null || this.#daemon.signalCode !== null)
-      assert(await this.start(), this.#log);
-  }
-
   async close(): Promise<void> {
     try {
-      await this.#ensureRunning();
+      await this.ensureRunning();
       for (const { id } of await this.client.sandboxes.list()) await this.client.sandboxes.delete(id);
     } finally {
-      this.#standby?.kill('SIGKILL');
-      this.#daemon.kill('SIGTERM');
-      await this.died().catch(() => this.kill());
+      await this.stop();
       for (const { pid } of await vmProcesses(this.folders.hotDir)) process.kill(pid, 'SIGKILL');
       await this.folders.remove();
     }
@@ -332,9 +245,10 @@ export class FaultLab {
       // A child that was killed just when it was ready.
       if (code !== undefined && code !== 'sandbox_not_running') await this.failed(id);
     }
-    const running = (await this.client.sandboxes.list()).flatMap(({ pid }) => pid ?? []);
-    const processes = (await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid);
-    assert.deepEqual(processes.sort(), running.sort(), 'processes and sandboxes differ');
+    await this.idleVmms();
+    const processes = new Set((await vmProcesses(this.folders.hotDir)).map(({ pid }) => pid));
+    for (const { id, pid } of await this.client.sandboxes.list())
+      assert(pid === null || processes.has(pid), `${id} runs without a process`);
   }
 
   /** Waits until a sandbox whose VMM was killed is listed as failed, with the reason. */
@@ -376,6 +290,10 @@ export class FaultLab {
     return ids.map((id) => folders.get(id) ?? `sandboxes/${id}`);
   }
 
+  async #idleFolders(): Promise<string[]> {
+    return (await this.idleVmms()).map(({ folder }) => folder);
+  }
+
   /** Of those whose guest runs: nothing is left in memory of one that has ended. */
   async #checkOwnLayers(): Promise<void> {
     const { stateDir, hotDir } = this.folders;
@@ -385,8 +303,9 @@ export class FaultLab {
   }
 
   async #leftovers(): Promise<string[]> {
+    const found = difference(this.#before, await this.inventory());
     const listed = (await this.client.sandboxes.list()).map(({ id }) => id);
-    const sandboxes = await this.#sandboxFolders(listed);
+    const sandboxes = [...(await this.#sandboxFolders(listed)), ...(await this.#idleFolders())];
     const snapshots = await this.client.snapshots.list();
     // One that could not be made durable keeps what it has on disk, for the next daemon to try again.
     const isHalfDurable = snapshots.some(({ durable, status }) => status === 'ready' && durable !== true);
@@ -395,6 +314,16 @@ export class FaultLab {
       /^[+-] process/.test(line) ||
       (isHalfDurable && line.includes(' snapshots/.ready-')) ||
       shown.some((name) => line.endsWith(name) || line.includes(`${name}/`));
-    return difference(this.#before, await this.inventory()).filter((line) => !belongs(line));
+    return found.filter((line) => !belongs(line));
   }
+}
+
+/** What is found once there is nothing to find any more, or after a while: a VMM that is to stand ready has folders before it is a process. */
+async function settled(find: () => Promise<string[]>): Promise<string[]> {
+  let found = await find();
+  for (let waitedMs = 0; found.length > 0 && waitedMs < LEFTOVER_MS; waitedMs += POLL_MS) {
+    await sleep(POLL_MS);
+    found = await find();
+  }
+  return found;
 }

@@ -48,17 +48,29 @@ export interface HostOperation {
   readonly mayBeFailed?: boolean;
   /** Which VMM it needs: `source`, or that of the child it starts. */
   readonly vmm?: 'source' | 'child';
+  /** It needs a lab where VMMs stand ready. */
+  readonly warm?: boolean;
 }
 
 /** As a client sends it that asks again when there is no answer. */
 const branch = ({ client, source, requestName }: FaultLab): Promise<unknown> =>
   client.sandboxes.branch(source.id, { tag: TAG }, { idempotencyKey: requestName });
 
+const spawn = ({ client, requestName }: FaultLab): Promise<unknown> =>
+  client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG }, { idempotencyKey: requestName });
+
 /** More than fits into a pause, so that the next branch switches overlays. */
 const writeDisk = ({ source }: FaultLab): Promise<unknown> =>
   source.shell('head -c 1600000 /dev/urandom > /root/big && sync');
 
 const extraSandbox = new WeakMap<FaultLab, { readonly id: string; readonly pid: number }>();
+
+/** A lab where a VMM stands ready for a child of the template: its latest child was one, too. */
+async function standReady(lab: FaultLab): Promise<void> {
+  const { id } = await lab.spawn();
+  await lab.client.sandboxes.delete(id);
+  await lab.idleVmms(1);
+}
 
 async function startExtra(lab: FaultLab): Promise<void> {
   const { id } = await lab.spawn();
@@ -160,11 +172,19 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
     others: TAGS_BEFORE,
   },
   spawn: {
-    run: ({ client, requestName }) =>
-      client.sandboxes.spawn({ snapshot_tag: TEMPLATE_TAG }, { idempotencyKey: requestName }),
+    run: spawn,
     again: true,
     sandboxes: 1,
     vmm: 'child',
+  },
+  // After it another is made ready.
+  'warm-spawn': {
+    prepare: standReady,
+    run: spawn,
+    again: true,
+    sandboxes: 1,
+    vmm: 'child',
+    warm: true,
   },
   fork: {
     run: ({ client, source, requestName }) =>

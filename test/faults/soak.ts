@@ -1,5 +1,5 @@
 /**
- * `npm run soak -- --minutes N [--seed S]`: a daemon with VMs under everything at once, for as long as you
+ * `npm run soak -- --minutes N [--seed S] [--warm-vmms N]`: a daemon with VMs under everything at once, for as long as you
  * like.
  *
  * Round after round: operations next to a model, VMMs killed among them; every so often kills of the daemon
@@ -63,7 +63,13 @@ interface Taken {
 }
 
 async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { minutes: { type: 'string' }, seed: { type: 'string' } } });
+  const { values } = parseArgs({
+    options: {
+      minutes: { type: 'string' },
+      seed: { type: 'string' },
+      'warm-vmms': { type: 'string', default: '0' },
+    },
+  });
   const minutes = Number(values.minutes ?? '10');
   if (!(minutes > 0)) throw new TypeError('--minutes must be a number above 0');
   const random = values.seed === undefined ? Seeded.fromEnvironment() : new Seeded(Number(values.seed));
@@ -71,7 +77,7 @@ async function main(): Promise<number> {
     `soak: ${minutes} minutes, ${random.name}${noTmpfs === false ? '' : `; nothing is filled: ${noTmpfs}`}`,
   );
   const folders = await smallFolders();
-  const lab = await FaultLab.open(folders);
+  const lab = await FaultLab.open(folders, { warmVmms: Number(values['warm-vmms']) });
   const counts = { rounds: 0, steps: 0, kills: 0, fills: 0 };
   const taken: Taken[] = [];
   const endMs = performance.now() + minutes * 60_000;
@@ -152,7 +158,7 @@ async function measure(lab: FaultLab): Promise<Taken> {
   const ownFiles = (await filesBelow(join(stateDir, 'sandboxes'))).filter(({ links }) => links === 1);
   const guestBytes = ownFiles.reduce((sum, { bytes }) => sum + bytes, 0);
   return {
-    processes: (await vmProcesses(hotDir)).length,
+    processes: (await vmProcesses(hotDir)).length - (await lab.idleVmms()).length,
     ...{ fds, heapBytes, residentBytes },
     hotBytes: await bytesBelow(hotDir),
     stateBytes: (await bytesBelow(stateDir)) - guestBytes,

@@ -52,14 +52,23 @@ export function difference(before: readonly string[], after: readonly string[]):
   ];
 }
 
+/** A process of a sandbox, or of what is to be one; its folder in both tiers, such as `sandboxes/x`. */
+export interface VmProcess {
+  readonly pid: number;
+  readonly name: string;
+  readonly folder: string;
+}
+
 /** The processes of sandboxes below a hot dir. */
-export async function vmProcesses(hotDir: string): Promise<{ pid: number; name: string }[]> {
-  const found: { pid: number; name: string }[] = [];
+export async function vmProcesses(hotDir: string): Promise<VmProcess[]> {
+  const found: VmProcess[] = [];
   for (const entry of await readdir('/proc')) {
     if (!/^\d+$/.test(entry)) continue;
     const commandLine = await readFile(`/proc/${entry}/cmdline`, 'utf8').catch(() => '');
-    if (!commandLine.includes(`${hotDir}/sandboxes/`)) continue;
-    found.push({ pid: Number(entry), name: commandLine.split('\0')[0] ?? '' });
+    const [, ownPath] = commandLine.split(`${hotDir}/sandboxes/`);
+    if (ownPath === undefined) continue;
+    const folder = `sandboxes/${/^[^/,]*/.exec(ownPath)?.[0] ?? ''}`;
+    found.push({ pid: Number(entry), name: commandLine.split('\0')[0] ?? '', folder });
   }
   return found;
 }
