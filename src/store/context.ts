@@ -31,7 +31,9 @@ export interface StoreContext {
   readonly closing: AbortSignal;
   /** One snapshot at a time goes to disk: the next one finds its ancestors there and links them. */
   readonly persistQueue: LimitFunction;
-  /** Live captures and merges: whoever copies to disk lets them go first. */
+  /** Live captures: a merge lets them go first. */
+  readonly captures: WorkSet;
+  /** These and merges: whoever copies to disk lets them go first. */
   readonly urgent: WorkSet;
   /** Background work that `close()` waits for. */
   readonly running: WorkSet;
@@ -56,8 +58,13 @@ interface Giving {
 
 /** Resolves when nothing urgent is under way, or it takes long. */
 export async function giveWay({ urgent, persistQueue }: Giving): Promise<void> {
-  if (urgent.size === 0 || persistQueue.pendingCount >= LAGGING_SNAPSHOTS) return;
-  await withDeadline(urgent.settled(), LONGEST_WAIT_MS, 'What goes first').catch(() => undefined);
+  if (persistQueue.pendingCount < LAGGING_SNAPSHOTS) await letGo(urgent);
+}
+
+/** Resolves when nothing of it is under way, or it takes long. */
+export async function letGo(first: WorkSet): Promise<void> {
+  if (first.size > 0)
+    await withDeadline(first.settled(), LONGEST_WAIT_MS, 'What goes first').catch(() => undefined);
 }
 
 /** A snapshot's folder in the hot tier. */

@@ -76,6 +76,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     hotBudgetBytes: options.hotBudgetBytes ?? Math.floor(freeBytes / 2),
     closing: closing.signal,
     persistQueue: pLimit(1),
+    captures: new WorkSet(),
     urgent: new WorkSet(),
     running: new WorkSet(),
   };
@@ -210,8 +211,8 @@ class SnapshotStore implements Store {
     return startReception(this.#context, received, this.#makeRoom);
   }
 
-  mergeLayers(layers: readonly LayerRef[], folder: string): Promise<LayerRef> {
-    const merged = mergeLayers(this.#context, layers, folder);
+  mergeLayers(layers: readonly LayerRef[], folder: string, isAwaited?: () => boolean): Promise<LayerRef> {
+    const merged = mergeLayers(this.#context, layers, folder, isAwaited);
     // A line grows until it is there, and branches of a long one wait for it.
     goFirst(this.#context, merged);
     return merged;

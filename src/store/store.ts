@@ -189,9 +189,10 @@ export interface Store {
   checkRoom(bytes: number): Promise<void>;
   /**
    * Writes what these neighbours in a stack hold, bottom first, into one new layer in a folder of the caller's in the hot tier, and
-   * leaves them as they are. Throws NoSpace or the I/O error; nothing is left then.
+   * leaves them as they are. Live captures go first, unless it `isAwaited`, asked for each mebibyte. Throws NoSpace or the I/O error;
+   * nothing is left then.
    */
-  mergeLayers(layers: readonly LayerRef[], folder: string): Promise<LayerRef>;
+  mergeLayers(layers: readonly LayerRef[], folder: string, isAwaited?: () => boolean): Promise<LayerRef>;
   /** Begins again to make durable what could not be made durable before. */
   persistAgain(): void;
   /** Drops hot copies nothing uses, least recently used first, until `hotBudgetBytes` is met; returns the tags. Never in a hot path. */

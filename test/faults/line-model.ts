@@ -88,8 +88,8 @@ export class LineModel {
     this.#random = random;
     this.#guest = guest;
     this.#hotDir = hotDir;
-    const mergeLayers: Store['mergeLayers'] = async (layers, folder) => {
-      const merged = await store.mergeLayers(layers, folder);
+    const mergeLayers: Store['mergeLayers'] = async (layers, folder, isAwaited) => {
+      const merged = await store.mergeLayers(layers, folder, isAwaited);
       this.#held.set(merged.id, this.#branchesIn(layers));
       return merged;
     };

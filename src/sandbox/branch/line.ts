@@ -37,6 +37,9 @@ export const LINE_LIMIT = 5;
  */
 export const LINE_HARD_LIMIT = 2 * LINE_LIMIT;
 
+/** From so many on a merge lets no captures go first any more, so that it is usually over before a branch waits for it. */
+const LINE_HURRY = 7;
+
 /** The line, if its layers stand on what the branch is to stand on. */
 export function lineOn({ line }: SandboxRecord, below: LayersBelow): Line | undefined {
   return line?.below === below.layers.length ? line : undefined;
@@ -97,7 +100,8 @@ async function mergedLayer(
   sandbox: Sandbox,
   parts: readonly OwnLayer[],
 ): Promise<OwnLayer> {
-  const merged = recorded(await store.mergeLayers(parts, layersDir(sandbox.paths)));
+  const isAwaited = (): boolean => lineLength(sandbox.record) >= LINE_HURRY;
+  const merged = recorded(await store.mergeLayers(parts, layersDir(sandbox.paths), isAwaited));
   try {
     await letReadOwn(sandbox, merged);
     await failpoint('line.merged');

@@ -69,15 +69,15 @@ export async function copyLayer(
   return hash.digest('hex');
 }
 
-/** Copies `runs` of one file to the same offsets of an open one. */
+/** Copies `runs` of one file to the same offsets of an open one; waits for `giveWay` before each chunk. */
 export async function copyRunsInto(
   sourcePath: string,
   runs: readonly Run[],
   target: FileHandle,
-  signal?: AbortSignal,
+  use: Pick<Use, 'giveWay' | 'signal'> = {},
 ): Promise<void> {
   await withFile(sourcePath, async (source) => {
-    for (const run of runs) await readRun(source, sourcePath, run, { target, signal });
+    for (const run of runs) await readRun(source, sourcePath, run, { ...use, target });
   });
 }
 

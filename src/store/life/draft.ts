@@ -76,7 +76,10 @@ export async function startDraft(
     settled: new Deferred(),
   };
   context.catalog.put(entry);
-  if (request.mode === 'live') goFirst(context, entry.settled.promise);
+  if (request.mode === 'live') {
+    context.captures.add(entry.settled.promise);
+    goFirst(context, entry.settled.promise);
+  }
   const draft = new DraftFolder(context, entry, onReady);
   try {
     await draft.open();

@@ -41,7 +41,7 @@ export async function compactSnapshot(
     onReady,
   );
   try {
-    await writeStack(lease.layers, draft.memoryPath, signal);
+    await writeStack(lease.layers, draft.memoryPath, { signal });
     await failpoint('compact.memory-written');
     await copyWholeFile(lease.vmstatePath, { path: draft.vmstatePath }, signal);
     await writeDisks(draft, lease, signal);

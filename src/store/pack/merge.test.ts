@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { afterEach, describe, it, type TestContext } from 'node:test';
 import {
+  capture,
   linkAsSandbox,
   makeFixture,
   memoryOf,
@@ -13,8 +14,11 @@ import {
   writePages,
   type Pages,
 } from '../../../test/support/store-fixture.js';
+import { armFailpoint, disarmFailpoints, sleep } from '../../base/index.js';
 import type { LayerRef } from '../index.js';
 
+/** Longer than a merge of so little, shorter than one that gives way waits. */
+const CAPTURE_MS = 50;
 const STACK: readonly Pages[] = [
   { 0: 1, 1: 1, 2: 1, 9: 1 },
   { 1: 2, 3: 2 },
@@ -35,6 +39,8 @@ async function stackOf(t: TestContext) {
 }
 
 describe('mergeLayers()', () => {
+  afterEach(disarmFailpoints);
+
   it('holds what the layers above hold over what those below do, and leaves them as they are', async (t) => {
     const { fixture, folder, layers } = await stackOf(t);
     const store = await fixture.reopen();
@@ -63,6 +69,25 @@ describe('mergeLayers()', () => {
     store = await fixture.reopen();
     const linked = await linkAsSandbox(fixture, store, 'child', 'sb');
     assert.deepEqual(await readMemory(linked), memoryOf({ 0: 1, 1: 3, 2: 7, 3: 2, 4: 3, 9: 3 }));
+  });
+
+  it('lets a live capture go first, unless it is awaited, and waits for none that does not end', async (t) => {
+    const { fixture, folder, layers } = await stackOf(t);
+    const store = await fixture.reopen();
+    const { draft } = await capture(store, { tag: 'under-way' });
+    await store.mergeLayers(layers, folder, () => true);
+    await store.mergeLayers(layers, folder);
+    assert.equal(store.get('under-way').status, 'writing');
+    armFailpoint('abandon.removed', () => sleep(CAPTURE_MS));
+    const order: string[] = [];
+    let ended: Promise<unknown> | undefined;
+    await store.mergeLayers(layers, folder, () => {
+      ended ??= draft.abandon().then(() => order.push('captured'));
+      return false;
+    });
+    order.push('merged');
+    await ended;
+    assert.deepEqual(order, ['captured', 'merged']);
   });
 
   it('leaves nothing where a layer cannot be read', async (t) => {

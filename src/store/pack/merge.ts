@@ -3,7 +3,7 @@ import { chmod, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
-import { removeAll } from '../context.js';
+import { letGo, removeAll } from '../context.js';
 import { copyRunsInto } from '../format/copy.js';
 import { newObjectId } from '../tier/folders.js';
 import { allocatedBytes } from '../tier/space.js';
@@ -12,17 +12,19 @@ import { union, visibleRuns } from './fold.js';
 
 /** See `Store.mergeLayers`. */
 export async function mergeLayers(
-  { hotSpace }: StoreContext,
+  { hotSpace, captures }: Pick<StoreContext, 'hotSpace' | 'captures'>,
   layers: readonly LayerRef[],
   folder: string,
+  isAwaited: () => boolean = () => false,
 ): Promise<LayerRef> {
   const id = newObjectId();
   const path = join(folder, `${id}.bin`);
   const runs = union(layers.flatMap((layer) => layer.runs));
+  const giveWay = async (): Promise<void> => (isAwaited() ? undefined : letGo(captures));
   const bytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
   const reservation = await hotSpace.reserve(bytes, () => allocatedBytes(path));
   try {
-    await writeStack(layers, path);
+    await writeStack(layers, path, { giveWay });
     await failpoint('merge.written');
     await chmod(path, 0o400);
   } catch (error) {
@@ -38,14 +40,14 @@ export async function mergeLayers(
 export async function writeStack(
   layers: readonly LayerRef[],
   path: string,
-  signal?: AbortSignal,
+  use: Parameters<typeof copyRunsInto>[3] = {},
 ): Promise<void> {
   const visible = visibleRuns(layers.map((layer) => layer.runs));
   const target = await open(path, 'wx', 0o600);
   try {
     await target.truncate(layers[0]?.logicalBytes ?? 0);
     for (const [index, layer] of layers.entries()) {
-      await copyRunsInto(layer.path, visible[index] ?? [], target, signal);
+      await copyRunsInto(layer.path, visible[index] ?? [], target, use);
     }
   } finally {
     await target.close();
