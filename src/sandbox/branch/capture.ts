@@ -108,7 +108,7 @@ export async function startBranch(
     await makeRoomInChain(context, sandbox);
     const { record } = sandbox;
     const memory = layersBelow(record.layers, mode);
-    const reserve = (await sandbox.privateBytes()) + memory.copiedBytes + RESERVE_SLACK_BYTES;
+    const reserve = sandbox.privateBytes() + memory.copiedBytes + RESERVE_SLACK_BYTES;
     const draft = await draftWith(context, sandbox, {
       tag,
       mode,

@@ -383,7 +383,7 @@ export class Sandbox {
   }
 
   /** Bytes of anonymous memory of the VMM: an upper bound of its guest's private pages. */
-  async privateBytes(): Promise<number> {
+  privateBytes(): number {
     return processAnonymousBytes(this.vm.vmm.pid);
   }
 

@@ -54,7 +54,7 @@ function fixture(
     sandboxes.begin(id);
     return {
       ...{ id, paths: { id }, state: 'running', record: { snapshotTag: 'base', createdAtUnix: 1 } },
-      privateBytes: () => Promise.resolve(childBytes(MEMORY_MIB) / 2 / 1.25),
+      privateBytes: () => childBytes(MEMORY_MIB) / 2 / 1.25,
       remove: () => Promise.resolve(void removed.push(id)),
     } as unknown as Sandbox;
   };

@@ -10,6 +10,7 @@ import pLimit from 'p-limit';
 import { abortReason, anyOf, unixSeconds, WorkSet } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { Lease, Manifest } from '../../store/index.js';
+import { processUsage } from '../../vmm/index.js';
 import { ChildSizes, type Ticket } from './admission.js';
 import { checkCompatible } from './compatible.js';
 import type { HostContext } from '../host/context.js';
@@ -156,7 +157,7 @@ export class Starts {
       record.createdAtUnix >= createdAtUnix &&
       unixSeconds() - record.createdAtUnix >= SETTLED_SECS;
     const children = this.#context.sandboxes.list().filter(isChild).slice(-MAX_LOOKED_AT);
-    const owned = await Promise.all(children.map((child) => child.privateBytes().catch(() => 0)));
+    const owned = await Promise.all(children.map((child) => ownedBytes(child).catch(() => 0)));
     // One that ended just now owns nothing.
     const seen = owned.filter((bytes) => bytes > 0);
     return this.#childSizes.bytesFor(id, machine.memoryMiB, seen);
@@ -195,4 +196,10 @@ export class Starts {
       ticket.release();
     }
   }
+}
+
+/** Without what a branch has left for the kernel to take (MADV_FREE), which only a walk over all page tables tells. */
+async function ownedBytes(child: Sandbox): Promise<number> {
+  if (child.record.branchCount > 0) return (await processUsage(child.vm.vmm.pid)).anonymousBytes;
+  return child.privateBytes();
 }

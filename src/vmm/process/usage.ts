@@ -4,6 +4,7 @@
  * Anonymous memory is counted without a look at any page. A proportional share takes a walk over all page tables, in which nothing is
  * stopped: some milliseconds for a gigabyte.
  */
+import { readFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { fieldsAfterName } from './process-identity.js';
 
@@ -38,8 +39,8 @@ export async function processUsage(pid: number): Promise<ProcessUsage> {
 }
 
 /** Bytes of anonymous memory, in memory or swapped out. */
-export async function processAnonymousBytes(pid: number): Promise<number> {
-  return anonymousIn(await readFile(`/proc/${pid}/status`, 'utf8'));
+export function processAnonymousBytes(pid: number): number {
+  return anonymousIn(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
 
 const anonymousIn = (status: string): number => bytesOf(status, 'RssAnon') + bytesOf(status, 'VmSwap');
