@@ -4,7 +4,8 @@
  * Invariant: whatever ends a draft, its tag is settled exactly once, and after anything but `publish` no file
  * of it remains.
  */
-import { chmod, link, mkdir, rename, rm, stat } from 'node:fs/promises';
+import { chmodSync, linkSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
+import { mkdir, rename, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import {
   compact,
@@ -136,9 +137,8 @@ export class DraftFolder implements Draft {
     await this.#durableRoom.ensure(reserveDurableBytes);
     await failpoint('draft.reserved');
     await removeFailed(this.#context.hot.failed, this.tag);
-    await this.#inTier('hot', async () => {
-      for (const folder of ['', 'layers', 'disk'])
-        await mkdir(join(this.#hotStaging, folder), { mode: 0o700 });
+    await this.#inTier('hot', () => {
+      for (const folder of ['', 'layers', 'disk']) mkdirSync(join(this.#hotStaging, folder), { mode: 0o700 });
     });
     await this.#inTier('durable', async () => {
       for (const folder of ['', 'disk']) await mkdir(join(this.durableStaging, folder), { mode: 0o700 });
@@ -168,7 +168,7 @@ export class DraftFolder implements Draft {
     const destination = join(this.#hotStaging, file);
     await this.#inTier('hot', async () => {
       try {
-        await link(path, destination);
+        linkSync(path, destination);
       } catch (error) {
         if (errorCode(error) === 'ENOENT' || errorCode(error) === 'EEXIST') throw error;
         await copyLayer(path, { runs, logicalBytes }, { path: destination });
@@ -241,7 +241,7 @@ export class DraftFolder implements Draft {
       await failpoint('publish.described');
       await rename(this.durableStaging, this.#context.durable.ready(this.id));
       await failpoint('publish.disk-renamed');
-      await rename(this.#hotStaging, this.#context.hot.snapshot(this.tag));
+      renameSync(this.#hotStaging, this.#context.hot.snapshot(this.tag));
       await failpoint('publish.renamed');
       return this.#succeed(manifest, fields.memory.isDurable === true);
     } catch (error) {
@@ -259,13 +259,9 @@ export class DraftFolder implements Draft {
   async #seal(fields: PublishFields): Promise<Manifest> {
     const { memory, hasTail } = fields;
     await this.#lent?.takeBack();
-    const [{ size: memoryBytes }, { size: vmstateBytes }, sha256] = await Promise.all([
-      stat(this.memoryPath),
-      stat(this.vmstatePath),
-      fileDigest(this.vmstatePath),
-      chmod(this.memoryPath, 0o400),
-      chmod(this.vmstatePath, 0o400),
-    ]);
+    for (const path of [this.memoryPath, this.vmstatePath]) chmodSync(path, 0o400);
+    const { size: memoryBytes } = statSync(this.memoryPath);
+    const { size: vmstateBytes } = statSync(this.vmstatePath);
     if (memoryBytes !== memory.logicalBytes)
       throw new Error(`${MEMORY_FILE} has ${memoryBytes} bytes, the guest's RAM ${memory.logicalBytes}`);
     if (vmstateBytes === 0) throw new Error(`${VMSTATE_FILE} is empty`);
@@ -273,9 +269,16 @@ export class DraftFolder implements Draft {
       const { id, format, path } = this.tail;
       this.#pushDisk({ id, format, file: diskFile(id, format) }, path, undefined);
     } else {
-      await rm(this.tail.path, { force: true });
+      rmSync(this.tail.path, { force: true });
     }
-    return manifestSchema.parse({
+    const [sha256, ...disks] = await Promise.all([
+      fileDigest(this.vmstatePath),
+      ...this.#disks.map(withSize),
+    ]);
+    const { runs, logicalBytes } = memory;
+    const own = manifestLayer(this.id, MEMORY_FILE, logicalBytes, runs, undefined);
+    // The layers below were checked when they were read, or captured.
+    const checked = manifestSchema.parse({
       version: MANIFEST_VERSION,
       id: this.id,
       tag: this.tag,
@@ -290,13 +293,11 @@ export class DraftFolder implements Draft {
       image: fields.image,
       agent: fields.agent,
       ...pick(fields, ['network', 'recipe', 'rebuilt', 'warning']),
-      layers: [
-        ...this.#layers,
-        manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined),
-      ],
-      disks: await Promise.all(this.#disks.map(withSize)),
+      layers: [own],
+      disks,
       vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256 },
     } satisfies Manifest);
+    return { ...checked, layers: [...this.#layers, own] };
   }
 
   #succeed(manifest: Manifest, memoryIsDurable: boolean): SnapshotView {
@@ -370,9 +371,9 @@ export class DraftFolder implements Draft {
     return undefined;
   }
 
-  async #inTier<T>(tier: 'hot' | 'durable', write: () => Promise<T>): Promise<T> {
+  async #inTier(tier: 'hot' | 'durable', write: () => void | Promise<void>): Promise<void> {
     try {
-      return await write();
+      await write();
     } catch (error) {
       throw await (tier === 'hot' ? this.#context.hotSpace : this.#context.durableSpace).explain(error);
     }
@@ -394,6 +395,6 @@ function manifestLayer(
   sha256: string | undefined,
 ): ManifestLayer {
   const physicalBytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
-  const layer = { id, file, logicalBytes, runs: runs.map(([o, l]) => [o, l] as const), physicalBytes };
+  const layer = { id, file, logicalBytes, runs, physicalBytes };
   return sha256 === undefined ? layer : { ...layer, sha256 };
 }

@@ -32,7 +32,8 @@ export async function writeFailed(
   entry: Omit<FailedEntry, 'kind'>,
 ): Promise<void> {
   try {
-    await writeFileAtomic(pathOf(hot.failed, entry.tag), `${JSON.stringify(schema.parse(entry))}\n`);
+    const text = `${JSON.stringify(schema.parse(entry))}\n`;
+    await writeFileAtomic(pathOf(hot.failed, entry.tag), text, { inMemory: true });
   } catch (error) {
     throw await hotSpace.explain(error);
   }
