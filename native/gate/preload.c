@@ -8,8 +8,9 @@
  * then it is a shared library and our functions are the ones it calls. Whoever started the VMM lets a guest that is to have
  * a network run only then.
  *
- * The library is a guest in someone's process: it never exits, aborts, prints, waits, or touches the guest's memory. Each hook
- * is safe to interpose because for descriptors that are not ours it makes the very system call libc's function makes.
+ * The library is a guest in someone's process: it never exits, aborts, prints, or touches the guest's memory. Each hook
+ * is safe to interpose because for descriptors that are not ours it makes the very system call libc's function makes; close()
+ * goes on to the next library that has one, the pager's, which may wait there.
  *
  * Not handled: a libslirp built to call the checked forms of libc's functions (__recv_chk): its guests' cut connections
  * would look complete; and IPv6, which QEMU is to be told to leave out.
@@ -40,6 +41,8 @@
 /* Set before any other thread is there. */
 static bool enabled;
 static int seal_error;
+/* The pager's, which looks at descriptors too, or libc's. */
+static int (*next_close)(int fd);
 
 /* libc's convention out of ours. */
 static ssize_t result_of(ssize_t result)
@@ -132,7 +135,8 @@ EXPORT int close(int fd)
 		table_unlock();
 	}
 	forward_forget(fd);
-	return call_close(fd);
+	/* NULL before our constructor has run. */
+	return next_close ? next_close(fd) : call_close(fd);
 }
 
 /* A socket to stand in for an internet one, which connect() or sendto() replaces. */
@@ -285,6 +289,7 @@ __attribute__((constructor)) static void start(void)
 {
 	const char *path = getenv(GATE_ENV_SOCKET);
 
+	next_close = (int (*)(int))dlsym(RTLD_NEXT, "close");
 	if (!path)
 		return;
 	/* Programs QEMU might start are not VMMs. A path that is none refuses everything: nobody can be dialled. */

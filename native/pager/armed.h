@@ -3,8 +3,8 @@
  *
  * armed_begin() runs inside the pause window: it puts that part under synchronous tracking, starts the fault thread
  * and protects it, so that from the first instruction on every write waits until its page is in the layer.
- * armed_finish() is the sweep. The fault thread is a thread of its own because QEMU's main thread itself writes
- * guest memory while it saves the devices, and because the control thread is waiting for QEMU then.
+ * armed_finish() is the sweep. The fault thread is a thread of its own because the vCPUs and QEMU's main thread write
+ * as soon as the guest runs again, while the control thread still waits for QEMU's answer, and then sweeps.
  *
  * Arming costs by the stretch of memory, copying by the page. A range is put under synchronous tracking by lifting the
  * asynchronous one of all of it, page by page, and by cutting mappings; so only ranges are taken that are full enough of

@@ -294,7 +294,7 @@ static struct branch_outcome pause_once(struct branch *branch)
 	report->pause_us = (window->replied_ns - window->sent_ns) / 1000;
 	report->events_us = window->events_us;
 	report->stop_us = (window->entered_ns - window->sent_ns) / 1000;
-	report->state_us = (window->replied_ns - window->left_ns) / 1000;
+	report->state_us = (window->replied_ns - window->entered_ns) / 1000;
 	return outcome;
 }
 

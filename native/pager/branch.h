@@ -64,7 +64,7 @@ struct branch_report {
 	uint64_t scan_us;
 	uint64_t copy_us; /* residue copied or armed */
 	uint64_t tail_us;
-	uint64_t state_us; /* device state saved and VM resumed */
+	uint64_t state_us; /* from the stop on: device state saved, beside it the three above, and VM resumed */
 	uint64_t prepare_us; /* before the pre-copy: files, QMP, what it goes on from */
 	uint64_t precopy_us;
 	uint64_t reserve_us; /* memory for the pause */

@@ -1,5 +1,5 @@
 /*
- * preload.c - how the pager gets into the VMM: LD_PRELOAD, a constructor, and open() interposed.
+ * preload.c - how the pager gets into the VMM: LD_PRELOAD, a constructor, and open() and close() interposed.
  *
  * The library is a guest in someone's process: it never exits, aborts or prints. If it cannot start, QEMU runs as
  * if it were not there, and the daemon notices that nobody listens.
@@ -22,12 +22,13 @@
 
 /*
  * QEMU opens the device state file through open64() (open() in builds without large-file names): safe to interpose
- * because it adds one check of a path and then makes the very system call libc's function makes.
+ * because it adds one check of a path and then makes the very system call libc's function makes. So is close(), with a check
+ * of a number; for that file's alone it runs the pause's body or waits for it, until its deadline.
  */
 EXPORT int open64(const char *path, int flags, ...)
 {
 	mode_t mode = 0;
-	int error;
+	int verdict, fd;
 
 	if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE) {
 		va_list args;
@@ -35,15 +36,24 @@ EXPORT int open64(const char *path, int flags, ...)
 		mode = va_arg(args, mode_t);
 		va_end(args);
 	}
-	error = window_on_open(path);
-	if (error) {
-		errno = -error;
+	verdict = window_on_open(path);
+	if (verdict < 0) {
+		errno = -verdict;
 		return -1;
 	}
-	return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode);
+	fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode);
+	if (verdict > 0)
+		window_on_opened(fd);
+	return fd;
 }
 
 EXPORT int open(const char *path, int flags, ...) __attribute__((alias("open64")));
+
+EXPORT int close(int fd)
+{
+	window_on_close(fd);
+	return (int)syscall(SYS_close, fd);
+}
 
 __attribute__((constructor)) static void start(void)
 {

@@ -27,19 +27,23 @@ uint64_t monotonic_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000ull + (uint64_t)now.tv_nsec;
 }
 
-int wait_readable(int fd, uint64_t deadline_ns)
+static int wait_any(struct pollfd *fds, nfds_t count, uint64_t deadline_ns)
 {
 	for (;;) {
 		uint64_t now = monotonic_ns();
-		struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
 		if (now >= deadline_ns)
 			return -ETIMEDOUT;
-		int ready = poll(&poll_fd, 1, (int)((deadline_ns - now) / 1000000 + 1));
+		int ready = poll(fds, count, (int)((deadline_ns - now) / 1000000 + 1));
 		if (ready > 0)
 			return 0;
 		if (ready < 0 && errno != EINTR)
 			return -errno;
 	}
+}
+
+int wait_readable(int fd, uint64_t deadline_ns)
+{
+	return wait_any(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, deadline_ns);
 }
 
 /* {"timestamp": {"seconds": S, "microseconds": U}, "event": "NAME"...}: a command of its own line never looks like this. */
@@ -71,6 +75,24 @@ static int take_line(struct qmp *qmp, char *end, const char *text)
 	return outcome;
 }
 
+/* Until the connection can be read. */
+static int wait_for_qemu(const struct qmp *qmp, uint64_t deadline_ns)
+{
+	const struct beside *beside = &qmp->beside;
+	struct pollfd fds[2] = {{.fd = qmp->fd, .events = POLLIN}, {.fd = beside->fd, .events = POLLIN}};
+
+	for (;;) {
+		int error = wait_any(fds, 2, deadline_ns);
+
+		if (error)
+			return error;
+		if (fds[1].revents)
+			beside->run();
+		if (fds[0].revents)
+			return 0;
+	}
+}
+
 /* Reads on until a line has text in it; -EREMOTEIO when that line tells of an error. */
 static int read_line_with(struct qmp *qmp, const char *text, uint64_t deadline_ns)
 {
@@ -84,7 +106,7 @@ static int read_line_with(struct qmp *qmp, const char *text, uint64_t deadline_n
 		}
 		if (qmp->length == sizeof(qmp->buffer))
 			return -EPROTO;
-		int error = wait_readable(qmp->fd, deadline_ns);
+		int error = wait_for_qemu(qmp, deadline_ns);
 		if (error)
 			return error;
 		ssize_t got = read(qmp->fd, qmp->buffer + qmp->length, sizeof(qmp->buffer) - qmp->length);
@@ -233,7 +255,7 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	*qmp = (struct qmp){.fd = -1};
+	*qmp = (struct qmp){.fd = -1, .beside.fd = -1};
 	qmp->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (qmp->fd < 0)
 		return -errno;

@@ -14,8 +14,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What is to be done as soon as fd can be read, while an answer is waited for. */
+struct beside {
+	int fd; /* -1: nothing */
+	void (*run)(void);
+};
+
 struct qmp {
 	int fd;
+	struct beside beside;
 	unsigned next_id;
 	/* When the VM last stopped and ran again, in microseconds of QEMU's wall clock as its events give it; 0 before any. */
 	uint64_t stopped_us;

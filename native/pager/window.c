@@ -6,19 +6,26 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
-enum { IDLE, ARMED, INSIDE, LEFT };
+enum { IDLE, ARMED, OPENED, INSIDE, LEFT, CLOSED };
 
 /* One window at a time in a process; the lock is held only to look at or change these. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t not_inside = PTHREAD_COND_INITIALIZER;
 static struct window *current;
 static int phase = IDLE;
 static int body_error;
 /* The file of the latest window that ended before its open(): QEMU may still come to it. Empty when there is none. */
 static char missed_path[PATH_MAX];
-/* Whether any path matters now: read without the lock. */
+/* Whether any path matters now, and the descriptor whose close() does: read without the lock, written with it. */
 static bool watching;
+static int state_fd = -1;
+/* Who opened it: where it was closed out of sight, its number may be another thread's by now. */
+static pthread_t opener;
+/* Written when the file is opened: who waits for QEMU's answer is to run the body. Made once. */
+static int entered_fd = -1;
 
 bool window_expired(const struct window *window)
 {
@@ -29,7 +36,6 @@ int window_on_open(const char *path)
 {
 	struct window *window;
 	bool missed;
-	int error;
 
 	/* Every open() of the process comes by: look without the lock first. A window is armed before QEMU is told the
 	 * path, so the one open that matters always sees it. */
@@ -37,25 +43,81 @@ int window_on_open(const char *path)
 		return 0;
 	pthread_mutex_lock(&lock);
 	window = phase == ARMED && strcmp(path, current->state_path) == 0 ? current : NULL;
-	if (window)
-		phase = INSIDE;
 	missed = !window && strcmp(path, missed_path) == 0;
+	if (window) {
+		phase = OPENED;
+		window->entered_ns = monotonic_ns();
+		eventfd_write(entered_fd, 1);
+	}
 	pthread_mutex_unlock(&lock);
 	if (missed)
 		return -ETIMEDOUT;
-	if (!window)
-		return 0;
+	return window != NULL;
+}
 
-	window->entered_ns = monotonic_ns();
+void window_on_opened(int fd)
+{
+	pthread_mutex_lock(&lock);
+	/* Not if the window has ended meanwhile. */
+	if (phase != IDLE) {
+		opener = pthread_self();
+		__atomic_store_n(&state_fd, fd, __ATOMIC_RELEASE);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* With the lock held, which it gives up meanwhile. */
+static void run_body(void)
+{
+	struct window *window = current;
+	int error;
+
+	phase = INSIDE;
+	pthread_mutex_unlock(&lock);
 	/* A command before this one may have taken until now. */
 	error = window_expired(window) ? -ETIMEDOUT : window->body(window->arg);
-	window->left_ns = monotonic_ns();
-
 	pthread_mutex_lock(&lock);
 	body_error = error;
 	phase = LEFT;
+	pthread_cond_broadcast(&not_inside);
+}
+
+/* The file is open. */
+static void entered(void)
+{
+	eventfd_t count;
+
+	eventfd_read(entered_fd, &count);
+	pthread_mutex_lock(&lock);
+	if (phase == OPENED)
+		run_body();
 	pthread_mutex_unlock(&lock);
-	return error;
+}
+
+/* Until nobody is in the body, or its deadline: what is then still under way goes on beside the running guest. */
+static void wait_for_body(void)
+{
+	const struct timespec deadline = {.tv_sec = (time_t)(current->deadline_ns / 1000000000ull),
+					  .tv_nsec = (long)(current->deadline_ns % 1000000000ull)};
+
+	while (phase == INSIDE)
+		if (pthread_cond_clockwait(&not_inside, &lock, CLOCK_MONOTONIC, &deadline) != 0)
+			return;
+}
+
+void window_on_close(int fd)
+{
+	if (fd < 0 || fd != __atomic_load_n(&state_fd, __ATOMIC_ACQUIRE) || !pthread_equal(opener, pthread_self()))
+		return;
+	pthread_mutex_lock(&lock);
+	__atomic_store_n(&state_fd, -1, __ATOMIC_RELEASE);
+	/* The other thread has found no processor yet. */
+	if (phase == OPENED)
+		run_body();
+	wait_for_body();
+	if (phase == LEFT)
+		phase = CLOSED;
+	pthread_mutex_unlock(&lock);
 }
 
 static void arm_window(struct window *window)
@@ -70,20 +132,24 @@ static void arm_window(struct window *window)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Ends the window unless its body runs, and tells what phase it was in. */
+/* Ends the window, once nobody is in its body, and tells what phase it was in. */
 static int end_window(int *error)
 {
+	eventfd_t count;
 	int was;
 
 	pthread_mutex_lock(&lock);
+	/* The body uses the caller's memory; it sees window_expired() and leaves. */
+	while (phase == INSIDE)
+		pthread_cond_wait(&not_inside, &lock);
 	was = phase;
 	*error = body_error;
 	if (was == ARMED)
 		strcpy(missed_path, current->state_path); /* shorter than PATH_MAX: control.c refuses others */
-	if (was != INSIDE) {
-		phase = IDLE;
-		__atomic_store_n(&watching, missed_path[0] != '\0', __ATOMIC_RELEASE);
-	}
+	phase = IDLE;
+	__atomic_store_n(&state_fd, -1, __ATOMIC_RELEASE);
+	__atomic_store_n(&watching, missed_path[0] != '\0', __ATOMIC_RELEASE);
+	eventfd_read(entered_fd, &count);
 	pthread_mutex_unlock(&lock);
 	return was;
 }
@@ -110,6 +176,7 @@ int window_run(struct window *window, struct qmp *qmp)
 	char save[PATH_MAX + 128];
 	int inside_error;
 	int error;
+	int was;
 
 	/* The path is the daemon's and holds nothing JSON would have to escape: control.c refuses others. */
 	snprintf(save, sizeof(save),
@@ -120,24 +187,27 @@ int window_run(struct window *window, struct qmp *qmp)
 	window->entered_ns = 0;
 	window->events_us = 0;
 	window->when_stopped_failed = false;
+	if (entered_fd < 0)
+		entered_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (entered_fd < 0)
+		return -errno;
 	error = qmp_begin(qmp, window->when_stopped ? STOP : save, window->deadline_ns);
 	if (!error && window->approach)
 		error = window->approach(window->arg);
 	if (error)
 		return error;
 	arm_window(window);
+	qmp->beside = (struct beside){.fd = entered_fd, .run = entered};
 	window->sent_ns = monotonic_ns();
 	error = run_begun(window, qmp, save);
 	window->replied_ns = monotonic_ns();
+	qmp->beside = (struct beside){.fd = -1};
 	if (qmp->stopped_us && qmp->resumed_us > qmp->stopped_us)
 		window->events_us = qmp->resumed_us - qmp->stopped_us;
-	while (end_window(&inside_error) == INSIDE) {
-		/* The body uses the caller's memory; it sees window_expired() and leaves. */
-		nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-	}
+	was = end_window(&inside_error);
 	if (inside_error)
 		return inside_error;
-	if (!error && !window->entered_ns)
-		return -ENOTCONN;
+	if (!error && was != CLOSED)
+		return was == LEFT && window_expired(window) ? -ETIMEDOUT : -ENOTCONN;
 	return error;
 }

@@ -9,7 +9,7 @@ export const pauseParts = [
   ['scan_ms', 'scanUs', 'scan', 1000],
   ['copy_ms', 'copyUs', 'copy', 1000],
   ['tail_ms', 'tailUs', 'disk', 1000],
-  ['state_ms', 'stateUs', 'devices, run', 1000],
+  ['state_ms', 'stateUs', 'from the stop on', 1000],
   ['residue_pages', 'residuePages', 'residue pages', 1],
   ['armed_pages', 'armedPages', 'armed pages', 1],
 ] as const;

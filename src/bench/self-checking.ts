@@ -180,7 +180,7 @@ function partWords(rows: readonly Row[]): string[] {
   const armed = rows.filter((row) => Number(row.armed_pages) > 0).length;
   return [
     `pause, p50 of each: stop ${formatMs(middle('stop_ms'))}, scan ${formatMs(middle('scan_ms'))}, copy ` +
-      `${formatMs(middle('copy_ms'))}, devices and run ${formatMs(middle('state_ms'))} ms; residue ` +
+      `${formatMs(middle('copy_ms'))}, from the stop on ${formatMs(middle('state_ms'))} ms; residue ` +
       `${middle('residue_pages')} pages, armed in ${armed} of ${rows.length}`,
   ];
 }

@@ -66,10 +66,12 @@ export interface PagerPause {
   readonly pauseUs: number;
   /** Between QEMU's STOP and RESUME events, a bound from below; 0 when it did not tell. */
   readonly eventsUs: number;
+  /** Until the vCPUs stood still and QEMU came to its device state. */
   readonly stopUs: number;
   readonly scanUs: number;
   readonly copyUs: number;
   readonly tailUs: number;
+  /** From then on: the device state saved, beside it scan, copy and tail, and the VM run again. */
   readonly stateUs: number;
   readonly precopyUs: number;
   /** Before the pre-copy. */

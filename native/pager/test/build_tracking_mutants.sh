@@ -46,4 +46,7 @@ mutant 'whatever is named is gone on from' tracker.c 's/ && strcmp(tracker->know
 mutant 'a layer that is not there is stood on' ground.c '/^static bool lay_layer/,/^}/s/return false;/return true;/' line
 mutant 'what a layer has not held for long is left out' kernel.c 's/categories & CATEGORY_FILE ? 0/categories \& CATEGORY_PRESENT ? 0/' line
 mutant 'one that goes on copies what is private' memory.c 's/ && !memory->goes_on)/)/' line
+mutant 'the close of the device state does not wait' window.c '/^void window_on_close/,/^}/{s/while (phase == INSIDE)/while (false)/;s/phase == OPENED/false/}; s/ \&\& was != CLOSED)/ \&\& was == ARMED)/'
+mutant 'a close that was not seen is taken for one' window.c 's/ \&\& was != CLOSED)/ \&\& was == ARMED)/' qmp-faults
+mutant 'the body is not begun beside the save' window.c '/^static void entered/,/^}/s/phase == OPENED/false/' qmp-faults
 touch "$all/.built"

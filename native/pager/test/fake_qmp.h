@@ -4,7 +4,7 @@
  * One connection at a time, commands in order, replies in QEMU's spelling, events in between. On
  * xen-save-devices-state it does what QEMU does: stops the machine, writes a little guest memory (as virtio does
  * when it stops), opens the file by open64(), saves, runs the machine again whatever happened. Between the stop and
- * the open the machine's reference copy is taken; after the open it writes guest memory again, which must not reach
+ * the open the machine's reference copy is taken; after the close it writes guest memory again, which must not reach
  * the capture. A machine that was stopped by `stop` is saved as it stands, and runs again at `cont`. The script of the next branch says how it misbehaves.
  */
 #ifndef BOUGH_TEST_FAKE_QMP_H
@@ -22,6 +22,8 @@ enum qmp_script {
 	QMP_LATE_OPEN,        /* silent for script_ms, then opens the file */
 	QMP_LATE_REPLY,       /* the file is written, the reply comes after script_ms */
 	QMP_NEVER_OPENS,      /* answers success without having opened the file */
+	QMP_CLOSES_UNSEEN,    /* the file, by the system call */
+	QMP_SAVES_LONG,       /* for script_ms, and then writes guest memory, before it closes the file */
 	QMP_JUNK,             /* 4 MB without a newline */
 	/* These, where the machine was stopped by a command of its own. */
 	QMP_STOPPED_SWITCH_FAILS,

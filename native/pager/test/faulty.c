@@ -230,6 +230,14 @@ int faulty_open(const char *path, int flags, mode_t mode)
 	return open(path, flags, mode);
 }
 
+static bool is_userfaultfd(int fd)
+{
+	char name[64], link[64] = "";
+
+	snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	return readlink(name, link, sizeof(link) - 1) > 0 && strstr(link, "[userfaultfd]");
+}
+
 int faulty_poll(struct pollfd *fds, nfds_t count, int timeout);
 int faulty_poll(struct pollfd *fds, nfds_t count, int timeout)
 {
@@ -237,8 +245,8 @@ int faulty_poll(struct pollfd *fds, nfds_t count, int timeout)
 		errno = EINTR;
 		return -1;
 	}
-	/* The one poll() of two is of a userfaultfd, and of what ends the wait for it. */
-	if (count == 2 && stays_broken(FAULT_POLL_STAYS, "poll")) {
+	/* Of two: the userfaultfd, and what ends the wait for it. */
+	if (count == 2 && is_userfaultfd(fds[0].fd) && stays_broken(FAULT_POLL_STAYS, "poll")) {
 		int others = poll(&fds[1], 1, 0);
 
 		fds[0].revents = POLLERR;

@@ -165,7 +165,7 @@ export class Vmm {
     const launch = {
       qemuPath: options.qemuPath ?? DEFAULT_QEMU_PATH,
       argv: qemuArgv(spec),
-      // The gate looks at who calls listen(), so nobody may stand before it.
+      // The gate looks at who calls listen(), so nobody may stand before it; its close() goes on to the pager's.
       libraries: [gateLibrary, pagerLibrary].filter((library) => library !== undefined),
     };
     const process = await spawnVmmProcess({
