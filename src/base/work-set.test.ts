@@ -20,5 +20,22 @@ describe('WorkSet', () => {
     assert.equal(works.size, 0);
   });
 
+  it('waits once for all who ask, and anew for who asks when that is over', async () => {
+    const works = new WorkSet();
+    const [first, second] = [new Deferred<void>(), new Deferred<void>()];
+    works.add(first.promise);
+    const settled = works.settled();
+    assert.equal(works.settled(), settled);
+    first.resolve();
+    await settled;
+    works.add(second.promise);
+    let isSettled = false;
+    const again = works.settled().then(() => (isSettled = true));
+    await new Promise(setImmediate);
+    assert(!isSettled);
+    second.resolve();
+    await again;
+  });
+
   it('is settled while it is empty', () => new WorkSet().settled());
 });

@@ -118,9 +118,11 @@ async function mergedLineOf(t: TestContext, count: number) {
   const { folder, sandbox } = await lineOf(t, count);
   const events: string[] = [];
   const writes: Deferred<undefined>[] = [];
+  const awaited: (() => boolean)[] = [];
   let made = 0;
   const store = {
-    async mergeLayers(layers: readonly { readonly id: string }[]) {
+    async mergeLayers(layers: readonly { readonly id: string }[], _folder: string, isAwaited: () => boolean) {
+      awaited.push(isAwaited);
       const write = new Deferred<undefined>();
       writes.push(write);
       await write.promise;
@@ -146,7 +148,7 @@ async function mergedLineOf(t: TestContext, count: number) {
     written: () => writes[merge]?.resolve(undefined),
     failed: () => writes[merge]?.reject(new Error('EIO')),
   });
-  return { folder, sandbox, context, events, writes, ids, line, grow, ofMerge };
+  return { folder, sandbox, context, events, writes, awaited, ids, line, grow, ofMerge };
 }
 
 /** Waits for work in the background, for a number of turns. */
@@ -164,6 +166,25 @@ describe('mergeIfLong()', () => {
     assert.deepEqual(ids(), ['merged1']);
     assert.equal(await readFile(join(folder, 'merged1.bin'), 'utf8'), 'l0 l1 l2 l3 l4');
     assert.deepEqual(await readdir(folder), ['merged1.bin']);
+  });
+
+  it('is awaited where a branch will be soon, where its line has ended and where its sandbox goes', async (t) => {
+    const { sandbox, context, awaited, line, grow, ofMerge } = await mergedLineOf(t, LINE_LIMIT);
+    mergeIfLong(context, sandbox);
+    const isAwaited = (): boolean | undefined => awaited[0]?.();
+    assert.equal(isAwaited(), false);
+    const short = line();
+    for (const id of ['l5', 'l6']) await grow(id);
+    assert.equal(isAwaited(), true);
+    await replaceLine(sandbox, short);
+    assert.equal(isAwaited(), false);
+    sandbox.takes = (request) => request !== 'merge';
+    assert.equal(isAwaited(), true);
+    sandbox.takes = () => true;
+    await endLine(sandbox);
+    assert.equal(isAwaited(), true);
+    ofMerge(0).written();
+    await sandbox.merges.settled();
   });
 
   it('leaves a short line as it is', async (t) => {

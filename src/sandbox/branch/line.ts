@@ -94,13 +94,19 @@ async function mergeUpper(context: HostContext, sandbox: Sandbox): Promise<void>
   );
 }
 
+/** Whether somebody waits for a merge, or will soon: a branch, the sandbox's removal, or who needs the memory of a line that has ended. */
+function isMergeAwaited(sandbox: Sandbox): boolean {
+  const length = lineLength(sandbox.record);
+  return !sandbox.takes('merge') || length === 0 || length >= LINE_HURRY;
+}
+
 /** One layer with what the parts hold; on failure none is left. */
 async function mergedLayer(
   { store }: HostContext,
   sandbox: Sandbox,
   parts: readonly OwnLayer[],
 ): Promise<OwnLayer> {
-  const isAwaited = (): boolean => lineLength(sandbox.record) >= LINE_HURRY;
+  const isAwaited = (): boolean => isMergeAwaited(sandbox);
   const merged = recorded(await store.mergeLayers(parts, layersDir(sandbox.paths), isAwaited));
   try {
     await letReadOwn(sandbox, merged);

@@ -11,7 +11,6 @@ import { createHash, type Hash } from 'node:crypto';
 import { constants, open, type FileHandle } from 'node:fs/promises';
 import {
   abortReason,
-  compact,
   failpoint,
   FileTooShort,
   HOLE_BYTES,
@@ -25,7 +24,7 @@ const CHUNK_BYTES = MiB;
 
 /**
  * Where a copy goes and whether it must be on disk when the copy returns; the file must not exist, mode 0600
- * unless given. A layer's copy waits for `giveWay` before each chunk.
+ * unless given. A layer's copy waits for `giveWay` before each mebibyte.
  */
 export interface Destination {
   readonly path: string;
@@ -35,7 +34,9 @@ export interface Destination {
 }
 
 /** What becomes of bytes that are read. */
-interface Use extends Pick<Destination, 'giveWay'> {
+interface Use {
+  /** Called before so many bytes are read. */
+  readonly pace?: (bytes: number) => Promise<void>;
   readonly hash?: Hash;
   readonly target?: FileHandle;
   readonly signal?: AbortSignal | undefined;
@@ -58,27 +59,42 @@ export async function copyLayer(
   signal?: AbortSignal,
 ): Promise<string> {
   const hash = createHash('sha256');
-  const { giveWay } = destination;
   await withFile(sourcePath, (source) =>
     createFile(destination, async (target) => {
       await target.truncate(logicalBytes);
-      const use = { hash, target, signal, ...compact({ giveWay }) };
+      const use = { hash, target, signal, pace: paced(destination.giveWay) };
       for (const run of runs) await readRun(source, sourcePath, run, use);
     }),
   );
   return hash.digest('hex');
 }
 
-/** Copies `runs` of one file to the same offsets of an open one; waits for `giveWay` before each chunk. */
+/** How a copy lets others go first, and what ends it. */
+export type CopyManners = Pick<Destination, 'giveWay'> & { readonly signal?: AbortSignal | undefined };
+
+/** Copies `runs` of one file to the same offsets of an open one; waits for `giveWay` before each mebibyte. */
 export async function copyRunsInto(
   sourcePath: string,
   runs: readonly Run[],
   target: FileHandle,
-  use: Pick<Use, 'giveWay' | 'signal'> = {},
+  { giveWay, signal }: CopyManners = {},
 ): Promise<void> {
+  const use = { target, signal, pace: paced(giveWay) };
   await withFile(sourcePath, async (source) => {
-    for (const run of runs) await readRun(source, sourcePath, run, { ...use, target });
+    for (const run of runs) await readRun(source, sourcePath, run, use);
   });
+}
+
+/** Waits for `giveWay` as often as there is a chunk to copy, however many runs it is in. */
+function paced(giveWay: Destination['giveWay']): (bytes: number) => Promise<void> {
+  let bytesToGo = 0;
+  return async (bytes) => {
+    if (bytesToGo <= 0) {
+      await giveWay?.();
+      bytesToGo = CHUNK_BYTES;
+    }
+    bytesToGo -= bytes;
+  };
 }
 
 /** sha256 (hex) of a file's bytes. */
@@ -105,7 +121,7 @@ async function readRun(
   source: FileHandle,
   sourcePath: string,
   [offsetBytes, lengthBytes]: Run,
-  { hash, target, giveWay, signal }: Use,
+  { hash, target, pace, signal }: Use,
 ): Promise<void> {
   const header = Buffer.alloc(16);
   header.writeBigUInt64LE(BigInt(offsetBytes), 0);
@@ -114,9 +130,9 @@ async function readRun(
   const buffer = Buffer.allocUnsafe(Math.min(CHUNK_BYTES, lengthBytes));
   const end = offsetBytes + lengthBytes;
   for (let position = offsetBytes; position < end;) {
-    await giveWay?.();
-    if (signal?.aborted === true) throw abortReason(signal);
     const wanted = Math.min(buffer.length, end - position);
+    await pace?.(wanted);
+    if (signal?.aborted === true) throw abortReason(signal);
     const { bytesRead } = await source.read(buffer, 0, wanted, position);
     if (bytesRead === 0) throw new FileTooShort(sourcePath);
     const chunk = buffer.subarray(0, bytesRead);

@@ -18,7 +18,7 @@ import { armFailpoint, disarmFailpoints, sleep } from '../../base/index.js';
 import type { LayerRef } from '../index.js';
 
 /** Longer than a merge of so little, shorter than one that gives way waits. */
-const CAPTURE_MS = 50;
+const CAPTURE_MS = 20;
 const STACK: readonly Pages[] = [
   { 0: 1, 1: 1, 2: 1, 9: 1 },
   { 1: 2, 3: 2 },
@@ -88,6 +88,14 @@ describe('mergeLayers()', () => {
     order.push('merged');
     await ended;
     assert.deepEqual(order, ['captured', 'merged']);
+  });
+
+  it('asks whether to wait for each mebibyte of a layer, and not for each run', async (t) => {
+    const { fixture, folder, layers } = await stackOf(t);
+    const store = await fixture.reopen();
+    let asked = 0;
+    await store.mergeLayers(layers, folder, () => ++asked > 0);
+    assert.equal(asked, layers.length);
   });
 
   it('leaves nothing where a layer cannot be read', async (t) => {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
 import { letGo, removeAll } from '../context.js';
-import { copyRunsInto } from '../format/copy.js';
+import { copyRunsInto, type CopyManners } from '../format/copy.js';
 import { newObjectId } from '../tier/folders.js';
 import { allocatedBytes } from '../tier/space.js';
 import type { LayerRef } from '../types.js';
@@ -40,14 +40,14 @@ export async function mergeLayers(
 export async function writeStack(
   layers: readonly LayerRef[],
   path: string,
-  use: Parameters<typeof copyRunsInto>[3] = {},
+  manners: CopyManners = {},
 ): Promise<void> {
   const visible = visibleRuns(layers.map((layer) => layer.runs));
   const target = await open(path, 'wx', 0o600);
   try {
     await target.truncate(layers[0]?.logicalBytes ?? 0);
     for (const [index, layer] of layers.entries()) {
-      await copyRunsInto(layer.path, visible[index] ?? [], target, use);
+      await copyRunsInto(layer.path, visible[index] ?? [], target, manners);
     }
   } finally {
     await target.close();
