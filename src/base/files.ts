@@ -23,7 +23,7 @@ export function temporaryPath(path: string): string {
 
 /**
  * How `writeFileAtomic` writes: permission bits (default 0600), whether the result must survive power loss (default false), and whether
- * the folder is on tmpfs, where a step takes less than handing it to a thread.
+ * the folder is on tmpfs, where a step takes less than handing it to a thread and nothing is durable.
  */
 export interface AtomicWriteOptions {
   mode?: number;

@@ -275,9 +275,9 @@ export class DraftFolder implements Draft {
       fileDigest(this.vmstatePath),
       ...this.#disks.map(withSize),
     ]);
-    const { runs, logicalBytes } = memory;
-    const own = manifestLayer(this.id, MEMORY_FILE, logicalBytes, runs, undefined);
-    // The layers below were checked when they were read, or captured.
+    const own = manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined);
+    // The runs of layers below were checked when they were read, or captured, and may be many.
+    const below = this.#layers.map((layer) => ({ ...layer, runs: [], physicalBytes: 0 }));
     const checked = manifestSchema.parse({
       version: MANIFEST_VERSION,
       id: this.id,
@@ -293,7 +293,7 @@ export class DraftFolder implements Draft {
       image: fields.image,
       agent: fields.agent,
       ...pick(fields, ['network', 'recipe', 'rebuilt', 'warning']),
-      layers: [own],
+      layers: [...below, own],
       disks,
       vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256 },
     } satisfies Manifest);
