@@ -10,7 +10,6 @@ import pLimit from 'p-limit';
 import { abortReason, anyOf, unixSeconds, WorkSet } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import type { Lease, Manifest } from '../../store/index.js';
-import { processUsage } from '../../vmm/index.js';
 import { ChildSizes, type Ticket } from './admission.js';
 import { checkCompatible } from './compatible.js';
 import type { HostContext } from '../host/context.js';
@@ -71,7 +70,7 @@ export class Starts {
     return this.run((closing) => {
       const signal = anyOf(closing, caller);
       return this.#leased(tag, signal, async (lease) => {
-        const tickets = await this.#context.admission.admit(await this.#bytesEach(lease.manifest), count);
+        const tickets = await this.#context.admission.admit(this.#bytesEach(lease.manifest), count);
         const failure = new AbortController();
         const stop = AbortSignal.any([signal, failure.signal]);
         const outcomes = await Promise.all(
@@ -97,7 +96,7 @@ export class Starts {
     return this.run((signal) =>
       this.#leased(tag, signal, async (lease) => {
         const { admission } = this.#context;
-        const { tickets, refusal } = await admission.admitSome(await this.#bytesEach(lease.manifest), count);
+        const { tickets, refusal } = await admission.admitSome(this.#bytesEach(lease.manifest), count);
         const started = await Promise.all(
           tickets.map(async (ticket) => {
             const outcome = await this.#one(lease, ticket, options, signal);
@@ -120,7 +119,7 @@ export class Starts {
     return this.run((closing) => {
       const signal = AbortSignal.any([closing, caller]);
       return this.#leased(tag, signal, async (lease) => {
-        const [ticket] = await this.#context.admission.admit(await this.#bytesEach(lease.manifest), 1);
+        const [ticket] = await this.#context.admission.admit(this.#bytesEach(lease.manifest), 1);
         try {
           return await this.#limit(() => {
             signal.throwIfAborted();
@@ -149,7 +148,7 @@ export class Starts {
   }
 
   /** What a child of the snapshot is taken to need, by what those that run own. */
-  async #bytesEach({ id, tag, createdAtUnix, machine }: Manifest): Promise<number> {
+  #bytesEach({ id, tag, createdAtUnix, machine }: Manifest): number {
     const isChild = ({ record, state }: Sandbox): boolean =>
       // An older one is of a snapshot that had the tag before.
       state === 'running' &&
@@ -157,9 +156,7 @@ export class Starts {
       record.createdAtUnix >= createdAtUnix &&
       unixSeconds() - record.createdAtUnix >= SETTLED_SECS;
     const children = this.#context.sandboxes.list().filter(isChild).slice(-MAX_LOOKED_AT);
-    const owned = await Promise.all(children.map((child) => ownedBytes(child).catch(() => 0)));
-    // One that ended just now owns nothing.
-    const seen = owned.filter((bytes) => bytes > 0);
+    const seen = children.map(ownedBytes).filter((bytes) => bytes > 0);
     return this.#childSizes.bytesFor(id, machine.memoryMiB, seen);
   }
 
@@ -198,8 +195,11 @@ export class Starts {
   }
 }
 
-/** Without what a branch has left for the kernel to take (MADV_FREE), which only a walk over all page tables tells. */
-async function ownedBytes(child: Sandbox): Promise<number> {
-  if (child.record.branchCount > 0) return (await processUsage(child.vm.vmm.pid)).anonymousBytes;
-  return child.privateBytes();
+/** One that ended just now owns nothing. */
+function ownedBytes(child: Sandbox): number {
+  try {
+    return child.privateBytes();
+  } catch {
+    return 0;
+  }
 }
