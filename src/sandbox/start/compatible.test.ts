@@ -10,7 +10,12 @@ const context = {
   vmHost: { qemu: { version: '7.2.22', machineType: 'pc-i440fx-7.2' } },
 } as unknown as HostContext;
 const TCG: MachineIdentity = {
-  ...{ qemuVersion: '7.2.22', machineType: 'pc-i440fx-7.2', accel: 'tcg', cpuModel: 'max,erms=off,fsrm=off' },
+  ...{
+    qemuVersion: '7.2.22',
+    machineType: 'pc-i440fx-7.2',
+    accel: 'tcg',
+    cpuModel: 'max,erms=off,fsrm=off,la57=off',
+  },
   ...{ vcpus: 1, memoryMiB: 1024, deviceLayout: DEVICE_LAYOUT },
 };
 const KVM: MachineIdentity = { ...TCG, accel: 'kvm', cpuModel: 'host,svm=off,vmx=off,pmu=off' };
@@ -65,7 +70,8 @@ describe('checkCompatible()', () => {
 
   it('takes a guest that was captured with the whole of the processor, as earlier versions gave it', async () => {
     assert.equal(await refusedFor({ ...KVM, cpuModel: 'host' }), undefined);
-    assert.equal(await refusedFor({ ...TCG, cpuModel: 'max' }), undefined);
+    for (const cpuModel of ['max', 'max,erms=off,fsrm=off'])
+      assert.equal(await refusedFor({ ...TCG, cpuModel }), undefined, cpuModel);
   });
 
   it('refuses a KVM snapshot where KVM runs no guest, and takes a TCG one where it does', async () => {
@@ -90,7 +96,7 @@ describe('checkCompatible()', () => {
     );
     assert.equal(
       await refusedFor({ ...TCG, cpuModel: 'host' }),
-      'CPU model: host, not max,erms=off,fsrm=off',
+      'CPU model: host, not max,erms=off,fsrm=off,la57=off',
     );
     assert.equal(
       await refusedFor({ ...KVM, cpuModel: 'max' }),

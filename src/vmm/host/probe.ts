@@ -35,10 +35,16 @@ const MACHINES_ID = QUESTIONS.indexOf('query-machines');
  * caches to the cycle.
  */
 const KVM_CPU_MODEL = 'host,svm=off,vmx=off,pmu=off';
-/** All that TCG has, without the word that `rep movsb` and `rep stosb` are fast: it carries them out byte by byte. */
-const TCG_CPU_MODEL = 'max,erms=off,fsrm=off';
+/**
+ * All that TCG has, without the word that `rep movsb` and `rep stosb` are fast (it carries them out byte by byte), and without page tables
+ * of five levels: no guest has 64 TiB, and TCG walks them in software.
+ */
+const TCG_CPU_MODEL = 'max,erms=off,fsrm=off,la57=off';
 /** As snapshots were made before; a guest that was captured with it goes on with it. */
-const EARLIER_CPU_MODELS: Readonly<Record<Accelerator, string>> = { kvm: 'host', tcg: 'max' };
+const EARLIER_CPU_MODELS: Readonly<Record<Accelerator, readonly string[]>> = {
+  kvm: ['host'],
+  tcg: ['max', 'max,erms=off,fsrm=off'],
+};
 
 /** The CPU model a guest is booted with under `accelerator`. */
 export function cpuModelFor(accelerator: Accelerator): string {
@@ -47,7 +53,7 @@ export function cpuModelFor(accelerator: Accelerator): string {
 
 /** Whether a guest that has this CPU model goes on under `accelerator`: one that this version boots guests with, or that one before did. */
 export function runsCpuModel(accelerator: Accelerator, cpuModel: string): boolean {
-  return cpuModel === cpuModelFor(accelerator) || cpuModel === EARLIER_CPU_MODELS[accelerator];
+  return cpuModel === cpuModelFor(accelerator) || EARLIER_CPU_MODELS[accelerator].includes(cpuModel);
 }
 
 /** Starts QEMU once (twice if it has no seccomp) and reads its facts; rejects with QemuUnusable. */
