@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "errand_process.h"
+#include "protection.h"
 #include "spawn.h"
 
 /* As many calls as a daemon makes at a time. */
@@ -236,11 +237,13 @@ static int start_process(struct errand *errand, const struct file_request *reque
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
 		return -errno;
+	protection_drop();
 	errand->pid = fork();
 	if (errand->pid == 0)
 		errand_run(pair[1], default_cwd, request, work);
 	if (errand->pid < 0)
 		error = -errno;
+	protection_take();
 	close(pair[1]);
 	fcntl(pair[0], F_SETFL, O_NONBLOCK);
 	errand->source.fd = pair[0];

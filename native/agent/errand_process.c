@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #include "image_user.h"
-#include "spawn.h"
 #include "user.h"
 
 #define EXCHANGE_FD 3
@@ -92,7 +91,6 @@ static int part(int fd)
 	if (syscall(SYS_close_range, EXCHANGE_FD + 1, UINT_MAX, 0) != 0)
 		return -errno;
 #endif
-	spawn_leave_oom_score();
 	umask(022);
 	return 0;
 }

@@ -15,6 +15,9 @@ static int folder_fd = -1;
 static unsigned last_number;
 static unsigned left[MAX_LEFT];
 static unsigned left_count;
+/* Made ahead, and what is left removed behind, while nobody waits for an answer. */
+static struct group ready = { .fd = -1 };
+static bool untidy;
 
 void groups_open(const char *folder)
 {
@@ -71,14 +74,11 @@ static void remove_left(void)
 	left_count = kept;
 }
 
-struct group group_new(void)
+static struct group make_group(void)
 {
 	struct group group = { .fd = -1 };
 	char path[16];
 
-	if (folder_fd < 0)
-		return group;
-	remove_left();
 	/* An agent that was started again finds the groups of the one before. */
 	do {
 		snprintf(path, sizeof path, "%u", ++last_number);
@@ -89,6 +89,28 @@ struct group group_new(void)
 	group.number = last_number;
 	group.fd = openat(folder_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return group;
+}
+
+struct group group_new(void)
+{
+	struct group group = ready;
+
+	ready = (struct group){ .fd = -1 };
+	/* The guest's root may have removed it: it was empty. */
+	if (group.fd >= 0 && faccessat(group.fd, "cgroup.procs", F_OK, 0) == 0)
+		return group;
+	group_started(&group);
+	return folder_fd < 0 ? group : make_group();
+}
+
+void groups_sweep(void)
+{
+	if (!untidy || folder_fd < 0)
+		return;
+	untidy = false;
+	remove_left();
+	if (ready.fd < 0)
+		ready = make_group();
 }
 
 void group_started(struct group *group)
@@ -120,7 +142,10 @@ void group_leave_if_empty(struct group *group)
 
 void group_leave(struct group *group)
 {
-	if (group->number != 0 && remove_group(group->number) != 0 && left_count < MAX_LEFT)
+	if (group->number != 0 && left_count == MAX_LEFT)
+		remove_left();
+	if (group->number != 0 && left_count < MAX_LEFT)
 		left[left_count++] = group->number;
 	group->number = 0;
+	untidy = true;
 }

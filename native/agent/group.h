@@ -37,4 +37,7 @@ void group_leave_if_empty(struct group *group);
 /* As group_leave_if_empty(), but what runs in it is of no more interest; its group goes as soon as it is empty. */
 void group_leave(struct group *group);
 
+/* Removes what was left, and makes the next one ahead; between turns of the loop. */
+void groups_sweep(void);
+
 #endif

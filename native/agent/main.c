@@ -30,6 +30,7 @@
 #include "operations.h"
 #include "process.h"
 #include "program.h"
+#include "protection.h"
 #include "session.h"
 #include "spawn.h"
 #include "image_user.h"
@@ -93,7 +94,7 @@ static int open_all(bool privileged, int *port)
 			return failed("no memory for the environment", error);
 		names_open(STATE_FD);
 		groups_open(config.groups_path);
-		spawn_resets_oom();
+		protection_open();
 	}
 	operations_open(&config, privileged);
 	if (config.interpreter != NULL)
@@ -125,6 +126,7 @@ int main(int count, char **args)
 		processes_sweep();
 		errands_sweep();
 		dials_sweep();
+		groups_sweep();
 		sessions_sweep();
 	}
 }

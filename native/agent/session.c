@@ -264,18 +264,14 @@ static bool broken(const struct session *session)
 
 static void receive(struct session *session)
 {
-	struct text *input = &session->input;
-	ssize_t count;
+	static char piece[INPUT_BYTES]; /* memory of its own for each would be mapped and unmapped for each */
+	ssize_t count = recv(session->source.fd, piece, sizeof piece, 0);
 
-	if (!text_reserve(input, INPUT_BYTES)) {
-		leave(session, true);
-		return;
-	}
-	count = recv(session->source.fd, input->bytes + input->length, INPUT_BYTES, 0);
-	if (count == 0) {
+	if (count > 0)
+		text_add(&session->input, piece, (size_t)count);
+	if (count == 0 || session->input.failed) {
 		leave(session, true);
 	} else if (count > 0) {
-		input->length += (size_t)count; /* not negative */
 		take_input(session);
 	} else if (errno != EAGAIN && errno != EINTR) {
 		lose(session);

@@ -16,13 +16,7 @@
 #include <unistd.h>
 
 #include "image_user.h"
-
-static bool resets_oom;
-
-void spawn_resets_oom(void)
-{
-	resets_oom = true;
-}
+#include "protection.h"
 
 static struct rlimit descriptors;
 
@@ -35,23 +29,6 @@ void spawn_raise_descriptors(void)
 	all = descriptors;
 	all.rlim_cur = all.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &all);
-}
-
-static void write_zero(int fd)
-{
-	/* Without it, it lives longer: no reason to stop. */
-	if (write(fd, "0", 1) < 0)
-		errno = 0;
-}
-
-void spawn_leave_oom_score(void)
-{
-	int fd = resets_oom ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
-
-	if (fd >= 0) {
-		write_zero(fd);
-		close(fd);
-	}
 }
 
 /* Tries each folder of the path, as a shell does. Returns only when none will do: the errno that tells most. */
@@ -96,7 +73,6 @@ static int become(const struct launch *launch, const struct user *user)
 	sigset_t none;
 
 	setsid();
-	spawn_leave_oom_score();
 	for (int i = 0; i < 3; i++)
 		if (dup2(fds[i], i) < 0)
 			return errno;
@@ -167,11 +143,13 @@ static int spawn_as(const struct launch *launch, const struct user *user, struct
 	if (pipe2(report, O_CLOEXEC | O_NONBLOCK) != 0)
 		return -errno;
 	child->pidfd = -1;
+	protection_drop();
 	child->pid = fork_into(launch->group_fd, &child->pidfd);
 	if (child->pid == 0)
 		begin(launch, user, report[1]);
 	if (child->pid < 0)
 		error = -errno;
+	protection_take();
 	close(report[1]);
 	child->report_fd = report[0];
 	if (error != 0)

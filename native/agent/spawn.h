@@ -52,12 +52,6 @@ const char *spawn_reason(int error);
 /* After its pidfd became readable: as a shell says it, 128 + n after signal n. */
 int reap(pid_t pid, int *signal);
 
-/* Init protects the agent from the kernel's out-of-memory killer; what the agent starts does not inherit that. */
-void spawn_resets_oom(void);
-
-/* That, in a child of the agent. */
-void spawn_leave_oom_score(void);
-
 /* The agent takes all descriptors it may have; what it starts gets the limit that was. */
 void spawn_raise_descriptors(void);
 

@@ -70,7 +70,10 @@ for (const [name, { code, result }] of Object.entries(WARM)) {
       assert.equal((await agent.eval(code)).result, result);
       assert.equal(await output('sh', '-c', 'echo $HOME; ps -o comm= -p 1'), '/root\ninit');
       assert.match(await output('sh', '-c', 'cat /proc/net/route'), /^eth0\t00000000\t0202000A/m);
-      assert.equal(await output('sh', '-c', 'cat /proc/$$/oom_score_adj'), '0');
+      assert.equal(
+        await output('sh', '-c', 'cat /proc/$$/oom_score_adj /proc/$PPID/oom_score_adj'),
+        '0\n-900',
+      );
       assert.equal(await output('sh', '-c', 'cat /proc/sys/fs/protected_*'), '1\n1\n1\n1');
     });
 
