@@ -21,6 +21,7 @@ import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } fro
 import { FrameKind, MAX_REQUEST_BYTES, type Frame } from './frames.js';
 import { sendFrames, sendInput, type Input } from './input.js';
 import type { Slots } from './slots.js';
+import type { SpareConnection } from './spare.js';
 import { toWire } from './wire.js';
 
 /** The agent of one guest, and who we are to it. */
@@ -30,6 +31,7 @@ export interface Endpoint {
   readonly slots: Slots;
   /** Of calls that are open for as long as somebody listens. */
   readonly streams: Slots;
+  readonly spare: SpareConnection;
 }
 
 /** Default for every call that is not a program's. */
@@ -77,11 +79,12 @@ export async function* framesOf(
     const slots = operation.isStream === true ? endpoint.streams : endpoint.slots;
     if (operation.isShort !== true) giveBack = await slots.take(stop.signal);
     stop.begun();
-    channel = Channel.open(endpoint.address);
+    channel = new Channel(endpoint.spare.take());
     void channel.send({ kind: FrameKind.request, payload });
     if (input !== undefined) sendInput(channel, input).catch((error: unknown) => stop.abort(error));
     if (frames !== undefined) sendFrames(channel, frames).catch((error: unknown) => stop.abort(error));
     for await (const frame of channel.frames(stop.signal)) {
+      if (frame.kind === FrameKind.end || operation.isStream === true) endpoint.spare.makeSoon();
       yield frame;
       if (frame.kind === FrameKind.end) return;
     }

@@ -12,11 +12,12 @@ import { encodeFrame, FrameDecoder, type Frame } from './frames.js';
 export class Channel {
   readonly #connection: Connection;
 
-  private constructor(connection: Connection) {
+  /** A connection of its own, which may still be under way: what is sent meanwhile waits, and a failure is told by `frames()`. */
+  constructor(connection: Connection) {
     this.#connection = connection;
   }
 
-  /** Begins to connect; what is sent meanwhile waits, and a failure to connect is told by `frames()`. */
+  /** Begins to connect. */
   static open(address: ChannelAddress): Channel {
     return new Channel(new Connection(address));
   }

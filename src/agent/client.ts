@@ -1,7 +1,7 @@
 /**
  * The guest agent as the daemon sees it: one channel for each operation, each carrying the sandbox's secret.
  *
- * No connection is kept, so nothing breaks when the guest is branched, paused or restored between two calls. Deadlines are
+ * No connection with a call on it is kept, so nothing breaks when the guest is branched, paused or restored between two calls. Deadlines are
  * kept in the guest, where they kill the program; this side allows a little more and then stops waiting.
  *
  * Not handled: retries. A caller knows what may be repeated; `waitReady` repeats because a ping may be.
@@ -45,6 +45,7 @@ import { setClock } from './operations/set-clock.js';
 import { setEnv } from './operations/set-env.js';
 import { guestStats, type GuestStats } from './operations/stats.js';
 import { Slots } from './slots.js';
+import { SpareConnection } from './spare.js';
 
 /** Where the agent is, from the host; no secret yet for a guest that has just been booted. */
 export type AgentAddress = ChannelAddress & { readonly secret?: string };
@@ -61,7 +62,8 @@ export class AgentClient {
   readonly files = new AgentFiles(() => this.#endpoint);
 
   constructor({ secret, ...address }: AgentAddress) {
-    this.#endpoint = { address, secret, slots: new Slots(MAX_CALLS), streams: new Slots(MAX_STREAMS) };
+    const [slots, streams] = [new Slots(MAX_CALLS), new Slots(MAX_STREAMS)];
+    this.#endpoint = { address, secret, slots, streams, spare: new SpareConnection(address) };
   }
 
   /** Whether the agent answers and how its warm interpreter is. Every call throws what errors.ts lists. */
@@ -168,6 +170,7 @@ export class AgentClient {
    * After it this client uses the new secret.
    */
   async identify(request: IdentifyRequest, options: CallOptions = {}): Promise<IdentifyResult> {
+    this.#endpoint.spare.drop();
     const identified = await identify(this.#endpoint, request, options);
     this.#endpoint = { ...this.#endpoint, secret: request.newSecret };
     return identified;

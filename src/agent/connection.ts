@@ -23,6 +23,7 @@ export class Connection {
   /** Whether it was ever established. */
   connected = false;
   #error: Error | undefined;
+  readonly #onUnasked = (): void => this.hangUp();
 
   constructor(address: ChannelAddress) {
     this.#socket = 'path' in address ? connect(address.path) : connect({ ...address, noDelay: true });
@@ -74,6 +75,17 @@ export class Connection {
 
   get isGone(): boolean {
     return this.#socket.destroyed;
+  }
+
+  /** Until it is used it keeps no process running, and is hung up when the other side says something or ends. */
+  standBy(): void {
+    this.#socket.unref().on('data', this.#onUnasked).on('end', this.#onUnasked).resume();
+  }
+
+  /** Ends that; false when it is of no use. */
+  beginUse(): boolean {
+    const socket = this.#socket.ref().off('data', this.#onUnasked).off('end', this.#onUnasked).pause();
+    return !socket.destroyed && !socket.readableEnded && socket.writable;
   }
 
   /** Closes; what still comes is thrown away for a moment. Idempotent. */

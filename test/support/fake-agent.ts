@@ -51,6 +51,11 @@ export class FakeAgent {
     return this.#sockets.size;
   }
 
+  /** Connections on which no request has come yet. */
+  get waiting(): readonly Socket[] {
+    return [...this.#sockets].filter((socket) => socket.bytesRead === 0);
+  }
+
   async close(): Promise<void> {
     for (const socket of this.#sockets) socket.destroy();
     this.#server.close();
