@@ -106,6 +106,24 @@ describe('the collector', () => {
     assert.deepEqual(reopened.get('b3').retention, { keepLast: 2, ordinal: 3 });
   });
 
+  it('thins out no timeline while its sandbox is rolled back: the newest point of that may go again', async (t) => {
+    const { clock, collector, sandboxes, add, tags } = await bench(t);
+    const sandbox = { id: 'sb0', paths: { id: 'sb0' }, state: 'running', record: {}, isRollingBack: true };
+    sandboxes.add(sandbox as unknown as Sandbox);
+    const thinning = { keep: [{ withinSecs: 60 }], maxBytes: Number.MAX_SAFE_INTEGER };
+    const at = { atUnixMs: Math.round(clock.unixMs()), atBootMs: clock.bootMs(), bootId: clock.bootId };
+    for (const [count, tag] of ['oldest', 'undo', 'before'].entries()) {
+      const retention = { ordinal: count + 1, checkpoint: { thinning, ...at } };
+      await add({ tag, branchedFrom: 'sb0', retention });
+    }
+    clock.pass(61);
+    await collector.run({ dryRun: false });
+    assert.deepEqual(tags(), ['oldest', 'undo', 'before']);
+    sandbox.isRollingBack = false;
+    await collector.run({ dryRun: false });
+    assert.deepEqual(tags(), ['before']);
+  });
+
   it('holds what a new daemon finds expired until the clock can be believed', async (t) => {
     const { clock, store, add, tags, sandboxes, fixture } = await bench(t);
     await add({ tag: 'a', retention: { expiresAtUnix: Math.floor(clock.unixSecs) - 10 } });

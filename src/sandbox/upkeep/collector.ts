@@ -131,8 +131,11 @@ export class Collector {
   #checkpoint({ retention, branchedFrom }: SnapshotView): CheckpointFact | undefined {
     const { checkpoint } = retention ?? {};
     if (checkpoint?.thinning === undefined) return undefined;
+    const source = this.#context.sandboxes.list().find(({ id }) => id === branchedFrom);
+    // Its newest goes again if the rollback fails: then the one before is what an undo goes back to.
+    if (source?.isRollingBack === true) return undefined;
     const { atUnixMs: atMs, thinning } = checkpoint;
-    const isOfLiving = this.#context.sandboxes.list().some(({ id }) => id === branchedFrom);
+    const isOfLiving = source !== undefined;
     return { atMs, thinning, isOfLiving, ageMs: checkpointAgeMs(checkpoint, this.#clock) };
   }
 
