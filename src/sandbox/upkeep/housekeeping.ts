@@ -3,7 +3,7 @@
  *
  * Rounds are short and idempotent; whatever one of them leaves undone the next one finds again.
  */
-import { type Rounds, startRounds, WorkSet } from '../../base/index.js';
+import { type Clock, hostClock, type Rounds, startRounds, WorkSet } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { adoptUnresponsive } from '../adopt/adopt.js';
 import { captureAnyway, generatedTag, type Branches } from '../branch/limits.js';
@@ -35,9 +35,9 @@ export class Housekeeping {
   /** There are checkpoints that no collection has looked at. */
   #hasNewPoints = false;
 
-  constructor(context: HostContext, branches: Branches) {
+  constructor(context: HostContext, branches: Pick<Branches, 'run'>, clock: Clock = hostClock) {
     this.#context = context;
-    this.#collector = new Collector(context);
+    this.#collector = new Collector(context, clock);
     const { store, sandboxes, emit } = context;
     const actions = {
       remove: async (sandbox: Sandbox) => {
@@ -51,7 +51,7 @@ export class Housekeeping {
       durable: (tag: string, signal: AbortSignal) => store.durable(tag, signal),
       removeSnapshot: (tag: string) => store.remove(tag),
     };
-    this.#ends = new SandboxEnds(actions, emit);
+    this.#ends = new SandboxEnds(actions, emit, clock);
     this.checkpoints = new ScheduledCheckpoints(
       {
         sandboxes: () => sandboxes.list(),
@@ -62,10 +62,11 @@ export class Housekeeping {
         },
         newestAgeMs: ({ id }) => {
           const newest = newestCheckpoint(store.list(), id)?.retention?.checkpoint;
-          return newest && checkpointAgeMs(newest);
+          return newest && checkpointAgeMs(newest, clock);
         },
       },
       emit,
+      clock,
     );
   }
 
