@@ -1,6 +1,6 @@
 /**
- * `npm run soak -- --minutes N [--seed S] [--warm-vmms N]`: sets up what is missing, then runs test/faults/soak.ts with the
- * same arguments.
+ * `npm run soak -- --minutes N [--seed S] [--warm-vmms N] [--checkpoints]`: sets up what is missing, then runs
+ * test/faults/soak.ts with the same arguments.
  */
 import { join } from 'node:path';
 import { PROJECT_DIR, runForStatus, runMain, setup } from './setup.mjs';

@@ -3,18 +3,26 @@
  * memory and on the disk of each guest.
  *
  * `step` does one thing picked by chance to both (a kill of a VMM or of the daemon is one of them), and
- * compares.
+ * compares. Of some sandboxes checkpoints are taken meanwhile; any of them goes back to any snapshot, or fails to.
  */
 import assert from 'node:assert/strict';
+import { messageOf, sleep } from '../../src/base/index.js';
+import type { BranchRequestInput, Sandbox } from '../../src/contract/index.js';
 import { Guest } from '../support/guest.js';
 import { TEMPLATE_TAG } from '../support/test-host.js';
 import type { FaultLab } from './fault-lab.js';
+import { ModelTimelines, SCHEDULE } from './model-timelines.js';
 import type { Seeded } from './seeded.js';
 
 const MOST_SANDBOXES = 3;
 const TAGS = ['m1', 'm2', 'm3', 'm4'];
 /** Of one source in turns: its line gets long enough to be merged. */
 const LINE_TAGS = ['l1', 'l2', 'l3'];
+/** Of states before a rollback. */
+const KEPT_TAGS = ['k1', 'k2'];
+/** Where a rollback is made to fail, or the daemon to die; what comes after the last is the rolled back sandbox. */
+const ROLLBACK_STEPS = ['rollback.restored', 'rollback.switched'] as const;
+const IN_THE_WAY_MS = 20;
 
 const READ =
   "[globals().get('number', 0), int(open('/root/number').read()) if __import__('os').path.exists('/root/number') else 0]";
@@ -24,30 +32,67 @@ interface ModelSnapshot {
   readonly parent: string;
 }
 
+interface ModelSandbox {
+  /** Of its guest; undefined once the VMM was killed. */
+  number: number | undefined;
+  tag: string;
+  /** What nothing changes. */
+  readonly staying: Staying;
+}
+
+type Staying = Pick<Sandbox, 'id' | 'name' | 'metadata' | 'end_at_unix' | 'on_end' | 'created_at_unix'>;
+
+const stayingOf = ({ id, name, metadata, end_at_unix, on_end, created_at_unix }: Sandbox): Staying => ({
+  ...{ id, name, metadata, end_at_unix, on_end, created_at_unix },
+});
+
+const asText = (value: unknown): string => JSON.stringify(value);
+
 export class HostModel {
   readonly #killsDaemon: boolean;
+  readonly #checkpoints: boolean;
   readonly #lab: FaultLab;
   readonly #random: Seeded;
-  /** Ids to the numbers their guests have; undefined once the VMM was killed. */
-  readonly #sandboxes = new Map<string, { number: number | undefined; readonly tag: string }>();
+  readonly #sandboxes = new Map<string, ModelSandbox>();
+  /** Those that stay until they are removed. */
   readonly #snapshots = new Map<string, ModelSnapshot>([[TEMPLATE_TAG, { number: 0, parent: '' }]]);
+  readonly #timelines = new ModelTimelines();
+  /** By the tags of `KEPT_TAGS` that are there, or were: the latest state of before. */
+  readonly #kept = new Map<string, number>();
   #made = 0;
+  #names = 0;
+  #rollbacks = 0;
 
-  private constructor(lab: FaultLab, random: Seeded, killsDaemon: boolean) {
+  private constructor(lab: FaultLab, random: Seeded, { killsDaemon = true, checkpoints = true }) {
     this.#killsDaemon = killsDaemon;
+    this.#checkpoints = checkpoints;
     this.#lab = lab;
     this.#random = random;
   }
 
-  /** A model of a lab in which only its own two sandboxes are. */
-  static async of(lab: FaultLab, random: Seeded, { killsDaemon = true } = {}): Promise<HostModel> {
-    const model = new HostModel(lab, random, killsDaemon);
+  /** A model of a lab in which only its own two sandboxes are. Without `checkpoints` there are no rollbacks either. */
+  static async of(
+    lab: FaultLab,
+    random: Seeded,
+    options: { readonly killsDaemon?: boolean; readonly checkpoints?: boolean } = {},
+  ): Promise<HostModel> {
+    const model = new HostModel(lab, random, options);
     for (const guest of [lab.source, lab.bystander]) {
       const [number = 0] = await guest.read<number[]>(READ);
-      model.#sandboxes.set(guest.id, { number, tag: TEMPLATE_TAG });
+      await model.#add(guest.id, number, TEMPLATE_TAG);
       model.#made = Math.max(model.#made, number);
     }
     return model;
+  }
+
+  /** How many checkpoints were taken by themselves, or kept by a rollback. */
+  get checkpointsSeen(): number {
+    return this.#timelines.seen;
+  }
+
+  /** How many of them have taken a sandbox back. */
+  get rollbacks(): number {
+    return this.#rollbacks;
   }
 
   /** Does one thing, and looks; what it did, in words. */
@@ -63,9 +108,14 @@ export class HostModel {
       () => this.#delete(),
       () => this.#killVmm(),
       ...(this.#killsDaemon ? [() => this.#killDaemon()] : []),
+      ...(this.#checkpoints ? [() => this.#schedule(), () => this.#rollback(), () => this.#rollback()] : []),
     ]);
     const did = await step();
-    await this.#compare(did);
+    try {
+      await this.#compare();
+    } catch (error) {
+      throw new Error(`${messageOf(error)}, after ${did}`, { cause: error });
+    }
     return did;
   }
 
@@ -73,7 +123,19 @@ export class HostModel {
     return Guest.ofDaemon(this.#lab.client, id);
   }
 
-  #running(): [string, { number: number | undefined; readonly tag: string }][] {
+  #known(id: string): ModelSandbox {
+    const known = this.#sandboxes.get(id);
+    assert(known);
+    return known;
+  }
+
+  async #add(id: string, number: number, tag: string): Promise<void> {
+    const staying = stayingOf(await this.#lab.client.sandboxes.get(id));
+    this.#sandboxes.set(id, { number, tag, staying });
+    this.#timelines.note(id, number);
+  }
+
+  #running(): [string, ModelSandbox][] {
     return [...this.#sandboxes].filter(([, { number }]) => number !== undefined);
   }
 
@@ -84,25 +146,38 @@ export class HostModel {
   }
 
   async #set(): Promise<string> {
-    const [id, sandbox] = this.#random.pick(this.#running());
-    const number = (this.#made += 1);
-    await this.#write(id, number);
-    sandbox.number = number;
-    return `${id} has ${number}`;
+    const [id] = this.#random.pick(this.#running());
+    await this.#write(id);
+    return `${id} has ${this.#made}`;
   }
 
-  async #write(id: string, number: number): Promise<void> {
+  /** The next number; a checkpoint may be taken when only its memory has it. */
+  async #write(id: string): Promise<number> {
+    const number = (this.#made += 1);
+    this.#timelines.note(id, number);
     await this.#guest(id).python(`number = ${number}`);
     await this.#guest(id).shell(
-      `echo ${number} > /root/number; head -c 300000 /dev/urandom > /root/${number % 8}`,
+      `echo ${number} > /root/next; mv /root/next /root/number; head -c 300000 /dev/urandom > /root/${number % 8}`,
     );
+    this.#known(id).number = number;
+    return number;
+  }
+
+  /** As a client does it that meets a checkpoint under way. */
+  async #branched(id: string, request: BranchRequestInput): Promise<string | undefined> {
+    for (;;) {
+      const code = await this.#lab.outcome(this.#lab.client.sandboxes.branch(id, request));
+      if (code !== 'branch_in_progress') return code;
+      await sleep(IN_THE_WAY_MS);
+    }
   }
 
   async #branch(): Promise<string> {
     const [id, { number = 0, tag: parent }] = this.#random.pick(this.#running());
     const tag = this.#random.pick(TAGS);
     const wait = this.#random.pick([true, 'durable'] as const);
-    const code = await this.#lab.outcome(this.#lab.client.sandboxes.branch(id, { tag, wait }));
+    const checkpoint = this.#random.below(2) === 0;
+    const code = await this.#branched(id, { tag, wait, checkpoint });
     assert.equal(code, this.#snapshots.has(tag) ? 'tag_exists' : undefined);
     if (code === undefined) this.#snapshots.set(tag, { number, parent });
     return `branch ${tag} of ${id}: ${code ?? 'made'}`;
@@ -111,24 +186,96 @@ export class HostModel {
   /** Branches the lab's source again and again, with something new each time; each third snapshot takes an older one's name. */
   async #advance(): Promise<string> {
     const { id } = this.#lab.source;
-    const sandbox = this.#sandboxes.get(id);
-    assert(sandbox?.number !== undefined);
     for (const tag of LINE_TAGS) {
       if (this.#snapshots.has(tag)) await this.#lab.client.snapshots.delete(tag, { force: true });
-      sandbox.number = this.#made += 1;
-      await this.#write(id, sandbox.number);
+      const number = await this.#write(id);
       await this.#lab.client.sandboxes.branch(id, { tag });
-      this.#snapshots.set(tag, { number: sandbox.number, parent: sandbox.tag });
+      this.#snapshots.set(tag, { number, parent: this.#known(id).tag });
     }
     return `a line of ${id}`;
   }
 
+  /** A snapshot that something may be started from. */
+  #anyTag(): string {
+    return this.#random.pick([...this.#snapshots.keys(), ...this.#timelines.tags]);
+  }
+
   async #spawn(): Promise<string> {
     if (this.#sandboxes.size >= 2 + MOST_SANDBOXES) return 'nothing';
-    const [tag, { number }] = this.#random.pick([...this.#snapshots]);
-    const { id } = await this.#lab.spawn(tag);
-    this.#sandboxes.set(id, { number, tag });
-    return `${id} of ${tag}`;
+    const tag = this.#anyTag();
+    const name = `model-${(this.#names += 1)}`;
+    const options = { name, metadata: { of: tag }, timeout_secs: 3600 };
+    let id = '';
+    const code = await this.#lab.outcome(this.#lab.spawn(tag, options).then((guest) => (id = guest.id)));
+    if (code !== undefined) return this.#wasThinnedOut(tag, code);
+    await this.#add(id, 0, tag);
+    await this.#nowAt(id, tag);
+    const isScheduled = this.#checkpoints && this.#random.below(2) === 0;
+    if (isScheduled) await this.#lab.client.sandboxes.timeline(id).setSchedule(SCHEDULE);
+    return `${id} of ${tag}${isScheduled ? ' with checkpoints' : ''}`;
+  }
+
+  #wasThinnedOut(tag: string, code: string): string {
+    assert.equal(code, 'snapshot_not_found', tag);
+    assert(!this.#snapshots.has(tag), `"${tag}" is gone`);
+    return `${tag} is thinned out`;
+  }
+
+  /** A guest that was just started of a snapshot has what that holds. */
+  async #nowAt(id: string, tag: string): Promise<void> {
+    const found = await this.#guest(id).read<number[]>(READ);
+    const number = this.#snapshots.get(tag)?.number ?? this.#kept.get(tag);
+    if (number === undefined) this.#timelines.assertPossible(tag, found);
+    else assert.deepEqual(found, [number, number], `${id} of ${tag}`);
+    const sandbox = this.#known(id);
+    Object.assign(sandbox, { tag, number });
+    for (const each of found) this.#timelines.note(id, each);
+    if (number === undefined) await this.#write(id);
+  }
+
+  async #schedule(): Promise<string> {
+    const mortal = this.#mortal();
+    if (mortal.length === 0) return 'nothing';
+    const id = this.#random.pick(mortal);
+    const timeline = this.#lab.client.sandboxes.timeline(id);
+    const isOn = this.#random.below(3) > 0;
+    if (isOn) await timeline.setSchedule(SCHEDULE);
+    else await timeline.removeSchedule();
+    return `${id} with${isOn ? '' : 'out'} checkpoints`;
+  }
+
+  /** Takes one to a snapshot, whoever's; one in two is disturbed. */
+  async #rollback(): Promise<string> {
+    const mortal = this.#mortal();
+    if (mortal.length === 0) return 'nothing';
+    const id = this.#random.pick(mortal);
+    const sandbox = this.#known(id);
+    const [tag, before] = [this.#anyTag(), sandbox.number];
+    const keepTag = this.#random.below(3) === 0 ? undefined : this.#random.pick(KEPT_TAGS);
+    const disturbances = ['errno:EIO', ...(this.#killsDaemon ? ['abort'] : [])];
+    const place = this.#random.pick(ROLLBACK_STEPS);
+    const fault = this.#random.below(2) === 0 ? this.#random.pick(disturbances) : undefined;
+    if (fault !== undefined) await this.#lab.arm(`${place}=${fault}`);
+    const code = await this.#lab.outcome(
+      this.#lab.client.sandboxes
+        .timeline(id)
+        .rollback(tag, keepTag === undefined ? { keep: false } : { keep_tag: keepTag }),
+    );
+    const did = `rollback of ${id} to ${tag}, ${keepTag ?? 'nothing'} kept, ${fault ?? 'nothing'} at ${place}: ${code ?? 'done'}`;
+    if (code === 'unreachable') {
+      assert.equal(fault, 'abort', did);
+      await this.#lab.died();
+      assert(await this.#lab.start(), this.#lab.log);
+    } else await this.#lab.arm('');
+    const isBack = code === undefined || (code === 'unreachable' && place === 'rollback.switched');
+    if (code === undefined) assert.equal(fault, undefined, did);
+    else if (fault === undefined && !(code === 'tag_exists' && this.#kept.has(keepTag ?? '')))
+      this.#wasThinnedOut(tag, code);
+    if (!isBack) return did;
+    this.#rollbacks += 1;
+    await this.#nowAt(id, tag);
+    if (keepTag !== undefined && before !== undefined) this.#kept.set(keepTag, before);
+    return did;
   }
 
   async #end(): Promise<string> {
@@ -147,12 +294,16 @@ export class HostModel {
     const force = this.#random.below(2) === 0;
     const isUsed =
       [...this.#sandboxes.values()].some((sandbox) => sandbox.tag === tag) ||
-      [...this.#snapshots.values()].some(({ parent }) => parent === tag);
+      [...this.#snapshots.values()].some(({ parent }) => parent === tag) ||
+      (await this.#lab.client.snapshots.list()).some(({ parent_tag }) => parent_tag === tag);
     // Names that were taken over by another snapshot do not count as the same; so the model only knows what
     // must work.
     const code = await this.#lab.outcome(this.#lab.client.snapshots.delete(tag, { force }));
     if (force || !isUsed) assert.equal(code, undefined);
-    if (code === undefined) this.#snapshots.delete(tag);
+    if (code === undefined) {
+      this.#snapshots.delete(tag);
+      this.#timelines.forgetNewest();
+    }
     return `the removal of ${tag}: ${code ?? 'done'}`;
   }
 
@@ -160,11 +311,11 @@ export class HostModel {
     const mortal = this.#mortal().filter((id) => this.#sandboxes.get(id)?.number !== undefined);
     if (mortal.length === 0) return 'nothing';
     const id = this.#random.pick(mortal);
-    const { pid, snapshot_tag: tag } = await this.#lab.client.sandboxes.get(id);
+    const { pid } = await this.#lab.client.sandboxes.get(id);
     assert(pid !== null);
     process.kill(pid, 'SIGKILL');
     await this.#lab.failed(id);
-    this.#sandboxes.set(id, { number: undefined, tag });
+    this.#known(id).number = undefined;
     return `the death of ${id}`;
   }
 
@@ -174,20 +325,24 @@ export class HostModel {
     return 'the death of the daemon';
   }
 
-  async #compare(did: string): Promise<void> {
+  async #compare(): Promise<void> {
     const { client } = this.#lab;
-    const sandboxes = (await client.sandboxes.list()).map(({ id, state }) => `${id} ${state}`);
-    const expected = [...this.#sandboxes].map(
-      ([id, { number }]) => `${id} ${number === undefined ? 'failed' : 'running'}`,
-    );
-    assert.deepEqual(sandboxes.sort(), expected.sort(), `after ${did}`);
-    const tags = (await client.snapshots.list()).map(({ tag, status }) => `${tag} ${status}`);
+    const sandboxes = await client.sandboxes.list();
+    const shown = sandboxes.map((each) => [each.state, each.snapshot_tag, stayingOf(each)]);
+    const expected = [...this.#sandboxes.values()].map(({ number, tag, staying }) => [
+      ...[number === undefined ? 'failed' : 'running', tag, staying],
+    ]);
+    assert.deepEqual(shown.map(asText).sort(), expected.map(asText).sort());
+    const snapshots = await client.snapshots.list();
+    const own = snapshots.filter(({ tag }) => this.#snapshots.has(tag));
     assert.deepEqual(
-      tags.sort(),
+      own.map(({ tag, status }) => `${tag} ${status}`).sort(),
       [...this.#snapshots.keys()].map((tag) => `${tag} ready`).sort(),
-      `after ${did}`,
     );
-    const [id, { number }] = this.#random.pick(this.#running());
-    assert.deepEqual(await this.#guest(id).read<number[]>(READ), [number, number], `${id} after ${did}`);
+    const others = snapshots.filter((each) => !own.includes(each));
+    await this.#timelines.compare(client, others, [...this.#sandboxes.keys()]);
+    const [id, { number, staying }] = this.#random.pick(this.#running());
+    assert.equal((await client.sandboxes.get(staying.name ?? id)).id, id, 'its name is its own');
+    assert.deepEqual(await this.#guest(id).read<number[]>(READ), [number, number], id);
   }
 }
