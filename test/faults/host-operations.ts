@@ -50,6 +50,8 @@ export interface HostOperation {
   readonly vmm?: 'source' | 'child';
   /** It needs a lab where VMMs stand ready. */
   readonly warm?: boolean;
+  /** Places where a fault costs time, and nobody his answer. */
+  readonly unharmedAt?: RegExp;
 }
 
 /** As a client sends it that asks again when there is no answer. */
@@ -65,7 +67,7 @@ const writeDisk = ({ source }: FaultLab): Promise<unknown> =>
 
 const extraSandbox = new WeakMap<FaultLab, { readonly id: string; readonly pid: number }>();
 
-/** A lab where a VMM stands ready for a child of the template: its latest child was one, too. */
+/** A lab where a VMM stands ready for a child of the template: its latest child was one, too, however that was started. */
 async function standReady(lab: FaultLab): Promise<void> {
   const { id } = await lab.spawn();
   await lab.client.sandboxes.delete(id);
@@ -185,6 +187,20 @@ export const HOST_OPERATIONS: Readonly<Record<string, HostOperation>> = {
     sandboxes: 1,
     vmm: 'child',
     warm: true,
+    // It is started without the one that stood ready; the last of them is of the one that is made ready after it.
+    unharmedAt: /^spawn\.(folders-made|linked|overlay-made|mapped|loaded|started)$/,
+    verify: standReady,
+  },
+  // What a spawn leaves to be made ready in its place.
+  refill: {
+    prepare: standReady,
+    run: spawn,
+    again: true,
+    sandboxes: 1,
+    vmm: 'child',
+    warm: true,
+    unharmedAt: /^warm\./,
+    verify: standReady,
   },
   fork: {
     run: ({ client, source, requestName }) =>

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { existsSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
-import { compact, Deferred } from '../../base/index.js';
+import { armFailpoint, compact, Deferred, disarmFailpoints } from '../../base/index.js';
 import type { Manifest } from '../../store/index.js';
 import { SandboxRegistry } from '../entity/registry.js';
 import type { VmHost, Vm } from '../entity/vm.js';
@@ -38,7 +38,10 @@ describe('WarmVmms', () => {
     availableMiB = 10_000;
     [started, ended, exits, told] = [[], [], [], []];
   });
-  afterEach(() => rm(root, { recursive: true }));
+  afterEach(() => {
+    disarmFailpoints();
+    return rm(root, { recursive: true });
+  });
 
   const start: StartEmptyVm = (_host, { paths }) => {
     started.push(paths.id);
@@ -197,5 +200,34 @@ describe('WarmVmms', () => {
     await failing.stop();
     assert.deepEqual(told, ['vmm.not-warm']);
     assert.deepEqual(compact({ idle: failing.idleCount }), { idle: 0 });
+  });
+
+  for (const place of ['warm.ground', 'warm.overlay', 'warm.ready']) {
+    it(`leaves nothing of one that fails at ${place}, and makes it when it is asked again`, async () => {
+      const warm = warmVmms(1);
+      warm.noteStart(manifestOf('a'), 4096);
+      armFailpoint(place, () => Promise.reject(new Error('EIO')));
+      warm.refill();
+      while (told.length === 0) await new Promise(setImmediate);
+      assert.deepEqual([told, warm.idleCount, ended], [['vmm.not-warm'], 0, started]);
+      for (const tier of ['hot', 'state']) assert.deepEqual(await readdir(join(root, tier, 'sandboxes')), []);
+      assert(started.every((id) => !sandboxes.owns(id)));
+      await new Promise(setImmediate);
+      warm.refill();
+      await until(warm, 1);
+      await warm.stop();
+      assert.deepEqual(ended, started);
+    });
+  }
+
+  it('has none that ends just when it is ready', async () => {
+    const warm = warmVmms(1);
+    warm.noteStart(manifestOf('a'), 4096);
+    armFailpoint('warm.ready', () => exits[0]?.resolve('gone'));
+    warm.refill();
+    while (ended.length === 0) await new Promise(setImmediate);
+    assert.deepEqual([warm.idleCount, ended], [0, started]);
+    await warm.stop();
+    assert(!sandboxes.owns(started[0] ?? ''));
   });
 });

@@ -9,7 +9,7 @@
  *
  * Not handled: sandboxes with a network, with a memory limit, or in namespaces of their own. What those are started with is known with the request only.
  */
-import { ResourceStack, startRounds, WorkSet, type Rounds } from '../../base/index.js';
+import { failpoint, ResourceStack, startRounds, WorkSet, type Rounds } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
 import type { DiskRef, Manifest } from '../../store/index.js';
 import type { OverlayTemplates } from '../disk/overlays.js';
@@ -162,9 +162,12 @@ export class WarmVmms {
   async #makeReady(ready: Ready, signal: AbortSignal): Promise<void> {
     await using undo = new ResourceStack();
     const paths = await makeGround(this.#context, undo);
+    await failpoint('warm.ground');
     const { diskBytes } = ready.shape;
     const overlay = await makeOverlay(this.#context, paths, diskBytes);
+    await failpoint('warm.overlay');
     const vm = await startWalled(this.#context, { ...ready.shape, paths, signal }, undo, this.#start);
+    await failpoint('warm.ready');
     signal.throwIfAborted();
     const isForgotten = ![...this.#ready.values()].includes(ready);
     if (isForgotten) return;
