@@ -13,8 +13,8 @@ const NATIVE_DIR = fileURLToPath(new URL('../../../native/pager/', import.meta.u
 /** RAM of each. */
 export const SERVED_RAM_BYTES = 4 << 20;
 
-/** What QEMU does at a branch, as fake_qmp.h numbers it. */
-export const SCRIPTS = { fine: 0, failsFirst: 3, failsLast: 4, closes: 5 } as const;
+/** What QEMU does at a branch: names of served_vmm.c. */
+export type Script = 'fine' | 'failsFirst' | 'failsLast' | 'closes';
 
 /** Builds the VMM and the library, once before the tests. */
 export async function buildServedVmm(): Promise<void> {
@@ -48,15 +48,20 @@ export class ServedVmm {
     this.#lines = createInterface(this.#process.stdout);
   }
 
-  /** `seed` draws what its vCPUs do; `belowPath` is a file with what the layers hold that it will be given to map. */
+  /** `seed` draws what its vCPUs do; `belowPath` is a file with what the layers hold that it will be given to map. Rejects if it ends. */
   static async start({
     seed = 1,
     belowPath,
   }: { seed?: number; belowPath?: string } = {}): Promise<ServedVmm> {
     const dir = await mkdtemp('/dev/shm/bough-pager-');
     const vmm = new ServedVmm(dir, [String(seed), ...(belowPath === undefined ? [] : [belowPath])]);
-    await once(vmm.#lines, 'line');
-    return vmm;
+    try {
+      await vmm.#answered('its start');
+      return vmm;
+    } catch (error) {
+      await vmm.close();
+      throw error;
+    }
   }
 
   /** Starts the vCPUs: after `map`, before a branch. */
@@ -70,8 +75,8 @@ export class ServedVmm {
   }
 
   /** What QEMU does at the branches to come. */
-  behave(script: keyof typeof SCRIPTS): Promise<void> {
-    return this.#tell(`script ${SCRIPTS[script]}`);
+  behave(script: Script): Promise<void> {
+    return this.#tell(`script ${script}`);
   }
 
   /** What RAM was at the latest stop for a branch. */
@@ -91,11 +96,13 @@ export class ServedVmm {
   }
 
   async #tell(command: string): Promise<void> {
-    const done = once(this.#lines, 'line');
+    const answered = this.#answered(`"${command}"`);
     this.#process.stdin?.write(`${command}\n`);
-    await Promise.race([
-      done,
-      this.#exited.then(() => Promise.reject(new Error(`The fake VMM ended at "${command}"`))),
-    ]);
+    await answered;
+  }
+
+  async #answered(when: string): Promise<void> {
+    const ended = this.#exited.then(() => Promise.reject(new Error(`The fake VMM ended at ${when}`)));
+    await Promise.race([once(this.#lines, 'line'), ended]);
   }
 }

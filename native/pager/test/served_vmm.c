@@ -8,7 +8,7 @@
  *
  *   run          starts the vCPUs, which write all the time
  *   write        has them write in other ways, and writes some pages itself
- *   script N     what QEMU does at the branches to come (enum qmp_script)
+ *   script NAME  what QEMU does at the branches to come, by a name of `scripts`
  *   keep PATH    writes to a new file what RAM was at the latest stop for a branch
  *
  * The end of stdin ends the VMM. So it cannot outlive its test.
@@ -28,6 +28,25 @@
 
 uint64_t check_seed = 1;
 _Atomic unsigned long check_count;
+
+static const struct {
+	const char *name;
+	enum qmp_script script;
+} scripts[] = {
+	{ "fine", QMP_FINE },
+	{ "failsFirst", QMP_SAVE_FAILS_FIRST },
+	{ "failsLast", QMP_SAVE_FAILS_LAST },
+	{ "closes", QMP_CLOSES },
+};
+
+static enum qmp_script script_named(const char *name)
+{
+	for (size_t i = 0; i < sizeof(scripts) / sizeof(scripts[0]); i++)
+		if (strcmp(scripts[i].name, name) == 0)
+			return scripts[i].script;
+	CHECK(false, "no script: %s", name);
+	return QMP_FINE;
+}
 
 static const uint8_t *map_below(const char *path)
 {
@@ -83,7 +102,7 @@ int main(int argc, char **argv)
 		else if (strcmp(line, "write") == 0)
 			write_some_pages(&machine, &random);
 		else if (strncmp(line, "script ", 7) == 0)
-			qmp.script = atoi(line + 7);
+			qmp.script = script_named(line + 7);
 		else if (strncmp(line, "keep ", 5) == 0)
 			keep_reference(&machine, line + 5);
 		else
