@@ -3,7 +3,13 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { linkOrCopy, removeUnfinished, temporaryPath, writeFileAtomic } from './files.js';
+import {
+  linkOrCopy,
+  removeUnfinished,
+  temporaryPath,
+  writeFileAtomic,
+  type AtomicWriteOptions,
+} from './files.js';
 
 describe('files', () => {
   let dir = '';
@@ -19,6 +25,12 @@ describe('files', () => {
     assert.equal(await readFile(path, 'utf8'), 'new');
     assert.equal((await stat(path)).mode & 0o777, 0o640);
     assert.deepEqual(await readdir(dir), ['a']);
+  });
+
+  it('writeFileAtomic() is not asked for what is both in memory and durable', () => {
+    // @ts-expect-error -- what is in memory does not survive a power loss
+    const both: AtomicWriteOptions = { durable: true, inMemory: true };
+    assert.deepEqual(Object.keys(both), ['durable', 'inMemory']);
   });
 
   it('writeFileAtomic() removes its temporary file when the rename fails', async () => {

@@ -22,14 +22,13 @@ export function temporaryPath(path: string): string {
 }
 
 /**
- * How `writeFileAtomic` writes: permission bits (default 0600), whether the result must survive power loss (default false), and whether
+ * How `writeFileAtomic` writes: permission bits (default 0600), whether the result must survive power loss (default false), or else whether
  * the folder is on tmpfs, where a step takes less than handing it to a thread and nothing is durable.
  */
-export interface AtomicWriteOptions {
-  mode?: number;
-  durable?: boolean;
-  inMemory?: boolean;
-}
+export type AtomicWriteOptions = { readonly mode?: number } & (
+  | { readonly durable?: boolean; readonly inMemory?: never }
+  | { readonly durable?: never; readonly inMemory: boolean }
+);
 
 /**
  * Replaces `path` with `data` in one step; on failure the old file, if any, is untouched and no temporary
