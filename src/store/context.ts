@@ -58,11 +58,11 @@ interface Giving {
 
 /** Resolves when nothing urgent is under way, or it takes long. */
 export async function giveWay({ urgent, persistQueue }: Giving): Promise<void> {
-  if (persistQueue.pendingCount < LAGGING_SNAPSHOTS) await letGo(urgent);
+  if (persistQueue.pendingCount < LAGGING_SNAPSHOTS) await yieldTo(urgent);
 }
 
 /** Resolves when nothing of it is under way, or it takes long. */
-export async function letGo(first: WorkSet): Promise<void> {
+export async function yieldTo(first: WorkSet): Promise<void> {
   if (first.size > 0)
     await withDeadline(first.settled(), LONGEST_WAIT_MS, 'What goes first').catch(() => undefined);
 }

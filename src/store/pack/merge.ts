@@ -3,7 +3,7 @@ import { chmod, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '../../base/index.js';
 import type { StoreContext } from '../context.js';
-import { letGo, removeAll } from '../context.js';
+import { removeAll, yieldTo } from '../context.js';
 import { copyRunsInto, type CopyManners } from '../format/copy.js';
 import { newObjectId } from '../tier/folders.js';
 import { allocatedBytes } from '../tier/space.js';
@@ -20,7 +20,7 @@ export async function mergeLayers(
   const id = newObjectId();
   const path = join(folder, `${id}.bin`);
   const runs = union(layers.flatMap((layer) => layer.runs));
-  const giveWay = async (): Promise<void> => (isAwaited() ? undefined : letGo(captures));
+  const giveWay = async (): Promise<void> => (isAwaited() ? undefined : yieldTo(captures));
   const bytes = runs.reduce((sum, [, lengthBytes]) => sum + lengthBytes, 0);
   const reservation = await hotSpace.reserve(bytes, () => allocatedBytes(path));
   try {
