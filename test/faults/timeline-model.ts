@@ -4,8 +4,8 @@
  * `step` does one thing picked by chance, with another happening in the middle of it, and compares. Whatever is done:
  *   - a sandbox keeps its id, name, metadata, policy, end and schedule; it is at a snapshot's number, or at the one it had
  *   - what is listed can be started from and holds what was captured, in the order in which it was captured
- *   - what was asked for stays until it is removed; the newest of a sandbox that is there, and what one stands on, is not thinned out; what a
- *     rule keeps stays, and what none keeps goes
+ *   - what was asked for stays until it is removed; the newest of a sandbox that is there, the newest that is durable, and what one stands on
+ *     are not thinned out; what a rule keeps stays, and what none keeps goes
  *   - a rollback that fails leaves the sandbox, and its timeline, as they were
  *   - a VM runs for each sandbox that does, and no other; no folder is nobody's
  */
@@ -125,8 +125,11 @@ export class TimelineModel {
     if (this.#random.below(6) === 0) clock.step(this.#random.below(7200) - 3600);
     const fails = this.#random.below(8) === 0;
     this.#world.meanwhile = () => (fails ? EIO() : Promise.resolve());
+    if (this.#random.below(2) === 0) armFailpoint('persist.started', EIO);
     housekeeping.checkpoints.sweep();
     await housekeeping.checkpoints.settled();
+    await this.#world.durable();
+    disarmFailpoints();
     for (const [id, { branchCount }] of due) {
       const { warning } = await this.#world.timelines.schedule(id);
       this.tally.scheduled += branchCount - (before.get(id) ?? 0);
@@ -315,8 +318,9 @@ export class TimelineModel {
 
   async #collect(underWay?: RollbackUnderWay): Promise<void> {
     const before = new Map(this.#snapshots);
+    const durable = await this.#world.durable();
     const report = await this.#world.housekeeping.collect({ dryRun: false });
-    this.#judge(report, before, underWay);
+    this.#judge(report, before, { underWay, durable });
     for (const { name } of report.removed) this.#snapshots.delete(name);
     this.tally.thinnedOut += report.removed.length;
   }
@@ -324,7 +328,7 @@ export class TimelineModel {
   #judge(
     { removed }: CollectionReport,
     before: ReadonlyMap<string, ModelSnapshot>,
-    underWay: RollbackUnderWay | undefined,
+    { underWay, durable }: { readonly underWay: RollbackUnderWay | undefined; readonly durable: Set<string> },
   ): void {
     const gone = new Set(removed.map(({ name }) => name));
     for (const { name, why } of removed) {
@@ -340,12 +344,14 @@ export class TimelineModel {
       if (newest === undefined || last?.[1].thinning === undefined) continue;
       const isThere = this.#sandboxes.has(id);
       if (isThere) assert(!gone.has(newest[0]), `the newest of ${id}, ${newest[0]}, is gone`);
+      const safe = thinned.findLast(([tag]) => durable.has(tag));
+      if (isThere) assert(!gone.has(safe?.[0] ?? ''), `after a power loss ${id} has nothing to go back to`);
       const points = thinned.map(([tag, { atBootMs, atUnixMs }]) => ({
         ...{ tag, atUnixMs, ageMs: this.#world.clock.bootMs() - atBootMs },
         isNeeded:
           id === underWay?.id ||
           tag === underWay?.target ||
-          (isThere && tag === last[0]) ||
+          (isThere && (tag === last[0] || tag === safe?.[0])) ||
           this.#holders(tag).length > 0,
       }));
       assertThinned(points, last[1].thinning, gone);

@@ -200,6 +200,13 @@ export class TimelineWorld {
     return this.#branch(sandbox, { ...spec, mode: 'live', wait: 'ready' });
   }
 
+  /** Tags of the snapshots that are on disk, once no more are on their way there. */
+  async durable(): Promise<Set<string>> {
+    for (const { tag, durable } of this.store.list())
+      if (!durable) await this.store.durable(tag).catch(() => undefined);
+    return new Set(this.store.list().flatMap(({ tag, durable }) => (durable ? tag : [])));
+  }
+
   /** What a child of it has. */
   async holds(tag: string): Promise<number> {
     using lease = await this.store.acquire(tag, 'a look');

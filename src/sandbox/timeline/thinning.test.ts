@@ -8,7 +8,15 @@ const NOW_MS = 1_700_000_000_000;
 
 function point(ageSecs: number, more: Partial<ThinningPoint> = {}): ThinningPoint {
   const ageMs = ageSecs * 1000;
-  return { name: `p${ageSecs}`, atMs: NOW_MS - ageMs, ageMs, bytes: 1, isHeld: false, ...more };
+  return {
+    name: `p${ageSecs}`,
+    atMs: NOW_MS - ageMs,
+    ageMs,
+    bytes: 1,
+    isHeld: false,
+    isDurable: true,
+    ...more,
+  };
 }
 
 /** Numbers below 2^32 that are the same in every run. */
@@ -25,7 +33,7 @@ function lived(atSecs: readonly number[], isLookedAt: (secs: number) => boolean)
   const aged = (nowSecs: number): ThinningPoint[] =>
     points.map((each) => ({ ...each, ageMs: nowSecs * 1000 - each.atMs }));
   for (const secs of atSecs) {
-    points.push({ name: `at${secs}`, atMs: secs * 1000, ageMs: 0, bytes: 1, isHeld: false });
+    points.push({ name: `at${secs}`, atMs: secs * 1000, ageMs: 0, bytes: 1, isHeld: false, isDurable: true });
     if (!isLookedAt(secs)) continue;
     const going = thinnedOut(aged(secs), ENOUGH, LIVING);
     points = points.filter(({ name }) => !going.has(name));
@@ -50,6 +58,16 @@ describe('the thinning of a timeline', () => {
     const points = [point(200_000), point(100_000)];
     assert.deepEqual([...thinnedOut(points, ENOUGH, LIVING).keys()], ['p200000']);
     assert.deepEqual([...thinnedOut(points, ENOUGH, { keepNewest: false }).keys()], ['p200000', 'p100000']);
+  });
+
+  it('keeps the newest that would survive a power loss, where that is another', () => {
+    const points = [4, 3, 2, 1].map((age) => point(age, { isDurable: age > 2 }));
+    const going = (keep: typeof ENOUGH.keep, maxBytes = ENOUGH.maxBytes) => [
+      ...thinnedOut(points, { keep, maxBytes }, LIVING).keys(),
+    ];
+    assert.deepEqual(going([{ withinSecs: 0.5 }]), ['p4', 'p2']);
+    assert.deepEqual(going([{ withinSecs: 60 }], 1), ['p4', 'p2']);
+    assert.deepEqual(going([{ withinSecs: 60, everySecs: 60 }]), ['p2']);
   });
 
   it('lets the oldest go for the budget, but not what is held, nor the newest', () => {

@@ -6,7 +6,8 @@
  * The idea: a tier cuts time into slots as long as its interval, by each checkpoint's own moment and not by its age, and keeps the first of
  * each slot. So the same one is kept however often this is asked, until it leaves the tier.
  *
- * Invariant: of a sandbox that is there its newest stays, whatever the rules and the budget say: an undo goes back to it.
+ * Invariant: of a sandbox that is there its newest stays, whatever the rules and the budget say: an undo goes back to it. So does the newest
+ * that is durable: after a power loss an undo goes back to that.
  */
 import { GiB } from '../../base/index.js';
 import type { Keep, Thinning } from '../../store/index.js';
@@ -27,6 +28,7 @@ export interface ThinningPoint {
   readonly bytes: number;
   /** Something needs it: it takes part, and cannot go for the budget. */
   readonly isHeld: boolean;
+  readonly isDurable: boolean;
 }
 
 /** Why each of those that may go does so, as a clause. `points` are of one sandbox, oldest first. */
@@ -35,12 +37,13 @@ export function thinnedOut(
   { keep, maxBytes }: Thinning,
   { keepNewest }: { readonly keepNewest: boolean },
 ): Map<string, string> {
-  const free = keepNewest ? points.slice(0, -1) : points;
-  const going = tooOld(free, keep);
+  const staying = keepNewest ? [points.at(-1), points.findLast(({ isDurable }) => isDurable)] : [];
+  const going = tooOld(points, keep);
+  for (const point of staying) if (point !== undefined) going.delete(point.name);
   let bytes = points.reduce((sum, point) => sum + (going.has(point.name) ? 0 : point.bytes), 0);
-  for (const point of free) {
+  for (const point of points) {
     if (bytes <= maxBytes) break;
-    if (going.has(point.name) || point.isHeld) continue;
+    if (going.has(point.name) || point.isHeld || staying.includes(point)) continue;
     going.set(point.name, `all checkpoints of its sandbox take more than ${maxBytes} bytes`);
     bytes -= point.bytes;
   }

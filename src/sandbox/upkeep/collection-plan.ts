@@ -138,8 +138,8 @@ function thinnedTimelines(all: readonly SnapshotFact[]): Map<string, string> {
     const newest = facts.at(-1);
     if (newest === undefined) continue;
     const bytes = freedBytes(facts);
-    const points = facts.map(({ name, atMs, ageMs, holders }, index) => ({
-      ...{ name, atMs, ageMs, bytes: bytes[index] ?? 0, isHeld: holders.length > 0 },
+    const points = facts.map(({ name, atMs, ageMs, isDurable, holders }, index) => ({
+      ...{ name, atMs, ageMs, isDurable, bytes: bytes[index] ?? 0, isHeld: holders.length > 0 },
     }));
     const how = { keepNewest: newest.isOfLiving };
     for (const [name, why] of thinnedOut(points, newest.thinning, how)) going.set(name, why);
