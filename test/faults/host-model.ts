@@ -22,6 +22,7 @@ const LINE_TAGS = ['l1', 'l2', 'l3'];
 const KEPT_TAGS = ['k1', 'k2'];
 /** Where a rollback is made to fail, or the daemon to die; what comes after the last is the rolled back sandbox. */
 const ROLLBACK_STEPS = ['rollback.restored', 'rollback.switched'] as const;
+type RollbackFault = 'errno:EIO' | 'abort' | 'its VMM dies' | 'the new VMM dies';
 const IN_THE_WAY_MS = 20;
 
 const READ =
@@ -252,30 +253,55 @@ export class HostModel {
     const sandbox = this.#known(id);
     const [tag, before] = [this.#anyTag(), sandbox.number];
     const keepTag = this.#random.below(3) === 0 ? undefined : this.#random.pick(KEPT_TAGS);
-    const disturbances = ['errno:EIO', ...(this.#killsDaemon ? ['abort'] : [])];
     const place = this.#random.pick(ROLLBACK_STEPS);
-    const fault = this.#random.below(2) === 0 ? this.#random.pick(disturbances) : undefined;
-    if (fault !== undefined) await this.#lab.arm(`${place}=${fault}`);
-    const code = await this.#lab.outcome(
-      this.#lab.client.sandboxes
-        .timeline(id)
-        .rollback(tag, keepTag === undefined ? { keep: false } : { keep_tag: keepTag }),
-    );
-    const did = `rollback of ${id} to ${tag}, ${keepTag ?? 'nothing'} kept, ${fault ?? 'nothing'} at ${place}: ${code ?? 'done'}`;
+    const fault = this.#random.below(2) === 0 ? 'nothing' : this.#random.pick(this.#faults(tag));
+    await this.#disturb(id, place, fault);
+    let isKept = false;
+    const rollback = this.#lab.client.sandboxes
+      .timeline(id)
+      .rollback(tag, keepTag === undefined ? { keep: false } : { keep_tag: keepTag })
+      .then(({ kept }) => (isKept = kept !== undefined));
+    const code = await this.#lab.outcome(rollback);
+    const did = `rollback of ${id} to ${tag}, ${keepTag ?? 'nothing'} kept, ${fault} at ${place}: ${code ?? 'done'}`;
     if (code === 'unreachable') {
       assert.equal(fault, 'abort', did);
       await this.#lab.died();
       assert(await this.#lab.start(), this.#lab.log);
+      isKept = keepTag !== undefined && before !== undefined;
     } else await this.#lab.arm('');
     const isBack = code === undefined || (code === 'unreachable' && place === 'rollback.switched');
-    if (code === undefined) assert.equal(fault, undefined, did);
-    else if (fault === undefined && !(code === 'tag_exists' && this.#kept.has(keepTag ?? '')))
+    if (code === undefined) assert(fault === 'nothing' || fault === 'its VMM dies', did);
+    else if (fault === 'nothing' && !(code === 'tag_exists' && this.#kept.has(keepTag ?? '')))
       this.#wasThinnedOut(tag, code);
-    if (!isBack) return did;
-    this.#rollbacks += 1;
-    await this.#nowAt(id, tag);
-    if (keepTag !== undefined && before !== undefined) this.#kept.set(keepTag, before);
+    if (isBack) {
+      this.#rollbacks += 1;
+      await this.#nowAt(id, tag);
+      if (isKept) this.#kept.set(keepTag ?? '', before ?? 0);
+    } else if (fault === 'its VMM dies' && before !== undefined) {
+      await this.#lab.failed(id);
+      sandbox.number = undefined;
+    }
     return did;
+  }
+
+  /**
+   * A rollback survives the end of the VMM of before, unless it still has to keep its state; of the new one it does not. Neither is killed
+   * where the snapshot may be thinned out, and there is nothing to meet.
+   */
+  #faults(tag: string): RollbackFault[] {
+    const deaths = this.#snapshots.has(tag) ? (['its VMM dies', 'the new VMM dies'] as const) : [];
+    return ['errno:EIO', ...deaths, ...(this.#killsDaemon ? (['abort'] as const) : [])];
+  }
+
+  async #disturb(id: string, place: string, fault: RollbackFault | 'nothing'): Promise<void> {
+    if (fault === 'nothing') return;
+    if (fault === 'errno:EIO' || fault === 'abort') return this.#lab.arm(`${place}=${fault}`);
+    const { pid } = await this.#lab.client.sandboxes.get(id);
+    await this.#lab.meet('rollback.restored', 1, async () => {
+      const own = pid === null ? [] : [pid];
+      for (const each of fault === 'its VMM dies' ? own : await this.#lab.unlistedVmms())
+        process.kill(each, 'SIGKILL');
+    });
   }
 
   async #end(): Promise<string> {
