@@ -100,10 +100,11 @@ export async function startBranch(
 ): Promise<BranchUnderWay> {
   const { mode, tag } = spec;
   if (spec.freeze === true) sandbox.require('use');
-  const retention = retentionOf(spec.retention, sandbox.record.branchCount + 1);
   if (mode === 'live') await makeRoomInLine(context, sandbox);
   const release = sandbox.claimForBranch();
   try {
+    // Once it is the one branch: another may have been counted meanwhile.
+    const retention = retentionOf(spec.retention, sandbox.record.branchCount + 1);
     requireOwnPager(sandbox);
     await makeRoomInChain(context, sandbox);
     const { record } = sandbox;
