@@ -204,7 +204,6 @@ export class TimelineModel {
     const asked = isUndo ? undefined : this.#random.pick([...this.#snapshots.keys()]);
     const target = asked ?? this.#timeline(id).at(-1)?.[0];
     const [before, { isRunning }] = [new Map(this.#snapshots), sandbox];
-    const counted = sandbox.branchCount;
     const keep = this.#random.below(3) > 0;
     const keepTag = keep && this.#random.below(2) === 0 ? this.#random.pick(KEPT_TAGS) : undefined;
     const fault = this.#random.pick(['none', 'none', 'none', ...FAULTS] as const);
@@ -240,8 +239,8 @@ export class TimelineModel {
       ];
       assert(allowed.includes(code), `${to}: ${String(error)}`);
       // What was kept is gone again; nothing else is, but what was thinned out meanwhile.
-      for (const [tag, { ordinal }] of this.#snapshots)
-        if (!before.has(tag) && ordinal > counted) this.#snapshots.delete(tag);
+      for (const [tag, snapshot] of this.#snapshots)
+        if (snapshot !== before.get(tag) && snapshot.of === id) this.#snapshots.delete(tag);
       const newest = [...before]
         .filter(([, { of }]) => of === id)
         .sort(([, a], [, b]) => b.ordinal - a.ordinal)[0];
