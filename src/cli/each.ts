@@ -3,6 +3,7 @@
  */
 
 import type { Command } from 'commander';
+import { BoughApiError, type Bough } from '../sdk/index.js';
 import { CommandEnd, describeFailure, UsageError } from './exit.js';
 import type { Io } from './io.js';
 
@@ -26,21 +27,50 @@ export function snapshotRemoval({ cascade = false, force = false }: SnapshotRemo
   return { cascade, force };
 }
 
-/** Does it to one after the other, says what failed and goes on. Throws `CommandEnd` with the worst exit code. */
+/**
+ * Does it to one after the other, says what failed and goes on. What failed only until others are done, it tries again after them. Throws
+ * `CommandEnd` with the worst exit code.
+ */
 export async function forEach(
   names: readonly string[],
   deed: (name: string) => Promise<unknown>,
   io: Io,
+  untilOthersAre: (error: unknown) => boolean = () => false,
 ): Promise<void> {
   let worst = 0;
-  for (const name of names) {
-    try {
-      await deed(name);
-    } catch (error) {
-      const { exitCode, words, hint } = describeFailure(error);
-      io.stderr(`error: ${words ?? name}\n${hint === undefined ? '' : `hint: ${hint}\n`}`);
-      worst = Math.max(worst, exitCode);
+  const tell = (name: string, error: unknown): void => {
+    const { exitCode, words, hint } = describeFailure(error);
+    io.stderr(`error: ${words ?? name}\n${hint === undefined ? '' : `hint: ${hint}\n`}`);
+    worst = Math.max(worst, exitCode);
+  };
+  let left = names;
+  for (;;) {
+    const later = new Map<string, unknown>();
+    for (const name of left) {
+      try {
+        await deed(name);
+      } catch (error) {
+        if (untilOthersAre(error)) later.set(name, error);
+        else tell(name, error);
+      }
     }
+    if (later.size === left.length) {
+      for (const [name, error] of later) tell(name, error);
+      break;
+    }
+    left = [...later.keys()];
   }
   if (worst !== 0) throw new CommandEnd(worst);
+}
+
+/** In whatever order they are named: those on which no other builds go first. */
+export function removeSnapshots(
+  client: Bough,
+  tags: readonly string[],
+  how: ReturnType<typeof snapshotRemoval>,
+  io: Io,
+): Promise<void> {
+  const inUse = (error: unknown): boolean =>
+    error instanceof BoughApiError && error.code === 'snapshot_in_use';
+  return forEach(tags, (tag) => client.snapshots.delete(tag, how), io, inUse);
 }

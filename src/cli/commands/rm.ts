@@ -9,7 +9,12 @@ import { addClientOptions, clientFor, type Context } from '../context.js';
 import { endSandboxes } from '../end-sandboxes.js';
 import { withExample } from '../example.js';
 import { UsageError } from '../exit.js';
-import { addSnapshotRemovalOptions, forEach, snapshotRemoval, type SnapshotRemovalOptions } from '../each.js';
+import {
+  addSnapshotRemovalOptions,
+  removeSnapshots,
+  snapshotRemoval,
+  type SnapshotRemovalOptions,
+} from '../each.js';
 import { addSelectorOption, type SelectorOptions } from '../selected.js';
 
 interface RmOptions extends SnapshotRemovalOptions, SelectorOptions {
@@ -32,7 +37,7 @@ export function registerRm(program: Command, context: Context): void {
       if (snapshot !== true) return endSandboxes(client, names, options, context.io);
       if (options.selector !== undefined || names.length === 0)
         throw new UsageError('Snapshots are removed by their tags');
-      return forEach(names, (tag) => client.snapshots.delete(tag, how), context.io);
+      return removeSnapshots(client, names, how, context.io);
     },
   );
   withExample(command, 'bough rm $id\nbough rm --snapshot --cascade base');

@@ -5,7 +5,7 @@ import { nameArguments } from '../../arguments.js';
 import { addClientOptions, clientFor, type Context } from '../../context.js';
 import { withExample } from '../../example.js';
 import {
-  forEach,
+  removeSnapshots,
   snapshotRemoval,
   addSnapshotRemovalOptions,
   type SnapshotRemovalOptions,
@@ -19,8 +19,7 @@ export function registerSnapshotRm(parent: Command, context: Context): void {
   addClientOptions(addSnapshotRemovalOptions(command)).action(
     async (tags: string[], options: SnapshotRemovalOptions) => {
       const how = snapshotRemoval(options);
-      const client = await clientFor(command, context);
-      await forEach(tags, (tag) => client.snapshots.delete(tag, how), context.io);
+      await removeSnapshots(await clientFor(command, context), tags, how, context.io);
     },
   );
   withExample(command, 'bough snapshot rm --cascade base');
