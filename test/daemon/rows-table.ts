@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { FastifyBaseLogger } from 'fastify';
 import { z } from 'zod';
 import { BoughError, type BoughEvent, type RouteTable } from '../../src/contract/index.js';
 import type { HandlersOf } from '../../src/daemon/rows/handlers.js';
@@ -68,13 +69,19 @@ export async function* ticks(signal: AbortSignal): AsyncGenerator<Uint8Array> {
 /** Serves the table to `body`, some handlers by others. */
 export async function withRows(
   body: (shell: ListeningShell, events: BoughEvent[]) => Promise<void>,
-  options: { handlers?: Partial<Handlers>; bodyTimeoutMs?: number; token?: string; host?: Host } = {},
+  options: {
+    handlers?: Partial<Handlers>;
+    bodyTimeoutMs?: number;
+    token?: string;
+    host?: Host;
+    log?: FastifyBaseLogger;
+  } = {},
 ): Promise<void> {
-  const { bodyTimeoutMs = limits.bodyTimeoutMs, token, host } = options;
+  const { bodyTimeoutMs = limits.bodyTimeoutMs, token, host, log } = options;
   const shell = await listeningShell(
     table,
     { ...handlers, ...options.handlers },
-    { bodyTimeoutMs, token, host },
+    { bodyTimeoutMs, token, host, log },
   );
   const seen: BoughEvent[] = [];
   shell.events.subscribe((event) => seen.push(event));

@@ -2,10 +2,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
+import { pino } from 'pino';
 import { WebSocket } from 'ws';
 import { MiB } from '../../src/base/index.js';
 import { stopShell } from '../../src/daemon/shell/stop.js';
-import { answered, drip, until, withRows } from './rows-table.js';
+import { answered, drip, until, withRows, type Handlers } from './rows-table.js';
 import { rawExchange } from './support.js';
 
 /** Opens a socket and resolves with how it ended: an HTTP status, or the code and reason of its close. */
@@ -41,6 +42,31 @@ describe('a socket row', () => {
         'GET socket answered 101',
       ]);
     });
+  });
+
+  it('is a failure in the log when its handler fails, not when its client leaves', async () => {
+    const lines: string[] = [];
+    const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+    const failures = () => lines.filter((line) => line.includes('a socket failed')).length;
+    const handlers: Partial<Handlers> = {
+      socket: async ({ params }, { signal }) => {
+        if (params.word === 'fail') throw new Error('failed');
+        await once(new EventTarget(), 'never', { signal });
+      },
+    };
+    await withRows(
+      async ({ address, calls }, events) => {
+        const socket = new WebSocket(`${address.replace('http', 'ws')}/v1/socket/wait`);
+        await once(socket, 'open');
+        await until(() => calls.count('socket') === 1);
+        socket.close();
+        await until(() => answered(events).length === 1 && calls.count('socket') === 0);
+        assert.equal(failures(), 0);
+        assert.deepEqual(await endOf(`${address}/v1/socket/fail`), [1011, 'internal']);
+        assert.equal(failures(), 1);
+      },
+      { handlers, log },
+    );
   });
 
   it('refuses over HTTP what may not become one', async () => {

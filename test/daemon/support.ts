@@ -1,6 +1,7 @@
 /** A server over a fake host, without a port, and raw sockets for what no client library would send. */
 
 import { connect } from 'node:net';
+import type { FastifyBaseLogger } from 'fastify';
 import { pino } from 'pino';
 import { Events, type RouteTable } from '../../src/contract/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
@@ -63,15 +64,20 @@ export async function listeningShell<T extends RouteTable>(
   {
     token,
     host = fakeHost(),
+    log = silent,
     ...given
-  }: Partial<Limits> & { token?: string | undefined; host?: Host | undefined } = {},
+  }: Partial<Limits> & {
+    token?: string | undefined;
+    host?: Host | undefined;
+    log?: FastifyBaseLogger | undefined;
+  } = {},
 ): Promise<ListeningShell> {
   const events = new Events();
   const listen = { host: '127.0.0.1', port: 0, isLoopback: true };
   const keyring = keyringOf(token);
   const door = { listen, keyring, allowedOrigins: new Set<string>() };
   const apis = [nativeApi({ table, handlers, ...door }), portsApi({ host, ...door })];
-  const shell = buildShell({ log: silent, events, apis, limits: { ...limits, ...given } });
+  const shell = buildShell({ log, events, apis, limits: { ...limits, ...given } });
   const address = await shell.app.listen(listen);
   return Object.assign(shell, { events, address, port: Number(new URL(address).port) });
 }

@@ -61,7 +61,8 @@ export function bindSocket(
       void handler(asked as never, contextOf(request, call.signal) as never).then(
         () => close(1000),
         (error: unknown) => {
-          request.log.error({ err: error }, 'a socket failed');
+          // What fails because its client left, or the daemon stops, is not a failure.
+          request.log[call.signal.aborted ? 'debug' : 'error']({ err: error }, 'a socket failed');
           close(1011, isBoughError(error) ? error.code : 'internal');
         },
       );
