@@ -3,6 +3,7 @@
  *
  * Invariant: between `openStore` and `close` this process holds the locks of both tiers, so nobody else renames anything in them.
  */
+import { setImmediate } from 'node:timers/promises';
 import pLimit from 'p-limit';
 import { lockFile, LockHeld, monotonicMs, orAborted, ResourceStack, WorkSet } from '../base/index.js';
 import { Catalog, StoredEntry } from './catalog.js';
@@ -253,7 +254,9 @@ class SnapshotStore implements Store {
 
   readonly #onReady = (entry: StoredEntry): void => {
     entry.lastUsedMs = monotonicMs();
-    schedulePersist(this.#context, entry);
+    // Whoever waits for the snapshot is answered first.
+    const begun = setImmediate().then(() => schedulePersist(this.#context, entry));
+    this.#context.running.add(begun);
   };
 
   #view(tag: string): SnapshotView {

@@ -77,7 +77,7 @@ export interface Draft {
   readonly tail: DiskRef;
   /** Makes the files that the capture writes, empty, for a VMM of that user, which can make none here; until `publish`. */
   lendTo(writer: Writer): Promise<void>;
-  /** Hard-links what the snapshot stands on, bottom first; before the pause. Throws NoSpace or the I/O error. */
+  /** Hard-links what the snapshot stands on, bottom first, also while the guest is captured. Throws NoSpace or the I/O error. */
   addAncestry(ancestry: Ancestry): Promise<void>;
   /** Adds one more frozen overlay on top of the disk chain: the source was switched from it right before the pause. */
   addDisk(disk: DiskRef): Promise<void>;

@@ -186,6 +186,34 @@ describe('what a host refuses', { timeout: 180_000 }, () => {
     assert.equal(await lab.settled(await lab.branch(source)), 'ready');
   });
 
+  it('fails a branch that cannot be linked to what it stands on, however late that shows, and leaves nothing of it', async () => {
+    const source = await lab.spawn();
+    const lateFailure = async (): Promise<never> => {
+      await sleep(500);
+      throw new Error('no link today');
+    };
+    armFailpoint('draft.disks-linked', lateFailure);
+    await assert.rejects(lab.branch(source, { tag: 'unlinked' }), /no link today/);
+    assert.deepEqual(firedFailpoints(), ['draft.disks-linked']);
+    await isUnharmed(source, 'unlinked');
+
+    disarmFailpoints();
+    armFailpoint('draft.disks-linked', lateFailure);
+    const given = await lab.host.branch(source.id, { mode: 'live', wait: 'running', tag: 'unlinked' });
+    assert.equal(given.status, 'writing');
+    assert.equal(await lab.settled('unlinked'), 'failed');
+    await lab.host.deleteSnapshot('unlinked', { cascade: false, force: false });
+    await isUnharmed(source, 'unlinked');
+
+    // What fails before is not cleaned up while links are still being made.
+    disarmFailpoints();
+    armFailpoints('draft.layers-linked=delay:500,branch.requested=error');
+    await assert.rejects(lab.branch(source, { tag: 'unlinked' }), /Failed on purpose/);
+    await isUnharmed(source, 'unlinked');
+    disarmFailpoints();
+    assert.equal(await lab.settled(await lab.branch(source)), 'ready');
+  });
+
   it('fails a branch whose VMM dies, tells why, and lets the sandbox be removed', async () => {
     const source = await lab.spawn();
     const { pid } = await lab.host.getSandbox(source.id);

@@ -1,7 +1,7 @@
 /**
  * Branching a running sandbox: one capture of memory, devices and disk, from which children can start.
  *
- *   draft (listed as writing) -> spare overlays ready -> ancestry linked -> [programs held] -> pager: branch -> frozen overlays linked -> publish
+ *   draft (listed as writing) -> spare overlays ready -> [programs held] -> pager: branch, and ancestry linked -> frozen overlays linked -> publish
  *
  * The disk: the snapshot's chain is what lies frozen below the source's overlay, and as its top the overlay's bytes at
  * the pause (the tail). An overlay too large to copy in a pause is first frozen itself, by a switch to an empty one
@@ -126,8 +126,11 @@ export async function startBranch(
       running,
     ).finally(() => {
       release();
-      foldIfLong(context, sandbox);
-      mergeIfLong(context, sandbox);
+      // Whoever waits for the branch is answered first.
+      setImmediate(() => {
+        foldIfLong(context, sandbox);
+        mergeIfLong(context, sandbox);
+      });
     });
     ready.catch(running.reject);
     running.promise.catch(() => undefined);
@@ -194,6 +197,7 @@ async function heldPrograms({ sandbox, spec }: Capture): Promise<HeldPrograms | 
 async function capture(work: Capture, running: Deferred<PagerPause>): Promise<SnapshotView> {
   const { context, sandbox, draft, spec } = work;
   let done: Promise<PagerCapture> | undefined;
+  let linked: Promise<void> | undefined;
   let held: HeldPrograms | undefined;
   try {
     const request = await prepare(work);
@@ -202,23 +206,25 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     const branch = sandbox.vm.pager.branch(request);
     done = sandbox.vm.vmm.whileAnswering(branch.done, LONGEST_BRANCH_MS);
     done.catch(() => undefined);
+    // Nobody needs it before the end.
+    linked = draft.addAncestry({ layers: work.memory.layers, disks: sandbox.record.disks });
+    linked.catch(() => undefined);
     await failpoint('branch.requested');
     const pause = await Promise.race([branch.running, done.then(() => branch.running)]);
     held?.requireHeld(monotonicMs() - pause.pauseUs / 1000);
     void held?.release();
     await failpoint('branch.running');
     draft.note(timesOf(pause));
-    context.emit('sandbox.pause-window', { id: sandbox.id, tag: draft.tag, ...pause });
-    if (pause.armError !== undefined)
-      context.emit('sandbox.not-armed', { id: sandbox.id, tag: draft.tag, armError: pause.armError });
     if (spec.wait === 'running') await draft.announce();
     running.resolve(pause);
+    setImmediate(() => tellOf(work, pause));
 
     const captured = await done;
     await takeBackFiles(sandbox.vm, sandbox.paths, draft);
     await failpoint('branch.captured');
     const frozen = await noteSwitches(sandbox, pause.switches);
     await failpoint('branch.switch-noted');
+    await linked;
     for (const disk of frozen) await draft.addDisk(disk);
     if (captured.wentOn) await draft.addAncestry({ layers: sandbox.record.line?.layers ?? [], disks: [] });
     await requireLivingCapture(sandbox, pause);
@@ -227,6 +233,7 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     void held?.release();
     // What failed here has not stopped the pager, which works on its files and the disk until it answers.
     await done?.catch(() => undefined);
+    await linked?.catch(() => undefined);
     await takeBackFiles(sandbox.vm, sandbox.paths, draft);
     await failpoint('branch.failed');
     await noteVmm(sandbox, error);
@@ -239,6 +246,13 @@ async function capture(work: Capture, running: Deferred<PagerPause>): Promise<Sn
     // Of a VM that is gone so is its group.
     if (sandbox.takes('use')) await sandbox.vm.vmm.group?.settle().catch(() => undefined);
   }
+}
+
+function tellOf({ context, sandbox, draft }: Capture, pause: PagerPause): void {
+  const of = { id: sandbox.id, tag: draft.tag };
+  context.emit('sandbox.pause-window', { ...of, ...pause });
+  const { armError } = pause;
+  if (armError !== undefined) context.emit('sandbox.not-armed', { ...of, armError });
 }
 
 /** From above and from below; what QEMU did not tell is left out. */
@@ -258,7 +272,6 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
   await failpoint('branch.drafted');
   await prepareSpares(context, sandbox);
   await failpoint('branch.overlay-added');
-  await draft.addAncestry({ layers: memory.layers, disks: record.disks });
   const live = spec.mode === 'live';
   const files = await lendFiles(sandbox.vm, sandbox.paths, draft, { isDurable: !live });
   await failpoint('branch.prepared');

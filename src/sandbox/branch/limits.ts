@@ -39,7 +39,7 @@ export class Branches {
       );
       this.#underWay.add(starting.then((branch) => branch.ready));
       const view = await this.#waited(await starting, spec.wait);
-      this.#context.emit('sandbox.branched', {
+      const branched = {
         id: sandbox.id,
         tag: view.tag,
         mode: spec.mode,
@@ -47,7 +47,9 @@ export class Branches {
         durationMs: monotonicMs() - startMs,
         requestId: call.requestId,
         principal: call.principal,
-      });
+      };
+      // Whoever waits is answered first.
+      setImmediate(() => this.#context.emit('sandbox.branched', branched));
       return view;
     });
     return branching.catch((error: unknown) => {

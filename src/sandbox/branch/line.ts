@@ -14,7 +14,8 @@
  * Memory: the line holds what the sandbox has private a second time. It ends when the snapshot of its latest branch is gone, or
  * when memory is short.
  */
-import { link, rm } from 'node:fs/promises';
+import { linkSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '../../base/index.js';
 import type { PagerBranchRequest, PagerCapture, PagerPause } from '../../pager/index.js';
@@ -141,7 +142,7 @@ export async function extendedLine(
   if (pause.passes === 0 || layers === undefined) return undefined;
   const path = join(layersDir(paths), ownLayerFile(draft));
   try {
-    await link(draft.memoryPath, path);
+    linkSync(draft.memoryPath, path);
   } catch (err) {
     emit('sandbox.line-ended', { id, err });
     return undefined;

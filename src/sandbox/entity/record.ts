@@ -5,6 +5,7 @@
  * the sandbox: without it, what was begun is removed by the next daemon.
  */
 import { readFile } from 'node:fs/promises';
+import { setImmediate } from 'node:timers/promises';
 import { z } from 'zod';
 import { failpoint, writeFileAtomic } from '../../base/index.js';
 import { networkPolicySchema } from '../../contract/index.js';
@@ -120,6 +121,8 @@ export function newRecord(fields: SandboxFields): SandboxRecord {
 
 /** Replaces the record; it holds the agent's secret, so only its owner may read it. */
 export async function writeRecord(path: string, record: SandboxRecord): Promise<void> {
+  // Whoever does not wait for it is answered first.
+  await setImmediate();
   await failpoint('record.changed');
   await writeFileAtomic(path, `${JSON.stringify(record)}\n`, { mode: 0o600 });
   await failpoint('record.written');

@@ -8,6 +8,7 @@
  * Not handled: parallel hashing; one stream does more than a disk does.
  */
 import { createHash, type Hash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { constants, open, type FileHandle } from 'node:fs/promises';
 import {
   abortReason,
@@ -103,6 +104,10 @@ export async function fileDigest(path: string, signal?: AbortSignal): Promise<st
   await withFile(path, (source) => readAll(source, hash, undefined, signal));
   return hash.digest('hex');
 }
+
+/** The same of a small file on tmpfs, where a thread would take longer. */
+export const digestInMemory = (path: string): string =>
+  createHash('sha256').update(readFileSync(path)).digest('hex');
 
 /** Copies a file, leaving holes where 64 KiB in a row are zero; returns its digest. */
 export async function copyWholeFile(

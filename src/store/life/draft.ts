@@ -19,7 +19,7 @@ import {
 } from '../../base/index.js';
 import { StoredEntry, type WritingEntry } from '../catalog.js';
 import { goFirst, linkIfPresent, listedFolder, removeAll, type StoreContext } from '../context.js';
-import { copyLayer, fileDigest } from '../format/copy.js';
+import { copyLayer, digestInMemory } from '../format/copy.js';
 import { copyDisk, kindOfDigest } from '../format/disk-digest.js';
 import { bytesToPersist, DurableRoom } from '../tier/durable-room.js';
 import { IntegrityError, TagExists } from '../errors.js';
@@ -84,6 +84,7 @@ export async function startDraft(
   const draft = new DraftFolder(context, entry, onReady);
   try {
     await draft.open();
+    if (previous !== undefined) await removeFailed(context.hot.failed, tag);
   } catch (error) {
     await draft.abandon();
     if (previous !== undefined) context.catalog.put(previous);
@@ -107,11 +108,13 @@ export class DraftFolder implements Draft {
   readonly #onReady: OnReady;
   readonly #hotStaging: string;
   readonly #layers: ManifestLayer[] = [];
-  readonly #disks: DraftDisk[] = [];
+  readonly #disks: ManifestDisk[] = [];
   #hotReservation: Reservation | undefined;
   readonly #durableRoom: DurableRoom;
   #lent: LentFiles | undefined;
   #announced = false;
+  /** What is done in the durable tier now, or was last. */
+  #onDisk = Promise.resolve();
   #ended: Promise<void> | undefined;
 
   constructor(context: StoreContext, entry: WritingEntry, onReady: OnReady) {
@@ -129,20 +132,20 @@ export class DraftFolder implements Draft {
     this.tail = { id: entry.id, format: 'qcow2', path: join(this.#hotStaging, diskFile(entry.id, 'qcow2')) };
   }
 
-  /** Reserves room and makes the folders. */
+  /** Reserves room and makes the folders; those of a live capture on disk while it goes on. */
   async open(): Promise<void> {
     const { hotSpace } = this.#context;
     const { reserveHotBytes = 0, reserveDurableBytes = 0 } = this.#entry.request;
     this.#hotReservation = await hotSpace.reserve(reserveHotBytes, () => allocatedBytes(this.memoryPath));
     await this.#durableRoom.ensure(reserveDurableBytes);
     await failpoint('draft.reserved');
-    await removeFailed(this.#context.hot.failed, this.tag);
     await this.#inTier('hot', () => {
       for (const folder of ['', 'layers', 'disk']) mkdirSync(join(this.#hotStaging, folder), { mode: 0o700 });
     });
-    await this.#inTier('durable', async () => {
+    const made = this.#doOnDisk(async () => {
       for (const folder of ['', 'disk']) await mkdir(join(this.durableStaging, folder), { mode: 0o700 });
     });
+    if (this.#entry.request.mode !== 'live') await made;
     await failpoint('draft.staged');
   }
 
@@ -184,23 +187,24 @@ export class DraftFolder implements Draft {
     const tier = path.startsWith(`${this.#context.hot.path}/`) ? 'hot' : 'durable';
     const destination = join(tier === 'hot' ? this.#hotStaging : this.durableStaging, file);
     const known = sha256 ?? this.#knownDigest(`disk ${id}`);
+    await this.#onDisk;
     await this.#inTier(tier, async () => {
-      if (await linkIfPossible(path, destination)) this.#pushDisk({ id, file, format }, destination, known);
-      else if (await this.#linkDurableDisk(id, file, destination, sha256)) {
-        this.#pushDisk({ id, file, format }, destination, known);
-      } else {
-        const copied = await copyDisk(path, { path: destination }, kindOfDigest(sha256));
-        if (sha256 !== undefined && copied !== sha256)
-          throw new IntegrityError(this.tag, path, 'does not match its digest');
-        this.#pushDisk({ id, file, format }, destination, copied);
-      }
+      const isLinked =
+        (await linkIfPossible(path, destination)) ||
+        (await this.#linkDurableDisk(id, file, destination, sha256));
+      const found = isLinked ? known : await copyDisk(path, { path: destination }, kindOfDigest(sha256));
+      if (!isLinked && sha256 !== undefined && found !== sha256)
+        throw new IntegrityError(this.tag, path, 'does not match its digest');
+      const { size: bytes } = await stat(destination);
+      this.#disks.push({ id, file, format, bytes, ...compact({ sha256: found }) });
     });
   }
 
   /** A disk file that the caller has written into `durableStaging` itself. */
-  addWrittenDisk(id: string, format: 'raw' | 'qcow2'): void {
+  async addWrittenDisk(id: string, format: 'raw' | 'qcow2'): Promise<void> {
     const file = diskFile(id, format);
-    this.#pushDisk({ id, file, format }, join(this.durableStaging, file), undefined);
+    const { size: bytes } = await stat(join(this.durableStaging, file));
+    this.#disks.push({ id, file, format, bytes });
   }
 
   /** Folders for links that are needed only while the draft is written. */
@@ -234,12 +238,14 @@ export class DraftFolder implements Draft {
 
   async #publish(fields: PublishFields): Promise<SnapshotView> {
     try {
+      // Beside what is done in memory.
+      const renamed = this.#doOnDisk(() => rename(this.durableStaging, this.#context.durable.ready(this.id)));
       const manifest = await this.#seal(fields);
       await failpoint('publish.sealed');
       if (fields.memory.isDurable !== true) await this.#durableRoom.ensure(bytesToPersist(manifest));
       await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
       await failpoint('publish.described');
-      await rename(this.durableStaging, this.#context.durable.ready(this.id));
+      await renamed;
       await failpoint('publish.disk-renamed');
       renameSync(this.#hotStaging, this.#context.hot.snapshot(this.tag));
       await failpoint('publish.renamed');
@@ -267,14 +273,10 @@ export class DraftFolder implements Draft {
     if (vmstateBytes === 0) throw new Error(`${VMSTATE_FILE} is empty`);
     if (hasTail) {
       const { id, format, path } = this.tail;
-      this.#pushDisk({ id, format, file: diskFile(id, format) }, path, undefined);
+      this.#disks.push({ id, file: diskFile(id, format), format, bytes: statSync(path).size });
     } else {
       rmSync(this.tail.path, { force: true });
     }
-    const [sha256, ...disks] = await Promise.all([
-      fileDigest(this.vmstatePath),
-      ...this.#disks.map(withSize),
-    ]);
     const own = manifestLayer(this.id, MEMORY_FILE, memory.logicalBytes, memory.runs, undefined);
     // The runs of layers below were checked when they were read, or captured, and may be many.
     const below = this.#layers.map((layer) => ({ ...layer, runs: [], physicalBytes: 0 }));
@@ -294,8 +296,8 @@ export class DraftFolder implements Draft {
       agent: fields.agent,
       ...pick(fields, ['network', 'recipe', 'rebuilt', 'warning']),
       layers: [...below, own],
-      disks,
-      vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256 },
+      disks: this.#disks,
+      vmstate: { file: VMSTATE_FILE, bytes: vmstateBytes, sha256: digestInMemory(this.vmstatePath) },
     } satisfies Manifest);
     return { ...checked, layers: [...this.#layers, own] };
   }
@@ -316,6 +318,7 @@ export class DraftFolder implements Draft {
   async #end(reason: string): Promise<void> {
     const { catalog, durable } = this.#context;
     const failed = { ...this.#identity(), reason };
+    await this.#onDisk.catch(() => undefined);
     try {
       // A publish that failed half way may have renamed the durable half already.
       for (const folder of [this.#hotStaging, this.durableStaging, durable.ready(this.id)])
@@ -337,8 +340,12 @@ export class DraftFolder implements Draft {
     return { id, tag, createdAtUnix, ...pick(request, ['branchedFrom']) };
   }
 
-  #pushDisk(disk: Pick<DraftDisk, 'id' | 'file' | 'format'>, path: string, sha256: string | undefined): void {
-    this.#disks.push({ ...disk, path, ...compact({ sha256 }) });
+  /** After what was to be done there before; whoever needs it waits for it, and the end of the draft does. */
+  #doOnDisk(write: () => Promise<void>): Promise<void> {
+    const done = this.#onDisk.then(() => this.#inTier('durable', write));
+    done.catch(() => undefined);
+    this.#onDisk = done;
+    return done;
   }
 
   /**
@@ -378,13 +385,6 @@ export class DraftFolder implements Draft {
       throw await (tier === 'hot' ? this.#context.hotSpace : this.#context.durableSpace).explain(error);
     }
   }
-}
-
-/** A disk file in one of the staging folders; how large it is shows when the capture is over. */
-type DraftDisk = Omit<ManifestDisk, 'bytes'> & { readonly path: string };
-
-async function withSize({ path, ...disk }: DraftDisk): Promise<ManifestDisk> {
-  return { ...disk, bytes: (await stat(path)).size };
 }
 
 function manifestLayer(

@@ -32,7 +32,7 @@ export async function writeFailed(
   entry: Omit<FailedEntry, 'kind'>,
 ): Promise<void> {
   try {
-    const text = `${JSON.stringify(schema.parse(entry))}\n`;
+    const text = `${JSON.stringify(entry)}\n`;
     await writeFileAtomic(pathOf(hot.failed, entry.tag), text, { inMemory: true });
   } catch (error) {
     throw await hotSpace.explain(error);

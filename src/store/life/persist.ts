@@ -43,6 +43,7 @@ export function schedulePersist(context: StoreContext, entry: StoredEntry): void
   };
   // Whoever deletes a snapshot that is still queued must not wait for those before it.
   signal.addEventListener('abort', () => void (attempt.isRunning || settle(signal.reason)), { once: true });
+  if (isAborted()) void settle(signal.reason);
   const run = async (): Promise<void> => {
     if (isAborted()) return;
     attempt.isRunning = true;

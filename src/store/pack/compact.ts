@@ -75,7 +75,7 @@ async function writeDisks(draft: DraftFolder, lease: Lease, signal: AbortSignal 
       ...compact({ cancelSignal: signal }),
       stdin: 'ignore',
     });
-    draft.addWrittenDisk(draft.id, 'qcow2');
+    await draft.addWrittenDisk(draft.id, 'qcow2');
   }
   await draft.removeScratch();
 }
