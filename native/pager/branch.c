@@ -132,28 +132,6 @@ static int connect_qmp(struct branch *branch)
 	return qmp_connect(&branch->qmp, branch->request->qmp_path, deadline_from_now(branch));
 }
 
-static int negotiate(struct branch *branch)
-{
-	return qmp_negotiate(&branch->qmp, deadline_from_now(branch));
-}
-
-/* QEMU reads it beside the pre-copy. Not where a switch of the disk is to come first. */
-static int begin_window(struct branch *branch)
-{
-	return disk_is_settled(&branch->disk) ? window_begin(&branch->window, &branch->qmp) : 0;
-}
-
-/* Takes back what was begun too early: QEMU forgets it with the connection. */
-static int begin_again(struct branch *branch)
-{
-	int error;
-
-	qmp_close(&branch->qmp);
-	branch->window.begun = false;
-	error = connect_qmp(branch);
-	return error ? error : negotiate(branch);
-}
-
 static int prepare_memory(struct branch *branch)
 {
 	return memory_prepare(&branch->memory, branch->ram, branch->layer_fd);
@@ -175,13 +153,8 @@ static int reserve_stage(struct branch *branch)
 
 static int settle_disk(struct branch *branch)
 {
-	int error = 0;
-
-	/* The disk may have grown since. */
-	if (branch->window.begun && !disk_is_settled(&branch->disk))
-		error = begin_again(branch);
 	/* A deadline of its own: a long pre-copy must not make a command that QEMU carries out look as if it had failed. */
-	return error ? error : disk_settle(&branch->disk, &branch->qmp, deadline_from_now(branch));
+	return disk_settle(&branch->disk, &branch->qmp, deadline_from_now(branch));
 }
 
 static int switch_when_stopped(struct branch *branch)
@@ -215,16 +188,14 @@ static int check_list(struct branch *branch)
 }
 
 static const struct step before_pause[] = {
-	{"connect to QMP", connect_qmp, TIME(prepare_us)},
 	{"create the layer", create_layer, TIME(prepare_us)},
 	{"create the durable layer", create_durable_layer, TIME(prepare_us)},
 	{"open the disk overlay and create its tail", open_disk, TIME(prepare_us)},
-	{"begin the save of the device state", begin_window, TIME(prepare_us)},
+	{"connect to QMP", connect_qmp, TIME(prepare_us)},
 	{"reserve memory for the pause", prepare_memory, TIME(prepare_us)},
 	{"fold layers", fold_layers, TIME(prepare_us)},
 	{"track writes", track_writes, TIME(prepare_us)},
 	{"pre-copy", precopy, TIME(precopy_us)},
-	{"connect to QMP", negotiate, TIME(prepare_us)},
 	{"reserve memory for the pause", reserve_stage, TIME(reserve_us)},
 	{"switch the disk overlay", settle_disk, 0},
 	{0},

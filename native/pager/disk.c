@@ -73,17 +73,16 @@ static int switch_to(struct disk *disk, const struct disk_spare *spare, struct q
 	return error;
 }
 
-bool disk_is_settled(const struct disk *disk)
-{
-	uint64_t bytes;
-
-	return disk->overlay_fd < 0 || !has_spare(disk) || (overlay_bytes(disk, &bytes) == 0 && bytes <= SWITCH_ABOVE_BYTES);
-}
-
 int disk_settle(struct disk *disk, struct qmp *qmp, uint64_t deadline_ns)
 {
-	if (disk_is_settled(disk))
+	uint64_t bytes;
+	int error;
+
+	if (disk->overlay_fd < 0)
 		return 0;
+	error = overlay_bytes(disk, &bytes);
+	if (error || bytes <= SWITCH_ABOVE_BYTES || !has_spare(disk))
+		return error;
 	return switch_to(disk, &disk->request->spares[disk->switches], qmp, deadline_ns);
 }
 

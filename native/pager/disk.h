@@ -54,9 +54,6 @@ struct disk {
 int disk_open(struct disk *disk, const struct disk_request *request);
 void disk_close(struct disk *disk);
 
-/* Whether disk_settle() has nothing to do. */
-bool disk_is_settled(const struct disk *disk);
-
 /* Guest running, just before a pause: switches to the next spare, if there is one and the overlay has grown. */
 int disk_settle(struct disk *disk, struct qmp *qmp, uint64_t deadline_ns);
 

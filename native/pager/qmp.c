@@ -18,7 +18,6 @@
 /* So much goes into a socket in one piece or not at all. */
 #define CHAIN_MAX_BYTES 16384
 #define CHAIN_PATIENCE_NS 1000000000ull
-#define NEGOTIATION "\"pager-0\""
 
 uint64_t monotonic_ns(void)
 {
@@ -143,7 +142,7 @@ static void format_id(unsigned number, char id[32])
 	snprintf(id, 32, "\"pager-%u\"", number);
 }
 
-int qmp_begin(struct qmp *qmp, const char *members)
+static int send_members(struct qmp *qmp, const char *members)
 {
 	char id[32], tail[48];
 
@@ -157,12 +156,13 @@ int qmp_begin(struct qmp *qmp, const char *members)
 	return send_parts(qmp, parts, 3);
 }
 
-int qmp_wait_until_read(const struct qmp *qmp, uint64_t deadline_ns)
+/* Returns once QEMU has taken all that was sent off the socket. */
+static int wait_until_read(int fd, uint64_t deadline_ns)
 {
 	for (;;) {
 		int unread_bytes;
 
-		if (ioctl(qmp->fd, SIOCOUTQ, &unread_bytes) < 0)
+		if (ioctl(fd, SIOCOUTQ, &unread_bytes) < 0)
 			return -errno;
 		if (unread_bytes == 0)
 			return 0;
@@ -170,6 +170,13 @@ int qmp_wait_until_read(const struct qmp *qmp, uint64_t deadline_ns)
 			return -ETIMEDOUT;
 		nanosleep(&(struct timespec){.tv_nsec = READ_POLL_NS}, NULL);
 	}
+}
+
+int qmp_begin(struct qmp *qmp, const char *members, uint64_t deadline_ns)
+{
+	int error = send_members(qmp, members);
+
+	return error ? error : wait_until_read(qmp->fd, deadline_ns);
 }
 
 int qmp_finish(struct qmp *qmp, uint64_t deadline_ns)
@@ -224,7 +231,7 @@ int qmp_finish_chain(struct qmp *qmp, const char *const *members, size_t count, 
 
 int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns)
 {
-	int error = qmp_begin(qmp, members);
+	int error = send_members(qmp, members);
 
 	return error ? error : qmp_finish(qmp, deadline_ns);
 }
@@ -256,17 +263,12 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns)
 	if (connect(qmp->fd, (struct sockaddr *)&address, sizeof(address)) < 0)
 		error = errno == EAGAIN ? -ETIMEDOUT : -errno;
 	else
-		error = send_text(qmp, "{\"execute\": \"qmp_capabilities\", \"id\": " NEGOTIATION "}\n");
+		error = read_line_with(qmp, "\"QMP\"", deadline_ns);
+	if (!error)
+		error = qmp_execute(qmp, "\"execute\": \"qmp_capabilities\"", deadline_ns);
 	if (error)
 		qmp_close(qmp);
 	return error;
-}
-
-int qmp_negotiate(struct qmp *qmp, uint64_t deadline_ns)
-{
-	int error = read_line_with(qmp, "\"QMP\"", deadline_ns);
-
-	return error ? error : read_line_with(qmp, NEGOTIATION, deadline_ns);
 }
 
 void qmp_close(struct qmp *qmp)

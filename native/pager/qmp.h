@@ -5,8 +5,8 @@
  * the one line that holds this id; of all other lines only the times of STOP and RESUME are noted. A line longer than
  * the buffer is an error, not a guess. Not handled: parsing results.
  *
- * QEMU reads QMP a byte at a time, some microseconds each. So what it is to read is sent as early as possible: the negotiation
- * with the connection, and a command all but its closing brace, which follows once QEMU has read that.
+ * QEMU reads QMP a byte at a time, some microseconds each. So a command can be sent in two steps: all of it but the
+ * closing brace, and, once QEMU has read that, the brace.
  */
 #ifndef BOUGH_QMP_H
 #define BOUGH_QMP_H
@@ -31,11 +31,8 @@ struct qmp {
 	char buffer[64 * 1024];
 };
 
-/* Connects, and says what QEMU negotiates about. deadline_ns is a CLOCK_MONOTONIC time. */
+/* Connects and negotiates. deadline_ns is a CLOCK_MONOTONIC time. */
 int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns);
-
-/* Waits until QEMU has agreed: due before anything else is waited for. */
-int qmp_negotiate(struct qmp *qmp, uint64_t deadline_ns);
 
 /*
  * Runs one command, given as the members of its object without braces: "\"execute\": \"cont\"".
@@ -43,9 +40,8 @@ int qmp_negotiate(struct qmp *qmp, uint64_t deadline_ns);
  */
 int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns);
 
-/* The steps of qmp_execute(): the first sends all but the brace, the next returns when QEMU has read that, the last runs it. */
-int qmp_begin(struct qmp *qmp, const char *members);
-int qmp_wait_until_read(const struct qmp *qmp, uint64_t deadline_ns);
+/* The two steps of qmp_execute(): the first returns when QEMU has read all but the brace, the second runs it. */
+int qmp_begin(struct qmp *qmp, const char *members, uint64_t deadline_ns);
 int qmp_finish(struct qmp *qmp, uint64_t deadline_ns);
 
 /*

@@ -156,7 +156,6 @@ static int end_window(int *error)
 
 #define STOP "\"execute\": \"stop\""
 #define CONT "\"execute\": \"cont\""
-#define SAVE_MAX (PATH_MAX + 128)
 
 /* Runs what was begun: the save, or the stop, which is then not the last. */
 static int run_begun(struct window *window, struct qmp *qmp, const char *save)
@@ -172,31 +171,17 @@ static int run_begun(struct window *window, struct qmp *qmp, const char *save)
 	return error;
 }
 
-/* The path is the daemon's and holds nothing JSON would have to escape: control.c refuses others. */
-static void write_save(const struct window *window, char save[SAVE_MAX])
-{
-	snprintf(save, SAVE_MAX,
-		 "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"%s\", \"live\": false}",
-		 window->state_path);
-}
-
-int window_begin(struct window *window, struct qmp *qmp)
-{
-	char save[SAVE_MAX];
-
-	write_save(window, save);
-	window->begun = true;
-	return qmp_begin(qmp, window->when_stopped ? STOP : save);
-}
-
 int window_run(struct window *window, struct qmp *qmp)
 {
-	char save[SAVE_MAX];
+	char save[PATH_MAX + 128];
 	int inside_error;
 	int error;
 	int was;
 
-	write_save(window, save);
+	/* The path is the daemon's and holds nothing JSON would have to escape: control.c refuses others. */
+	snprintf(save, sizeof(save),
+		 "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"%s\", \"live\": false}",
+		 window->state_path);
 	qmp->stopped_us = 0;
 	qmp->resumed_us = 0;
 	window->entered_ns = 0;
@@ -206,10 +191,7 @@ int window_run(struct window *window, struct qmp *qmp)
 		entered_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (entered_fd < 0)
 		return -errno;
-	error = window->begun ? 0 : window_begin(window, qmp);
-	window->begun = false;
-	if (!error)
-		error = qmp_wait_until_read(qmp, window->deadline_ns);
+	error = qmp_begin(qmp, window->when_stopped ? STOP : save, window->deadline_ns);
 	if (!error && window->approach)
 		error = window->approach(window->arg);
 	if (error)

@@ -34,10 +34,9 @@
 struct window {
 	const char *state_path; /* the device state file QEMU is to write */
 	uint64_t deadline_ns;
-	int (*approach)(void *arg); /* guest running, all of the command read but its last byte; NULL: nothing to do */
+	int (*approach)(void *arg); /* guest running, all of the command sent but its last byte; NULL: nothing to do */
 	int (*body)(void *arg);
 	void *arg;
-	bool begun;		  /* QEMU has been sent all of the command but its last byte */
 	const char *when_stopped; /* the members of a QMP command to be run in the pause, before the file is opened; NULL: none */
 	/* Results, CLOCK_MONOTONIC: command sent, file opened, reply read. The guest stops after the first
 	 * and runs before the last, so their difference bounds the pause from above. */
@@ -50,11 +49,8 @@ struct window {
 	uint64_t events_us;
 };
 
-/* Sends all of the command but its last byte, which QEMU reads slowly: may be done long before the window is run. */
-int window_begin(struct window *window, struct qmp *qmp);
-
 /*
- * Runs the window, which need not have begun. The error of the approach or the body, or why QEMU could not run it: -ENOTCONN when it did not open
+ * Runs the window. The error of the approach or the body, or why QEMU could not run it: -ENOTCONN when it did not open
  * the file, or close it, where that is seen. After an error of the approach QEMU holds half a command: the connection is of no more use.
  */
 int window_run(struct window *window, struct qmp *qmp);
