@@ -238,9 +238,10 @@ export class DraftFolder implements Draft {
 
   async #publish(fields: PublishFields): Promise<SnapshotView> {
     try {
+      await this.#lent?.takeBack();
       // Beside what is done in memory.
       const renamed = this.#doOnDisk(() => rename(this.durableStaging, this.#context.durable.ready(this.id)));
-      const manifest = await this.#seal(fields);
+      const manifest = this.#seal(fields);
       await failpoint('publish.sealed');
       if (fields.memory.isDurable !== true) await this.#durableRoom.ensure(bytesToPersist(manifest));
       await this.#inTier('hot', () => writeManifest(this.#hotStaging, manifest, false));
@@ -262,9 +263,8 @@ export class DraftFolder implements Draft {
   }
 
   /** Checks what the capture wrote, makes it read-only, and returns the manifest. */
-  async #seal(fields: PublishFields): Promise<Manifest> {
+  #seal(fields: PublishFields): Manifest {
     const { memory, hasTail } = fields;
-    await this.#lent?.takeBack();
     for (const path of [this.memoryPath, this.vmstatePath]) chmodSync(path, 0o400);
     const { size: memoryBytes } = statSync(this.memoryPath);
     const { size: vmstateBytes } = statSync(this.vmstatePath);
