@@ -1,9 +1,12 @@
 #include "group.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -18,14 +21,6 @@ static unsigned left_count;
 /* Made ahead, and what is left removed behind, while nobody waits for an answer. */
 static struct group ready = { .fd = -1 };
 static bool untidy;
-
-void groups_open(const char *folder)
-{
-	mkdir(folder, 0755);
-	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* An agent that ended meanwhile held them no more. */
-	groups_freeze(false);
-}
 
 int groups_freeze(bool frozen)
 {
@@ -86,9 +81,40 @@ static struct group make_group(void)
 	} while (mkdirat(folder_fd, path, 0755) != 0 && errno == EEXIST);
 	if (errno != 0 && errno != EEXIST)
 		return group;
-	group.number = last_number;
 	group.fd = openat(folder_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (group.fd < 0)
+		remove_group(last_number);
+	else
+		group.number = last_number;
 	return group;
+}
+
+/* What an agent that ended has left empty, the one it had made ahead above all. */
+static void remove_found(void)
+{
+	int fd = folder_fd < 0 ? -1 : fcntl(folder_fd, F_DUPFD_CLOEXEC, 0);
+	DIR *folder = fd < 0 ? NULL : fdopendir(fd);
+	const struct dirent *each;
+
+	while (folder != NULL && (each = readdir(folder)) != NULL) {
+		unsigned long number = strtoul(each->d_name, NULL, 10);
+
+		if (number > 0 && number <= UINT_MAX)
+			remove_group((unsigned)number);
+	}
+	if (folder != NULL)
+		closedir(folder);
+	else if (fd >= 0)
+		close(fd);
+}
+
+void groups_open(const char *folder)
+{
+	mkdir(folder, 0755);
+	folder_fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	remove_found();
+	/* An agent that ended meanwhile held them no more. */
+	groups_freeze(false);
 }
 
 struct group group_new(void)
@@ -146,6 +172,8 @@ void group_leave(struct group *group)
 		remove_left();
 	if (group->number != 0 && left_count < MAX_LEFT)
 		left[left_count++] = group->number;
+	else
+		group_leave_if_empty(group);
 	group->number = 0;
 	untidy = true;
 }

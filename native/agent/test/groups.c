@@ -1,5 +1,6 @@
 /* Groups that are made ahead, in a folder that looks like the kernel's. */
 #include <assert.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,22 @@
 #include "group.h"
 
 #define MANY 300
+
+/* In groups up to this number something runs on. */
+static unsigned busy_up_to;
+
+/* The linker's names for a call that comes in between. */
+int __real_unlinkat(int folder_fd, const char *path, int flags);
+int __wrap_unlinkat(int folder_fd, const char *path, int flags);
+
+int __wrap_unlinkat(int folder_fd, const char *path, int flags)
+{
+	if (strtoul(path, NULL, 10) <= busy_up_to) {
+		errno = EBUSY;
+		return -1;
+	}
+	return __real_unlinkat(folder_fd, path, flags);
+}
 
 static char folder[] = "/tmp/bough-groups-XXXXXX";
 
@@ -92,6 +109,36 @@ static void many_left_in_one_turn_are_removed(void)
 	}
 }
 
+static void an_empty_one_goes_though_many_stay(void)
+{
+	struct group group;
+
+	for (int i = 0; i < MANY; i++) {
+		group = started();
+		busy_up_to = group.number;
+		group_leave(&group);
+		groups_sweep();
+	}
+	for (int i = 0; i < MANY; i++) {
+		unsigned number;
+
+		group = started();
+		number = group.number;
+		group_leave(&group);
+		groups_sweep();
+		assert(!exists(number));
+	}
+	busy_up_to = 0;
+}
+
+static void those_of_an_earlier_agent_go(void)
+{
+	struct group group = started();
+
+	groups_open(folder);
+	assert(!exists(group.number));
+}
+
 int main(void)
 {
 	char command[64];
@@ -101,6 +148,8 @@ int main(void)
 	one_made_ahead_is_used();
 	one_that_was_removed_is_not();
 	many_left_in_one_turn_are_removed();
+	an_empty_one_goes_though_many_stay();
+	those_of_an_earlier_agent_go();
 	snprintf(command, sizeof command, "rm -r %s", folder);
 	assert(system(command) == 0);
 	printf("groups: made ahead, removed behind\n");
