@@ -16,7 +16,7 @@ import type { z } from 'zod';
 import { abortReason, messageOf } from '../base/index.js';
 import { readAnswer } from './answers.js';
 import { Channel } from './channel.js';
-import { addressText, type ChannelAddress } from './connection.js';
+import { addressText, Connection, type ChannelAddress } from './connection.js';
 import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 import { FrameKind, MAX_REQUEST_BYTES, type Frame } from './frames.js';
 import { sendFrames, sendInput, type Input } from './input.js';
@@ -31,7 +31,7 @@ export interface Endpoint {
   readonly slots: Slots;
   /** Of calls that are open for as long as somebody listens. */
   readonly streams: Slots;
-  readonly spare: SpareConnection;
+  readonly spare: SpareConnection | undefined;
 }
 
 /** Default for every call that is not a program's. */
@@ -75,16 +75,19 @@ export async function* framesOf(
   const stop = stopOf(operation, options);
   let giveBack: (() => void) | undefined;
   let channel: Channel | undefined;
+  let isAnswered = false;
   try {
     const slots = operation.isStream === true ? endpoint.streams : endpoint.slots;
     if (operation.isShort !== true) giveBack = await slots.take(stop.signal);
     stop.begun();
-    channel = new Channel(endpoint.spare.take());
+    channel = new Channel(endpoint.spare?.take() ?? new Connection(endpoint.address));
     void channel.send({ kind: FrameKind.request, payload });
     if (input !== undefined) sendInput(channel, input).catch((error: unknown) => stop.abort(error));
     if (frames !== undefined) sendFrames(channel, frames).catch((error: unknown) => stop.abort(error));
     for await (const frame of channel.frames(stop.signal)) {
-      if (frame.kind === FrameKind.end || operation.isStream === true) endpoint.spare.makeSoon();
+      if (frame.kind === FrameKind.end || (operation.isStream === true && !isAnswered))
+        endpoint.spare?.makeSoon();
+      isAnswered = true;
       yield frame;
       if (frame.kind === FrameKind.end) return;
     }

@@ -50,6 +50,11 @@ import { SpareConnection } from './spare.js';
 /** Where the agent is, from the host; no secret yet for a guest that has just been booted. */
 export type AgentAddress = ChannelAddress & { readonly secret?: string };
 
+interface ClientOptions {
+  /** For a client that is asked again and again: its next connection is made while nobody waits for it (spare.ts). */
+  readonly connectsAhead?: boolean;
+}
+
 /** Calls to one guest at a time, those that wait for a program included; more wait. Its agent takes 200. */
 export const MAX_CALLS = 128;
 
@@ -61,9 +66,10 @@ export class AgentClient {
   /** The guest's files. */
   readonly files = new AgentFiles(() => this.#endpoint);
 
-  constructor({ secret, ...address }: AgentAddress) {
+  constructor({ secret, ...address }: AgentAddress, { connectsAhead = false }: ClientOptions = {}) {
     const [slots, streams] = [new Slots(MAX_CALLS), new Slots(MAX_STREAMS)];
-    this.#endpoint = { address, secret, slots, streams, spare: new SpareConnection(address) };
+    const spare = connectsAhead ? new SpareConnection(address) : undefined;
+    this.#endpoint = { address, secret, slots, streams, spare };
   }
 
   /** Whether the agent answers and how its warm interpreter is. Every call throws what errors.ts lists. */
@@ -170,7 +176,7 @@ export class AgentClient {
    * After it this client uses the new secret.
    */
   async identify(request: IdentifyRequest, options: CallOptions = {}): Promise<IdentifyResult> {
-    this.#endpoint.spare.drop();
+    this.#endpoint.spare?.drop();
     const identified = await identify(this.#endpoint, request, options);
     this.#endpoint = { ...this.#endpoint, secret: request.newSecret };
     return identified;

@@ -23,7 +23,11 @@ export class Connection {
   /** Whether it was ever established. */
   connected = false;
   #error: Error | undefined;
-  readonly #onUnasked = (): void => this.hangUp();
+  #isHungUp = false;
+  readonly #onUnasked = (): void => {
+    this.#endStandBy();
+    this.hangUp();
+  };
 
   constructor(address: ChannelAddress) {
     this.#socket = 'path' in address ? connect(address.path) : connect({ ...address, noDelay: true });
@@ -82,20 +86,27 @@ export class Connection {
     this.#socket.unref().on('data', this.#onUnasked).on('end', this.#onUnasked).resume();
   }
 
+  #endStandBy(): void {
+    this.#socket.off('data', this.#onUnasked).off('end', this.#onUnasked);
+  }
+
   /** Ends that; false when it is of no use. */
   beginUse(): boolean {
-    const socket = this.#socket.ref().off('data', this.#onUnasked).off('end', this.#onUnasked).pause();
+    this.#endStandBy();
+    const socket = this.#socket.ref().pause();
     return !socket.destroyed && !socket.readableEnded && socket.writable;
   }
 
   /** Closes; what still comes is thrown away for a moment. Idempotent. */
   hangUp(): void {
     const socket = this.#socket;
+    if (this.#isHungUp) return;
+    this.#isHungUp = true;
     if (!this.connected || socket.destroyed) {
       socket.destroy();
       return;
     }
-    const impatience = setTimeout(() => void socket.destroy(), HANG_UP_MS);
+    const impatience = setTimeout(() => void socket.destroy(), HANG_UP_MS).unref();
     socket.once('close', () => clearTimeout(impatience));
     socket.end();
     socket.resume();

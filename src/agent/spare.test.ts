@@ -18,7 +18,10 @@ async function guestOf(t: TestContext) {
     connection.end(PONG);
   });
   t.after(() => agent.close());
-  const client = new AgentClient({ host: '127.0.0.1', port: agent.port, secret: 'secret' });
+  const client = new AgentClient(
+    { host: '127.0.0.1', port: agent.port, secret: 'secret' },
+    { connectsAhead: true },
+  );
   return { agent, client, used };
 }
 
@@ -69,6 +72,31 @@ describe('a connection made ahead', () => {
     assert.equal((await client.ping()).pong, true);
   });
 
+  it('is hung up once when the guest floods it', async (t) => {
+    const { agent, client } = await guestOf(t);
+    await client.ping();
+    const ahead = await aheadAt(agent);
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => void warnings.push(warning);
+    process.on('warning', onWarning);
+    t.after(() => process.off('warning', onWarning));
+    for (let piece = 0; piece < 50 && !ahead.destroyed; piece++) {
+      ahead.write(Buffer.alloc(1000));
+      await delay(2);
+    }
+    await until(() => ahead.destroyed || ahead.readableEnded);
+    assert.deepEqual(warnings, []);
+  });
+
+  it('is made by no client that was not told to', async (t) => {
+    const { agent } = await guestOf(t);
+    const client = new AgentClient({ host: '127.0.0.1', port: agent.port, secret: 'secret' });
+    await client.ping();
+    await until(() => agent.connectionCount === 0);
+    await delay(50);
+    assert.equal(agent.connectionCount, 0);
+  });
+
   it('is given up before identify, which closes it in the guest', async (t) => {
     const { agent, client, used } = await guestOf(t);
     await client.ping();
@@ -80,7 +108,7 @@ describe('a connection made ahead', () => {
   it('keeps no process running', { timeout: 60_000 }, async (t) => {
     const { agent } = await guestOf(t);
     const program = `import { AgentClient } from ${JSON.stringify(new URL('client.js', import.meta.url).href)};
-      const client = new AgentClient({ host: '127.0.0.1', port: ${agent.port}, secret: 'secret' });
+      const client = new AgentClient({ host: '127.0.0.1', port: ${agent.port}, secret: 'secret' }, { connectsAhead: true });
       await client.ping();
       await new Promise((resolve) => setTimeout(resolve, 100));
       process.exitCode = process.getActiveResourcesInfo().includes('TCPSocketWrap') ? 1 : 0;`;

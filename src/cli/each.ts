@@ -55,10 +55,11 @@ export async function forEach(
       }
     }
     if (later.size === left.length) {
-      for (const [name, error] of later) tell(name, error);
+      for (const name of names) if (later.has(name)) tell(name, later.get(name));
       break;
     }
-    left = [...later.keys()];
+    // Those that are named first were the last to go.
+    left = [...later.keys()].reverse();
   }
   if (worst !== 0) throw new CommandEnd(worst);
 }

@@ -98,7 +98,7 @@ export class Sandbox {
     this.lifetime = new LifetimeClock(() => this.#record.lifetime, lastUsedAtUnix);
     if (vm !== undefined) {
       const { secret } = record.agent;
-      this.#agent = new AgentClient({ ...vm.agentAddress, secret });
+      this.#agent = new AgentClient({ ...vm.agentAddress, secret }, { connectsAhead: true });
     }
   }
 
