@@ -41,6 +41,7 @@
 /* As the agent has them in its main.c. */
 #define AGENT_CONFIG_FD 3
 #define AGENT_STATE_FD 4
+#define AGENT_PORTS_FD 5
 #define STOP_GRACE_SECONDS 2
 
 static void report(const char *what)
@@ -280,6 +281,7 @@ static pid_t start_agent(const struct own_files *own, const sigset_t *original)
 	write_file("/proc/self/oom_score_adj", "-900");
 	pass(own->config, AGENT_CONFIG_FD);
 	pass(own->state, AGENT_STATE_FD);
+	pass(own->devices, AGENT_PORTS_FD);
 	syscall(SYS_execveat, own->agent, "", argv, env, AT_EMPTY_PATH);
 	report("cannot start the agent");
 	_exit(127);

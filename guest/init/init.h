@@ -11,6 +11,7 @@ struct own_files {
 	int agent;  /* the program */
 	int config; /* what it reads at its start */
 	int state;  /* the folder in which it keeps what it must remember */
+	int devices; /* the kernel's, whatever the image makes of its /dev: the agent's serial ports are among them */
 	int is_imported; /* the image was made elsewhere: what it has in /run and /tmp is its own */
 };
 

@@ -135,6 +135,7 @@ static struct own_files open_own_files(void)
 		.config = open_own("/agent.json", O_RDONLY),
 		.is_imported = access("/imported", F_OK) == 0,
 		.state = open_own("/state", O_RDONLY | O_DIRECTORY),
+		.devices = open_own("/root/dev", O_RDONLY | O_DIRECTORY),
 	};
 }
 

@@ -15,6 +15,8 @@ enum frame_kind {
 	FRAME_EVENT = 7,
 	FRAME_CONTROL = 8,
 	FRAME_END = 9,
+	FRAME_HELLO = 10, /* this and the next: on serial ports only */
+	FRAME_CLOSE = 11,
 };
 
 #define FRAME_HEADER_BYTES 5
@@ -22,6 +24,7 @@ enum frame_kind {
 #define MAX_STDIN_BYTES (1u << 20)
 #define MAX_FILE_BYTES (1u << 20)
 #define MAX_CONTROL_BYTES 4096u
+#define HELLO_BYTES 16u
 #define CHUNK_BYTES (64u << 10)
 
 static inline uint32_t frame_length(const char *header)

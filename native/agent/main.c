@@ -1,7 +1,8 @@
 /*
- * The guest agent: serves operations over TCP, one connection each. The protocol is in docs/internals/agent-protocol.md.
+ * The guest agent: serves operations over TCP and serial ports, one connection each. The protocol is in docs/internals/agent-protocol.md.
  *
- *   bough-agent [--unprivileged]     3: the configuration (config.h), 4: a folder for its state
+ *   bough-agent [--unprivileged]     3: the configuration (config.h), 4: a folder for its state,
+ *                                    5: perhaps a folder of serial ports (serial.h)
  *
  * What it needs of its own comes in descriptors, so that it depends on nothing of the image it runs in. With --unprivileged it changes
  * nothing of the machine it runs on (no clock, no random numbers, no names, no cgroups); that and port 0 are for tests on a host.
@@ -12,6 +13,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -31,14 +33,18 @@
 #include "process.h"
 #include "program.h"
 #include "protection.h"
+#include "serial.h"
 #include "session.h"
 #include "spawn.h"
+#include "tcp.h"
 #include "image_user.h"
 
 #define CONFIG_FD 3
 #define STATE_FD 4
+#define PORTS_FD 5
 
 static struct config config;
+static bool has_ports;
 
 static int failed(const char *what, int error)
 {
@@ -82,9 +88,10 @@ static int open_all(bool privileged, int *port)
 		return failed("the state cannot be read", error);
 	error = loop_open();
 	if (error == 0)
-		error = sessions_listen(config.bind, config.port, port, operations_run);
+		error = tcp_listen(config.bind, config.port, port);
 	if (error != 0)
 		return failed("cannot listen", error);
+	sessions_open(operations_run);
 	image_user_set(config.user);
 	if (privileged) {
 		go_first();
@@ -97,6 +104,8 @@ static int open_all(bool privileged, int *port)
 		protection_open();
 	}
 	operations_open(&config, privileged);
+	if (has_ports)
+		ports_open(PORTS_FD);
 	if (config.interpreter != NULL)
 		interpreter_open(config.interpreter, &config.environment, identity_env());
 	return 0;
@@ -114,6 +123,8 @@ int main(int count, char **args)
 	signal(SIGPIPE, SIG_IGN);
 	spawn_raise_descriptors();
 	fcntl(STATE_FD, F_SETFD, FD_CLOEXEC);
+	/* Asked before anything else can have that number. */
+	has_ports = fcntl(PORTS_FD, F_SETFD, FD_CLOEXEC) == 0;
 	if (open_all(privileged, &port) != 0)
 		return 1;
 	printf("bough: agent listening on %s:%d\n", config.bind, port);
@@ -127,6 +138,7 @@ int main(int count, char **args)
 		errands_sweep();
 		dials_sweep();
 		groups_sweep();
+		ports_sweep();
 		sessions_sweep();
 	}
 }

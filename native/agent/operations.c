@@ -18,6 +18,7 @@
 #include "interpreter.h"
 #include "process_operations.h"
 #include "program.h"
+#include "serial.h"
 #include "stats.h"
 
 #define DEFAULT_HOOK_MS 10000
@@ -82,6 +83,7 @@ static void identify(struct session *session, struct json request)
 			interpreter_moved();
 		/* Last: whoever held the programs of the machine that this was a copy of lets go of them here. */
 		sessions_detach(session);
+		ports_reset(session);
 		answer_identity(session, nonce, restored, hook_ms);
 	}
 	free(nonce);

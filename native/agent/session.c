@@ -1,26 +1,17 @@
 #include "session.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
-#include <unistd.h>
 
 #define LOST_GRACE_MS 5000
 #define REQUEST_MS 15000
 #define SEND_END_MS 30000
 #define CLOSE_MS 5000
-#define INPUT_BYTES CHUNK_BYTES
 
 static struct session *sessions;
 static size_t session_count;
 static bool some_gone;
-static struct source listener;
 static request_handler handle;
 
 bool session_usable(const struct session *session)
@@ -33,24 +24,16 @@ bool session_sending(const struct session *session)
 	return session_usable(session) && session->sent_bytes < session->output.length;
 }
 
-static bool takes_input(const struct session *session)
+bool session_reading(const struct session *session)
 {
 	bool kept = session->phase == RUNNING && session->work != NULL && session->work->input != NULL;
 
-	return !kept || session->input.length < INPUT_BYTES;
+	return session_usable(session) && (!kept || session->input.length < INPUT_BYTES);
 }
 
 static void watch(struct session *session)
 {
-	uint32_t events = EPOLLRDHUP;
-
-	if (!session_usable(session))
-		events = 0;
-	else if (takes_input(session))
-		events |= EPOLLIN;
-	if (session_sending(session))
-		events |= EPOLLOUT;
-	source_watch(&session->source, events);
+	session->link->watch(session);
 }
 
 /* The connection is closed at once; the memory stays until the sweep, since somebody up the stack may be using it. */
@@ -60,17 +43,11 @@ static void leave(struct session *session, bool cancelled)
 
 	if (session->phase == GONE)
 		return;
-	if (session->phase != FINISHING || session->lost) {
-		/* A reset instead of FIN_WAIT: nobody is there to answer, and a dead connection must leave no timers behind. */
-		struct linger now = { .l_onoff = 1 };
-
-		setsockopt(session->source.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-	}
+	session->link->close(session);
 	session->phase = GONE;
 	some_gone = true;
 	session->work = NULL;
 	timer_stop(&session->timer);
-	source_close(&session->source);
 	if (work != NULL)
 		work->gone(work, cancelled);
 }
@@ -89,14 +66,14 @@ static void expired(struct timer *timer)
 	leave(session, true);
 }
 
-static void lose(struct session *session)
+void session_lost(struct session *session)
 {
 	session->lost = true;
 	if (session->phase != RUNNING || session->work == NULL) {
 		leave(session, true);
 		return;
 	}
-	watch(session);
+	session->link->close(session);
 	timer_start(&session->timer, LOST_GRACE_MS);
 	/* What it waits to have sent will never leave: let it go on. */
 	if (session->work->sent != NULL)
@@ -119,8 +96,8 @@ static bool flush(struct session *session)
 	struct text *output = &session->output;
 
 	while (session->sent_bytes < output->length) {
-		ssize_t count = send(session->source.fd, output->bytes + session->sent_bytes,
-				     output->length - session->sent_bytes, MSG_NOSIGNAL);
+		const struct iovec rest = { output->bytes + session->sent_bytes, output->length - session->sent_bytes };
+		ssize_t count = session->link->send(session, &rest, 1);
 
 		if (count < 0)
 			return errno == EAGAIN || errno == EINTR;
@@ -132,14 +109,13 @@ static bool flush(struct session *session)
 void session_send(struct session *session, enum frame_kind kind, const char *payload, size_t length)
 {
 	char header[FRAME_HEADER_BYTES];
-	/* sendmsg() takes what it only reads without const. */
-	struct iovec parts[2] = { { header, sizeof header }, { (char *)payload, length } };
-	const struct msghdr message = { .msg_iov = parts, .msg_iovlen = 2 };
+	/* An iovec has what is only read without const. */
+	const struct iovec parts[2] = { { header, sizeof header }, { (char *)payload, length } };
 	size_t sent;
 	ssize_t count;
 
 	frame_header(header, kind, length);
-	count = sendmsg(session->source.fd, &message, MSG_NOSIGNAL);
+	count = session->link->send(session, parts, 2);
 	sent = count < 0 ? 0 : (size_t)count; /* it waits, or the descriptor soon tells that the connection broke */
 	if (sent < sizeof header) {
 		text_add(&session->output, header + sent, sizeof header - sent);
@@ -147,7 +123,7 @@ void session_send(struct session *session, enum frame_kind kind, const char *pay
 	}
 	text_add(&session->output, payload + (sent - sizeof header), length - (sent - sizeof header));
 	if (session->output.failed)
-		lose(session);
+		session_lost(session);
 	else
 		watch(session);
 }
@@ -254,106 +230,46 @@ static void take_input(struct session *session)
 		session->work->input(session->work);
 }
 
-static bool broken(const struct session *session)
+void session_take(struct session *session, const char *bytes, size_t length)
 {
-	int error = 0;
-	socklen_t length = sizeof error;
-
-	return getsockopt(session->source.fd, SOL_SOCKET, SO_ERROR, &error, &length) != 0 || error != 0;
-}
-
-static void receive(struct session *session)
-{
-	static char piece[INPUT_BYTES]; /* memory of its own for each would be mapped and unmapped for each */
-	ssize_t count = recv(session->source.fd, piece, sizeof piece, 0);
-
-	if (count > 0)
-		text_add(&session->input, piece, (size_t)count);
-	if (count == 0 || session->input.failed) {
+	text_add(&session->input, bytes, length);
+	if (session->input.failed)
 		leave(session, true);
-	} else if (count > 0) {
+	else
 		take_input(session);
-	} else if (errno != EAGAIN && errno != EINTR) {
-		lose(session);
-	}
-}
-
-static void ready(struct source *source, uint32_t events)
-{
-	struct session *session = owner_of(source, struct session, source);
-
-	if ((events & EPOLLERR) != 0 && broken(session)) {
-		lose(session);
-		return;
-	}
-	if ((events & EPOLLOUT) != 0) {
-		if (!flush(session)) {
-			lose(session);
-			return;
-		}
-		if (!session_sending(session))
-			all_sent(session);
-	}
-	if (session_usable(session) && (events & EPOLLIN) != 0 && takes_input(session))
-		receive(session);
-	else if (session_usable(session) && (events & (EPOLLRDHUP | EPOLLHUP)) != 0)
-		leave(session, true);
 	if (session_usable(session))
 		watch(session);
 }
 
-static void start(int fd)
+void session_sendable(struct session *session)
 {
-	struct session *session = calloc(1, sizeof *session);
-	int yes = 1;
+	if (!flush(session))
+		session_lost(session);
+	else if (!session_sending(session))
+		all_sent(session);
+	if (session_usable(session))
+		watch(session);
+}
 
-	if (session == NULL || session_count >= MAX_SESSIONS) {
-		free(session);
-		close(fd);
-		return;
-	}
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-	session->source = (struct source){ .fd = fd, .ready = ready };
+struct session *session_new(const struct link *link)
+{
+	struct session *session = session_count < MAX_SESSIONS ? calloc(1, sizeof *session) : NULL;
+
+	if (session == NULL)
+		return NULL;
+	session->link = link;
+	session->source.fd = -1;
 	session->timer.expired = expired;
 	session->next = sessions;
 	sessions = session;
 	session_count++;
 	timer_start(&session->timer, REQUEST_MS);
-	watch(session);
+	return session;
 }
 
-static void accept_one(struct source *source, uint32_t events)
+void sessions_open(request_handler handler)
 {
-	int fd = accept4(source->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-
-	(void)events; /* only one kind is asked for */
-	if (fd >= 0)
-		start(fd);
-}
-
-int sessions_listen(const char *address, int port, int *bound_port, request_handler handler)
-{
-	struct sockaddr_in name = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
-	socklen_t length = sizeof name;
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	int yes = 1;
-
-	if (fd < 0)
-		return -errno;
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
-	/* The casts are how the socket calls take addresses of any family. */
-	if (inet_pton(AF_INET, address, &name.sin_addr) != 1 || bind(fd, (struct sockaddr *)&name, sizeof name) != 0 ||
-	    listen(fd, MAX_SESSIONS) != 0 || getsockname(fd, (struct sockaddr *)&name, &length) != 0) {
-		int error = errno != 0 ? errno : EINVAL;
-
-		close(fd);
-		return -error;
-	}
 	handle = handler;
-	*bound_port = ntohs(name.sin_port);
-	listener = (struct source){ .fd = fd, .ready = accept_one };
-	source_watch(&listener, EPOLLIN);
-	return 0;
 }
 
 void sessions_detach(const struct session *keep)

@@ -15,6 +15,7 @@
 #define AGENT_SESSION_H
 
 #include <stdbool.h>
+#include <sys/uio.h>
 
 #include "fields.h"
 #include "frames.h"
@@ -25,7 +26,20 @@
 /* Streams of 1,000 clients, and who asks something besides. */
 #define MAX_SESSIONS 1200
 
+#define INPUT_BYTES CHUNK_BYTES
+
 struct session;
+struct port;
+
+/* What carries a session: a TCP connection (tcp.h) or a serial port (serial.h). Each does nothing once it is closed. */
+struct link {
+	/* Sends what can leave now of one or two parts: how many bytes, or -1 with errno. */
+	ssize_t (*send)(struct session *session, const struct iovec *parts, int count);
+	/* Whether the session reads or sends may have changed. */
+	void (*watch)(struct session *session);
+	/* The client is to see whether it was an end in good order. */
+	void (*close)(struct session *session);
+};
 
 /* An operation under way. What it has no use for is NULL. */
 struct work {
@@ -40,7 +54,9 @@ struct work {
 enum phase { READING, RUNNING, FINISHING, GONE };
 
 struct session {
-	struct source source;
+	const struct link *link;
+	struct source source; /* on TCP */
+	struct port *port; /* on a port */
 	struct timer timer;
 	struct session *next;
 	struct work *work;
@@ -54,7 +70,15 @@ struct session {
 /* Told each request; it answers with session_end() or sets session->work. */
 typedef void (*request_handler)(struct session *session, struct json request);
 
-int sessions_listen(const char *address, int port, int *bound_port, request_handler handler);
+void sessions_open(request_handler handler);
+
+/* A session of what begins to come on that link. NULL where there are too many, or no memory. */
+struct session *session_new(const struct link *link);
+
+/* What the link tells: bytes came; bytes can leave again; the client is gone, in no good order. In good order: session_close(). */
+void session_take(struct session *session, const char *bytes, size_t length);
+void session_sendable(struct session *session);
+void session_lost(struct session *session);
 
 /* Detaches all but one. */
 void sessions_detach(const struct session *keep);
@@ -62,7 +86,8 @@ void sessions_detach(const struct session *keep);
 /* Frees those that are gone; between turns of the loop. */
 void sessions_sweep(void);
 
-/* Whether there is still something to send, or to send to. */
+/* Whether there is room for what comes; whether there is still something to send, or to send to. */
+bool session_reading(const struct session *session);
 bool session_sending(const struct session *session);
 bool session_usable(const struct session *session);
 
@@ -79,7 +104,7 @@ void session_refuse(struct session *session, int error, const struct problem *pr
 /* Input was taken from session->input, or is wanted again. */
 void session_input_taken(struct session *session, size_t bytes);
 
-/* The client broke the protocol. */
+/* The client broke the protocol, or closed the connection. */
 void session_close(struct session *session);
 
 #endif

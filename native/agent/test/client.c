@@ -11,6 +11,7 @@
 #include "errand.h"
 #include "process.h"
 #include "program.h"
+#include "tcp.h"
 
 struct session *open_session(int *client_fd)
 {
@@ -18,6 +19,7 @@ struct session *open_session(int *client_fd)
 	int pair[2];
 
 	assert(session != NULL && socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) == 0);
+	session->link = &tcp_link;
 	session->source.fd = pair[0];
 	session->phase = RUNNING;
 	*client_fd = pair[1];
