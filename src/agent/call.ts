@@ -15,13 +15,13 @@
 import type { z } from 'zod';
 import { abortReason, messageOf } from '../base/index.js';
 import { readAnswer } from './answers.js';
-import { Channel } from './channel.js';
-import { addressText, Connection, type ChannelAddress } from './connection.js';
+import type { Channel } from './channel.js';
+import type { Channels } from './channels.js';
+import { addressText, type ChannelAddress } from './connection.js';
 import { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } from './errors.js';
 import { FrameKind, MAX_REQUEST_BYTES, type Frame } from './frames.js';
 import { sendFrames, sendInput, type Input } from './input.js';
 import type { Slots } from './slots.js';
-import type { SpareConnection } from './spare.js';
 import { toWire } from './wire.js';
 
 /** The agent of one guest, and who we are to it. */
@@ -31,7 +31,7 @@ export interface Endpoint {
   readonly slots: Slots;
   /** Of calls that are open for as long as somebody listens. */
   readonly streams: Slots;
-  readonly spare: SpareConnection | undefined;
+  readonly channels: Channels;
 }
 
 /** Default for every call that is not a program's. */
@@ -80,13 +80,13 @@ export async function* framesOf(
     const slots = operation.isStream === true ? endpoint.streams : endpoint.slots;
     if (operation.isShort !== true) giveBack = await slots.take(stop.signal);
     stop.begun();
-    channel = new Channel(endpoint.spare?.take() ?? new Connection(endpoint.address));
+    channel = endpoint.channels.take({ isStream: operation.isStream === true });
     void channel.send({ kind: FrameKind.request, payload });
     if (input !== undefined) sendInput(channel, input).catch((error: unknown) => stop.abort(error));
     if (frames !== undefined) sendFrames(channel, frames).catch((error: unknown) => stop.abort(error));
     for await (const frame of channel.frames(stop.signal)) {
       if (frame.kind === FrameKind.end || (operation.isStream === true && !isAnswered))
-        endpoint.spare?.makeSoon();
+        endpoint.channels.expectMore();
       isAnswered = true;
       yield frame;
       if (frame.kind === FrameKind.end) return;

@@ -1,5 +1,6 @@
 /**
- * A two-way channel to the guest agent: frames down, frames up, each side at its own pace, on one connection.
+ * A two-way channel to the guest agent: frames down, frames up, each side at its own pace, on a connection of its own or a
+ * serial port's (serial-port.ts).
  *
  * Frames are pulled: while nobody asks for the next one the socket is paused, which slows the agent down, and
  * the agent slows the program down. Sending waits likewise. Closing is what cancels in the guest.
@@ -9,20 +10,34 @@
 import { Connection, type ChannelAddress } from './connection.js';
 import { encodeFrame, FrameDecoder, type Frame } from './frames.js';
 
-export class Channel {
+export interface Channel {
+  /** Whether there ever was a connection, so that something may have arrived. */
+  readonly wasConnected: boolean;
+  readonly isGone: boolean;
+  /** Resolves when the guest takes more. Never rejects: that the channel is gone, `frames()` tells. */
+  send(frame: Frame<Uint8Array>): Promise<void>;
+  /**
+   * Frames as they come, until the guest closes. Throws AgentProtocolError for what is no frame, the signal's
+   * reason, or the socket's error. To be iterated once.
+   */
+  frames(signal: AbortSignal): AsyncGenerator<Frame, void, undefined>;
+  /** Hangs up in good order. Idempotent. */
+  close(): void;
+}
+
+/** A channel on a connection of its own, which may still be under way: what is sent meanwhile waits, and a failure is told by `frames()`. */
+export class ConnectionChannel implements Channel {
   readonly #connection: Connection;
 
-  /** A connection of its own, which may still be under way: what is sent meanwhile waits, and a failure is told by `frames()`. */
   constructor(connection: Connection) {
     this.#connection = connection;
   }
 
   /** Begins to connect. */
-  static open(address: ChannelAddress): Channel {
-    return new Channel(new Connection(address));
+  static open(address: ChannelAddress): ConnectionChannel {
+    return new ConnectionChannel(new Connection(address));
   }
 
-  /** Whether there ever was a connection, so that something may have arrived. */
   get wasConnected(): boolean {
     return this.#connection.connected;
   }
@@ -31,15 +46,10 @@ export class Channel {
     return this.#connection.isGone;
   }
 
-  /** Resolves when the guest takes more. Never rejects: that the channel is gone, `frames()` tells. */
   send({ kind, payload }: Frame<Uint8Array>): Promise<void> {
     return this.#connection.write(encodeFrame(kind, payload));
   }
 
-  /**
-   * Frames as they come, until the guest closes. Throws AgentProtocolError for what is no frame, the signal's
-   * reason, or the socket's error. To be iterated once.
-   */
   async *frames(signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {
     const decoder = new FrameDecoder();
     for (;;) {
@@ -49,7 +59,6 @@ export class Channel {
     }
   }
 
-  /** Hangs up in good order. Idempotent. */
   close(): void {
     this.#connection.hangUp();
   }

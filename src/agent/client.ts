@@ -8,6 +8,7 @@
  */
 import type { Duplex } from 'node:stream';
 import type { CallOptions, Endpoint } from './call.js';
+import { Channels } from './channels.js';
 import type { ChannelAddress } from './connection.js';
 import { AgentFiles } from './files.js';
 import type { Frame } from './frames.js';
@@ -45,14 +46,15 @@ import { setClock } from './operations/set-clock.js';
 import { setEnv } from './operations/set-env.js';
 import { guestStats, type GuestStats } from './operations/stats.js';
 import { Slots } from './slots.js';
-import { SpareConnection } from './spare.js';
 
 /** Where the agent is, from the host; no secret yet for a guest that has just been booted. */
 export type AgentAddress = ChannelAddress & { readonly secret?: string };
 
 interface ClientOptions {
-  /** For a client that is asked again and again: its next connection is made while nobody waits for it (spare.ts). */
+  /** For a client that is asked again and again: the next channel is made ready while nobody waits for it (channels.ts). */
   readonly connectsAhead?: boolean;
+  /** Sockets of the guest's serial ports, which it is to use besides. */
+  readonly serialSockets?: readonly string[];
 }
 
 /** Calls to one guest at a time, those that wait for a program included; more wait. Its agent takes 200. */
@@ -66,10 +68,13 @@ export class AgentClient {
   /** The guest's files. */
   readonly files = new AgentFiles(() => this.#endpoint);
 
-  constructor({ secret, ...address }: AgentAddress, { connectsAhead = false }: ClientOptions = {}) {
+  constructor(
+    { secret, ...address }: AgentAddress,
+    { connectsAhead = false, serialSockets = [] }: ClientOptions = {},
+  ) {
     const [slots, streams] = [new Slots(MAX_CALLS), new Slots(MAX_STREAMS)];
-    const spare = connectsAhead ? new SpareConnection(address) : undefined;
-    this.#endpoint = { address, secret, slots, streams, spare };
+    const channels = new Channels(address, { connectsAhead, serialSockets });
+    this.#endpoint = { address, secret, slots, streams, channels };
   }
 
   /** Whether the agent answers and how its warm interpreter is. Every call throws what errors.ts lists. */
@@ -176,7 +181,7 @@ export class AgentClient {
    * After it this client uses the new secret.
    */
   async identify(request: IdentifyRequest, options: CallOptions = {}): Promise<IdentifyResult> {
-    this.#endpoint.spare?.drop();
+    this.#endpoint.channels.drop();
     const identified = await identify(this.#endpoint, request, options);
     this.#endpoint = { ...this.#endpoint, secret: request.newSecret };
     return identified;
@@ -203,6 +208,11 @@ export class AgentClient {
    */
   setEnv(env: Readonly<Record<string, string>>, options: CallOptions = {}): Promise<void> {
     return setEnv(this.#endpoint, env, options);
+  }
+
+  /** Lets go of what stands ready for the next call; calls that are under way on serial ports fail. */
+  close(): void {
+    this.#endpoint.channels.drop();
   }
 
   /** Waits until an agent answers at all, if only that it wants a secret. Throws AgentDeadline. */

@@ -18,6 +18,9 @@ export const FrameKind = {
   event: 7,
   control: 8,
   end: 9,
+  /** Of serial ports only (serial-port.ts). */
+  hello: 10,
+  close: 11,
 } as const;
 
 export interface Frame<Payload extends Uint8Array = Buffer> {
@@ -28,7 +31,7 @@ export interface Frame<Payload extends Uint8Array = Buffer> {
 export const HEADER_BYTES = 5;
 
 /** What an agent may send, and how much in one frame. */
-const AGENT_LIMITS = new Map<number, number>([
+export const AGENT_LIMITS = new Map<number, number>([
   [FrameKind.stdout, 1 << 20],
   [FrameKind.stderr, 1 << 20],
   [FrameKind.pty, 1 << 20],

@@ -9,7 +9,7 @@ import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
-import { Channel } from './channel.js';
+import { ConnectionChannel } from './channel.js';
 import { AgentClient } from './client.js';
 import { AgentDeadline } from './errors.js';
 import { FrameKind } from './frames.js';
@@ -84,7 +84,7 @@ describe('a program that cannot begin yet', { timeout: 60_000 }, () => {
     const [request, stdin] = [FrameKind.request, FrameKind.stdin];
     const { port } = agent;
     const channel = await whileHeld(async () => {
-      const opened = Channel.open({ host: '127.0.0.1', port });
+      const opened = ConnectionChannel.open({ host: '127.0.0.1', port });
       const fields = { op: 'start', secret: SECRET, args: [path], stdin: true, attach: true };
       await opened.send({ kind: request, payload: Buffer.from(JSON.stringify(fields)) });
       await opened.send({ kind: stdin, payload: Buffer.from('early ') });

@@ -12,7 +12,13 @@ export { hostProcessor } from './host/host-cpu.js';
 export { hostForwardPort } from './process/host-forward.js';
 export { DeviceStateRejected, listenForDeviceState, loadDeviceState } from './process/incoming.js';
 export { plugDisk } from './process/plug-disk.js';
-export { DEVICE_LAYOUT, DEVICE_LAYOUTS, type Accelerator, type MachineSpec } from './machine/machine.js';
+export {
+  DEVICE_LAYOUT,
+  DEVICE_LAYOUTS,
+  SERIAL_PORT_COUNT,
+  type Accelerator,
+  type MachineSpec,
+} from './machine/machine.js';
 export { processStartTicks } from './process/process-identity.js';
 export { cpuModelFor, probeQemu, QemuUnusable, runsCpuModel } from './host/probe.js';
 export type { QemuFacts } from './host/probe.js';

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { Channel } from '../../src/agent/channel.js';
+import { ConnectionChannel } from '../../src/agent/channel.js';
 import { FrameKind } from '../../src/agent/frames.js';
 import { AgentClient, AgentDeadline, AgentRefused, MAX_CALLS } from '../../src/agent/index.js';
 
@@ -92,7 +92,7 @@ export function describeAgentClient(name: string, start: () => Promise<AgentUnde
     });
 
     it('a channel carries frames both ways at once', async () => {
-      const channel = Channel.open({ host: '127.0.0.1', port: agent.port });
+      const channel = ConnectionChannel.open({ host: '127.0.0.1', port: agent.port });
       const send = (kind: number, text: string) => channel.send({ kind, payload: Buffer.from(text) });
       const frames = channel.frames(AbortSignal.timeout(DEADLINE_MS));
       const next = async (): Promise<[number | undefined, string | undefined]> => {

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { execa } from 'execa';
-import { Channel } from '../../src/agent/channel.js';
+import { ConnectionChannel } from '../../src/agent/channel.js';
 import { FrameKind } from '../../src/agent/frames.js';
 import { AgentClient, AgentRefused } from '../../src/agent/index.js';
 import { compact, monotonicMs, withDeadline } from '../../src/base/index.js';
@@ -92,7 +92,7 @@ for (const [name, { code, result }] of Object.entries(WARM)) {
       await output('sh', '-c', '(sleep 0.1 &) ; exit 0');
       await output('sleep', '1');
       assert.equal(await output('sh', '-c', 'ps -eo stat= | grep -c Z || true'), '0');
-      const channel = Channel.open({ host: '127.0.0.1', port });
+      const channel = ConnectionChannel.open({ host: '127.0.0.1', port });
       const request = { op: 'shutdown', secret: identity('second').newSecret };
       await channel.send({ kind: FrameKind.request, payload: Buffer.from(JSON.stringify(request)) });
       assert.deepEqual(await withDeadline(vmm.exited, 30_000, 'powering off'), { code: 0, signal: null });

@@ -32,7 +32,7 @@ import { consoleOf, whyEnded } from '../entity/why-ended.js';
 import { findVmms } from './state-folder.js';
 import { outlived } from './generations.js';
 import { removeUnfinishedFiles } from './unfinished.js';
-import { connectPager, type Vm } from '../entity/vm.js';
+import { connectPager, serialSocketsOf, type Vm } from '../entity/vm.js';
 
 /** Adoptions at the same time: each may have to wait for a branch that is still under way in its VMM. */
 const CONCURRENT_ADOPTIONS = 8;
@@ -240,7 +240,7 @@ async function adopt(
 async function connect(
   cgroups: Cgroups,
   paths: SandboxPaths,
-  { process, memoryLimitMiB }: Found,
+  { process, machine, memoryLimitMiB }: Found,
   patience: Patience,
 ): Promise<Vm> {
   const { pid, startTimeTicks, agentHostPort: port, user, namespaced } = process;
@@ -258,7 +258,8 @@ async function connect(
   try {
     const pager = await connectPager(paths, patience.pagerMs);
     const agentAddress = port === undefined ? { path: paths.agentSocket } : { host: '127.0.0.1', port };
-    return { vmm, agentAddress, ...compact({ user, namespaced }), ...pager };
+    const serialSockets = serialSocketsOf({ paths, machine });
+    return { vmm, agentAddress, serialSockets, ...compact({ user, namespaced }), ...pager };
   } catch (error) {
     await vmm.release();
     throw error;

@@ -12,6 +12,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { failpoint } from '../../base/index.js';
 import { prepareFolder } from '../../store/index.js';
+import { SERIAL_PORT_COUNT } from '../../vmm/index.js';
 
 export interface SandboxPaths {
   /** Name of the VM. */
@@ -28,6 +29,8 @@ export interface SandboxPaths {
   readonly incomingSocket: string;
   /** What is forwarded to the guest's agent. */
   readonly agentSocket: string;
+  /** Of the serial ports to it, where the machine has them. */
+  readonly serialSockets: readonly string[];
 }
 
 /** The two tiers' roots. */
@@ -60,6 +63,7 @@ export function sandboxPaths(tiers: Tiers, id: string): SandboxPaths {
     pagerQmpSocket: join(hotDir, 'pager-qmp'),
     incomingSocket: join(hotDir, 'incoming'),
     agentSocket: join(hotDir, 'agent'),
+    serialSockets: Array.from({ length: SERIAL_PORT_COUNT }, (_, index) => join(hotDir, `port${index + 1}`)),
   };
 }
 

@@ -9,7 +9,7 @@
  * happens to the VMM later is noticed here and told by `state`; nothing here ever stops a VM but `remove()`.
  */
 import { rm } from 'node:fs/promises';
-import { AgentClient } from '../../agent/index.js';
+import type { AgentClient } from '../../agent/index.js';
 import { compact, failpoint, withDeadline, WorkSet } from '../../base/index.js';
 import type { Emit } from '../../contract/index.js';
 import { processAnonymousBytes, Vmm } from '../../vmm/index.js';
@@ -34,7 +34,7 @@ import type { Networks } from './networks.js';
 import { removeSandboxFolders, type SandboxPaths } from './paths.js';
 import { writeRecord, type SandboxRecord } from './record.js';
 import { STALLED, viewOf, type SandboxState, type SandboxView } from './view.js';
-import type { Vm } from './vm.js';
+import { agentOf, type Vm } from './vm.js';
 import { consoleOf, whyEnded } from './why-ended.js';
 
 const END_NOTED_DEADLINE_MS = 1_000;
@@ -96,10 +96,7 @@ export class Sandbox {
     );
     const lastUsedAtUnix = record.lastUsedAtUnix ?? record.createdAtUnix;
     this.lifetime = new LifetimeClock(() => this.#record.lifetime, lastUsedAtUnix);
-    if (vm !== undefined) {
-      const { secret } = record.agent;
-      this.#agent = new AgentClient({ ...vm.agentAddress, secret }, { connectsAhead: true });
-    }
+    if (vm !== undefined) this.#agent = agentOf(vm, record.agent.secret);
   }
 
   /** Takes over a VM whose record is on disk, and watches it from now on. */
@@ -342,6 +339,7 @@ export class Sandbox {
   async release(): Promise<void> {
     await this.noteUse().catch(() => undefined);
     this.#happened({ what: 'daemon-stops' });
+    this.#agent?.close();
     await this.#vm?.pager.close();
     await this.#vm?.vmm.release();
     await Promise.all([this.#fold?.over, this.merges.settled()]);
@@ -377,6 +375,7 @@ export class Sandbox {
     if (vm === undefined || !this.#happened({ what: 'vmm-silent', why })) return;
     this.#emit('sandbox.unresponsive', { id: this.id, pid: vm.vmm.pid, err: new Error(why) });
     this.#vm = undefined;
+    this.#agent?.close();
     this.#agent = undefined;
     await vm.pager.close();
     await vm.vmm.release();

@@ -9,7 +9,7 @@
  */
 import { open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import type { ChannelAddress } from '../../agent/index.js';
+import { AgentClient, type ChannelAddress } from '../../agent/index.js';
 import { abortReason, compact, failpoint, MiB, ResourceStack, withDeadline } from '../../base/index.js';
 import { BoughError } from '../../contract/index.js';
 import { PAGER_ENV_QMP, PAGER_ENV_SOCKET, PAGER_PROTOCOL_VERSION, PagerClient } from '../../pager/index.js';
@@ -88,6 +88,8 @@ export interface Vm {
   /** The protocol of a pager that another version of bough started: it can be asked nothing but that. */
   readonly foreignPagerVersion?: number;
   readonly agentAddress: ChannelAddress;
+  /** Of the serial ports to its agent: none where its machine has none. */
+  readonly serialSockets: readonly string[];
   /** Whom its VMM runs as, if not as the daemon. */
   readonly user?: VmmUser;
   /** Its VMM has namespaces of its own. */
@@ -132,7 +134,13 @@ export async function startEmptyVm(host: VmHost, request: EmptyVmRequest): Promi
   if (request.boot === undefined)
     await listenForDeviceState(vmm.qmp, paths.incomingSocket, compact({ signal }));
   undo.move();
-  return { vmm, pager, agentAddress: { path: paths.agentSocket }, ...compact({ user, namespaced }) };
+  const ways = { agentAddress: { path: paths.agentSocket }, serialSockets: serialSocketsOf(request) };
+  return { vmm, pager, ...ways, ...compact({ user, namespaced }) };
+}
+
+/** The client of its agent that is asked again and again. */
+export function agentOf({ agentAddress, serialSockets }: Vm, secret: string): AgentClient {
+  return new AgentClient({ ...agentAddress, secret }, { connectsAhead: true, serialSockets });
 }
 
 /** Makes a VM that is empty one of the snapshot, or one that can boot. On failure it is of no use. */
@@ -251,6 +259,14 @@ function reachInNamespaces({ paths, disks = [], boot }: EmptyVmRequest): Reach {
   };
 }
 
+/** Of machines that have them. */
+export function serialSocketsOf({
+  paths,
+  machine,
+}: Pick<EmptyVmRequest, 'paths' | 'machine'>): readonly string[] {
+  return machine.deviceLayout >= 3 ? paths.serialSockets : [];
+}
+
 function machineSpec(host: VmHost, request: EmptyVmRequest): MachineSpec {
   const { paths, machine, boot } = request;
   return {
@@ -261,6 +277,7 @@ function machineSpec(host: VmHost, request: EmptyVmRequest): MachineSpec {
     vcpus: machine.vcpus,
     memoryMiB: machine.memoryMiB,
     generationId: machine.deviceLayout >= 2,
+    serialSocketPaths: serialSocketsOf(request),
     memoryMarkerPath: paths.ramMarker,
     ...compact({ boot }),
     disk: { emptyBytes: request.diskBytes },

@@ -118,6 +118,7 @@ describe('qemuArgv()', () => {
       assert.deepEqual(valuesOf(qemuArgv({ ...spec, accelerator }), '-global'), [
         'virtio-blk-pci.ioeventfd=off',
         'virtio-net-pci.ioeventfd=off',
+        'virtio-serial-pci.ioeventfd=off',
       ]);
   });
 
@@ -141,6 +142,24 @@ describe('qemuArgv()', () => {
     );
     assert.deepEqual(added, ['vmgenid,guid=auto,id=generation']);
     assert(!devices({ ...spec, generationId: false }).some((device) => device.startsWith('vmgenid')));
+  });
+
+  it('has serial ports where it is given their sockets, in their order, and the other devices are the same', () => {
+    const devices = (of: MachineSpec) => valuesOf(qemuArgv(of), '-device');
+    const ported = { ...spec, serialSocketPaths: ['/hot/port,1', '/hot/port2'] };
+    assert.deepEqual(
+      devices(ported).filter((device) => !devices(spec).includes(device)),
+      [
+        'virtio-serial-pci,id=serial,max_ports=3,addr=0x5,disable-modern=on',
+        'virtserialport,bus=serial.0,nr=1,chardev=port1,id=port1',
+        'virtserialport,bus=serial.0,nr=2,chardev=port2,id=port2',
+      ],
+    );
+    assert(
+      valuesOf(qemuArgv(ported), '-chardev').includes('socket,id=port1,path=/hot/port,,1,server=on,wait=off'),
+    );
+    assert.deepEqual(devices({ ...spec, serialSocketPaths: [] }), devices(spec));
+    assert.throws(() => qemuArgv({ ...spec, serialSocketPaths: [`/${'x'.repeat(107)}`] }), TypeError);
   });
 
   it('doubles commas in paths and refuses names and socket paths that QEMU would misread', () => {

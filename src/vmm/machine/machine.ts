@@ -12,10 +12,12 @@ import { diskArguments, type Disk } from './disk-graph.js';
 
 export type Accelerator = 'kvm' | 'tcg';
 
-/** Lists of devices that a VM can be built with, oldest first; a device state loads only into the one that it was saved with. 2 adds the generation id. */
-export const DEVICE_LAYOUTS: readonly number[] = [1, 2];
+/** Lists of devices that a VM can be built with, oldest first; a device state loads only into the one that it was saved with. 2 adds the generation id, 3 the serial ports. */
+export const DEVICE_LAYOUTS: readonly number[] = [1, 2, 3];
 /** What new guests are booted with. */
-export const DEVICE_LAYOUT = 2;
+export const DEVICE_LAYOUT = 3;
+/** Of layout 3. Each takes 512 KiB of the guest's memory. */
+export const SERIAL_PORT_COUNT = 4;
 
 /** One VM. Sizes in MiB, paths absolute. */
 export interface MachineSpec {
@@ -45,6 +47,8 @@ export interface MachineSpec {
    * libslirp takes the guest's connections, and the gate in QEMU is what decides on them.
    */
   readonly network?: { readonly agentPort: number; readonly gated?: boolean };
+  /** Of virtio-serial ports to the guest's agent, `SERIAL_PORT_COUNT` of them, or none. */
+  readonly serialSocketPaths?: readonly string[];
   /** Serial console: appended to a file, or the last 64 KiB kept in memory (`ringbuf-read`, device `console`). */
   readonly console: { readonly filePath: string } | 'ringbuf';
   readonly qmpSocketPath: string;
@@ -64,7 +68,7 @@ const DEFAULT_TRANSLATION_BUFFER_MIB = 64;
  * of these may wait for a grace period of the host's kernel, which on a busy host is seconds for all of them; without, a notification
  * leaves the kernel. Under TCG they only hand the work to another thread. The guest does not see it.
  */
-const WITHOUT_IOEVENTFD = ['virtio-blk-pci', 'virtio-net-pci'].flatMap((device) => [
+const WITHOUT_IOEVENTFD = ['virtio-blk-pci', 'virtio-net-pci', 'virtio-serial-pci'].flatMap((device) => [
   '-global',
   `${device}.ioeventfd=off`,
 ]);
@@ -85,6 +89,7 @@ export function qemuArgv(spec: MachineSpec): string[] {
     ...bootArguments(spec),
     ...diskArguments(spec.disk),
     ...networkArguments(spec),
+    ...serialPortArguments(spec),
     ...(spec.generationId === true ? ['-device', 'vmgenid,guid=auto,id=generation'] : []),
     ...consoleArguments(spec),
     ...['-qmp', socketBackend(spec.qmpSocketPath)],
@@ -133,6 +138,21 @@ function networkArguments({ network }: MachineSpec): string[] {
   ];
 }
 
+/** Port 0 is of a console, which there is none of. */
+function serialPortArguments({ serialSocketPaths: paths = [] }: MachineSpec): string[] {
+  if (paths.length === 0) return [];
+  const controller = `virtio-serial-pci,id=serial,max_ports=${paths.length + 1},addr=0x5,disable-modern=on`;
+  return ['-device', controller].concat(
+    paths.flatMap((path, index) => [
+      ...['-chardev', `socket,id=port${index + 1},path=${escaped(path)},server=on,wait=off`],
+      ...[
+        '-device',
+        `virtserialport,bus=serial.0,nr=${index + 1},chardev=port${index + 1},id=port${index + 1}`,
+      ],
+    ]),
+  );
+}
+
 function consoleArguments({ console }: MachineSpec): string[] {
   const backend =
     console === 'ringbuf'
@@ -158,7 +178,8 @@ function checkSpec(spec: MachineSpec): void {
   if (!Number.isInteger(spec.memoryMiB) || spec.memoryMiB < 1) {
     throw new TypeError(`Not a memory size in MiB: ${spec.memoryMiB}`);
   }
-  for (const path of [spec.qmpSocketPath, spec.pagerQmpSocketPath ?? '']) {
+  const socketPaths = [spec.qmpSocketPath, spec.pagerQmpSocketPath ?? '', ...(spec.serialSocketPaths ?? [])];
+  for (const path of socketPaths) {
     if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) {
       throw new TypeError(`Socket path is longer than ${MAX_SOCKET_PATH_BYTES} bytes: ${path}`);
     }
