@@ -150,11 +150,9 @@ export class DraftFolder implements Draft {
   }
 
   async lendTo(writer: Writer): Promise<void> {
+    const hot = [this.memoryPath, this.vmstatePath, this.tail.path];
     const durable = this.#entry.request.mode === 'live' ? [] : [this.durableMemoryPath];
-    this.#lent = await LentFiles.lend(
-      [this.memoryPath, this.vmstatePath, this.tail.path, ...durable],
-      writer,
-    );
+    this.#lent = await LentFiles.lend({ hot, durable }, writer);
   }
 
   async addAncestry({ layers, disks }: Ancestry): Promise<void> {
