@@ -7,6 +7,7 @@
 #include <assert.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -166,6 +167,40 @@ static void a_client_that_does_not_read(void)
 	free(input);
 }
 
+/* How much of it is taken before nothing more is for a while. */
+static size_t put_what_is_taken(int fd, const char *bytes, size_t length)
+{
+	struct pollfd room = { .fd = fd, .events = POLLOUT };
+	int flags = fcntl(fd, F_GETFL);
+	size_t taken = 0;
+	ssize_t count;
+
+	fcntl(fd, F_SETFL, flags | O_NONBLOCK);
+	while (taken < length && poll(&room, 1, 300) == 1 && (count = write(fd, bytes + taken, length - taken)) > 0)
+		taken += (size_t)count; /* positive */
+	fcntl(fd, F_SETFL, flags);
+	return taken;
+}
+
+static void a_program_that_does_not_read(void)
+{
+	const size_t length = FRAME_HEADER_BYTES + MAX_STDIN_BYTES;
+	char *frame = calloc(1, length), *input = calloc(1, MAX_STDIN_BYTES);
+	size_t taken;
+
+	assert(add(frame, FRAME_STDIN, input, MAX_STDIN_BYTES) == length);
+	put_request(masters[0], EXEC("sleep 2; wc -c"));
+	taken = put_what_is_taken(masters[0], frame, length);
+	assert(taken < length / 2);
+	put(masters[0], frame + taken, length - taken);
+	put_frame(masters[0], FRAME_STDIN, "", 0);
+	expect(masters[0], FRAME_STDOUT, "1048576");
+	expect(masters[0], FRAME_END, "\"exit_code\":0");
+	close_port(masters[0]);
+	free(frame);
+	free(input);
+}
+
 static void identify_opens_them_again(void)
 {
 	start_program(masters[0], EXEC("echo $$; exec cat"));
@@ -291,6 +326,7 @@ int main(int count, char **args)
 	garbage();
 	greeted_again();
 	a_client_that_does_not_read();
+	a_program_that_does_not_read();
 	identify_opens_them_again();
 	a_host_that_goes();
 	fuzz(atoi(args[3]));
