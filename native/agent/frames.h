@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 enum frame_kind {
+	FRAME_RESET = 0, /* of a serial port: the agent has let go of it */
 	FRAME_REQUEST = 1,
 	FRAME_STDIN = 2,
 	FRAME_STDOUT = 3,

@@ -7,11 +7,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "joined_write.h"
 #include "session.h"
 
 #define MAX_PORTS 8
-/* The kernel takes no more at once, and each write is one to the host. */
-#define WRITE_BYTES (32u << 10)
 /* A program that is being started has the descriptor of before for a moment, and a port is opened once at a time. */
 #define RETRY_MS 50
 #define MAX_RETRIES 20
@@ -65,31 +64,6 @@ static void watch(struct port *port)
 	source_watch(&port->source, (events == 0 ? EPOLLHUP : events) | (port->live ? 0 : EPOLLET));
 }
 
-/* As write(), of parts from there on. Those that are not one in memory are joined, since each would be a write of its own to the host. */
-static ssize_t write_from(const struct port *port, const struct iovec *parts, int count, size_t from)
-{
-	static char joined[WRITE_BYTES];
-	size_t length = 0;
-
-	if (count > 1 && from >= parts->iov_len) {
-		from -= parts->iov_len;
-		parts++;
-		count--;
-	}
-	if (count == 1)
-		return write(port->source.fd, (const char *)parts->iov_base + from, parts->iov_len - from);
-	for (int i = 0; i < count; i++, from = 0) {
-		size_t part = parts[i].iov_len - from, room = sizeof joined - length;
-
-		if (part > room)
-			part = room;
-		if (part > 0)
-			memcpy(joined + length, (const char *)parts[i].iov_base + from, part);
-		length += part;
-	}
-	return write(port->source.fd, joined, length);
-}
-
 static ssize_t send_parts(struct port *port, const struct iovec *parts, int count)
 {
 	size_t length = 0, sent = 0;
@@ -97,7 +71,7 @@ static ssize_t send_parts(struct port *port, const struct iovec *parts, int coun
 	for (int i = 0; i < count; i++)
 		length += parts[i].iov_len;
 	while (sent < length) {
-		ssize_t written = write_from(port, parts, count, sent);
+		ssize_t written = joined_write(port->source.fd, parts, count, sent);
 
 		if (written < 0 && errno == EINTR)
 			continue;
@@ -329,7 +303,6 @@ static void ready(struct source *source, uint32_t events)
 	if ((events & EPOLLHUP) == 0) {
 		port->live = true;
 	} else if (port->live) {
-		retries_left = MAX_RETRIES;
 		give_up(port);
 		return;
 	}
@@ -343,7 +316,17 @@ static void ready(struct source *source, uint32_t events)
 	watch(port);
 }
 
-static void reopen(struct port *port)
+/* A client that is connected cannot see that the port was closed: it is told by more zeroes than are left of any frame it may be in. */
+static void let_go(struct port *port)
+{
+	static const char zeroes[WRITE_BYTES];
+	ssize_t count = 1;
+
+	for (size_t sent = 0; sent < FRAME_HEADER_BYTES + CHUNK_BYTES + FRAME_HEADER_BYTES && count > 0; sent += WRITE_BYTES)
+		count = write(port->source.fd, zeroes, sizeof zeroes);
+}
+
+static void reopen(struct port *port, bool is_known)
 {
 	struct session *session = part(port);
 	char name[24];
@@ -357,6 +340,8 @@ static void reopen(struct port *port)
 	port->busy = port->source.fd < 0 && errno == EBUSY;
 	if (port->busy && retries_left > 0)
 		timer_start(&retry, RETRY_MS);
+	if (!is_known && port->source.fd >= 0)
+		let_go(port);
 	watch(port);
 	if (session != NULL)
 		session_lost(session);
@@ -368,17 +353,18 @@ static void try_again(struct timer *timer)
 	retries_left--;
 	for (size_t i = 0; i < MAX_PORTS; i++)
 		if (ports[i].busy)
-			give_up(&ports[i]);
+			reopen(&ports[i], false);
 }
 
 void ports_sweep(void)
 {
-	while (some_stale) {
-		some_stale = false;
-		for (size_t i = 0; i < MAX_PORTS; i++)
-			if (ports[i].stale)
-				reopen(&ports[i]);
-	}
+	if (!some_stale)
+		return;
+	some_stale = false;
+	retries_left = MAX_RETRIES;
+	for (size_t i = 0; i < MAX_PORTS; i++)
+		if (ports[i].stale)
+			reopen(&ports[i], false);
 }
 
 void ports_reset(const struct session *keep)
@@ -386,15 +372,17 @@ void ports_reset(const struct session *keep)
 	retries_left = MAX_RETRIES;
 	for (size_t i = 0; i < MAX_PORTS && folder_fd >= 0; i++)
 		if (keep == NULL || ports[i].session != keep)
-			give_up(&ports[i]);
-	ports_sweep();
+			reopen(&ports[i], true);
 }
 
 void ports_open(int folder)
 {
 	folder_fd = folder;
 	retry.expired = try_again;
-	for (size_t i = 0; i < MAX_PORTS; i++)
+	/* A client of the agent before may be there. */
+	for (size_t i = 0; i < MAX_PORTS; i++) {
 		ports[i].source.fd = -1;
-	ports_reset(NULL);
+		give_up(&ports[i]);
+	}
+	ports_sweep();
 }

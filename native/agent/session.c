@@ -61,8 +61,6 @@ static void expired(struct timer *timer)
 {
 	struct session *session = owner_of(timer, struct session, timer);
 
-	if (session->phase == FINISHING)
-		session->lost = session_sending(session);
 	leave(session, true);
 }
 

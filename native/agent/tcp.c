@@ -36,7 +36,7 @@ static void tcp_close(struct session *session)
 	/* A reset instead of FIN_WAIT: nobody is there to answer, and a dead connection must leave no timers behind. */
 	const struct linger now = { .l_onoff = 1 };
 
-	if (session->source.fd >= 0 && (session->phase != FINISHING || session->lost))
+	if (session->source.fd >= 0 && (session->phase != FINISHING || session->lost || session_sending(session)))
 		setsockopt(session->source.fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 	source_close(&session->source);
 }

@@ -38,6 +38,12 @@ export class Channels {
     this.#spare?.makeSoon();
   }
 
+  /** Nobody asks any more. */
+  end(): void {
+    this.#ports?.end();
+    this.#spare?.drop();
+  }
+
   /** Closes what stands ready: the agent is about to do so. */
   drop(): void {
     this.#ports?.close();

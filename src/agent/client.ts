@@ -212,7 +212,7 @@ export class AgentClient {
 
   /** Lets go of what stands ready for the next call; calls that are under way on serial ports fail. */
   close(): void {
-    this.#endpoint.channels.drop();
+    this.#endpoint.channels.end();
   }
 
   /** Waits until an agent answers at all, if only that it wants a secret. Throws AgentDeadline. */

@@ -9,6 +9,7 @@ import { AgentProtocolError } from './errors.js';
 
 /** First byte of a frame. */
 export const FrameKind = {
+  reset: 0,
   request: 1,
   stdin: 2,
   stdout: 3,
@@ -18,7 +19,7 @@ export const FrameKind = {
   event: 7,
   control: 8,
   end: 9,
-  /** Of serial ports only (serial-port.ts). */
+  /** Of serial ports only (serial-port.ts), as `reset`. */
   hello: 10,
   close: 11,
 } as const;

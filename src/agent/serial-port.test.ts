@@ -148,6 +148,32 @@ describe('a serial port of a guest', () => {
     assert(connectionCount >= 1 && connectionCount <= 3, String(connectionCount));
   });
 
+  it('fails the call under way when the guest lets go of the port, in the middle of a frame too', async (t) => {
+    for (const before of [
+      Buffer.alloc(0),
+      encodeFrame(FrameKind.stdout, Buffer.alloc(65_536)).subarray(0, 70),
+    ]) {
+      const guest = await guestOf(t, {
+        onRequest: (port, { op }) =>
+          op === 'ping' ? port.end(PONG) : port.write(Buffer.concat([before, Buffer.alloc(96 << 10)])),
+      });
+      await whenOpen(guest);
+      await assert.rejects(
+        guest.client.exec({ args: ['x'], timeoutMs: 600_000 }),
+        (error) => error instanceof AgentUnreachable && error.sent,
+      );
+    }
+  });
+
+  it('is closed when the guest begins a frame unasked, which it might never end', async (t) => {
+    const guest = await guestOf(t, WELL);
+    await whenOpen(guest);
+    await until(() => guest.ports[0]?.received.at(-1) === FrameKind.close);
+    await delay(20);
+    guest.ports[0]?.write(Buffer.from([FrameKind.end, 1]));
+    await until(() => guest.ports[0]?.isConnected === false);
+  });
+
   it('is closed when the guest says something unasked, or what is no frame', async (t) => {
     for (const unasked of [encodeFrame(FrameKind.stdout, Buffer.from('x')), Buffer.from([99, 0, 0, 0, 0])]) {
       const guest = await guestOf(t, WELL);

@@ -24,7 +24,7 @@ const GREETING_MS = 5_000;
 const MAX_REMAINS_BYTES = 16 << 20;
 /** For the guest to end its side of a channel. */
 const CLOSE_MS = 2_000;
-const LIMITS = new Map([...AGENT_LIMITS, [FrameKind.close, 0]]);
+const LIMITS = new Map([...AGENT_LIMITS, [FrameKind.close, 0], [FrameKind.reset, 0]]);
 
 export class SerialPort {
   readonly #path: string;
@@ -138,6 +138,7 @@ class Link {
       return;
     }
     try {
+      this.#requireAsked();
       for (const frame of this.#decoder.push(chunk)) this.#takeFrame(frame);
     } catch (error) {
       this.fail(error as Error);
@@ -161,18 +162,24 @@ class Link {
     }
   }
 
+  /** Also of a part of a frame, or a guest could have much of it kept. */
+  #requireAsked(): void {
+    if (this.#channel === undefined && this.#unclosedCount === 0)
+      throw new AgentProtocolError('The guest said something unasked');
+  }
+
   #takeFrame(frame: Frame): void {
     const isClose = frame.kind === FrameKind.close;
+    if (frame.kind === FrameKind.reset) throw new Error('the guest let go of the port');
+    this.#requireAsked();
     if (this.#unclosedCount > 0) {
       if (!isClose) return;
       this.#unclosedCount -= 1;
       if (this.#unclosedCount === 0) clearTimeout(this.#impatience);
-    } else if (this.#channel === undefined) {
-      throw new AgentProtocolError('The guest said something unasked');
     } else if (isClose) {
-      this.#channel.end(undefined);
+      this.#channel?.end(undefined);
     } else {
-      this.#channel.push(frame);
+      this.#channel?.push(frame);
       this.#socket.pause();
     }
   }

@@ -17,6 +17,7 @@ export class SerialPorts {
   readonly #ports: readonly SerialPort[];
   #making: NodeJS.Immediate | undefined;
   #restsUntilMs = 0;
+  #hasEnded = false;
 
   constructor(paths: readonly string[]) {
     this.#ports = paths.map((path) => new SerialPort(path));
@@ -30,7 +31,13 @@ export class SerialPorts {
 
   /** Opens another, in a moment, if there should be more. */
   makeReady(): void {
-    this.#making ??= setImmediate(() => this.#openOne()).unref();
+    if (!this.#hasEnded) this.#making ??= setImmediate(() => this.#openOne()).unref();
+  }
+
+  /** Closes all, for good. */
+  end(): void {
+    this.#hasEnded = true;
+    this.close();
   }
 
   /** Closes all. They may be opened again. */
@@ -43,7 +50,9 @@ export class SerialPorts {
   #openOne(): void {
     this.#making = undefined;
     const freeCount = this.#ports.filter((port) => port.isFree).length;
-    const port = this.#ports.find(({ isClosed }) => isClosed);
+    const [port] = this.#ports
+      .filter(({ isClosed }) => isClosed)
+      .sort((one, other) => one.failureCount - other.failureCount);
     if (freeCount >= READY_COUNT || port === undefined || monotonicMs() < this.#restsUntilMs) return;
     if (port.failureCount > 0)
       this.#restsUntilMs = monotonicMs() + Math.min(LONGEST_REST_MS, FIRST_REST_MS * 2 ** port.failureCount);

@@ -5,6 +5,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { ExecEvent } from '../../src/agent/index.js';
 import { compact } from '../../src/base/index.js';
+import { BoughError } from '../../src/contract/index.js';
 import { ownCall } from '../../src/sandbox/host/call.js';
 import { openHost } from '../../src/sandbox/host/open-host.js';
 import { AGENT_PORT } from '../../src/image/index.js';
@@ -36,7 +37,8 @@ describe('the serial ports of a real guest', { timeout: limitMs(300_000) }, () =
   /** Asks until the answer comes by a port. */
   async function ported(guest: Guest): Promise<Guest> {
     for (const giveUpMs = performance.now() + DEADLINE_MS; performance.now() < giveUpMs;) {
-      if ((await overNetwork(guest)) === 0) return guest;
+      // While the agent begins again, nobody answers.
+      if ((await overNetwork(guest).catch(() => undefined)) === 0) return guest;
       await delay(50);
     }
     assert.fail('calls go over the network');
@@ -105,6 +107,17 @@ describe('the serial ports of a real guest', { timeout: limitMs(300_000) }, () =
     await lab.host.close();
     lab.host = await openHost({ ...lab.folders, maxConcurrentBranches: 4, emit: () => undefined });
     await ported(Guest.ofHost(lab.host, guest.id));
+  });
+
+  it('tell at once that the agent ended, and are used again when it is back', async () => {
+    const guest = await ported(await lab.spawn());
+    const kill =
+      'for p in /proc/[0-9]*; do case "$(cat $p/comm)" in agent) kill -9 ${p#/proc/};; esac; done; sleep 600';
+    await assert.rejects(
+      outputOf(streamOf(guest, kill)),
+      (error) => error instanceof BoughError && error.code === 'agent_unreachable',
+    );
+    await ported(guest);
   });
 
   it('are left out when programs of the guest hold them', async () => {
