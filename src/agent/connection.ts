@@ -7,7 +7,7 @@
  * anything.
  */
 import { connect, type Socket } from 'node:net';
-import { abortReason } from '../base/index.js';
+import { abortReason, drained } from '../base/index.js';
 
 const HANG_UP_MS = 2_000;
 
@@ -67,14 +67,7 @@ export class Connection {
   /** Sends bytes; resolves when the other side takes more, or is gone, which reading tells. */
   async write(bytes: Uint8Array): Promise<void> {
     const socket = this.#socket;
-    if (socket.destroyed || socket.write(bytes)) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        socket.off('drain', done).off('close', done);
-        resolve();
-      };
-      socket.on('drain', done).on('close', done);
-    });
+    if (!socket.destroyed && !socket.write(bytes)) await drained(socket);
   }
 
   get isGone(): boolean {

@@ -12,7 +12,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';
-import { abortReason } from '../base/index.js';
+import { abortReason, drained } from '../base/index.js';
 import type { Channel } from './channel.js';
 import { AgentProtocolError } from './errors.js';
 import { AGENT_LIMITS, encodeFrame, FrameDecoder, FrameKind, type Frame } from './frames.js';
@@ -187,14 +187,7 @@ class Link {
   /** Resolves when the VMM takes more, or is gone. */
   async #send(bytes: Buffer): Promise<void> {
     const socket = this.#socket;
-    if (socket.destroyed || socket.write(bytes)) return;
-    await new Promise<void>((resolve) => {
-      const done = (): void => {
-        socket.off('drain', done).off('close', done);
-        resolve();
-      };
-      socket.on('drain', done).on('close', done);
-    });
+    if (!socket.destroyed && !socket.write(bytes)) await drained(socket);
   }
 
   #close({ wasClosed, isOver }: { readonly wasClosed: boolean; readonly isOver: boolean }): void {
