@@ -25,6 +25,7 @@ export {
   TEMPORARY_PREFIX,
   writeFileAtomic,
 } from './files.js';
+export { compileAtFirstCall } from './first-calls.js';
 export { lockFile, LockHeld, lockHolder } from './lock-file.js';
 export { BoundedLines } from './lines.js';
 export { messageOf } from './message.js';

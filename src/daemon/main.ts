@@ -6,7 +6,7 @@
  */
 
 import { pino } from 'pino';
-import { armFailpoints } from '../base/index.js';
+import { armFailpoints, compileAtFirstCall } from '../base/index.js';
 import { Events } from '../contract/index.js';
 import { readCertificate } from './certificate.js';
 import { loadConfig } from './config.js';
@@ -57,6 +57,8 @@ export async function runDaemon(
   try {
     const daemon = await serve(config, host, { log, events });
     try {
+      // Not before: of what only a start calls, it would make the start take longer.
+      compileAtFirstCall();
       onListening?.({ address: daemon.address, stateDir: config.stateDir });
       const told = stopSignal(env);
       await tellReady(env);
