@@ -1,17 +1,18 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { compact, errorCode, sleep } from '../../src/base/index.js';
+import { drawn, repeats } from '../faults/drawn.js';
 import { FaultLab } from '../faults/fault-lab.js';
 import { HOST_FAILPOINTS, KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
 import { HOST_OPERATIONS, TAG, type HostOperation } from '../faults/host-operations.js';
 import { Seeded } from '../faults/seeded.js';
 
 /** Kills at places alone come to nearly as many; at any moment as many as make these. */
-const LEAST_KILLS = 200;
+const LEAST_KILLS = repeats(200);
 /** Labs without warm VMMs, side by side: a kill is mostly waiting. Each has its share of the places, and as many kills as the other. */
 const LABS = 2;
 /** In the one where VMMs stand ready. */
-const LEAST_KILLS_WARM = 24;
+const LEAST_KILLS_WARM = repeats(24);
 /** A child is started of every so-manyth snapshot that survived. */
 const CHILD_EVERY = 8;
 
@@ -37,13 +38,14 @@ const CASES: readonly Case[] = [
 describe('a daemon with VMs that is killed', { timeout: 1_400_000, concurrency: LABS }, () => {
   const random = Seeded.fromEnvironment();
   const total = { daemonKills: 0, vmmKills: 0, faults: 0 };
-  const inCold = CASES.filter(({ warm }) => warm !== true);
+  const cases = drawn(CASES, random);
+  const inCold = cases.filter(({ warm }) => warm !== true);
   for (let share = 0; share < LABS; share++) {
     const places = inCold.filter((_, at) => at % LABS === share);
     const lab = { name: `kills${share}`, warmVmms: 0, places, leastKills: LEAST_KILLS / LABS };
     describe(`in lab ${share + 1} of ${LABS}`, { concurrency: 1 }, () => inLab(lab, random, total));
   }
-  const places = CASES.filter(({ warm }) => warm === true);
+  const places = cases.filter(({ warm }) => warm === true);
   const lab = { name: 'kills-warm', warmVmms: 1, places, leastKills: LEAST_KILLS_WARM };
   describe('in a lab where VMMs stand ready', { concurrency: 1 }, () => inLab(lab, random, total));
   after(() => {

@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { messageOf } from '../../src/base/index.js';
 import { IntegrityError, SnapshotNotFound, type Store } from '../../src/store/index.js';
+import { repeats } from '../faults/drawn.js';
 import { BYSTANDERS, checkContent, openIn, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
 import { Seeded } from '../faults/seeded.js';
 
 /** Places in each file that are flipped, cut and overwritten; others in every run. */
-const PLACES = 8;
+const PLACES = repeats(8);
 const VICTIM = 'victim';
 
 /** Damages the file at `path`; what it did, in words. */

@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
+import { drawn } from '../faults/drawn.js';
 import { KILL_ONLY, PART_FAILPOINTS } from '../faults/failpoints.js';
 import { checkOpenPart, checkPart, contextOver, PARTS } from '../faults/host-parts.js';
+import { Seeded } from '../faults/seeded.js';
 import { openIn, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
 
@@ -22,6 +24,7 @@ const CASES = [...PART_FAILPOINTS].flatMap(([place, cases]) =>
 describe('a part of the host that is interrupted', () => {
   let copies: WorldCopies;
   let dirs: StoreDirs;
+  const random = Seeded.fromEnvironment();
 
   before(async () => {
     copies = await WorldCopies.open();
@@ -30,13 +33,16 @@ describe('a part of the host that is interrupted', () => {
     disarmFailpoints();
     await copies.clean();
   });
-  after(() => copies.close());
+  after(async () => {
+    await copies.close();
+    console.log(`# parts of the host: ${random.name}`);
+  });
 
   const world = async (): Promise<void> => {
     dirs = await copies.make();
   };
 
-  for (const { place, operation, count, name } of CASES) {
+  for (const { place, operation, count, name } of drawn(CASES, random)) {
     it(`killed at ${name} loses nothing and leaves nothing`, async () => {
       await world();
       const options = JSON.stringify({ ...dirs, operation, failpoints: `${place}:${count}=abort` });
@@ -50,7 +56,8 @@ describe('a part of the host that is interrupted', () => {
     });
   }
 
-  for (const { place, operation, count, name } of CASES.filter((each) => !KILL_ONLY.includes(each.place))) {
+  const errors = CASES.filter((each) => !KILL_ONLY.includes(each.place));
+  for (const { place, operation, count, name } of drawn(errors, random)) {
     it(`EIO at ${name} fails the operation and nothing else`, async () => {
       await world();
       const store = await openIn(dirs);

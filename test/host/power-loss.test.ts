@@ -8,12 +8,13 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { messageOf } from '../../src/base/index.js';
+import { repeats } from '../faults/drawn.js';
 import { DiskHistory } from '../faults/power-loss.js';
 import { Seeded } from '../faults/seeded.js';
 import { checkStore, DONE_FOLDER, makeWorld, OPERATIONS, type StoreDirs } from '../faults/store-world.js';
 
 /** Power losses tried for each operation, each at another moment, others in every run. */
-const LOSSES = 30;
+const LOSSES = repeats(30);
 const LOSSES_WITHOUT_SYNCS = 40;
 const CHILD = fileURLToPath(new URL('../faults/interrupted-store.js', import.meta.url));
 const SOURCE = fileURLToPath(new URL('../../../test/faults/power-loss.c', import.meta.url));

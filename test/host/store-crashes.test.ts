@@ -4,7 +4,9 @@ import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
+import { drawn } from '../faults/drawn.js';
 import { KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
+import { Seeded } from '../faults/seeded.js';
 import { checkOpenStore, checkStore, openIn, OPERATIONS, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
 
@@ -27,6 +29,7 @@ describe('a store that is interrupted', () => {
   let copies: WorldCopies;
   let dirs: StoreDirs;
   let [kills, faults] = [0, 0];
+  const random = Seeded.fromEnvironment();
 
   before(async () => {
     copies = await WorldCopies.open();
@@ -37,7 +40,7 @@ describe('a store that is interrupted', () => {
   });
   after(async () => {
     await copies.close();
-    console.log(`# store: ${kills} kills survived, ${faults} other faults, none lost`);
+    console.log(`# store: ${kills} kills survived, ${faults} other faults, none lost; ${random.name}`);
   });
 
   /** A copy of the world, made ready for the operation. */
@@ -46,7 +49,8 @@ describe('a store that is interrupted', () => {
     await OPERATIONS[operation]?.before?.(dirs);
   };
 
-  for (const each of CASES.filter(({ place }) => place !== 'copy.write')) {
+  const killed = CASES.filter(({ place }) => place !== 'copy.write');
+  for (const each of drawn(killed, random)) {
     it(`killed at ${nameOf(each)} loses nothing and leaves nothing`, async () => {
       await world(each.operation);
       const { signal, output } = await runChild(dirs, each.operation, `${each.place}:${each.count}=abort`);
@@ -61,7 +65,7 @@ describe('a store that is interrupted', () => {
       !KILL_ONLY.includes(place) && place !== 'copy.write' && OPERATIONS[operation]?.prepare !== undefined,
   );
   for (const code of ['ENOSPC', 'EIO']) {
-    for (const each of errors) {
+    for (const each of drawn(errors, random)) {
       it(`${code} at ${nameOf(each)} fails the operation and nothing else`, async () => {
         await world(each.operation);
         const store = await openIn(dirs);

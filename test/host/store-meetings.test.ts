@@ -8,6 +8,8 @@ import {
   TagExists,
   type Store,
 } from '../../src/store/index.js';
+import { drawn } from '../faults/drawn.js';
+import { Seeded } from '../faults/seeded.js';
 import {
   captureChild,
   checkContent,
@@ -60,11 +62,19 @@ const MEETINGS: Readonly<Record<string, Meeting>> = {
   'the store is closed': (_dirs, store) => store.close(),
 };
 
+const CASES = Object.entries(HELD)
+  .flatMap(([operation, { tag, places }]) => places.map((place) => ({ operation, tag, place })))
+  .flatMap((step) => Object.entries(MEETINGS).map(([what, meeting]) => ({ ...step, what, meeting })))
+  .map((each) => ({ ...each, isClosed: each.what === 'the store is closed' }))
+  // Whoever closes a store waits for all but persisting before.
+  .filter(({ isClosed, place }) => !isClosed || place.startsWith('persist.'));
+
 /** Both may be refused, by name. */
 const REFUSALS = [SnapshotInUse, SnapshotNotFound, SnapshotUnusable, TagExists];
 
 describe('a step of the store that takes long', () => {
   let copies: WorldCopies;
+  const random = Seeded.fromEnvironment();
 
   before(async () => {
     copies = await WorldCopies.open();
@@ -73,7 +83,10 @@ describe('a step of the store that takes long', () => {
     disarmFailpoints();
     await copies.clean();
   });
-  after(() => copies.close());
+  after(async () => {
+    await copies.close();
+    console.log(`# meetings in the store: ${random.name}`);
+  });
 
   /** What is listed is whole and complete, now and for the next daemon; deleted, it leaves nothing. */
   const check = async (dirs: StoreDirs, store: Store): Promise<void> => {
@@ -86,45 +99,38 @@ describe('a step of the store that takes long', () => {
     await checkFolders(dirs, store);
   };
 
-  for (const [operation, { tag, places }] of Object.entries(HELD)) {
-    for (const place of places) {
-      for (const [what, meeting] of Object.entries(MEETINGS)) {
-        // Whoever closes a store waits for all but persisting before.
-        const isClosed = what === 'the store is closed';
-        if (isClosed && !place.startsWith('persist.')) continue;
-        it(`${place} in ${operation}, while ${what}`, async () => {
-          const dirs = await copies.make();
-          let store = await openIn(dirs);
-          try {
-            await OPERATIONS[operation]?.prepare?.(dirs, store);
-            let met: Promise<unknown> = Promise.resolve();
-            armFailpoint(place, async () => {
-              met = meeting(dirs, store, tag);
-              met.catch(() => undefined);
-              await sleep(HELD_MS);
-            });
-            const held = OPERATIONS[operation]?.run(dirs, store);
-            const outcomes = [...(await Promise.allSettled([held])), ...(await Promise.allSettled([met]))];
-            assert.deepEqual(firedFailpoints(), [place], 'the place was not reached');
-            for (const outcome of outcomes) {
-              if (outcome.status === 'fulfilled' || isClosed) continue;
-              const { reason } = outcome as { reason: unknown };
-              assert(
-                REFUSALS.some((kind) => reason instanceof kind),
-                reason instanceof Error ? reason : String(reason),
-              );
-            }
-            if (!isClosed) await check(dirs, store);
-            await store.close();
-            store = await openIn(dirs);
-            await check(dirs, store);
-            for (const each of store.list()) await store.remove(each.tag, { force: true });
-            assert.deepEqual(await filesOfStore(dirs), []);
-          } finally {
-            await store.close();
-          }
+  for (const { operation, tag, place, what, meeting, isClosed } of drawn(CASES, random)) {
+    it(`${place} in ${operation}, while ${what}`, async () => {
+      const dirs = await copies.make();
+      let store = await openIn(dirs);
+      try {
+        await OPERATIONS[operation]?.prepare?.(dirs, store);
+        let met: Promise<unknown> = Promise.resolve();
+        armFailpoint(place, async () => {
+          met = meeting(dirs, store, tag);
+          met.catch(() => undefined);
+          await sleep(HELD_MS);
         });
+        const held = OPERATIONS[operation]?.run(dirs, store);
+        const outcomes = [...(await Promise.allSettled([held])), ...(await Promise.allSettled([met]))];
+        assert.deepEqual(firedFailpoints(), [place], 'the place was not reached');
+        for (const outcome of outcomes) {
+          if (outcome.status === 'fulfilled' || isClosed) continue;
+          const { reason } = outcome as { reason: unknown };
+          assert(
+            REFUSALS.some((kind) => reason instanceof kind),
+            reason instanceof Error ? reason : String(reason),
+          );
+        }
+        if (!isClosed) await check(dirs, store);
+        await store.close();
+        store = await openIn(dirs);
+        await check(dirs, store);
+        for (const each of store.list()) await store.remove(each.tag, { force: true });
+        assert.deepEqual(await filesOfStore(dirs), []);
+      } finally {
+        await store.close();
       }
-    }
+    });
   }
 });

@@ -24,7 +24,7 @@ const script = (args: readonly string[]): string => {
     first === '--run' ? words.join(' ') : `node scripts/test-inside-kvm.mjs ${args.map(quoted).join(' ')}`;
   return [
     `export BOUGH_ACCELERATOR=kvm BOUGH_TIME_FACTOR=${TIME_FACTOR} BOUGH_CACHE_DIR=/payload/cache`,
-    `export CI=${quoted(process.env['CI'] ?? '')}`,
+    ...['CI', 'BOUGH_TEST_ALL'].map((name) => `export ${name}=${quoted(process.env[name] ?? '')}`),
     'cd /payload/bough',
     command,
     '',

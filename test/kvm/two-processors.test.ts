@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
+import { repeats } from '../faults/drawn.js';
 import type { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 import { checkLedger, ledgerStep, letLedgerRun, startLedger } from '../support/ledger.js';
 import { limitMs } from '../support/time-limit.js';
 
-const BRANCHES = Number(process.env['BOUGH_TWO_PROCESSOR_BRANCHES'] ?? 3);
+const BRANCHES = Number(process.env['BOUGH_TWO_PROCESSOR_BRANCHES'] ?? repeats(3));
 /** What makes processors wait for one another: page tables made and thrown away. */
 const FORK_WITHOUT_END = 'setsid sh -c "while :; do /bin/true; sleep 0.1; done" </dev/null >/dev/null 2>&1 &';
 
