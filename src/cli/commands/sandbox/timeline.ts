@@ -17,7 +17,7 @@ const columns: readonly Column<TimelinePoint>[] = [
   { title: 'PAUSE', value: (one) => formatMs(one.pause_ms), align: 'right' },
   { title: 'STATUS', value: (one) => (one.status === 'ready' && one.durable ? 'durable' : one.status) },
   { title: 'STAYS', value: (one) => (one.thinned ? 'as scheduled' : 'until removed') },
-  { title: '', value: (one) => (one.origin ? 'the sandbox came from here' : undefined) },
+  { title: 'NOTE', value: (one) => (one.origin ? 'the sandbox came from here' : undefined) },
 ];
 
 export function registerTimeline(parent: Command, context: Context): void {
