@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { compact, errorCode, sleep } from '../../src/base/index.js';
-import { drawn, repeats } from '../faults/drawn.js';
+import { drawn, repeats } from '../support/drawn.js';
 import { FaultLab } from '../faults/fault-lab.js';
 import { HOST_FAILPOINTS, KILL_ONLY, STORE_FAILPOINTS } from '../faults/failpoints.js';
 import { HOST_OPERATIONS, TAG, type HostOperation } from '../faults/host-operations.js';

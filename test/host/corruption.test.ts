@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { messageOf } from '../../src/base/index.js';
 import { IntegrityError, SnapshotNotFound, type Store } from '../../src/store/index.js';
-import { repeats } from '../faults/drawn.js';
+import { repeats } from '../support/drawn.js';
 import { BYSTANDERS, checkContent, openIn, type StoreDirs } from '../faults/store-world.js';
 import { WorldCopies } from '../faults/world-copies.js';
 import { Seeded } from '../faults/seeded.js';

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { armFailpoints, disarmFailpoints, firedFailpoints } from '../../src/base/index.js';
-import { drawn } from '../faults/drawn.js';
+import { drawn } from '../support/drawn.js';
 import { KILL_ONLY, PART_FAILPOINTS } from '../faults/failpoints.js';
 import { checkOpenPart, checkPart, contextOver, PARTS } from '../faults/host-parts.js';
 import { Seeded } from '../faults/seeded.js';

@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { execa } from 'execa';
 import { messageOf } from '../../src/base/index.js';
-import { repeats } from '../faults/drawn.js';
+import { repeats } from '../support/drawn.js';
 import { DiskHistory } from '../faults/power-loss.js';
 import { Seeded } from '../faults/seeded.js';
 import { checkStore, DONE_FOLDER, makeWorld, OPERATIONS, type StoreDirs } from '../faults/store-world.js';

@@ -8,7 +8,7 @@ import {
   TagExists,
   type Store,
 } from '../../src/store/index.js';
-import { drawn } from '../faults/drawn.js';
+import { drawn } from '../support/drawn.js';
 import { Seeded } from '../faults/seeded.js';
 import {
   captureChild,

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
-import { repeats } from '../faults/drawn.js';
+import { repeats } from '../support/drawn.js';
 import type { Guest } from '../support/guest.js';
 import { Lab } from '../support/lab.js';
 import { checkLedger, ledgerStep, letLedgerRun, startLedger } from '../support/ledger.js';

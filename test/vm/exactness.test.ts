@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import type { BranchWait } from '../../src/sandbox/branch/capture.js';
 import type { SnapshotMode } from '../../src/store/index.js';
-import { repeats } from '../faults/drawn.js';
+import { repeats } from '../support/drawn.js';
 import { Lab } from '../support/lab.js';
 import { checkLedger, ledgerStep, letLedgerRun, startLedger } from '../support/ledger.js';
 import { limitMs } from '../support/time-limit.js';
