@@ -11,9 +11,6 @@
 #define TIOCGPTPEER 0x5441 /* asm-generic/ioctls.h */
 #endif
 
-/* A program runs on into it while its output rests; see pace.h. */
-#define OUTPUT_BYTES (128 << 10)
-
 void pipes_close(const int *fds)
 {
 	for (int i = 0; i < 3; i++)
@@ -48,7 +45,7 @@ int pipes_open(struct pipes *pipes, bool input)
 		fcntl(pipes->ours[i], F_SETFL, O_NONBLOCK);
 		/* Where that is refused, a program waits more often. */
 		if (i > 0)
-			fcntl(pipes->ours[i], F_SETPIPE_SZ, OUTPUT_BYTES);
+			fcntl(pipes->ours[i], F_SETPIPE_SZ, PIPE_BYTES);
 	}
 	return 0;
 }

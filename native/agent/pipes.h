@@ -4,6 +4,9 @@
 
 #include <stdbool.h>
 
+/* What a pipe of output holds. A program runs on into it while its output rests; see pace.h. */
+#define PIPE_BYTES (128u << 10)
+
 /* By the number of the stream; -1 where there is none. Ours do not block. */
 struct pipes {
 	int ours[3], theirs[3];

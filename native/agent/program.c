@@ -115,7 +115,8 @@ static void finish(struct program *program)
 /* Passes one piece of output on. 0 when there is none now. */
 static size_t forward(struct output *output)
 {
-	static char piece[CHUNK_BYTES];
+	/* All that the pipe holds: fewer pieces, and fewer that fill no write of a serial port. */
+	static char piece[PIPE_BYTES];
 	struct session *session = output->program->session;
 	ssize_t count;
 
@@ -161,7 +162,7 @@ static void drain(struct program *program)
 		while (output->left_bytes > 0) {
 			if (sending(program))
 				return;
-			output->left_bytes = forward(output) > 0 ? output->left_bytes - (int)CHUNK_BYTES : 0;
+			output->left_bytes = forward(output) > 0 ? output->left_bytes - (int)PIPE_BYTES : 0;
 		}
 	}
 	if (!sending(program) && !program->done)
@@ -173,7 +174,7 @@ static void output_ready(struct source *source, uint32_t events)
 	struct output *output = owner_of(source, struct output, source);
 
 	(void)events; /* reading tells all */
-	pace_took(&output->pace, forward(output), CHUNK_BYTES);
+	pace_took(&output->pace, forward(output), PIPE_BYTES);
 	watch_outputs(output->program);
 }
 

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "joined_write.h"
+#include "pipes.h"
 #include "session.h"
 
 #define MAX_PORTS 8
@@ -322,7 +323,7 @@ static void let_go(struct port *port)
 	static const char zeroes[WRITE_BYTES];
 	ssize_t count = 1;
 
-	for (size_t sent = 0; sent < FRAME_HEADER_BYTES + CHUNK_BYTES + FRAME_HEADER_BYTES && count > 0; sent += WRITE_BYTES)
+	for (size_t sent = 0; sent < FRAME_HEADER_BYTES + PIPE_BYTES + FRAME_HEADER_BYTES && count > 0; sent += WRITE_BYTES)
 		count = write(port->source.fd, zeroes, sizeof zeroes);
 }
 

@@ -27,6 +27,23 @@ describe('FrameDecoder', () => {
     }
   });
 
+  it('gives payloads that stay when what was pushed is written again, longer ones than it makes room for at first too', () => {
+    const payload = Buffer.alloc(5 << 20, 'long');
+    const chunk = Buffer.alloc(64 << 10);
+    const decoder = new FrameDecoder();
+    const frames = [];
+    const bytes = Buffer.concat([stream, encodeFrame(FrameKind.end, payload)]);
+    for (let at = 0; at < bytes.length; at += chunk.length) {
+      const length = bytes.copy(chunk, 0, at);
+      frames.push(...decoder.push(chunk.subarray(0, length)));
+    }
+    assert.deepEqual(
+      frames.map((frame) => frame.payload.subarray(0, 3).toString()),
+      ['one', '', '{}', 'lon'],
+    );
+    assert.ok(frames[3]?.payload.equals(payload));
+  });
+
   it('refuses a frame by its header, before its payload is there', () => {
     for (const header of [
       [FrameKind.stdout, 0, 0x10, 0, 1],

@@ -52,43 +52,64 @@ export function encodeFrame(kind: number, payload: Uint8Array): Buffer {
   return Buffer.concat([header, payload]);
 }
 
+/** A payload has so much room before its bytes come, and twice as much whenever they need it. */
+const FIRST_ROOM_BYTES = 1 << 20;
+
 /**
  * Turns chunks of bytes into frames, whatever their boundaries; throws AgentProtocolError and is of no use
  * after that.
  */
 export class FrameDecoder {
   readonly #limits: ReadonlyMap<number, number>;
-  /** Bytes of a frame that is not whole yet. */
-  #chunks: Buffer[] = [];
-  #heldBytes = 0;
-  #neededBytes = HEADER_BYTES;
+  readonly #header = Buffer.alloc(HEADER_BYTES);
+  #headerBytes = 0;
+  /** Of the frame whose header is whole. */
+  #payload = Buffer.alloc(0);
+  #payloadBytes = 0;
+  #filledBytes = 0;
 
   constructor(limits: ReadonlyMap<number, number> = AGENT_LIMITS) {
     this.#limits = limits;
   }
 
   /**
-   * Takes the next bytes and yields every frame they complete; payloads are parts of what was pushed. Consume
+   * Takes the next bytes and yields every frame they complete. Payloads are copies: the chunk may be written again. Consume
    * all of it.
    */
   *push(chunk: Buffer): Generator<Frame> {
-    this.#chunks.push(chunk);
-    this.#heldBytes += chunk.length;
-    if (this.#heldBytes < this.#neededBytes) return;
-    let held = this.#chunks.length === 1 ? chunk : Buffer.concat(this.#chunks, this.#heldBytes);
-    for (;;) {
-      this.#neededBytes = HEADER_BYTES + (held.length < HEADER_BYTES ? 0 : this.#payloadBytes(held));
-      if (held.length < this.#neededBytes) break;
-      yield { kind: held.readUInt8(0), payload: held.subarray(HEADER_BYTES, this.#neededBytes) };
-      held = held.subarray(this.#neededBytes);
+    for (let at = 0; at < chunk.length;) {
+      if (this.#headerBytes < HEADER_BYTES) at += this.#takeHeader(chunk, at);
+      else at += this.#takePayload(chunk, at);
+      if (this.#headerBytes < HEADER_BYTES || this.#filledBytes < this.#payloadBytes) continue;
+      this.#headerBytes = 0;
+      yield { kind: this.#header.readUInt8(0), payload: this.#payload };
     }
-    this.#chunks = [held];
-    this.#heldBytes = held.length;
   }
 
-  #payloadBytes(held: Buffer): number {
-    const kind = held.readUInt8(0);
-    const payloadBytes = held.readUInt32BE(1);
+  #takeHeader(chunk: Buffer, at: number): number {
+    const count = chunk.copy(this.#header, this.#headerBytes, at);
+    this.#headerBytes += count;
+    if (this.#headerBytes < HEADER_BYTES) return count;
+    this.#payloadBytes = this.#checkedBytes(this.#header);
+    this.#payload = Buffer.allocUnsafe(Math.min(this.#payloadBytes, FIRST_ROOM_BYTES));
+    this.#filledBytes = 0;
+    return count;
+  }
+
+  #takePayload(chunk: Buffer, at: number): number {
+    if (this.#filledBytes === this.#payload.length) {
+      const larger = Buffer.allocUnsafe(Math.min(this.#payloadBytes, 2 * this.#filledBytes));
+      this.#payload.copy(larger);
+      this.#payload = larger;
+    }
+    const count = chunk.copy(this.#payload, this.#filledBytes, at);
+    this.#filledBytes += count;
+    return count;
+  }
+
+  #checkedBytes(header: Buffer): number {
+    const kind = header.readUInt8(0);
+    const payloadBytes = header.readUInt32BE(1);
     const limit = this.#limits.get(kind);
     if (limit === undefined) throw new AgentProtocolError(`The guest sent a frame of unknown kind ${kind}`);
     if (payloadBytes > limit) {

@@ -24,6 +24,8 @@ const GREETING_MS = 5_000;
 const MAX_REMAINS_BYTES = 16 << 20;
 /** For the guest to end its side of a channel. */
 const CLOSE_MS = 2_000;
+/** Of all ports, since what is read is taken at once: memory for each piece would be half of what a large output costs here. */
+const ARRIVING = Buffer.allocUnsafeSlow(256 << 10);
 const LIMITS = new Map([...AGENT_LIMITS, [FrameKind.close, 0], [FrameKind.reset, 0]]);
 
 export class SerialPort {
@@ -93,12 +95,12 @@ class Link {
 
   constructor(path: string, listener: Listener) {
     this.#listener = listener;
-    const socket = (this.#socket = connect(path).unref());
+    const callback = (count: number): boolean => this.#take(ARRIVING.subarray(0, count));
+    const socket = (this.#socket = connect({ path, onread: { buffer: ARRIVING, callback } }).unref());
     this.#wait(GREETING_MS);
     socket.on('error', (error) => this.fail(error));
     socket.on('close', () => this.fail(new Error('the connection was closed')));
-    socket.on('data', (chunk) => this.#take(chunk));
-    socket.write(this.#greeting);
+    socket.resume().write(this.#greeting);
   }
 
   get isFree(): boolean {
@@ -132,10 +134,11 @@ class Link {
     this.#impatience = setTimeout(() => this.fail(new Error('the guest is silent')), ms).unref();
   }
 
-  #take(chunk: Buffer): void {
+  /** Always true, for the socket: to be paused it is told. */
+  #take(chunk: Buffer): true {
     if (this.#remains !== undefined) {
       this.#lookForGreeting(this.#remains, chunk);
-      return;
+      return true;
     }
     try {
       this.#requireAsked();
@@ -143,6 +146,7 @@ class Link {
     } catch (error) {
       this.fail(error as Error);
     }
+    return true;
   }
 
   #lookForGreeting(before: Buffer, chunk: Buffer): void {
