@@ -18,7 +18,7 @@ struct branch {
 	struct ram *ram;
 	struct window window;
 	struct branch_outcome in_window; /* of what runs while QEMU holds the command */
-	struct qmp qmp;
+	struct qmp *qmp;
 	struct disk disk;
 	struct memory memory;
 	struct ground ground;
@@ -129,7 +129,7 @@ static uint64_t deadline_from_now(const struct branch *branch)
 
 static int connect_qmp(struct branch *branch)
 {
-	return qmp_connect(&branch->qmp, branch->request->qmp_path, deadline_from_now(branch));
+	return branch->qmp->begun ? 0 : qmp_connect(branch->qmp, branch->request->qmp_path, deadline_from_now(branch));
 }
 
 static int prepare_memory(struct branch *branch)
@@ -154,7 +154,7 @@ static int reserve_stage(struct branch *branch)
 static int settle_disk(struct branch *branch)
 {
 	/* A deadline of its own: a long pre-copy must not make a command that QEMU carries out look as if it had failed. */
-	return disk_settle(&branch->disk, &branch->qmp, deadline_from_now(branch));
+	return disk_settle(&branch->disk, branch->qmp, deadline_from_now(branch));
 }
 
 static int switch_when_stopped(struct branch *branch)
@@ -285,7 +285,7 @@ static struct branch_outcome pause_once(struct branch *branch)
 	window->deadline_ns = deadline_from_now(branch);
 	branch->in_window = (struct branch_outcome){0, NULL};
 	report->windows++;
-	outcome.error = window_run(window, &branch->qmp);
+	outcome.error = window_run(window, branch->qmp);
 	if (outcome.error && branch->in_window.error)
 		return branch->in_window;
 	outcome.operation = window->when_stopped_failed ? "switch the disk overlay" : "save the device state";
@@ -313,7 +313,7 @@ static struct branch_outcome pause_guest(struct branch *branch)
 	return outcome;
 }
 
-struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struct stage *stage,
+struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struct stage *stage, struct qmp *qmp,
 				 const struct branch_request *request, struct branch_report *report,
 				 void (*running)(void *arg, const struct branch_report *report), void *arg)
 {
@@ -321,7 +321,7 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struc
 		.request = request,
 		.report = report,
 		.ram = ram,
-		.qmp.fd = -1,
+		.qmp = qmp,
 		.disk = DISK_CLOSED,
 		.memory = MEMORY_CLOSED(tracker, stage),
 		.layer_fd = -1,
@@ -350,8 +350,7 @@ struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struc
 		tracker_remember(tracker, request->name);
 	ground_close(&branch.ground);
 	aside_end(&branch.durable_copy);
-	if (branch.qmp.fd >= 0)
-		qmp_close(&branch.qmp);
+	qmp_close(qmp);
 	disk_close(&branch.disk);
 	if (branch.layer_fd >= 0)
 		close(branch.layer_fd);

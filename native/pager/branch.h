@@ -32,6 +32,7 @@
 #include "disk.h"
 #include "ground.h"
 #include "memory.h"
+#include "qmp.h"
 #include "ram.h"
 #include "tracker.h"
 
@@ -86,9 +87,9 @@ struct branch_outcome {
 
 /*
  * Runs the branch; calls running() as soon as the guest runs again after a window that succeeded. The tracker and the stage are those
- * of the branch before, if there was one.
+ * of the branch before, if there was one; qmp is not connected, or its window has been begun, and is closed.
  */
-struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struct stage *stage,
+struct branch_outcome branch_run(struct ram *ram, struct tracker *tracker, struct stage *stage, struct qmp *qmp,
 				 const struct branch_request *request, struct branch_report *report,
 				 void (*running)(void *arg, const struct branch_report *report), void *arg);
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,8 +17,11 @@
 #include "branch.h"
 #include "protocol.h"
 #include "thread.h"
+#include "window.h"
 
 #define MAX_FIELDS 4200 /* a map request names one layer per field */
+/* How long QEMU may take to read what the next branch begins with; somebody may come to ask for one meanwhile. */
+#define READY_PATIENCE_NS 100000000ull
 
 struct request {
 	char *fields[MAX_FIELDS];
@@ -29,10 +33,12 @@ static struct {
 	struct ram ram;
 	struct tracker tracker;
 	struct stage stage;
+	struct qmp qmp; /* connected in a branch, or for the next */
 	char *qmp_path;
+	int ready_ms; /* when to make ready for the next branch; -1: not any more */
 	int listen_fd;
 	int connection_fd;
-} pager = {.connection_fd = -1};
+} pager = {.qmp.fd = -1, .ready_ms = -1, .connection_fd = -1};
 
 static void answer(const char *line, size_t length)
 {
@@ -198,15 +204,6 @@ static bool read_since(const struct request *request, struct branch_request *bra
 	return branch->since || branch->own_count == 0;
 }
 
-/* A path that stands in JSON as it is. */
-static bool plain_path(const char *path)
-{
-	for (const char *at = path; *at; at++)
-		if (*at == '"' || *at == '\\' || (unsigned char)*at < ' ')
-			return false;
-	return strlen(path) < PATH_MAX;
-}
-
 static bool read_branch(const struct request *request, struct branch_request *branch)
 {
 	const char *deadline = find_field(request, "deadline_ms");
@@ -226,7 +223,15 @@ static bool read_branch(const struct request *request, struct branch_request *br
 	};
 	return read_mode(request, branch) && read_disk(request, &branch->disk) && read_since(request, branch) && branch->layer && branch->state &&
 	       branch->deadline_ms && branch->qmp_path && !(branch->folds && branch->mode == BRANCH_FULL) &&
-	       plain_path(branch->state);
+	       strlen(branch->state) < PATH_MAX;
+}
+
+/* Milliseconds of nothing after which it makes ready; -1: not at all. */
+static int read_ready(const struct request *request)
+{
+	const char *ready = find_field(request, "ready_ms");
+
+	return ready ? (int)(strtoul(ready, NULL, 10) & INT_MAX) : -1;
 }
 
 static void handle_branch(const struct request *request)
@@ -255,13 +260,14 @@ static void handle_branch(const struct request *request)
 		answer_error(-EOPNOTSUPP, "track writes");
 		return;
 	}
-	outcome = branch_run(&pager.ram, &pager.tracker, &pager.stage, &branch, &report, answer_running, NULL);
+	outcome = branch_run(&pager.ram, &pager.tracker, &pager.stage, &pager.qmp, &branch, &report, answer_running, NULL);
 	if (outcome.error)
 		answer_error(outcome.error, outcome.operation);
 	else
 		answerf("ok\tcaptured_bytes=%" PRIu64 "\tsweep_us=%" PRIu64 "\tfaults=%zu\twent_on=%d\truns=%s\n",
 			report.captured_bytes, report.sweep_us, report.memory.fault_count, report.went_on, report.runs);
 	free(report.runs);
+	pager.ready_ms = read_ready(request);
 }
 
 static void handle(char *line)
@@ -290,12 +296,39 @@ static void handle(char *line)
 	answer_error(-ENOSYS, "read the request");
 }
 
+/* Has QEMU read ahead what the next branch begins with. If it does not, the branch does all of that itself. */
+static void make_ready(void)
+{
+	uint64_t deadline_ns = monotonic_ns() + READY_PATIENCE_NS;
+
+	pager.ready_ms = -1;
+	if (qmp_connect(&pager.qmp, pager.qmp_path, deadline_ns) == 0 && window_begin(&pager.qmp, deadline_ns) != 0)
+		qmp_close(&pager.qmp);
+}
+
+/* Until the connection can be read; meanwhile it makes ready, and listens to QEMU, which would keep what nobody reads. */
+static void wait_for_request(void)
+{
+	while (pager.ready_ms >= 0 || pager.qmp.fd >= 0) {
+		struct pollfd fds[2] = {{.fd = pager.connection_fd, .events = POLLIN}, {.fd = pager.qmp.fd, .events = POLLIN}};
+		int found = poll(fds, 2, pager.ready_ms);
+
+		if (found == 0)
+			make_ready();
+		if (found > 0 && fds[1].revents && qmp_hear(&pager.qmp) != 0)
+			qmp_close(&pager.qmp);
+		if (found < 0 || fds[0].revents)
+			return;
+	}
+}
+
 /* Serves the connection until its other end closes it or sends a line that is too long. */
 static void serve_connection(char *buffer)
 {
 	size_t length = 0;
 
 	for (;;) {
+		wait_for_request();
 		ssize_t got = recv(pager.connection_fd, buffer + length, PAGER_LINE_MAX - length, 0);
 		char *end;
 
@@ -329,6 +362,7 @@ static void *serve(void *arg)
 			continue;
 		}
 		serve_connection(buffer);
+		qmp_close(&pager.qmp);
 		close(pager.connection_fd);
 	}
 }

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -25,10 +26,28 @@
  * because it adds one check of a path and then makes the very system call libc's function makes. So is close(), with a check
  * of a number; for that file's alone it runs the pause's body or waits for it, until its deadline.
  */
+static int system_open(const char *path, int flags, mode_t mode)
+{
+	return (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode);
+}
+
+static int open_state(const char *name, int flags, mode_t mode)
+{
+	char path[PATH_MAX];
+	int fd, error = window_on_open(name, path);
+
+	if (error) {
+		errno = -error;
+		return -1;
+	}
+	fd = system_open(path, flags, mode);
+	window_on_opened(fd);
+	return fd;
+}
+
 EXPORT int open64(const char *path, int flags, ...)
 {
 	mode_t mode = 0;
-	int verdict, fd;
 
 	if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE) {
 		va_list args;
@@ -36,15 +55,7 @@ EXPORT int open64(const char *path, int flags, ...)
 		mode = va_arg(args, mode_t);
 		va_end(args);
 	}
-	verdict = window_on_open(path);
-	if (verdict < 0) {
-		errno = -verdict;
-		return -1;
-	}
-	fd = (int)syscall(SYS_openat, AT_FDCWD, path, flags | O_LARGEFILE, mode);
-	if (verdict > 0)
-		window_on_opened(fd);
-	return fd;
+	return window_has_named(path) ? open_state(path, flags, mode) : system_open(path, flags, mode);
 }
 
 EXPORT int open(const char *path, int flags, ...) __attribute__((alias("open64")));

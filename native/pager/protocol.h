@@ -10,7 +10,7 @@
  *       The mapping of the marker file becomes anonymous memory, and the data of each layer, bottom first, is
  *       mapped copy-on-write over it. Once per VMM, before its vCPUs first run.
  *   branch mode=live|diff|full layer= state= deadline_ms= [overlay= tail= [spare= switch=]...] [durable=] [fold_from=]
- *          [name=] [since= [own=]... [own_runs=]] [tracking=] [runs_max=]
+ *          [name=] [since= [own=]... [own_runs=]] [tracking=] [runs_max=] [ready_ms=]
  *       overlay: the file of the VM's topmost disk overlay; its bytes at the pause are written to tail
  *       spare, switch: the file of an empty overlay, and the QMP command that puts it on top; up to 4, used in order,
  *                where the overlay has grown beyond what a pause may copy: before the first pause, or stopped in a later one. Without
@@ -25,6 +25,7 @@
  *                doubt it is captured as without `since`: went_on=0
  *       own_runs: how many runs of data those files have together; counted where it is not told, or 0
  *       runs_max: the longest list of runs the answer may hold, in bytes; a branch whose layer has more of them fails
+ *       ready_ms: once nobody has asked for anything for so long after this branch, QEMU is had to read what the next begins with
  *       tracking: async (default where the kernel can) or sync, for tests and old kernels
  *       Every file that is written may be there already if it is empty: who may not write to its folder is given it so.
  *                                         running pause_us= events_us= stop_us= scan_us= copy_us= precopy_us= prepare_us= reserve_us= ...

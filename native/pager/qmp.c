@@ -93,29 +93,57 @@ static int wait_for_qemu(const struct qmp *qmp, uint64_t deadline_ns)
 	}
 }
 
+/* Takes lines off the buffer up to one that has text in it: as take_line(). */
+static int take_lines(struct qmp *qmp, const char *text)
+{
+	char *end;
+
+	while ((end = memchr(qmp->buffer, '\n', qmp->length))) {
+		*end = '\0';
+		int outcome = take_line(qmp, end, text);
+		if (outcome <= 0)
+			return outcome;
+	}
+	return qmp->length == sizeof(qmp->buffer) ? -EPROTO : 1;
+}
+
+static int read_more(struct qmp *qmp)
+{
+	ssize_t got;
+
+	do
+		got = read(qmp->fd, qmp->buffer + qmp->length, sizeof(qmp->buffer) - qmp->length);
+	while (got < 0 && errno == EINTR);
+	if (got <= 0)
+		return got < 0 ? -errno : -ECONNRESET;
+	qmp->length += (size_t)got;
+	return 0;
+}
+
 /* Reads on until a line has text in it; -EREMOTEIO when that line tells of an error. */
 static int read_line_with(struct qmp *qmp, const char *text, uint64_t deadline_ns)
 {
 	for (;;) {
-		char *end;
-		while ((end = memchr(qmp->buffer, '\n', qmp->length))) {
-			*end = '\0';
-			int outcome = take_line(qmp, end, text);
-			if (outcome <= 0)
-				return outcome;
-		}
-		if (qmp->length == sizeof(qmp->buffer))
-			return -EPROTO;
+		int outcome = take_lines(qmp, text);
+		if (outcome <= 0)
+			return outcome;
 		int error = wait_for_qemu(qmp, deadline_ns);
+		if (!error)
+			error = read_more(qmp);
 		if (error)
 			return error;
-		ssize_t got = read(qmp->fd, qmp->buffer + qmp->length, sizeof(qmp->buffer) - qmp->length);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? -errno : -ECONNRESET;
-		qmp->length += (size_t)got;
 	}
+}
+
+int qmp_hear(struct qmp *qmp)
+{
+	int error = read_more(qmp), outcome;
+
+	if (error)
+		return error;
+	/* No line has that in it. */
+	outcome = take_lines(qmp, "\n");
+	return outcome < 0 ? outcome : 0;
 }
 
 static int send_parts(struct qmp *qmp, struct iovec *parts, size_t count)
@@ -172,9 +200,28 @@ static int wait_until_read(int fd, uint64_t deadline_ns)
 	}
 }
 
+/* QEMU forgets half a command when its connection is closed. */
+static int take_back(struct qmp *qmp, uint64_t deadline_ns)
+{
+	if (!qmp->begun)
+		return 0;
+	qmp_close(qmp);
+	return qmp_connect(qmp, qmp->path, deadline_ns);
+}
+
 int qmp_begin(struct qmp *qmp, const char *members, uint64_t deadline_ns)
 {
-	int error = send_members(qmp, members);
+	int error = take_back(qmp, deadline_ns);
+
+	if (!error)
+		error = send_members(qmp, members);
+	qmp->begun = !error;
+	return error ? error : wait_until_read(qmp->fd, deadline_ns);
+}
+
+int qmp_nudge(struct qmp *qmp, uint64_t deadline_ns)
+{
+	int error = send_text(qmp, " ");
 
 	return error ? error : wait_until_read(qmp->fd, deadline_ns);
 }
@@ -184,6 +231,7 @@ int qmp_finish(struct qmp *qmp, uint64_t deadline_ns)
 	char id[32];
 	int error = send_text(qmp, "}\n");
 
+	qmp->begun = false;
 	format_id(qmp->next_id, id);
 	return error ? error : read_line_with(qmp, id, deadline_ns);
 }
@@ -208,6 +256,7 @@ int qmp_finish_chain(struct qmp *qmp, const char *const *members, size_t count, 
 	unsigned begun = qmp->next_id;
 	int outcome = send_chain(qmp, members, count);
 
+	qmp->begun = false;
 	*failed = 0;
 	if (outcome)
 		return outcome;
@@ -231,8 +280,10 @@ int qmp_finish_chain(struct qmp *qmp, const char *const *members, size_t count, 
 
 int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns)
 {
-	int error = send_members(qmp, members);
+	int error = take_back(qmp, deadline_ns);
 
+	if (!error)
+		error = send_members(qmp, members);
 	return error ? error : qmp_finish(qmp, deadline_ns);
 }
 
@@ -255,7 +306,7 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns)
 	if (strlen(path) >= sizeof(address.sun_path))
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, path);
-	*qmp = (struct qmp){.fd = -1, .beside.fd = -1};
+	*qmp = (struct qmp){.fd = -1, .path = path, .beside.fd = -1};
 	qmp->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (qmp->fd < 0)
 		return -errno;
@@ -273,6 +324,8 @@ int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns)
 
 void qmp_close(struct qmp *qmp)
 {
-	close(qmp->fd);
+	if (qmp->fd >= 0)
+		close(qmp->fd);
 	qmp->fd = -1;
+	qmp->begun = false;
 }

@@ -6,11 +6,13 @@
  * the buffer is an error, not a guess. Not handled: parsing results.
  *
  * QEMU reads QMP a byte at a time, some microseconds each. So a command can be sent in two steps: all of it but the
- * closing brace, and, once QEMU has read that, the brace.
+ * closing brace, and, once QEMU has read that, the brace. Whoever begins or executes another before takes the first back, with
+ * its connection.
  */
 #ifndef BOUGH_QMP_H
 #define BOUGH_QMP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -21,7 +23,9 @@ struct beside {
 };
 
 struct qmp {
-	int fd;
+	int fd; /* -1: not connected */
+	const char *path;
+	bool begun; /* QEMU holds a command without its brace */
 	struct beside beside;
 	unsigned next_id;
 	/* When the VM last stopped and ran again, in microseconds of QEMU's wall clock as its events give it; 0 before any. */
@@ -31,7 +35,7 @@ struct qmp {
 	char buffer[64 * 1024];
 };
 
-/* Connects and negotiates. deadline_ns is a CLOCK_MONOTONIC time. */
+/* Connects and negotiates. deadline_ns is a CLOCK_MONOTONIC time; path is kept. */
 int qmp_connect(struct qmp *qmp, const char *path, uint64_t deadline_ns);
 
 /*
@@ -42,6 +46,8 @@ int qmp_execute(struct qmp *qmp, const char *members, uint64_t deadline_ns);
 
 /* The two steps of qmp_execute(): the first returns when QEMU has read all but the brace, the second runs it. */
 int qmp_begin(struct qmp *qmp, const char *members, uint64_t deadline_ns);
+/* Between the two: wakes the thread of QEMU that is to read the brace. */
+int qmp_nudge(struct qmp *qmp, uint64_t deadline_ns);
 int qmp_finish(struct qmp *qmp, uint64_t deadline_ns);
 
 /*
@@ -51,6 +57,10 @@ int qmp_finish(struct qmp *qmp, uint64_t deadline_ns);
  */
 int qmp_finish_chain(struct qmp *qmp, const char *const *members, size_t count, size_t *failed);
 
+/* Takes in what QEMU tells unasked, once there is something to read. After an error the connection is of no more use. */
+int qmp_hear(struct qmp *qmp);
+
+/* Idempotent. */
 void qmp_close(struct qmp *qmp);
 
 uint64_t monotonic_ns(void);

@@ -5,6 +5,7 @@
 #include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -17,10 +18,13 @@ static pthread_cond_t not_inside = PTHREAD_COND_INITIALIZER;
 static struct window *current;
 static int phase = IDLE;
 static int body_error;
-/* The file of the latest window that ended before its open(): QEMU may still come to it. Empty when there is none. */
-static char missed_path[PATH_MAX];
-/* Whether any path matters now, and the descriptor whose close() does: read without the lock, written with it. */
-static bool watching;
+/*
+ * QEMU is not told the path of the device state but a name, so that the command can be sent before anybody knows the path. At no
+ * such name can a file be made. Numbers tell the save that was begun last from those before, to which QEMU may still come.
+ */
+#define NAME "/proc/bough-"
+static unsigned latest_save;
+/* The descriptor whose close() matters: read without the lock, written with it. */
 static int state_fd = -1;
 /* Who opened it: where it was closed out of sight, its number may be another thread's by now. */
 static pthread_t opener;
@@ -32,27 +36,25 @@ bool window_expired(const struct window *window)
 	return monotonic_ns() >= window->deadline_ns;
 }
 
-int window_on_open(const char *path)
+bool window_has_named(const char *path)
 {
-	struct window *window;
-	bool missed;
+	return strncmp(path, NAME, strlen(NAME)) == 0;
+}
 
-	/* Every open() of the process comes by: look without the lock first. A window is armed before QEMU is told the
-	 * path, so the one open that matters always sees it. */
-	if (!__atomic_load_n(&watching, __ATOMIC_ACQUIRE))
-		return 0;
+int window_on_open(const char *name, char state_path[PATH_MAX])
+{
+	int error = -ETIMEDOUT;
+
 	pthread_mutex_lock(&lock);
-	window = phase == ARMED && strcmp(path, current->state_path) == 0 ? current : NULL;
-	missed = !window && strcmp(path, missed_path) == 0;
-	if (window) {
+	if (phase == ARMED && strtoul(name + strlen(NAME), NULL, 10) == latest_save) {
 		phase = OPENED;
-		window->entered_ns = monotonic_ns();
+		current->entered_ns = monotonic_ns();
+		strcpy(state_path, current->state_path); /* shorter than PATH_MAX: control.c refuses others */
 		eventfd_write(entered_fd, 1);
+		error = 0;
 	}
 	pthread_mutex_unlock(&lock);
-	if (missed)
-		return -ETIMEDOUT;
-	return window != NULL;
+	return error;
 }
 
 void window_on_opened(int fd)
@@ -126,9 +128,6 @@ static void arm_window(struct window *window)
 	current = window;
 	body_error = 0;
 	phase = ARMED;
-	if (strcmp(missed_path, window->state_path) == 0)
-		missed_path[0] = '\0';
-	__atomic_store_n(&watching, true, __ATOMIC_RELEASE);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -144,11 +143,8 @@ static int end_window(int *error)
 		pthread_cond_wait(&not_inside, &lock);
 	was = phase;
 	*error = body_error;
-	if (was == ARMED)
-		strcpy(missed_path, current->state_path); /* shorter than PATH_MAX: control.c refuses others */
 	phase = IDLE;
 	__atomic_store_n(&state_fd, -1, __ATOMIC_RELEASE);
-	__atomic_store_n(&watching, missed_path[0] != '\0', __ATOMIC_RELEASE);
 	eventfd_read(entered_fd, &count);
 	pthread_mutex_unlock(&lock);
 	return was;
@@ -156,32 +152,56 @@ static int end_window(int *error)
 
 #define STOP "\"execute\": \"stop\""
 #define CONT "\"execute\": \"cont\""
+#define SAVE_BYTES 128
+
+/* The members of the next save. */
+static void next_save(char save[SAVE_BYTES])
+{
+	pthread_mutex_lock(&lock);
+	latest_save++;
+	pthread_mutex_unlock(&lock);
+	snprintf(save, SAVE_BYTES, "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"" NAME "%u\", \"live\": false}",
+		 latest_save);
+}
+
+int window_begin(struct qmp *qmp, uint64_t deadline_ns)
+{
+	char save[SAVE_BYTES];
+
+	next_save(save);
+	return qmp_begin(qmp, save, deadline_ns);
+}
 
 /* Runs what was begun: the save, or the stop, which is then not the last. */
-static int run_begun(struct window *window, struct qmp *qmp, const char *save)
+static int run_begun(struct window *window, struct qmp *qmp)
 {
+	char save[SAVE_BYTES];
 	const char *const others[] = {window->when_stopped, save, CONT};
 	size_t failed;
 	int error;
 
 	if (!window->when_stopped)
 		return qmp_finish(qmp, window->deadline_ns);
+	next_save(save);
 	error = qmp_finish_chain(qmp, others, sizeof(others) / sizeof(others[0]), &failed);
 	window->when_stopped_failed = error && failed == 1;
 	return error;
 }
 
+/* What QEMU is to hold of the window before the approach. */
+static int begin(const struct window *window, struct qmp *qmp)
+{
+	if (window->when_stopped)
+		return qmp_begin(qmp, STOP, window->deadline_ns);
+	return qmp->begun ? 0 : window_begin(qmp, window->deadline_ns);
+}
+
 int window_run(struct window *window, struct qmp *qmp)
 {
-	char save[PATH_MAX + 128];
 	int inside_error;
 	int error;
 	int was;
 
-	/* The path is the daemon's and holds nothing JSON would have to escape: control.c refuses others. */
-	snprintf(save, sizeof(save),
-		 "\"execute\": \"xen-save-devices-state\", \"arguments\": {\"filename\": \"%s\", \"live\": false}",
-		 window->state_path);
 	qmp->stopped_us = 0;
 	qmp->resumed_us = 0;
 	window->entered_ns = 0;
@@ -191,15 +211,17 @@ int window_run(struct window *window, struct qmp *qmp)
 		entered_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (entered_fd < 0)
 		return -errno;
-	error = qmp_begin(qmp, window->when_stopped ? STOP : save, window->deadline_ns);
+	error = begin(window, qmp);
 	if (!error && window->approach)
 		error = window->approach(window->arg);
+	if (!error)
+		error = qmp_nudge(qmp, window->deadline_ns);
 	if (error)
 		return error;
 	arm_window(window);
 	qmp->beside = (struct beside){.fd = entered_fd, .run = entered};
 	window->sent_ns = monotonic_ns();
-	error = run_begun(window, qmp, save);
+	error = run_begun(window, qmp);
 	window->replied_ns = monotonic_ns();
 	qmp->beside = (struct beside){.fd = -1};
 	if (qmp->stopped_us && qmp->resumed_us > qmp->stopped_us)

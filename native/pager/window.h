@@ -2,8 +2,8 @@
  * window.h - the pause window: the time in which the source's vCPUs stand still.
  *
  * QEMU's xen-save-devices-state stops a running VM, opens a file, saves the devices into it, closes it and runs the
- * VM again, all in one command and whatever fails in between. window_run() sends it. At the interposed open() of that one
- * file (preload.c) the vCPUs stand still and the block layer is drained and flushed: window_run(), which waits for the answer,
+ * VM again, all in one command and whatever fails in between. window_run() sends it, or what is left of it after window_begin(). At
+ * the interposed open() of that one file (preload.c) the vCPUs stand still and the block layer is drained and flushed: window_run(), which waits for the answer,
  * is told to run the body, while QEMU's main thread saves the devices. The interposed close() holds that until the body has
  * returned, or runs it if nobody has begun it yet: on a busy host a thread may wait for a processor longer than the save takes.
  *
@@ -26,13 +26,14 @@
 #ifndef BOUGH_WINDOW_H
 #define BOUGH_WINDOW_H
 
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 
 #include "qmp.h"
 
 struct window {
-	const char *state_path; /* the device state file QEMU is to write */
+	const char *state_path; /* the device state file QEMU is to write; shorter than PATH_MAX */
 	uint64_t deadline_ns;
 	int (*approach)(void *arg); /* guest running, all of the command sent but its last byte; NULL: nothing to do */
 	int (*body)(void *arg);
@@ -49,6 +50,9 @@ struct window {
 	uint64_t events_us;
 };
 
+/* Has QEMU read all but the last byte of what the next window_run() on this connection sends, if that has no command of its own. */
+int window_begin(struct qmp *qmp, uint64_t deadline_ns);
+
 /*
  * Runs the window. The error of the approach or the body, or why QEMU could not run it: -ENOTCONN when it did not open
  * the file, or close it, where that is seen. After an error of the approach QEMU holds half a command: the connection is of no more use.
@@ -58,8 +62,10 @@ int window_run(struct window *window, struct qmp *qmp);
 /* True when the deadline of the window that runs has passed. */
 bool window_expired(const struct window *window);
 
-/* Called on every open() of the process: 0; the errno (negative) it must fail with; 1 if window_on_opened() is to be told its descriptor. */
-int window_on_open(const char *path);
+/* Asked at every open() of the process: whether a device state was to be opened by that name. */
+bool window_has_named(const char *path);
+/* Then: the path to open instead, whose descriptor window_on_opened() is told; or the errno (negative) that it must fail with. */
+int window_on_open(const char *name, char state_path[PATH_MAX]);
 void window_on_opened(int fd);
 /* Called before every close() of the process. */
 void window_on_close(int fd);

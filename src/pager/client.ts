@@ -57,6 +57,8 @@ export interface PagerBranchRequest {
   };
   /** A second copy of the layer, fsynced inside the pause (`diff` and `full`). */
   readonly durableLayerPath?: string;
+  /** When, after this branch, to make ready for the next; absent: not at all. */
+  readonly readyMs?: number;
   /** For tests: the tracking of older kernels. */
   readonly tracking?: 'async' | 'sync';
 }
@@ -183,6 +185,7 @@ export class PagerClient {
         ['own_runs', request.goesOn?.ownRuns],
         ['tracking', request.tracking],
         ['runs_max', MAX_RUNS_BYTES],
+        ['ready_ms', request.readyMs],
       ]),
       intermediate: running,
       answer: new Deferred(),

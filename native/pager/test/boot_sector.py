@@ -189,7 +189,7 @@ def check_instant(values):
 
 def branch(vm, number, mode, tracking):
     answer = vm.ask('branch', mode=mode, layer=vm.path(f'layer{number}'), state=vm.path(f'state{number}'),
-                    deadline_ms=10000, **({'tracking': tracking} if tracking else {}))
+                    deadline_ms=10000, ready_ms=0, **({'tracking': tracking} if tracking else {}))
     return answer, vm.path(f'layer{number}'), vm.path(f'state{number}')
 
 

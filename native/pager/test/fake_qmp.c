@@ -46,6 +46,11 @@ static void event(int fd, const char *name)
 	     (long long)now.tv_usec, name);
 }
 
+void fake_qmp_event(struct fake_qmp *qmp, const char *name)
+{
+	event(qmp->connection_fd, name);
+}
+
 static void reply(int fd, const char *id)
 {
 	sayf(fd, "{\"return\": {}, \"id\": \"%s\"}\r\n", id);
@@ -209,6 +214,7 @@ static void serve(struct fake_qmp *qmp, int fd)
 			length -= (size_t)(end + 1 - buffer);
 			memmove(buffer, end + 1, length);
 		}
+		qmp->holds_half = length > 1;
 		CHECK(length < sizeof(buffer), "a command does not end");
 	}
 }
@@ -220,7 +226,10 @@ static void *run(void *arg)
 	for (;;) {
 		int fd = accept(qmp->listen_fd, NULL, NULL);
 		CHECK(fd >= 0, "errno %d", errno);
+		qmp->connection_fd = fd;
+		qmp->connections++;
 		serve(qmp, fd);
+		qmp->holds_half = false;
 		close(fd);
 	}
 	return NULL;

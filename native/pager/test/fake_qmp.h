@@ -43,6 +43,9 @@ struct fake_qmp {
 	_Atomic size_t late_disk_bytes; /* written to the disk in that time, by the next late_disk_saves stops */
 	_Atomic unsigned late_disk_saves;
 	bool stopped; /* by `stop` */
+	_Atomic unsigned connections; /* accepted */
+	_Atomic int connection_fd;    /* the latest */
+	_Atomic bool holds_half;      /* a command without its end has come over it */
 	/* Of the latest save. */
 	_Atomic int opened;         /* 1 opened, -errno refused, 0 not tried */
 	_Atomic unsigned saves;     /* commands dealt with, to the resume */
@@ -50,5 +53,7 @@ struct fake_qmp {
 };
 
 void fake_qmp_start(struct fake_qmp *qmp, const char *path, struct machine *machine, uint64_t seed);
+/* Tells of an event, unasked, over a connection that is open. */
+void fake_qmp_event(struct fake_qmp *qmp, const char *name);
 
 #endif

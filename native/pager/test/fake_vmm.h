@@ -52,6 +52,7 @@ struct branch_plan {
 	const char *name, *since; /* or NULL; since stands on own */
 	bool fills; /* the layer may hold pages nobody wrote: gaps that were filled */
 	enum qmp_script script;
+	bool ready; /* at once for the next, after this one */
 	unsigned runs_max; /* 0: any */
 	unsigned deadline_ms;
 };
@@ -97,6 +98,7 @@ void vmm_check_recovers(struct vmm *vmm);
 /* The scenarios; each is a process of its own and returns when all went well. */
 void scenario_random(const char *dir, uint64_t seed, size_t depth, bool big);
 void scenario_qmp_faults(const char *dir, uint64_t seed);
+void scenario_ready(const char *dir, uint64_t seed);
 void scenario_disk(const char *dir, uint64_t seed);
 void scenario_requests(const char *dir, uint64_t seed);
 void scenario_full_store(const char *dir, uint64_t seed);

@@ -50,6 +50,8 @@ static int run_vmm(char **argv)
 		scenario_random(dir, check_seed, depth, scenario[0] == 'b');
 	else if (strcmp(scenario, "qmp-faults") == 0)
 		scenario_qmp_faults(dir, check_seed);
+	else if (strcmp(scenario, "ready") == 0)
+		scenario_ready(dir, check_seed);
 	else if (strcmp(scenario, "disk") == 0)
 		scenario_disk(dir, check_seed);
 	else if (strcmp(scenario, "requests") == 0)
@@ -194,6 +196,7 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	run_lineage("qmp-faults", root_dir, seed, 1);
+	run_lineage("ready", root_dir, seed, 1);
 	run_lineage("disk", root_dir, seed, 1);
 	run_lineage("requests", root_dir, seed, 1);
 	run_lineage("full-store", root_dir, seed, 1);

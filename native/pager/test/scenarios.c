@@ -40,6 +40,7 @@ static struct branch_plan choose_branch(struct vmm *vmm)
 	plan.disk = random_below(random, 2);
 	plan.spares = 2 + random_below(random, 2); /* enough for a guest of any speed: one while it runs, one while it stands still */
 	plan.durable = mode >= 7 && random_below(random, 2);
+	plan.ready = random_below(random, 2);
 	if (mode < 9 && vmm->layer_count > 0 && random_below(random, 3) == 0) {
 		plan.folds = true;
 		plan.fold_from = random_below(random, vmm->layer_count);
@@ -233,9 +234,6 @@ static void send_bad_branches(struct vmm *vmm)
 		"branch\tmode=live\ttracking=none\tlayer=/x\tstate=/y\tdeadline_ms=100",
 		"branch\tmode=live\tlayer=/x\tstate=/y",
 		"branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=junk",
-		"branch\tmode=live\tlayer=/x\tstate=/with\"quote\tdeadline_ms=100",
-		"branch\tmode=live\tlayer=/x\tstate=/with\\backslash\tdeadline_ms=100",
-		"branch\tmode=live\tlayer=/x\tstate=/with\x01control\tdeadline_ms=100",
 		"branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=100\toverlay=/z",
 		"branch\tmode=live\tlayer=/x\tstate=/y\tdeadline_ms=100\tfold_from=0", /* nothing is mapped below */
 		"branch\tmode=full\tlayer=/x\tstate=/y\tdeadline_ms=100\tfold_from=0",

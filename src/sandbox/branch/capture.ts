@@ -59,6 +59,8 @@ import { VmmSilent } from '../../vmm/index.js';
 const RESERVE_SLACK_BYTES = 64 * MiB;
 const LIVE_DEADLINE_MS = 5_000;
 const STOPPED_DEADLINE_MS = 300_000;
+/** Who waits for a branch, and what comes behind its answer, go before what is made ready for the next. */
+const READY_MS = 20;
 /** The pager keeps its own deadlines; this is for one that never will. */
 const LONGEST_BRANCH_MS = 3 * STOPPED_DEADLINE_MS;
 
@@ -289,6 +291,7 @@ async function prepare({ context, sandbox, draft, spec, memory }: Capture): Prom
     ...compact({
       foldFrom: memory.foldFrom,
       name: live ? draft.id : undefined,
+      readyMs: live ? READY_MS : undefined,
       goesOn: line && pagerLine(line),
       durableLayerPath: files.durableLayerPath,
     }),
