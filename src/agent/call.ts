@@ -50,7 +50,9 @@ export interface CallOptions {
 export interface Operation {
   readonly op: string;
   readonly fields: Readonly<Record<string, unknown>> & { readonly timeoutMs?: number | undefined };
-  /** Standard input; absent means that the operation reads none. */
+  /** Input that is there already, at most a frame's: it is sent along with the request. */
+  readonly first?: Uint8Array | null;
+  /** Standard input, behind that; absent means that the operation reads none. */
   readonly input?: Input | undefined;
   /** Frames for the guest, for an operation that takes more than input. */
   readonly frames?: AsyncIterable<Frame<Uint8Array>> | undefined;
@@ -69,7 +71,7 @@ export async function* framesOf(
   operation: Operation,
   options: CallOptions,
 ): AsyncGenerator<Frame, void, undefined> {
-  const { op, input, frames } = operation;
+  const { op, first, input, frames } = operation;
   options.signal?.throwIfAborted();
   const payload = encodeRequest(endpoint, operation);
   const stop = stopOf(operation, options);
@@ -81,7 +83,8 @@ export async function* framesOf(
     if (operation.isShort !== true) giveBack = await slots.take(stop.signal);
     stop.begun();
     channel = endpoint.channels.take({ isStream: operation.isStream === true });
-    void channel.send({ kind: FrameKind.request, payload });
+    const request = { kind: FrameKind.request, payload };
+    void channel.send(request, ...(first == null ? [] : [{ kind: FrameKind.stdin, payload: first }]));
     if (input !== undefined) sendInput(channel, input).catch((error: unknown) => stop.abort(error));
     if (frames !== undefined) sendFrames(channel, frames).catch((error: unknown) => stop.abort(error));
     for await (const frame of channel.frames(stop.signal)) {

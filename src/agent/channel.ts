@@ -8,14 +8,14 @@
  * Not handled: what frames mean. A channel knows no operation, no end and no deadline; see call.ts.
  */
 import { Connection, type ChannelAddress } from './connection.js';
-import { encodeFrame, FrameDecoder, type Frame } from './frames.js';
+import { encodeFrames, FrameDecoder, type Frame } from './frames.js';
 
 export interface Channel {
   /** Whether there ever was a connection, so that something may have arrived. */
   readonly wasConnected: boolean;
   readonly isGone: boolean;
-  /** Resolves when the guest takes more. Never rejects: that the channel is gone, `frames()` tells. */
-  send(frame: Frame<Uint8Array>): Promise<void>;
+  /** Sends them in one piece. Resolves when the guest takes more. Never rejects: that the channel is gone, `frames()` tells. */
+  send(...frames: readonly Frame<Uint8Array>[]): Promise<void>;
   /**
    * Frames as they come, until the guest closes. Throws AgentProtocolError for what is no frame, the signal's
    * reason, or the socket's error. To be iterated once.
@@ -46,8 +46,8 @@ export class ConnectionChannel implements Channel {
     return this.#connection.isGone;
   }
 
-  send({ kind, payload }: Frame<Uint8Array>): Promise<void> {
-    return this.#connection.write(encodeFrame(kind, payload));
+  send(...frames: readonly Frame<Uint8Array>[]): Promise<void> {
+    return this.#connection.write(encodeFrames(frames));
   }
 
   async *frames(signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {

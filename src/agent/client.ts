@@ -6,14 +6,13 @@
  *
  * Not handled: retries. A caller knows what may be repeated; `waitReady` repeats because a ping may be.
  */
-import type { Duplex } from 'node:stream';
 import type { CallOptions, Endpoint } from './call.js';
 import { Channels } from './channels.js';
 import type { ChannelAddress } from './connection.js';
 import { AgentFiles } from './files.js';
 import type { Frame } from './frames.js';
 import type { Input } from './input.js';
-import { dial } from './operations/dial.js';
+import { dial, type PortConnection } from './operations/dial.js';
 import { evaluate, type EvalResult } from './operations/eval.js';
 import {
   collected,
@@ -169,10 +168,10 @@ export class AgentClient {
   }
 
   /**
-   * Connects to a TCP port of the guest; each direction of the stream ends for itself. Throws AgentRefused `not_connected` when nothing
-   * listens there. The signal is for as long as the stream is open.
+   * Begins to connect to a TCP port of the guest; each direction of the stream ends for itself. `connected` rejects with AgentRefused
+   * `not_connected` when nothing listens there. The signal is for as long as the stream is open.
    */
-  dial(port: number, options: CallOptions = {}): Promise<Duplex> {
+  dial(port: number, options: CallOptions = {}): PortConnection {
     return dial(this.#endpoint, port, options);
   }
 

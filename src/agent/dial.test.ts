@@ -10,6 +10,7 @@ import { MiB } from '../base/index.js';
 import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { AgentClient } from './client.js';
 import { AgentRefused } from './errors.js';
+import type { PortConnection } from './operations/dial.js';
 
 const SECRET = 'the-first-secret-of-this-guest';
 
@@ -67,14 +68,14 @@ describe("a guest's port", { timeout: 60_000 }, () => {
       () => undefined,
       (free) => Promise.resolve(free),
     );
-    await assert.rejects(client.dial(port), (error: unknown) => {
+    await assert.rejects(client.dial(port).connected, (error: unknown) => {
       assert.ok(refused('not_connected')(error));
       return /nothing listens on port \d+$/.test((error as AgentRefused).problem);
     });
     for (const wrong of [0, -1, 65_536, 1.5])
-      await assert.rejects(client.dial(wrong), refused('bad_request'));
+      await assert.rejects(client.dial(wrong).connected, refused('bad_request'));
     const stranger = new AgentClient({ host: '127.0.0.1', port: agent.port, secret: 'x'.repeat(32) });
-    await assert.rejects(stranger.dial(port), refused('unauthorized'));
+    await assert.rejects(stranger.dial(port).connected, refused('unauthorized'));
   });
 
   it('carries each direction to its own end', async () => {
@@ -82,7 +83,7 @@ describe("a guest's port", { timeout: 60_000 }, () => {
       void heard(socket).then((all) => socket.end(`heard ${all}`));
     };
     await withServer(answerAtEnd, async (port) => {
-      const stream = await client.dial(port);
+      const stream = client.dial(port);
       stream.end('all of it');
       assert.equal(await heard(stream), 'heard all of it');
       await closed(stream);
@@ -93,7 +94,7 @@ describe("a guest's port", { timeout: 60_000 }, () => {
     };
     const said: string[] = [];
     await withServer(speakFirst, async (port) => {
-      const stream = await client.dial(port);
+      const stream = client.dial(port);
       assert.equal(await heard(stream), 'goodbye');
       stream.end('after your end');
       await closed(stream);
@@ -106,7 +107,7 @@ describe("a guest's port", { timeout: 60_000 }, () => {
     await withServer(
       (socket) => socket.end('six'),
       async (port) => {
-        const stream = await client.dial(port);
+        const stream = client.dial(port);
         stream.end();
         assert.equal(await heard(stream), 'six');
       },
@@ -120,7 +121,7 @@ describe("a guest's port", { timeout: 60_000 }, () => {
       async (port) => {
         const echo = async (seed: number): Promise<void> => {
           const bytes = pattern(seed, 200_000 + seed);
-          const stream = await client.dial(port);
+          const stream = client.dial(port);
           stream.end(bytes);
           assert.ok((await heardBytes(stream)).equals(bytes), `connection ${seed}`);
         };
@@ -139,7 +140,7 @@ describe("a guest's port", { timeout: 60_000 }, () => {
       },
       async (port) => {
         const before = await residentBytes(agent.pid);
-        const stream = await client.dial(port);
+        const stream = client.dial(port);
         let takenCount = 0;
         for (let count = 0; count < 64; count++) stream.write(Buffer.alloc(MiB), () => (takenCount += 1));
         await once(stream, 'readable');
@@ -162,7 +163,7 @@ describe("a guest's port", { timeout: 60_000 }, () => {
       );
     };
     await withServer(refuseUpload, async (port) => {
-      const stream = await client.dial(port);
+      const stream = client.dial(port);
       stream.write('x');
       let heard = '';
       stream.on('data', (piece: Buffer) => (heard += piece.toString()));
@@ -180,13 +181,13 @@ describe("a guest's port", { timeout: 60_000 }, () => {
         socket.resume();
       },
       async (port) => {
-        (await client.dial(port)).destroy();
+        (await connected(client.dial(port))).destroy();
         const cut = new AbortController();
-        const stream = await client.dial(port, { signal: cut.signal });
+        const stream = await connected(client.dial(port, { signal: cut.signal }));
         const failed = once(stream, 'error');
         cut.abort();
         await failed;
-        const left = await client.dial(port);
+        const left = await connected(client.dial(port));
         const lost = once(left, 'error');
         left.resume();
         const unixTimeNs = BigInt(Date.now()) * 1_000_000n;
@@ -199,6 +200,11 @@ describe("a guest's port", { timeout: 60_000 }, () => {
     );
   });
 });
+
+async function connected<T extends PortConnection>(stream: T): Promise<T> {
+  await stream.connected;
+  return stream;
+}
 
 /** All that comes, and the stream stays as it is. */
 async function heardBytes(stream: Duplex): Promise<Buffer> {

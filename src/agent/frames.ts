@@ -52,6 +52,11 @@ export function encodeFrame(kind: number, payload: Uint8Array): Buffer {
   return Buffer.concat([header, payload]);
 }
 
+/** Several of them, to be sent in one piece. */
+export function encodeFrames(frames: readonly Frame<Uint8Array>[]): Buffer {
+  return Buffer.concat(frames.map(({ kind, payload }) => encodeFrame(kind, payload)));
+}
+
 /** A payload has so much room before its bytes come, and twice as much whenever they need it. */
 const FIRST_ROOM_BYTES = 1 << 20;
 

@@ -9,6 +9,7 @@ export { AgentDeadline, AgentProtocolError, AgentRefused, AgentUnreachable } fro
 export type { AgentFiles } from './files.js';
 export { InputFailed } from './input.js';
 export type { Input } from './input.js';
+export type { PortConnection } from './operations/dial.js';
 export type { EvalResult } from './operations/eval.js';
 export type { CollectedExecRequest, ExecEvent, ExecRequest, ExecResult } from './operations/exec.js';
 export type {

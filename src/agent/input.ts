@@ -4,7 +4,8 @@ import { FrameKind, type Frame } from './frames.js';
 
 export type Input = string | Uint8Array | AsyncIterable<Uint8Array>;
 
-const CHUNK_BYTES = 64 << 10;
+/** In one frame. */
+export const CHUNK_BYTES = 64 << 10;
 
 /** The caller's input iterator threw; `cause` is what it threw. */
 export class InputFailed extends Error {

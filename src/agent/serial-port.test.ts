@@ -202,10 +202,11 @@ describe('a serial port of a guest', () => {
     };
     const guest = await guestOf(t, dialled, dialled);
     await whenOpen(guest);
-    const stream = await guest.client.dial(80);
+    const stream = guest.client.dial(80);
+    await stream.connected;
     t.after(() => stream.destroy());
     await whenOpen(guest, 1);
-    await assert.rejects(guest.client.dial(80), /something else/, 'by the network, which knows no dial');
+    await assert.rejects(guest.client.dial(80).connected, /something else/, 'by the network');
     assert.equal((await guest.client.ping()).pong, true);
   });
 });

@@ -15,7 +15,7 @@ import { connect, type Socket } from 'node:net';
 import { abortReason, drained } from '../base/index.js';
 import type { Channel } from './channel.js';
 import { AgentProtocolError } from './errors.js';
-import { AGENT_LIMITS, encodeFrame, FrameDecoder, FrameKind, type Frame } from './frames.js';
+import { AGENT_LIMITS, encodeFrame, encodeFrames, FrameDecoder, FrameKind, type Frame } from './frames.js';
 
 const GREETING_BYTES = 16;
 /** A guest may be busy. */
@@ -230,8 +230,8 @@ class SerialChannel implements Channel {
     return this.#isClosed || this.#end !== undefined;
   }
 
-  async send({ kind, payload }: Frame<Uint8Array>): Promise<void> {
-    if (!this.#isClosed) await this.#link.send(encodeFrame(kind, payload));
+  async send(...frames: readonly Frame<Uint8Array>[]): Promise<void> {
+    if (!this.#isClosed) await this.#link.send(encodeFrames(frames));
   }
 
   async *frames(signal: AbortSignal): AsyncGenerator<Frame, void, undefined> {

@@ -1,5 +1,4 @@
 /** Ports of this machine in place of a guest's. */
-import { once } from 'node:events';
 import { connect } from 'node:net';
 import { BoughError, isBoughError } from '../../src/contract/index.js';
 import type { Host } from '../../src/sandbox/host/host.js';
@@ -10,17 +9,17 @@ export function localPort(check: (id: string) => void): Host['withPort'] {
     check(id);
     const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     socket.on('error', () => undefined);
-    try {
-      await once(socket, 'connect', { signal });
-    } catch (cause) {
-      socket.destroy();
-      const problem = `nothing listens on port ${port}`;
-      throw new BoughError('port_unreachable', { id, problem }, { cause });
-    }
+    const connected = new Promise<void>((resolve, reject) => {
+      socket.once('connect', resolve).once('error', (cause) => {
+        const problem = `nothing listens on port ${port}`;
+        reject(new BoughError('port_unreachable', { id, problem }, { cause }));
+      });
+    });
     try {
       // As an agent does for who goes away.
       signal.addEventListener('abort', () => socket.resetAndDestroy());
-      return await use(socket);
+      const [, used] = await Promise.all([connected, use(Object.assign(socket, { connected }))]);
+      return used;
     } catch (cause) {
       if (isBoughError(cause)) throw cause;
       throw new BoughError('port_failed', { id, problem: 'the connection was reset' }, { cause });

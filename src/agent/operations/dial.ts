@@ -6,41 +6,53 @@
  * what was on its way.
  */
 import { addAbortSignal, Duplex, PassThrough } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
 import { Deferred } from '../../base/index.js';
 import { readAnswer } from '../answers.js';
 import { DEFAULT_TIMEOUT_MS, framesOf, type CallOptions, type Endpoint } from '../call.js';
 import { AgentDeadline, AgentProtocolError } from '../errors.js';
 import { FrameKind, parseObject, type Frame } from '../frames.js';
+import { CHUNK_BYTES } from '../input.js';
 
 type Frames = AsyncGenerator<Frame, void, undefined>;
 
 const nothing = z.object({});
 
-/**
- * Resolves when there is a connection; throws AgentRefused `not_connected` when nothing listens on the port. `timeoutMs` is for that;
- * `signal` is for as long as the stream is open.
- */
-export async function dial(
+/** A stream that may be written to before there is a connection: what is written meanwhile is sent behind the request. */
+export interface PortConnection extends Duplex {
+  /** Rejects with AgentRefused `not_connected` when nothing listens on the port, and then the stream breaks with that. */
+  readonly connected: Promise<void>;
+}
+
+/** Begins to connect. `timeoutMs` is for that; `signal` is for as long as the stream is open. */
+export function dial(
   endpoint: Endpoint,
   port: number,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
-): Promise<Duplex> {
+): PortConnection {
   const [upward, over] = [new PassThrough(), new AbortController()];
   const signals = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
-  const operation = { op: 'dial', fields: { port }, input: upward, isStream: true };
-  const frames = framesOf(endpoint, operation, { signal: signals });
+  const frames = framesOfDial(endpoint, { port, upward }, signals);
   const timer = setTimeout(() => over.abort(new AgentDeadline('dial', timeoutMs)), timeoutMs);
-  try {
-    checkConnected(await frames.next());
-  } catch (error) {
-    await frames.return();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-  const stream = new DialledStream(upward, frames, () => over.abort());
+  const connected = frames
+    .next()
+    .then(checkConnected)
+    .finally(() => clearTimeout(timer));
+  const stream = new DialledStream({ upward, frames, connected, hangUp: () => over.abort() });
   return signal === undefined ? stream : addAbortSignal(signal, stream);
+}
+
+/** What is written before the next turn of the event loop, a request of HTTP for one, wakes the guest once and not twice. */
+async function* framesOfDial(
+  endpoint: Endpoint,
+  { port, upward }: { readonly port: number; readonly upward: PassThrough },
+  signal: AbortSignal,
+): Frames {
+  await nextTurn();
+  const first = upward.read(Math.min(upward.readableLength, CHUNK_BYTES)) as Buffer | null;
+  const operation = { op: 'dial', fields: { port }, first, input: upward, isStream: true };
+  yield* framesOf(endpoint, operation, { signal });
 }
 
 function checkConnected({ done, value }: IteratorResult<Frame, void>): void {
@@ -55,15 +67,24 @@ function checkEnd({ payload }: Frame): void {
   readAnswer(nothing, payload, { operation: 'dial', timeoutMs: undefined });
 }
 
-class DialledStream extends Duplex {
+interface Dialled {
+  readonly upward: PassThrough;
+  readonly frames: Frames;
+  readonly connected: Promise<void>;
+  readonly hangUp: () => void;
+}
+
+class DialledStream extends Duplex implements PortConnection {
+  readonly connected: Promise<void>;
   readonly #upward: PassThrough;
   readonly #frames: Frames;
   readonly #hangUp: () => void;
   /** The guest has said that both directions ended: until then what was written may be on its way. */
   readonly #over = new Deferred<undefined>();
 
-  constructor(upward: PassThrough, frames: Frames, hangUp: () => void) {
+  constructor({ upward, frames, connected, hangUp }: Dialled) {
     super({ allowHalfOpen: true });
+    this.connected = connected;
     this.#upward = upward;
     this.#frames = frames;
     this.#hangUp = hangUp;
@@ -71,6 +92,7 @@ class DialledStream extends Duplex {
     upward.on('error', () => undefined);
     // Whoever uses the stream is told; one that breaks before anybody does is no reason to end the process.
     this.on('error', () => undefined);
+    connected.catch((error: unknown) => this.destroy(error as Error));
   }
 
   override _write(chunk: Uint8Array, _encoding: string, done: () => void): void {
@@ -88,6 +110,7 @@ class DialledStream extends Duplex {
   }
 
   async #readOne(): Promise<void> {
+    await this.connected;
     const { kind, payload } = await this.#nextFrame();
     if (kind !== FrameKind.stdout) {
       if (kind === FrameKind.end) checkEnd({ kind, payload });

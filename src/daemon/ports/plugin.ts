@@ -21,7 +21,7 @@ import { knownForm } from '../v1/sandbox-id.js';
 import { guestPath, PORT_PATH, portUrl, prefixOfHost } from './address.js';
 import { bodyOf, forward } from './forward.js';
 import { answerHeaders, isBrowser, OWN_AUTHORIZATION, requestHeaders, type Way } from './headers.js';
-import { passUpgrade } from './upgrade.js';
+import { join, sendUpgrade } from './upgrade.js';
 
 export interface PortsApiOptions {
   readonly host: Host;
@@ -161,9 +161,11 @@ async function passOn(
   await host.withPort(
     which,
     async (connection) => {
+      sendUpgrade(request.raw, upgrade, { connection, path, way });
+      await connection.connected;
       void reply.code(101).hijack();
       call.signal.addEventListener('abort', () => void socket.destroy());
-      await passUpgrade(request.raw, upgrade, { connection, path, way }).catch(() => undefined);
+      await join(socket, connection).catch(() => undefined);
       socket.destroy();
     },
     contextOf(request, call.signal),

@@ -8,14 +8,18 @@ import { finished } from 'node:stream/promises';
 import type { Upgrade } from '../shell/shell.js';
 import { withheld, type Way } from './headers.js';
 
-/** Resolves when both sides have ended; rejects when one broke. */
-export async function passUpgrade(
+/** Asks for it; there may be no connection yet. */
+export function sendUpgrade(
   request: IncomingMessage,
-  { socket, head }: Upgrade,
+  { head }: Upgrade,
   { connection, path, way }: { readonly connection: Duplex; readonly path: string; readonly way: Way },
-): Promise<void> {
+): void {
   connection.write(requestHead(request, path, way));
   if (head.length > 0) connection.write(head);
+}
+
+/** Resolves when both sides have ended; rejects when one broke. */
+export async function join(socket: Duplex, connection: Duplex): Promise<void> {
   socket.pipe(connection);
   connection.pipe(socket);
   await Promise.all([finished(socket), finished(connection)]);

@@ -13,7 +13,6 @@
  * pause is paid for already. What makes something makes nothing twice for one key.
  */
 
-import type { Duplex } from 'node:stream';
 import type {
   CollectedExecRequest,
   EvalResult,
@@ -21,6 +20,7 @@ import type {
   ExecRequest,
   ExecResult,
   Pong,
+  PortConnection,
 } from '../../agent/index.js';
 import type {
   Network,
@@ -147,8 +147,11 @@ export interface Host {
   readonly timelines: TimelinesHost;
   /** Snapshots that leave this host and that come to it. */
   readonly hub: HubHost;
-  /** Connects to a TCP port of the guest for as long as `use` takes; what is open then is reset. Throws `port_unreachable` at once. */
-  withPort<T>(which: PortId, use: (connection: Duplex) => Promise<T>, call: CallContext): Promise<T>;
+  /**
+   * Connects to a TCP port of the guest for as long as `use` takes, which may write before there is a connection; what is open then is reset.
+   * Throws `port_unreachable` as soon as that is known, whatever `use` makes of it.
+   */
+  withPort<T>(which: PortId, use: (connection: PortConnection) => Promise<T>, call: CallContext): Promise<T>;
   /** Its policy, and what came of it. */
   network(id: string, call: CallContext): Promise<Network>;
   /** Replaces the policy as a whole; in force when it resolves. */

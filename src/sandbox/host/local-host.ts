@@ -4,7 +4,6 @@
  * Everything a caller can do is one method here, and each turns what its parts throw into the error catalogue once. A method called
  * without a context is called by the daemon itself.
  */
-import type { Duplex } from 'node:stream';
 import type {
   CollectedExecRequest,
   EvalResult,
@@ -12,6 +11,7 @@ import type {
   ExecRequest,
   ExecResult,
   Pong,
+  PortConnection,
 } from '../../agent/index.js';
 import {
   BoughError,
@@ -238,13 +238,15 @@ export class LocalHost implements Host {
 
   withPort<T>(
     { id, port }: PortId,
-    use: (connection: Duplex) => Promise<T>,
+    use: (connection: PortConnection) => Promise<T>,
     { signal }: CallContext = ownCall(),
   ): Promise<T> {
     return inGuest(this.#context, { id, operation: 'connect to a port' }, async ({ agent }) => {
-      const connection = await agent.dial(port, { signal });
+      const connection = agent.dial(port, { signal });
       try {
-        return await use(connection);
+        // That there is none is told before the stream breaks, and what is made of that.
+        const [, used] = await Promise.all([connection.connected, use(connection)]);
+        return used;
       } finally {
         connection.destroy();
       }

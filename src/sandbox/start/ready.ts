@@ -43,8 +43,9 @@ async function ask(check: ReadyCheck, how: Look): Promise<string | undefined> {
     const { exitCode, stdout, stderr } = await agent.exec({ args: check.args, timeoutMs }, signal);
     return exitCode === 0 ? undefined : `exit code ${exitCode}${said(stderr, stdout)}`;
   }
-  const stream = await agent.dial(check.port, { timeoutMs, signal });
+  const stream = agent.dial(check.port, { timeoutMs, signal });
   try {
+    await stream.connected;
     return check.kind === 'tcp' ? undefined : await askHttp(check, stream, { timeoutMs, signal });
   } finally {
     stream.destroy();
