@@ -36,6 +36,7 @@
 #include "serial.h"
 #include "session.h"
 #include "spawn.h"
+#include "spawner.h"
 #include "tcp.h"
 #include "image_user.h"
 
@@ -76,6 +77,11 @@ static void go_first(void)
 		errno = 0;
 }
 
+static void no_rank(void)
+{
+	/* It has that of any other process. */
+}
+
 static int open_all(bool privileged, int *port)
 {
 	int error = config_read(CONFIG_FD, &config);
@@ -103,6 +109,7 @@ static int open_all(bool privileged, int *port)
 		groups_open(config.groups_path);
 		protection_open();
 	}
+	spawner_open(privileged ? go_first : no_rank);
 	operations_open(&config, privileged);
 	if (has_ports)
 		ports_open(PORTS_FD);

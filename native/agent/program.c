@@ -26,6 +26,7 @@ struct output {
 	struct pace pace;
 	struct program *program;
 	enum frame_kind kind;
+	int held_fd; /* the program's end of it: that it closes its own is no event then */
 	int left_bytes; /* to be read after the program's end */
 };
 
@@ -189,6 +190,8 @@ static void exited(struct source *source, uint32_t events)
 	program->ended = true;
 	source_close(source);
 	source_close(&program->input);
+	for (int i = 0; i < 2; i++)
+		close(program->outputs[i].held_fd);
 	watch_outputs(program);
 	drain(program);
 }
@@ -318,6 +321,7 @@ static void adopt(struct program *program, struct session *session, const struct
 			.source = { .fd = pipes->ours[i + 1], .ready = output_ready },
 			.program = program,
 			.kind = i == 0 ? FRAME_STDOUT : FRAME_STDERR,
+			.held_fd = pipes->theirs[i + 1],
 			.left_bytes = DRAIN_BYTES,
 		};
 		pace_open(&program->outputs[i].pace, CHUNK_BYTES, rested);
@@ -344,8 +348,10 @@ static int launch(struct program *program, const struct command *command, struct
 				  .group_fd = program->group.fd };
 	error = spawn(&launch, &program->child);
 	group_started(&program->group);
-	pipes_close(pipes->theirs);
+	close(pipes->theirs[0]);
 	if (error != 0) {
+		close(pipes->theirs[1]);
+		close(pipes->theirs[2]);
 		pipes_close(pipes->ours);
 		group_leave(&program->group);
 	}

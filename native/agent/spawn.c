@@ -2,21 +2,19 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clone.h"
 #include "image_user.h"
 #include "protection.h"
+#include "spawner.h"
 
 static struct rlimit descriptors;
 
@@ -65,7 +63,7 @@ static void give_streams(const struct user *user, bool terminal)
 			errno = 0; /* it can still use them */
 }
 
-/* In the child. Returns only when it cannot begin: why not. */
+/* In the child, perhaps in memory that is not its own. Returns only when it cannot begin: why not. */
 static int become(const struct launch *launch, const struct user *user)
 {
 	const int fds[3] = { launch->stdin_fd, launch->stdout_fd, launch->stderr_fd };
@@ -101,39 +99,14 @@ static int become(const struct launch *launch, const struct user *user)
 	return errno;
 }
 
-static _Noreturn void begin(const struct launch *launch, const struct user *user, int report_fd)
+/* In the child, likewise. */
+static void begin(const struct launch *launch, const struct user *user, int report_fd)
 {
 	int error = become(launch, user);
 
 	if (write(report_fd, &error, sizeof error) < 0)
 		error = 0; /* nobody is there to be told */
 	_exit(127);
-}
-
-/* As linux/sched.h has them, which musl's compiler does not find. */
-#define INTO_CGROUP (1ull << 33)
-struct clone_arguments {
-	uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_bytes, tls, set_tid, set_tid_count, cgroup;
-};
-
-/* What every kernel knows of it that has the call (5.3); one that does not know the rest refuses it unless it is zero. */
-#define FIRST_CLONE_BYTES offsetof(struct clone_arguments, set_tid)
-
-/*
- * As fork(), and the child begins in the cgroup: one that moves there by itself waits until every processor has been through the scheduler,
- * milliseconds for each program. Where it cannot begin there (before 5.7) its members are only harder to find: no reason to stop.
- */
-static pid_t fork_into(int group_fd, int *pidfd)
-{
-	struct clone_arguments how = { .flags = CLONE_PIDFD, .pidfd = (uintptr_t)pidfd, .exit_signal = SIGCHLD };
-	struct clone_arguments grouped = how;
-	pid_t pid = -1;
-
-	grouped.flags |= INTO_CGROUP;
-	grouped.cgroup = (uint64_t)group_fd;
-	if (group_fd >= 0)
-		pid = (pid_t)syscall(SYS_clone3, &grouped, sizeof grouped);
-	return pid < 0 ? (pid_t)syscall(SYS_clone3, &how, FIRST_CLONE_BYTES) : pid;
 }
 
 static int spawn_as(const struct launch *launch, const struct user *user, struct child *child)
@@ -144,11 +117,15 @@ static int spawn_as(const struct launch *launch, const struct user *user, struct
 		return -errno;
 	child->pidfd = -1;
 	protection_drop();
-	child->pid = fork_into(launch->group_fd, &child->pidfd);
-	if (child->pid == 0)
-		begin(launch, user, report[1]);
+	if (!spawner_start(launch, user, report[1], child, begin)) {
+		child->pid = clone_apart(&(struct clone_request){ .group_fd = launch->group_fd, .pidfd = &child->pidfd });
+		if (child->pid == 0)
+			begin(launch, user, report[1]);
+		if (child->pid < 0)
+			child->pid = -errno;
+	}
 	if (child->pid < 0)
-		error = -errno;
+		error = child->pid;
 	protection_take();
 	close(report[1]);
 	child->report_fd = report[0];

@@ -64,6 +64,20 @@ describe('a program that cannot begin yet', { timeout: 60_000 }, () => {
     assert.deepEqual([stdout, exitCode], ['xbegan\n', 0]);
   });
 
+  it('keeps nobody waiting beside others like it, and those begin as ever when it has begun', async () => {
+    const ran = await whileHeld(async () => {
+      const running = Array.from({ length: 3 }, () => client.exec({ args: [path], timeoutMs: 30_000 }));
+      for (const word of ['one', 'two', 'three'])
+        assert.equal((await client.exec({ args: ['echo', word], timeoutMs: 10_000 })).stdout, `${word}\n`);
+      return { running: Promise.all(running) };
+    });
+    assert.deepEqual(
+      (await ran.running).map(({ stdout }) => stdout),
+      ['began\n', 'began\n', 'began\n'],
+    );
+    assert.equal((await client.exec({ args: ['echo', 'later'], timeoutMs: 10_000 })).stdout, 'later\n');
+  });
+
   it('is ended at its deadline', () =>
     whileHeld(() => assert.rejects(client.exec({ args: [path], timeoutMs: 300 }), AgentDeadline)));
 
