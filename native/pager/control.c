@@ -20,8 +20,8 @@
 #include "window.h"
 
 #define MAX_FIELDS 4200 /* a map request names one layer per field */
-/* How long QEMU may take to read what the next branch begins with; somebody may come to ask for one meanwhile. */
-#define READY_PATIENCE_NS 100000000ull
+/* How long QEMU may take to read what the next branch begins with. Who comes to ask for one meanwhile would wait for QEMU as well. */
+#define READY_PATIENCE_NS 1000000000ull
 
 struct request {
 	char *fields[MAX_FIELDS];
@@ -363,6 +363,7 @@ static void *serve(void *arg)
 		}
 		serve_connection(buffer);
 		qmp_close(&pager.qmp);
+		pager.ready_ms = -1;
 		close(pager.connection_fd);
 	}
 }

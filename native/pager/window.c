@@ -38,7 +38,7 @@ bool window_expired(const struct window *window)
 
 bool window_has_named(const char *path)
 {
-	return strncmp(path, NAME, strlen(NAME)) == 0;
+	return path && strncmp(path, NAME, strlen(NAME)) == 0;
 }
 
 int window_on_open(const char *name, char state_path[PATH_MAX])

@@ -69,8 +69,8 @@ void vmm_send_request(struct vmm *vmm, const struct branch_plan *plan)
 	send_spares(vmm, plan->disk ? plan->spares : 0);
 	if (plan->durable)
 		client_sendf(client, "\tdurable=%s", vmm_path(vmm, "durable"));
-	if (plan->ready)
-		client_sendf(client, "\tready_ms=1");
+	if (plan->ready_ms)
+		client_sendf(client, "\tready_ms=%u", plan->ready_ms);
 	if (plan->runs_max)
 		client_sendf(client, "\truns_max=%u", plan->runs_max);
 	if (plan->folds)

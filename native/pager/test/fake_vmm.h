@@ -52,7 +52,7 @@ struct branch_plan {
 	const char *name, *since; /* or NULL; since stands on own */
 	bool fills; /* the layer may hold pages nobody wrote: gaps that were filled */
 	enum qmp_script script;
-	bool ready; /* at once for the next, after this one */
+	unsigned ready_ms; /* so long after this one it is made ready for the next; 0: not */
 	unsigned runs_max; /* 0: any */
 	unsigned deadline_ms;
 };

@@ -40,7 +40,7 @@ static struct branch_plan choose_branch(struct vmm *vmm)
 	plan.disk = random_below(random, 2);
 	plan.spares = 2 + random_below(random, 2); /* enough for a guest of any speed: one while it runs, one while it stands still */
 	plan.durable = mode >= 7 && random_below(random, 2);
-	plan.ready = random_below(random, 2);
+	plan.ready_ms = random_below(random, 2);
 	if (mode < 9 && vmm->layer_count > 0 && random_below(random, 3) == 0) {
 		plan.folds = true;
 		plan.fold_from = random_below(random, vmm->layer_count);
