@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { FakeAgent, type FakeAnswer } from '../../test/support/fake-agent.js';
 import { claimed, startRealAgent } from '../../test/support/real-agent.js';
-import { MiB } from '../base/index.js';
+import { Deferred, MiB } from '../base/index.js';
 import { AgentClient } from './client.js';
 import { AgentDeadline, AgentRefused } from './errors.js';
 import { FrameKind } from './frames.js';
@@ -25,10 +25,10 @@ const isRefused = (error: unknown) => error instanceof AgentRefused && error.cod
 
 describe('a port that is not connected yet', { timeout: 60_000 }, () => {
   it('is sent what was written along with the request, and the rest behind it', async (t) => {
-    let along = '';
+    const along = new Deferred<string>();
     const client = await guestOf(t, (_request, guest) => {
       // All of one piece is looked at before.
-      queueMicrotask(() => (along = guest.stdin.bytes.toString()));
+      queueMicrotask(() => along.resolve(guest.stdin.bytes.toString()));
       guest.onInput = (piece) => {
         if (piece.length > 0) return;
         guest.send(FrameKind.event, CONNECTED);
@@ -39,11 +39,11 @@ describe('a port that is not connected yet', { timeout: 60_000 }, () => {
     });
     const stream = client.dial(80);
     stream.write('first');
-    setTimeout(() => stream.end(' and last'), 20);
+    assert.equal(await along.promise, 'first');
+    stream.end(' and last');
     const pieces: Buffer[] = [];
     for await (const piece of stream) pieces.push(piece as Buffer);
     assert.equal(Buffer.concat(pieces).toString(), 'first and last');
-    assert.equal(along, 'first');
     await stream.connected;
   });
 
