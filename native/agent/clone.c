@@ -38,7 +38,7 @@ static pid_t call_onto(const struct clone_arguments *how, size_t bytes, void (*b
 			 "hlt\n"
 			 "1:"
 			 : "+a"(result)
-			 : "D"(how), "S"(bytes), [begin] "r"(begin)
+			 : "D"(how), "S"(bytes), [begin] "d"(begin)
 			 : "rcx", "r11", "cc", "memory");
 	if (result >= 0)
 		return (pid_t)result; /* a number of a process */

@@ -2,12 +2,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -63,8 +65,24 @@ static void give_streams(const struct user *user, bool terminal)
 			errno = 0; /* it can still use them */
 }
 
+/* All above the standard streams but these two. Until it runs its program, a child would keep open what others wait for the end of. */
+static void close_but(int kept, int kept_too)
+{
+#ifdef SYS_close_range
+	const unsigned low = (unsigned)(kept < kept_too ? kept : kept_too), high = (unsigned)(kept < kept_too ? kept_too : kept);
+
+	if (low > 3)
+		syscall(SYS_close_range, 3u, low - 1, 0);
+	if (high > low + 1)
+		syscall(SYS_close_range, low + 1, high - 1, 0);
+	syscall(SYS_close_range, high + 1, UINT_MAX, 0);
+#else
+	(void)kept, (void)kept_too;
+#endif
+}
+
 /* In the child, perhaps in memory that is not its own. Returns only when it cannot begin: why not. */
-static int become(const struct launch *launch, const struct user *user)
+static int become(const struct launch *launch, const struct user *user, int report_fd)
 {
 	const int fds[3] = { launch->stdin_fd, launch->stdout_fd, launch->stderr_fd };
 	const char *path = env_get(launch->env, "PATH");
@@ -78,6 +96,7 @@ static int become(const struct launch *launch, const struct user *user)
 		return errno;
 	if (launch->passed_fd >= 0 && fcntl(launch->passed_fd, F_SETFD, 0) != 0)
 		return errno;
+	close_but(report_fd, launch->passed_fd >= 0 ? launch->passed_fd : report_fd);
 	if (descriptors.rlim_max > 0)
 		setrlimit(RLIMIT_NOFILE, &descriptors);
 	if (user != NULL) {
@@ -102,7 +121,7 @@ static int become(const struct launch *launch, const struct user *user)
 /* In the child, likewise. */
 static void begin(const struct launch *launch, const struct user *user, int report_fd)
 {
-	int error = become(launch, user);
+	int error = become(launch, user, report_fd);
 
 	if (write(report_fd, &error, sizeof error) < 0)
 		error = 0; /* nobody is there to be told */

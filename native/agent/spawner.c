@@ -133,6 +133,10 @@ bool spawner_start(const struct launch *launch, const struct user *user, int rep
 			sched_yield();
 		else
 			usleep(1000);
+	if (job.pid == -ENOSYS) {
+		is_open = false;
+		return false;
+	}
 	child->pid = job.pid;
 	child->pidfd = job.pidfd;
 	return true;

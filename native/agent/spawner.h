@@ -17,7 +17,8 @@ void spawner_open(void (*first)(void));
 
 /*
  * As fork(), into child->pid (or -errno) and child->pidfd. `begin` gets copies of the two, runs on a stack of its own, and must neither return
- * nor allocate, nor change anything in memory. False where nothing was tried: the spawner stands still, or there is no memory.
+ * nor allocate, nor change anything in memory. False where nothing was begun: the spawner stands still, there is no memory, or nobody
+ * knows how to do it on this processor.
  */
 bool spawner_start(const struct launch *launch, const struct user *user, int report_fd, struct child *child,
 		   void (*begin)(const struct launch *launch, const struct user *user, int report_fd));

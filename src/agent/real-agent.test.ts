@@ -1,6 +1,6 @@
 /** The client against the guest agent itself, run as a process of this host. */
 import assert from 'node:assert/strict';
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -288,6 +288,13 @@ for line in control.makefile('rb'):
     await client.identify(identity('fourth-secret-of-it'));
     const now = '[kept, random.getstate() == state, tempfile._get_candidate_names() is names]';
     assert.deepEqual(await client.eval(now), { ...NOTHING, result: '[1, False, False]' });
+  });
+
+  it('stays where it is, wherever its programs are', async () => {
+    const cwd = `/proc/${agent.pid}/cwd`;
+    const before = await readlink(cwd);
+    assert.equal((await client.exec({ args: ['pwd'], cwd: '/usr' })).stdout, '/usr\n');
+    assert.equal(await readlink(cwd), before);
   });
 
   it('leaves no further thread, process or descriptor behind', async () => {

@@ -5,9 +5,11 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { rm, writeFile } from 'node:fs/promises';
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
 import { claimed, startRealAgent, type RealAgent } from '../../test/support/real-agent.js';
 import { ConnectionChannel } from './channel.js';
 import { AgentClient } from './client.js';
@@ -53,6 +55,17 @@ describe('a program that cannot begin yet', { timeout: 60_000 }, () => {
     }
   }
 
+  /** Resolves once the agent has so many. */
+  async function children(count: number): Promise<void> {
+    const folder = `/proc/${agent.pid}/task`;
+    for (;;) {
+      const ofThreads = (await readdir(folder)).map((id) => readFile(join(folder, id, 'children'), 'utf8'));
+      const pids = (await Promise.all(ofThreads)).join(' ').match(/\d+/g) ?? [];
+      if (pids.length >= count) return;
+      await delay(5);
+    }
+  }
+
   it('keeps nobody else waiting, and runs when it can', async () => {
     const ran = await whileHeld(async () => {
       const running = client.exec({ args: [path], stdin: 'x', timeoutMs: 30_000 });
@@ -77,6 +90,18 @@ describe('a program that cannot begin yet', { timeout: 60_000 }, () => {
     );
     assert.equal((await client.exec({ args: ['echo', 'later'], timeoutMs: 10_000 })).stdout, 'later\n');
   });
+
+  it('keeps nobody from the end of an input', () =>
+    whileHeld(async () => {
+      const input = new PassThrough();
+      const reading = client.exec({ args: ['cat'], stdin: input, timeoutMs: 10_000 });
+      await children(1);
+      const held = assert.rejects(client.exec({ args: [path], timeoutMs: 12_000 }), AgentDeadline);
+      await children(2);
+      input.end('all of it');
+      assert.equal((await reading).stdout, 'all of it');
+      await held;
+    }));
 
   it('is ended at its deadline', () =>
     whileHeld(() => assert.rejects(client.exec({ args: [path], timeoutMs: 300 }), AgentDeadline)));

@@ -87,8 +87,10 @@ int main(void)
 	spawner_open(go_first);
 	for (int round = 1; round <= 3; round++) {
 		/* It stands still for a moment longer than the child. */
-		while (!start(&child))
+		for (int waited_ms = 0; !start(&child); waited_ms++) {
+			assert(waited_ms < PATIENCE_MS);
 			usleep(1000);
+		}
 		assert(child.pid > 0 && child.pidfd >= 0);
 		assert(!start(&other));
 		begins_a_program_while_held();
