@@ -136,6 +136,14 @@ describe('ports over HTTP', () => {
     ]);
   });
 
+  it('refuse an upload where nobody listens, and answer what follows it on its connection', async () => {
+    const size = 10 * MiB;
+    const head = `POST /s/${id}/p/1/ HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${size}\r\n\r\n`;
+    const next = 'GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n';
+    const heard = await sayAndHear(daemonPort, `${head}${'x'.repeat(size)}${next}`);
+    assert.match(heard, /^HTTP\/1\.1 502 [^]*"code":"port_unreachable"[^]*HTTP\/1\.1 200 /);
+  });
+
   it('say that a program answered no HTTP, or nothing', async () => {
     for (const said of [
       'junk\r\n\r\n',

@@ -5,7 +5,8 @@
  */
 import { request as httpRequest, type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
 import type { Socket } from 'node:net';
-import { PassThrough, pipeline, Readable, type Duplex } from 'node:stream';
+import { PassThrough, pipeline, Readable } from 'node:stream';
+import type { PortConnection } from '../../agent/index.js';
 
 export interface Forwarded {
   readonly method: string;
@@ -17,7 +18,7 @@ export interface Forwarded {
 /** Resolves with the beginning of the answer. Rejects with what went wrong before that, also when it is no HTTP. */
 export function forward(
   { method, path, headers, body }: Forwarded,
-  connection: Duplex,
+  connection: PortConnection,
 ): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     // All of a socket that HTTP needs is that it is a stream.
@@ -29,8 +30,26 @@ export function forward(
     connection.once('close', closed);
     if (connection.destroyed) closed();
     // A program that has answered may leave the rest of a body unread; what else fails, fails the request.
-    pipeline(Readable.from(body, { objectMode: false }), asked, () => undefined);
+    const passed = (): void => undefined;
+    if (hasBody(headers)) {
+      asked.flushHeaders();
+      pipeline(Readable.from(onceConnected(body, connection), { objectMode: false }), asked, passed);
+    } else asked.end();
   });
+}
+
+/** By what HTTP says of requests. */
+function hasBody(headers: OutgoingHttpHeaders): boolean {
+  return headers['content-length'] !== undefined || headers['transfer-encoding'] !== undefined;
+}
+
+/** A body that is read from when somebody takes it: behind a refusal, Node throws away one that nobody began to read. */
+async function* onceConnected(
+  body: AsyncIterable<Buffer>,
+  { connected }: PortConnection,
+): AsyncGenerator<Buffer, void, undefined> {
+  await connected;
+  yield* body;
 }
 
 /** The body of an answer, which breaks with what `broken` makes of the reason; who stops reading it ends the connection. */

@@ -4,7 +4,8 @@
  */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { IncomingMessage } from 'node:http';
-import { finished, type Duplex } from 'node:stream';
+import { finished } from 'node:stream';
+import type { PortConnection } from '../../agent/index.js';
 import { abortReason } from '../../base/index.js';
 import { BoughError, byPort, isBoughError } from '../../contract/index.js';
 import type { Host } from '../../sandbox/host/host.js';
@@ -112,7 +113,7 @@ async function answerFrom(
   const sent = bytesOf(request.raw, limits.bodyTimeoutMs);
   return new Promise<FastifyReply>((resolve, reject) => {
     const context: CallContext = contextOf(request, call.signal);
-    const use = async (connection: Duplex): Promise<void> => {
+    const use = async (connection: PortConnection): Promise<void> => {
       let answer: IncomingMessage;
       try {
         answer = await forward({ method, path, headers, body: sent }, connection);
