@@ -1,7 +1,7 @@
 /** What a client writes to a guest's port before there is a connection. */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -11,6 +11,7 @@ import { Deferred, MiB } from '../base/index.js';
 import { AgentClient } from './client.js';
 import { AgentDeadline, AgentRefused } from './errors.js';
 import { FrameKind } from './frames.js';
+import type { PortConnection } from './operations/dial.js';
 
 const CONNECTED = '{"connected":true}';
 const NOT_CONNECTED = { error: { code: 'not_connected', message: 'nothing listens on port 80' } };
@@ -61,6 +62,27 @@ describe('a port that is not connected yet', { timeout: 60_000 }, () => {
     );
     await broken;
     assert.deepEqual(told, ['refused', 'broken']);
+  });
+
+  it('breaks with the reason of its signal, whenever that fires', async (t) => {
+    const asked = new Deferred<void>();
+    const client = await guestOf(t, () => asked.resolve());
+    const why = new Error('the token was revoked');
+    const isBroken = async (stream: PortConnection): Promise<void> => {
+      const broken = once(stream, 'error');
+      await assert.rejects(stream.connected, (error) => error === why);
+      assert.deepEqual(await broken, [why]);
+    };
+    await isBroken(client.dial(80, { signal: AbortSignal.abort(why) }));
+    const [atOnce, later] = [new AbortController(), new AbortController()];
+    const stream = client.dial(80, { signal: atOnce.signal });
+    atOnce.abort(why);
+    await isBroken(stream);
+    assert.deepEqual(getEventListeners(atOnce.signal, 'abort'), []);
+    const waiting = client.dial(80, { signal: later.signal });
+    await asked.promise;
+    later.abort(why);
+    await isBroken(waiting);
   });
 
   it('takes no more than a little while nobody reads, and is given up in time', async (t) => {

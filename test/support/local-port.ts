@@ -14,6 +14,7 @@ export function localPort(check: (id: string) => void): Host['withPort'] {
         const problem = `nothing listens on port ${port}`;
         reject(new BoughError('port_unreachable', { id, problem }, { cause }));
       });
+      socket.once('close', () => reject(new Error('it was given up before there was a connection')));
     });
     try {
       // As an agent does for who goes away.

@@ -5,10 +5,10 @@
  * read faster than the other side takes it. Whoever destroys the stream before both have ended resets the guest's connection, and may lose
  * what was on its way.
  */
-import { addAbortSignal, Duplex, PassThrough } from 'node:stream';
+import { Duplex, PassThrough } from 'node:stream';
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { z } from 'zod';
-import { Deferred } from '../../base/index.js';
+import { abortReason, Deferred } from '../../base/index.js';
 import { readAnswer } from '../answers.js';
 import { DEFAULT_TIMEOUT_MS, framesOf, type CallOptions, type Endpoint } from '../call.js';
 import { AgentDeadline, AgentProtocolError } from '../errors.js';
@@ -25,22 +25,30 @@ export interface PortConnection extends Duplex {
   readonly connected: Promise<void>;
 }
 
-/** Begins to connect. `timeoutMs` is for that; `signal` is for as long as the stream is open. */
+/** Begins to connect. `timeoutMs` is for that; `signal` is for as long as the stream is open, and breaks it with its reason. */
 export function dial(
   endpoint: Endpoint,
   port: number,
   { timeoutMs = DEFAULT_TIMEOUT_MS, signal }: CallOptions,
 ): PortConnection {
   const [upward, over] = [new PassThrough(), new AbortController()];
-  const signals = signal === undefined ? over.signal : AbortSignal.any([over.signal, signal]);
-  const frames = framesOfDial(endpoint, { port, upward }, signals);
+  const frames = framesOfDial(endpoint, { port, upward }, over.signal);
   const timer = setTimeout(() => over.abort(new AgentDeadline('dial', timeoutMs)), timeoutMs);
   const connected = frames
     .next()
     .then(checkConnected)
     .finally(() => clearTimeout(timer));
-  const stream = new DialledStream({ upward, frames, connected, hangUp: () => over.abort() });
-  return signal === undefined ? stream : addAbortSignal(signal, stream);
+  const stream = new DialledStream({ upward, frames, connected, hangUp: (error) => over.abort(error) });
+  if (signal !== undefined) breakWith(signal, stream);
+  return stream;
+}
+
+/** Its reason as it is: addAbortSignal would make an AbortError of it. */
+function breakWith(signal: AbortSignal, stream: Duplex): void {
+  const onAbort = (): void => void stream.destroy(abortReason(signal));
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  stream.once('close', () => signal.removeEventListener('abort', onAbort));
 }
 
 /** What is written before the next turn of the event loop, a request of HTTP for one, wakes the guest once and not twice. */
@@ -71,14 +79,15 @@ interface Dialled {
   readonly upward: PassThrough;
   readonly frames: Frames;
   readonly connected: Promise<void>;
-  readonly hangUp: () => void;
+  /** Gives up on the call, with what broke the stream. */
+  readonly hangUp: (error: Error | undefined) => void;
 }
 
 class DialledStream extends Duplex implements PortConnection {
   readonly connected: Promise<void>;
   readonly #upward: PassThrough;
   readonly #frames: Frames;
-  readonly #hangUp: () => void;
+  readonly #hangUp: Dialled['hangUp'];
   /** The guest has said that both directions ended: until then what was written may be on its way. */
   readonly #over = new Deferred<undefined>();
 
@@ -135,7 +144,7 @@ class DialledStream extends Duplex implements PortConnection {
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#hangUp();
+    this.#hangUp(error ?? undefined);
     this.#upward.destroy();
     this.#frames.return().catch(() => undefined);
     done(error);
