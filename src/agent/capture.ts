@@ -3,6 +3,10 @@
 /** Kept of stdout and of stderr each by `exec`. */
 export const MAX_CAPTURED_BYTES = 16 << 20;
 
+/** Smaller pieces are joined: each for itself would take more memory than its bytes, and a program may print a byte at a time. */
+const SMALL_BYTES = 4 << 10;
+const BLOCK_BYTES = 16 << 10;
+
 /** Counts bytes up to a limit, and what comes after it. */
 export class OutputLimit {
   #leftBytes: number;
@@ -33,6 +37,9 @@ export class OutputLimit {
 export class Capture {
   readonly #limit = new OutputLimit();
   readonly #chunks: Buffer[] = [];
+  /** Room for small pieces, one behind the other, and how much of it they fill. */
+  #block = Buffer.alloc(0);
+  #blockBytes = 0;
 
   get truncated(): boolean {
     return this.#limit.truncated;
@@ -40,10 +47,32 @@ export class Capture {
 
   add(bytes: Buffer): void {
     const kept = this.#limit.take(bytes);
-    if (kept.length > 0) this.#chunks.push(kept);
+    if (kept.length < SMALL_BYTES) {
+      this.#join(kept);
+    } else {
+      this.#endBlock();
+      this.#chunks.push(kept);
+    }
   }
 
   text(): string {
+    this.#endBlock();
     return Buffer.concat(this.#chunks).toString('utf8') + this.#limit.note;
+  }
+
+  #join(piece: Buffer): void {
+    if (this.#blockBytes + piece.length > this.#block.length) {
+      this.#endBlock();
+      this.#block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    }
+    this.#blockBytes += piece.copy(this.#block, this.#blockBytes);
+  }
+
+  /** What is filled is a piece from here on; the rest is room still. */
+  #endBlock(): void {
+    if (this.#blockBytes === 0) return;
+    this.#chunks.push(this.#block.subarray(0, this.#blockBytes));
+    this.#block = this.#block.subarray(this.#blockBytes);
+    this.#blockBytes = 0;
   }
 }
