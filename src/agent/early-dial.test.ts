@@ -85,6 +85,20 @@ describe('a port that is not connected yet', { timeout: 60_000 }, () => {
     await isBroken(waiting);
   });
 
+  it('has all the time there is once it is connected', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const client = await guestOf(t, (_request, guest) => {
+      guest.onInput = (piece) => guest.send(FrameKind.stdout, piece);
+      guest.send(FrameKind.event, CONNECTED);
+    });
+    const stream = client.dial(80, { timeoutMs: 50 });
+    await stream.connected;
+    t.mock.timers.tick(100);
+    stream.write('echo');
+    assert.equal(String((await once(stream, 'data'))[0]), 'echo');
+    stream.destroy();
+  });
+
   it('takes no more than a little while nobody reads, and is given up in time', async (t) => {
     const client = await guestOf(t, (_request, guest) => void guest.socket.pause());
     const stream = client.dial(80, { timeoutMs: 500 });

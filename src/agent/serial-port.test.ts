@@ -86,6 +86,43 @@ describe('a serial port of a guest', () => {
     assert.equal((await guest.client.ping()).pong, true);
   });
 
+  it('knows the greeting when it comes in two pieces', async (t) => {
+    const guest = await guestOf(t, {
+      ...WELL,
+      onHello: (port, greeting) => {
+        const frame = encodeFrame(FrameKind.hello, greeting);
+        port.write(frame.subarray(0, 9));
+        void delay(20).then(() => {
+          port.write(frame.subarray(9));
+        });
+      },
+    });
+    await whenOpen(guest);
+    assert.equal(guest.ports[0]?.connectionCount, 1);
+  });
+
+  it('makes the guest wait for a slow reader, and takes the rest when that reads on', async (t) => {
+    const [piece, count] = [Buffer.alloc(128 << 10, 'x'), 256];
+    const guest = await guestOf(t, {
+      onRequest: (port, { op }) => {
+        for (let sent = 0; op !== 'ping' && sent < count; sent++) port.send(FrameKind.stdout, piece);
+        port.end(op === 'ping' ? PONG : { exit_code: 0 });
+      },
+    });
+    await whenOpen(guest);
+    const events = guest.client.execStream({ args: ['x'], timeoutMs: 20_000 });
+    let readBytes = 0;
+    for await (const event of events) {
+      if (event.type === 'exit') break;
+      if (readBytes === 0) {
+        await delay(300);
+        assert((guest.ports[0]?.heldBytes ?? 0) > 28 << 20, 'what nobody reads stays with the guest');
+      }
+      readBytes += event.bytes.length;
+    }
+    assert.equal(readBytes, count * piece.length);
+  });
+
   it('gives each call its own frames only: what an earlier one still sends is thrown away', async (t) => {
     let callCount = 0;
     const guest = await guestOf(t, {

@@ -59,6 +59,11 @@ export class FakeSerialPort {
     return this.#socket?.destroyed === false;
   }
 
+  /** Of what it wrote, what nobody has taken. */
+  get heldBytes(): number {
+    return this.#socket?.writableLength ?? 0;
+  }
+
   async close(): Promise<void> {
     this.hangUp();
     this.#server.close();
