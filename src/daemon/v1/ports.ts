@@ -7,7 +7,7 @@ import { knownForm } from './sandbox-id.js';
 export function portHandlers(host: Host): Pick<Handlers, 'connectPort'> {
   return {
     async connectPort({ params, socket }, call) {
-      // What comes before there is a connection waits.
+      // What comes before it is read waits; it is read, and sent along, before there is a connection.
       socket.pause();
       try {
         const which = { id: knownForm(params), port: params.port };
