@@ -143,7 +143,8 @@ describe('a child in a VMM that stood ready', { timeout: limitMs(300_000) }, () 
     const source = await spawn();
     await source.shell('head -c 3000000 /dev/urandom > /root/big; sync');
     await source.python('exec("import os; memory = os.urandom(20 << 20)")');
-    const { tag } = await host.branch(source.id, { mode: 'live', wait: 'ready' });
+    // Durable: else the two children may find its disk in different places.
+    const { tag } = await host.branch(source.id, { mode: 'live', wait: 'durable' });
     const digest = 'exec("import hashlib; digest = hashlib.sha256(memory).hexdigest()")';
     const contents = async (guest: Guest): Promise<string[]> => {
       await guest.python(digest);
