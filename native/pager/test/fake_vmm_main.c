@@ -24,7 +24,7 @@
 #include "fake_vmm.h"
 
 #define TALLY_FD 200
-#define VMM_SECONDS 120
+#define VMM_SECONDS 300
 
 uint64_t check_seed;
 _Atomic unsigned long check_count;
